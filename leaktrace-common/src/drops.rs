@@ -1,0 +1,60 @@
+//! Every way in which the kernel side can lose a record, numbered and named.
+
+/// Why a hit of a probe did not become a record in the ring buffer.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum DropReason {
+    /// The ring buffer had no room.
+    RingFull = 0,
+    /// The `runtime.g` could not be read: its page was not present, or the pointer was wrong.
+    GFault = 1,
+    /// The probe's cookie names a target without a layout.
+    NoLayout = 2,
+    /// The cookie names a register that the programs do not know.
+    BadCookie = 3,
+    /// The per-CPU scratch space was not there.
+    NoScratch = 4,
+}
+
+impl DropReason {
+    /// Every reason, in the order of its number.
+    pub const ALL: [Self; 5] =
+        [Self::RingFull, Self::GFault, Self::NoLayout, Self::BadCookie, Self::NoScratch];
+
+    /// How many reasons there are: the length of the `DROPS` map.
+    pub const COUNT: usize = Self::ALL.len();
+
+    /// The key under which reports count this reason.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RingFull => "ring_full",
+            Self::GFault => "g_fault",
+            Self::NoLayout => "no_layout",
+            Self::BadCookie => "bad_cookie",
+            Self::NoScratch => "no_scratch",
+        }
+    }
+
+    /// What a user can do about it.
+    pub const fn help(self) -> &'static str {
+        match self {
+            Self::RingFull => "use a larger --ring-size, or fewer --probes",
+            Self::GFault => "the target's memory is under pressure; the next snapshot repairs the picture",
+            Self::NoLayout | Self::BadCookie | Self::NoScratch => {
+                "this is a bug in leaktrace: please report it"
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_numbered_as_they_are_listed() {
+        for (index, reason) in DropReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, index);
+        }
+    }
+}

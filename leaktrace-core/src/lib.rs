@@ -1,0 +1,9 @@
+//! The pure part of leaktrace: everything that can be a function of bytes.
+//!
+//! No unsafe code, no system calls, no clock, no files, no async. A target process is seen through the
+//! [`memory::Memory`] trait, a binary through a byte slice, and time is a parameter; so a live process, a core
+//! dump, a recording and a test's array all take the same way through this code.
+#![forbid(unsafe_code)]
+
+pub mod memory;
+pub mod num;

@@ -1,0 +1,3 @@
+//! `leaktrace`: finds goroutine leaks in running Go processes from outside.
+
+fn main() {}
