@@ -5,5 +5,7 @@
 //! dump, a recording and a test's array all take the same way through this code.
 #![forbid(unsafe_code)]
 
+pub mod go;
 pub mod memory;
 pub mod num;
+pub mod plan;

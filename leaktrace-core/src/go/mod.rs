@@ -1,0 +1,5 @@
+//! What is known about the Go runtime; the only place with knowledge of particular releases.
+
+pub mod globals;
+pub mod layout;
+pub mod names;

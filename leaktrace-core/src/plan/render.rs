@@ -1,0 +1,63 @@
+//! A plan as text, for `leaktrace doctor`.
+
+use std::fmt;
+
+use crate::plan::site::{AttachPlan, Missed, MissedReason, Site};
+
+/// How many function names are listed before the rest is counted.
+const LISTED: usize = 4;
+
+impl fmt::Display for AttachPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for site in &self.sites {
+            writeln!(f, "{site}")?;
+        }
+        for missed in &self.missed {
+            writeln!(f, "{missed}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:<6} {}+{:#x}  {}  ({}; file offset {})\n       {}",
+            self.kind.as_str(),
+            self.function,
+            self.offset_in_function,
+            self.instruction,
+            self.cost.as_str(),
+            self.file_offset,
+            self.reason,
+        )
+    }
+}
+
+impl fmt::Display for Missed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:<6} missed: {}", self.kind.as_str(), self.function)?;
+        match &self.reason {
+            MissedReason::InlinedInto(functions) => {
+                f.write_str(" is also inlined into ")?;
+                list(f, functions)
+            }
+            MissedReason::UnknownCallers(functions) => {
+                f.write_str(" is also called by ")?;
+                list(f, functions)
+            }
+            MissedReason::NoFunction => f.write_str(" is not in this binary"),
+            MissedReason::NoPlace(why) => write!(f, ": {why}"),
+        }
+    }
+}
+
+fn list(f: &mut fmt::Formatter<'_>, functions: &[String]) -> fmt::Result {
+    let shown = functions.len().min(LISTED);
+    f.write_str(&functions[..shown].join(", "))?;
+    match functions.len() - shown {
+        0 => Ok(()),
+        rest => write!(f, " and {rest} more"),
+    }
+}
