@@ -1,0 +1,121 @@
+//! The target's binary: opened through `/proc/PID/exe`, so that other mount namespaces, deleted files and files
+//! replaced on disk make no difference, and mapped instead of copied.
+
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use memmap2::Mmap;
+
+use super::{Pid, ProcessError, Procfs, failed};
+
+/// What `/proc` appends to the name of a file that no folder has any more.
+const DELETED: &str = " (deleted)";
+
+/// The binary that a process runs.
+#[derive(Debug)]
+pub struct Exe {
+    map: Mmap,
+    link: PathBuf,
+    door: PathBuf,
+    file: FileId,
+}
+
+/// Which file, wherever it is mounted. Of its own an inode says nothing: overlays and deletion reuse them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FileId {
+    /// The device, as `stat` numbers it.
+    pub device: u64,
+    /// The inode on it.
+    pub inode: u64,
+}
+
+impl Exe {
+    /// Opens the binary of a process.
+    pub fn open(procfs: &Procfs, pid: Pid) -> Result<Self, ProcessError> {
+        let door = procfs.path(pid, "exe");
+        let link = procfs.link(pid, "exe")?;
+        let opened = File::open(&door).and_then(|file| {
+            let metadata = file.metadata()?;
+            let id = FileId { device: metadata.dev(), inode: metadata.ino() };
+            Ok((map(&file)?, id))
+        });
+        match opened {
+            Ok((map, file)) => Ok(Self { map, link, door, file }),
+            Err(error) => Err(failed(pid, door, error)),
+        }
+    }
+
+    /// The bytes of the file.
+    pub fn bytes(&self) -> &[u8] {
+        &self.map
+    }
+
+    /// The text of `/proc/PID/exe`, with ` (deleted)` after it if that is so.
+    pub fn link(&self) -> &Path {
+        &self.link
+    }
+
+    /// The path that the target's user knows.
+    pub fn name(&self) -> PathBuf {
+        let text = self.link.to_string_lossy();
+        text.strip_suffix(DELETED).map_or_else(|| self.link.clone(), PathBuf::from)
+    }
+
+    /// Whether the path that the target was started by has another file by now, or none.
+    pub fn is_deleted(&self) -> bool {
+        self.link.to_string_lossy().ends_with(DELETED)
+    }
+
+    /// The path that leads to this very file for as long as the target runs it.
+    pub fn door(&self) -> &Path {
+        &self.door
+    }
+
+    /// Which file it is.
+    pub const fn file(&self) -> FileId {
+        self.file
+    }
+}
+
+fn map(file: &File) -> std::io::Result<Mmap> {
+    // SAFETY: a private, read-only mapping of a regular file whose bytes are only ever treated as foreign input.
+    // Package managers replace a binary by another file, which leaves this one alone, and nearly every kernel
+    // refuses to write to or to truncate a file while it is being executed.
+    unsafe { Mmap::map(file) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_binary_is_the_file_that_we_run() {
+        let exe = Exe::open(&Procfs::system(), Pid::own()).unwrap();
+        assert!(exe.bytes().starts_with(b"\x7fELF"));
+        assert_eq!(exe.name(), std::env::current_exe().unwrap());
+        assert!(!exe.is_deleted());
+    }
+
+    #[test]
+    fn a_deleted_binary_is_told_by_its_link() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("5");
+        std::fs::create_dir(&folder).unwrap();
+        let file = root.path().join("app (deleted)");
+        std::fs::write(&file, b"x").unwrap();
+        std::os::unix::fs::symlink(&file, folder.join("exe")).unwrap();
+        let exe = Exe::open(&Procfs::at(root.path()), Pid(5)).unwrap();
+        assert!(exe.is_deleted());
+        assert_eq!(exe.name(), root.path().join("app"));
+    }
+
+    #[test]
+    fn no_such_process_is_not_the_same_as_no_binary() {
+        let root = tempfile::tempdir().unwrap();
+        let procfs = Procfs::at(root.path());
+        assert!(matches!(Exe::open(&procfs, Pid(5)), Err(ProcessError::NoSuchProcess { pid: Pid(5) })));
+        std::fs::create_dir(root.path().join("5")).unwrap();
+        assert!(matches!(Exe::open(&procfs, Pid(5)), Err(ProcessError::Io { .. })));
+    }
+}

@@ -1,0 +1,122 @@
+//! Notices that the target exits, or that it becomes another program.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{PidfdFlags, pidfd_open};
+
+use super::{Pid, ProcessError, Procfs, failed};
+
+/// A hold on one process: as long as this says that it runs, its pid has not been given to another.
+#[derive(Debug)]
+pub struct ExitWatch {
+    pidfd: OwnedFd,
+}
+
+impl ExitWatch {
+    /// Takes hold of the process that has this pid now.
+    pub fn open(procfs: &Procfs, pid: Pid) -> Result<Self, ProcessError> {
+        let raw = pid.raw().ok_or(ProcessError::NoSuchProcess { pid })?;
+        match pidfd_open(raw, PidfdFlags::empty()) {
+            Ok(pidfd) => Ok(Self { pidfd }),
+            Err(Errno::SRCH) => Err(ProcessError::NoSuchProcess { pid }),
+            Err(errno) => Err(failed(pid, procfs.path(pid, ""), errno.into())),
+        }
+    }
+
+    /// Whether the process has exited, be it collected by its parent or not.
+    pub fn has_exited(&self) -> bool {
+        let mut polled = [PollFd::new(&self.pidfd, PollFlags::IN)];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut polled, Some(&now)).is_ok_and(|ready| ready > 0)
+    }
+}
+
+impl AsFd for ExitWatch {
+    /// Becomes readable when the process exits.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+}
+
+/// A hold on one address space: it ends with the process, but also when the process execs.
+///
+/// An open `/proc/PID/maps` belongs to the address space that the process had when it was opened, and reads
+/// as empty once that is gone. The pid, the start time and even the binary can stay the same over an exec.
+#[derive(Debug)]
+pub struct AddressSpace {
+    maps: File,
+}
+
+impl AddressSpace {
+    /// Takes hold of the address space that the process has now.
+    pub fn open(procfs: &Procfs, pid: Pid) -> Result<Self, ProcessError> {
+        let path = procfs.path(pid, "maps");
+        File::open(&path).map(|maps| Self { maps }).map_err(|error| failed(pid, path, error))
+    }
+
+    /// Whether nothing runs in it any more.
+    pub fn is_gone(&mut self) -> bool {
+        let mut byte = [0];
+        let read = self.maps.seek(SeekFrom::Start(0)).and_then(|_| self.maps.read(&mut byte));
+        !matches!(read, Ok(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Child, Command, Stdio};
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    fn shell(script: &str) -> (Child, Pid) {
+        let child = Command::new("sh").args(["-c", script]).stdin(Stdio::piped()).spawn().unwrap();
+        let pid = Pid(child.id());
+        (child, pid)
+    }
+
+    #[track_caller]
+    fn eventually(mut condition: impl FnMut() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !condition() {
+            assert!(Instant::now() < deadline, "never became true");
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn an_exit_is_seen_even_if_nobody_collects_it() {
+        let (mut child, pid) = shell("read line");
+        let watch = ExitWatch::open(&Procfs::system(), pid).unwrap();
+        assert!(!watch.has_exited());
+        drop(child.stdin.take());
+        eventually(|| watch.has_exited());
+        child.wait().unwrap();
+        assert!(watch.has_exited());
+    }
+
+    #[test]
+    fn an_exec_of_the_same_program_ends_the_address_space_and_not_the_process() {
+        let (mut child, pid) = shell("read line; exec sh -c 'read line'");
+        let watch = ExitWatch::open(&Procfs::system(), pid).unwrap();
+        let mut space = AddressSpace::open(&Procfs::system(), pid).unwrap();
+        assert!(!space.is_gone());
+        std::io::Write::write_all(child.stdin.as_mut().unwrap(), b"\n").unwrap();
+        eventually(|| space.is_gone());
+        assert!(!watch.has_exited());
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn a_pid_that_nothing_can_have_is_an_error() {
+        for pid in [Pid(0), Pid(u32::MAX), Pid(i32::MAX as u32)] {
+            let error = ExitWatch::open(&Procfs::system(), pid).unwrap_err();
+            assert!(matches!(error, ProcessError::NoSuchProcess { .. }), "{error}");
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! From a pid to a process that can be traced, or to a precise reason why not.
+
+use std::path::PathBuf;
+
+use leaktrace_core::num::{Bias, FileOffset, Svma};
+
+use super::exe::{Exe, FileId};
+use super::exit::{AddressSpace, ExitWatch};
+use super::maps::{self, Maps};
+use super::stat::{Stat, Status};
+use super::{Pid, ProcessError, Procfs};
+
+/// A process that we hold on to.
+#[derive(Debug)]
+pub struct Target {
+    /// Its pid.
+    pub pid: Pid,
+    /// What the system says about it.
+    pub about: About,
+    /// Its binary.
+    pub exe: Exe,
+    /// Which process this is, whatever may have its pid later.
+    pub identity: Identity,
+    /// Fires when it exits.
+    pub exit: ExitWatch,
+    /// Ends when it execs.
+    pub space: AddressSpace,
+}
+
+/// What makes a process itself. A pid alone is reused, and so is an inode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// When it started, in ticks since boot.
+    pub start_time: u64,
+    /// The file that it runs.
+    pub exe: FileId,
+}
+
+/// What the system says about a process without being asked for its memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct About {
+    /// The command.
+    pub name: String,
+    /// Whose it is.
+    pub uid: u32,
+    /// Whoever traces it with ptrace, if anyone does.
+    pub tracer: Option<Pid>,
+    /// Whether it is stopped, by a signal or by a tracer.
+    pub is_stopped: bool,
+    /// The pid that it has in its own namespace, if that is not ours.
+    pub inner_pid: Option<u32>,
+    /// Whether it sees other files than we do.
+    pub in_other_mounts: bool,
+}
+
+impl About {
+    /// Asks the system about a process; refuses what can never be traced.
+    pub fn read(procfs: &Procfs, pid: Pid) -> Result<(Self, Stat), ProcessError> {
+        let stat = Stat::read(procfs, pid)?;
+        let status = Status::read(procfs, pid)?;
+        if status.tgid != pid {
+            return Err(ProcessError::Thread { tid: pid, pid: status.tgid });
+        }
+        if stat.is_kernel_thread {
+            return Err(ProcessError::KernelThread { pid, name: stat.name });
+        }
+        if stat.is_dead() {
+            return Err(ProcessError::Zombie { pid, name: stat.name, parent: stat.parent });
+        }
+        let about = Self {
+            name: stat.name.clone(),
+            uid: status.uid,
+            tracer: status.tracer,
+            is_stopped: matches!(stat.state, 'T' | 't'),
+            inner_pid: status.ns_pids.last().copied().filter(|inner| *inner != pid.0),
+            in_other_mounts: namespace(procfs, pid, "mnt") != namespace(procfs, Pid::own(), "mnt"),
+        };
+        Ok((about, stat))
+    }
+}
+
+impl Target {
+    /// Takes hold of the process that has this pid now.
+    pub fn open(procfs: &Procfs, pid: Pid) -> Result<Self, ProcessError> {
+        // The hold comes first: all that is read afterwards and before `has_exited` is about one process.
+        let exit = ExitWatch::open(procfs, pid).map_err(|error| match About::read(procfs, pid) {
+            Err(clearer) => clearer,
+            Ok(_) => error,
+        })?;
+        let (about, stat) = About::read(procfs, pid)?;
+        let space = AddressSpace::open(procfs, pid)?;
+        let exe = Exe::open(procfs, pid)?;
+        let identity = Identity { start_time: stat.start_time, exe: exe.file() };
+        if exit.has_exited() {
+            return Err(ProcessError::Exited { pid });
+        }
+        Ok(Self { pid, about, exe, identity, exit, space })
+    }
+
+    /// Where the binary was put. `segments` says of each loaded one where it wants to be and where it begins
+    /// in the file.
+    pub fn bias(
+        &self,
+        procfs: &Procfs,
+        segments: impl IntoIterator<Item = (Svma, FileOffset)>,
+    ) -> Result<Bias, ProcessError> {
+        let maps = Maps::read(procfs, self.pid)?;
+        let mappings = maps.of_file(self.exe.link(), self.identity.exe.inode);
+        segments.into_iter().find_map(|(stated, offset)| maps::bias(&mappings, stated, offset)).ok_or_else(
+            || ProcessError::Malformed {
+                path: procfs.path(self.pid, "maps"),
+                what: "the binary is not mapped as its program headers say (a packed or foreign loader?)",
+            },
+        )
+    }
+}
+
+fn namespace(procfs: &Procfs, pid: Pid, kind: &str) -> Option<PathBuf> {
+    procfs.link(pid, &format!("ns/{kind}")).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// A `/proc` with one process, pid 5.
+    struct FakeProc(tempfile::TempDir);
+
+    impl FakeProc {
+        fn with(state: char, flags: u64, status: &str) -> Self {
+            let root = tempfile::tempdir().unwrap();
+            let folder = root.path().join("5");
+            std::fs::create_dir(&folder).unwrap();
+            let stat = format!("5 (srv) {state} 1 5 5 0 -1 {flags} 0 0 0 0 1 1 0 0 20 0 1 0 99 0 0\n");
+            std::fs::write(folder.join("stat"), stat).unwrap();
+            std::fs::write(folder.join("status"), status).unwrap();
+            Self(root)
+        }
+
+        fn about(&self) -> Result<About, ProcessError> {
+            About::read(&Procfs::at(self.0.path()), Pid(5)).map(|(about, _)| about)
+        }
+    }
+
+    const STATUS: &str = "Tgid:\t5\nTracerPid:\t0\nUid:\t0\t0\t0\t0\nNSpid:\t5\t1\n";
+
+    #[test]
+    fn a_process_in_a_container_knows_its_inner_pid() {
+        let about = FakeProc::with('S', 0, STATUS).about().unwrap();
+        assert_eq!((about.inner_pid, about.is_stopped, about.tracer), (Some(1), false, None));
+    }
+
+    #[test]
+    fn what_can_never_be_traced_is_refused_by_name() {
+        let kernel = FakeProc::with('S', 0x0020_0000, STATUS).about().unwrap_err();
+        assert_eq!(kernel.to_string(), "pid 5 is the kernel thread srv");
+        let zombie = FakeProc::with('Z', 0, STATUS).about().unwrap_err();
+        assert_eq!(zombie.to_string(), "process 5 (srv) has exited and waits for its parent 1 to collect it");
+        let thread = FakeProc::with('S', 0, &STATUS.replace("Tgid:\t5", "Tgid:\t4")).about().unwrap_err();
+        assert_eq!(thread.to_string(), "5 is a thread of process 4");
+    }
+
+    #[test]
+    fn a_stopped_process_is_noticed() {
+        assert!(FakeProc::with('t', 0, STATUS).about().unwrap().is_stopped);
+    }
+
+    #[test]
+    fn a_live_process_is_held() {
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+        let target = Target::open(&Procfs::system(), Pid(child.id())).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!target.about.name.is_empty());
+        assert!(target.exit.has_exited());
+        let error = Target::open(&Procfs::system(), Pid(child.id())).unwrap_err();
+        assert!(matches!(error, ProcessError::NoSuchProcess { .. }));
+    }
+}
