@@ -22,6 +22,8 @@ pub struct GFields {
     pub sched_pc: u32,
     /// `sched.g`: points back to the g itself.
     pub sched_g: u32,
+    /// `sched.lr`: on arm64 the return address of a goroutine that has not begun, 0 on amd64.
+    pub sched_lr: u32,
     /// `sched.bp`: not valid in a syscall up to Go 1.22.
     pub sched_bp: u32,
     /// `syscallsp`: what to unwind from in a syscall.
@@ -40,6 +42,9 @@ pub struct GFields {
     pub waitsince: u32,
     /// `waitreason`: one byte, see [`WaitReasons`](crate::go::names::WaitReasons).
     pub waitreason: u32,
+    /// `trackingSeq`: a byte that counts how often the goroutine left the CPU, by scheduler rather than by
+    /// coroutine switch or system call. Tells that a goroutine moved and came back to where it was.
+    pub tracking_seq: Option<u32>,
     /// `lockedm`: not nil after `runtime.LockOSThread`.
     pub lockedm: u32,
     /// `parentGoid`, since Go 1.21.
