@@ -5,6 +5,7 @@
 //! dump, a recording and a test's array all take the same way through this code.
 #![forbid(unsafe_code)]
 
+pub mod decode;
 pub mod go;
 pub mod memory;
 pub mod num;
