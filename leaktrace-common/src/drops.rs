@@ -12,17 +12,25 @@ pub enum DropReason {
     NoLayout = 2,
     /// The cookie names a register that the programs do not know.
     BadCookie = 3,
-    /// The per-CPU scratch space was not there.
-    NoScratch = 4,
+    /// Another process ran the probed instruction: a fork of the target that shares its code.
+    OtherProcess = 4,
 }
 
 impl DropReason {
     /// Every reason, in the order of its number.
     pub const ALL: [Self; 5] =
-        [Self::RingFull, Self::GFault, Self::NoLayout, Self::BadCookie, Self::NoScratch];
+        [Self::RingFull, Self::GFault, Self::NoLayout, Self::BadCookie, Self::OtherProcess];
 
-    /// How many reasons there are: the length of the `DROPS` map.
+    /// How many reasons there are: the length of one kind's part of the `DROPS` map.
     pub const COUNT: usize = Self::ALL.len();
+
+    /// Whether an event of the target was lost. A hit of another process is left out on purpose.
+    pub const fn is_loss(self) -> bool {
+        match self {
+            Self::RingFull | Self::GFault | Self::NoLayout | Self::BadCookie => true,
+            Self::OtherProcess => false,
+        }
+    }
 
     /// The key under which reports count this reason.
     pub const fn as_str(self) -> &'static str {
@@ -31,7 +39,7 @@ impl DropReason {
             Self::GFault => "g_fault",
             Self::NoLayout => "no_layout",
             Self::BadCookie => "bad_cookie",
-            Self::NoScratch => "no_scratch",
+            Self::OtherProcess => "other_process",
         }
     }
 
@@ -40,9 +48,8 @@ impl DropReason {
         match self {
             Self::RingFull => "use a larger --ring-size, or fewer --probes",
             Self::GFault => "the target's memory is under pressure; the next snapshot repairs the picture",
-            Self::NoLayout | Self::BadCookie | Self::NoScratch => {
-                "this is a bug in leaktrace: please report it"
-            }
+            Self::NoLayout | Self::BadCookie => "this is a bug in leaktrace: please report it",
+            Self::OtherProcess => "nothing: events of the target's forks are not its own",
         }
     }
 }

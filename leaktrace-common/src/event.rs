@@ -94,8 +94,10 @@ pub enum StackState {
     Complete = 1,
     /// Taken, but the creator is deeper than [`MAX_CREATOR_FRAMES`].
     Truncated = 2,
-    /// Tried, but the target's memory could not be read; what was read follows.
+    /// Tried, but the chain of frames broke off or could not be read; what was read follows.
     Faulted = 3,
+    /// Wanted, but all room to build it in was taken by births that this one interrupted.
+    NoRoom = 4,
 }
 
 impl StackState {
@@ -106,6 +108,7 @@ impl StackState {
             1 => Some(Self::Complete),
             2 => Some(Self::Truncated),
             3 => Some(Self::Faulted),
+            4 => Some(Self::NoRoom),
             _ => None,
         }
     }

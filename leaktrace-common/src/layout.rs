@@ -1,4 +1,4 @@
-//! The offsets in the target's runtime that the probes need, as userspace writes them to the `LAYOUTS` map.
+//! What userspace tells the probes: the offsets in a target's runtime, whose events count, and how much to take.
 
 use core::mem::size_of;
 
@@ -12,8 +12,6 @@ pub const MAX_TARGETS: u32 = 64;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GoLayout {
-    /// 1 once userspace has filled this entry; 0 makes the probes count `NoLayout`.
-    pub valid: u32,
     /// `runtime.g.goid`
     pub g_goid: u32,
     /// `runtime.g.parentGoid`, or [`ABSENT`] before Go 1.21
@@ -30,27 +28,42 @@ pub struct GoLayout {
     pub g_sched_bp: u32,
     /// `runtime.m.curg`
     pub m_curg: u32,
-    /// Always 0.
-    pub reserved: u32,
 }
 
-const _: () = assert!(size_of::<GoLayout>() == 40);
+/// One process, an entry of the `TARGETS` map.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Where its runtime keeps things.
+    pub layout: GoLayout,
+    /// Its process id as the kernel's initial namespace counts it; hits by others are not recorded. 0 if it is
+    /// not known, as in a container: then the kernel's own filter must do.
+    pub tgid: u32,
+    /// 1 once userspace has filled this entry; 0 makes the probes count [`crate::drops::DropReason::NoLayout`].
+    pub valid: u32,
+}
 
 /// What userspace can change while the programs are attached, entry 0 of the `CONTROL` map.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Control {
-    /// Creator stacks are taken for this many births of each site before sampling starts.
+    /// Creator stacks are taken for this many births of each creation pc before sampling starts.
     pub stacks_per_site: u32,
     /// After that, for every birth of the site whose count has none of these bits; all ones takes none.
     pub stack_sample_mask: u32,
+    /// The reader is woken when this many bytes wait in the ring buffer; [`u32::MAX`] never wakes it.
+    pub wakeup_bytes: u32,
+    /// Always 0.
+    pub reserved: u32,
 }
 
-const _: () = assert!(size_of::<Control>() == 8);
+const _: () = assert!(size_of::<GoLayout>() == 32);
+const _: () = assert!(size_of::<Target>() == 40);
+const _: () = assert!(size_of::<Control>() == 16);
 
 // SAFETY: `repr(C)`, only integers, no padding: every bit pattern is a value.
 #[cfg(feature = "user")]
-unsafe impl aya::Pod for GoLayout {}
+unsafe impl aya::Pod for Target {}
 
 // SAFETY: `repr(C)`, only integers, no padding: every bit pattern is a value.
 #[cfg(feature = "user")]

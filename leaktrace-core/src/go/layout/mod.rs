@@ -59,7 +59,6 @@ impl Layout {
     /// The few offsets that the probes need.
     pub fn for_probes(&self) -> GoLayout {
         GoLayout {
-            valid: 1,
             g_goid: self.g.goid,
             g_parent_goid: self.g.parent_goid.unwrap_or(ABSENT),
             g_gopc: self.g.gopc,
@@ -68,7 +67,6 @@ impl Layout {
             g_m: self.g.m,
             g_sched_bp: self.g.sched_bp,
             m_curg: self.m.curg,
-            reserved: 0,
         }
     }
 }
