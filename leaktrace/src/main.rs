@@ -1,3 +1,23 @@
 //! `leaktrace`: finds goroutine leaks in running Go processes from outside.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use leaktrace::cli::Args;
+use leaktrace::diagnose::{diagnose, is_broken_pipe};
+use leaktrace::process::Procfs;
+use leaktrace::process::privileges::Privileges;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    leaktrace::logs::start(args.common.verbose);
+    match leaktrace::run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            let diagnosis = diagnose(&error, &Privileges::of_this_process(&Procfs::system()));
+            eprintln!("{diagnosis}");
+            ExitCode::from(diagnosis.exit as u8)
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! What was typed. What it means is decided in [`crate::config`].
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+use crate::quantity::{self, Bytes, Overhead, Probes, Span};
+
+/// Finds goroutine leaks in a running Go process, from outside: no restart, no pprof endpoint, stripped or not.
+#[derive(Debug, Parser)]
+#[command(
+    name = "leaktrace",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    arg_required_else_help = true,
+    override_usage = "leaktrace --pid <PID> [OPTIONS]\n       leaktrace doctor [--pid <PID>]",
+    after_help = EXIT_CODES
+)]
+pub struct Args {
+    /// What to do instead of watching a process.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// How to watch a process.
+    #[command(flatten)]
+    pub watch: Watch,
+    /// What every command takes.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+const EXIT_CODES: &str = "\
+Exit status: 0 a report was made · 2 wrong use, or an error of the system · 3 no such process, or it has gone · \
+4 not permitted · 5 the kernel cannot · 6 not a Go program, or not one that can be read";
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Says what this machine and a process allow, with the remedy for what is missing
+    ///
+    /// With --pid, also prints which instructions would be probed and why, without attaching anything.
+    Doctor(Doctor),
+}
+
+/// What `leaktrace doctor` takes.
+#[derive(Debug, ClapArgs)]
+pub struct Doctor {
+    /// Also look at this process, and print the plan for its probes
+    #[arg(short, long, value_name = "PID")]
+    pub pid: Option<u32>,
+}
+
+/// What every command takes.
+#[derive(Debug, ClapArgs)]
+pub struct Common {
+    /// When to colour what is printed
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = Color::Auto, global = true, help_heading = "Output")]
+    pub color: Color,
+    /// Say more on standard error; twice for everything
+    #[arg(short, long, action = ArgAction::Count, global = true, help_heading = "Output")]
+    pub verbose: u8,
+}
+
+/// What `leaktrace --pid` takes.
+#[derive(Debug, ClapArgs)]
+pub struct Watch {
+    /// The process to watch
+    #[arg(short, long, value_name = "PID", required = true, help_heading = "Target")]
+    pub pid: Option<u32>,
+
+    /// Stop after this long, with one report (`30s`, `5m`, `1h30m`); otherwise go on until Ctrl-C
+    #[arg(short, long, value_name = "TIME", value_parser = quantity::span, help_heading = "Target")]
+    pub duration: Option<Span>,
+
+    /// Report this often [default: 5s, or with --duration only at the end]
+    #[arg(short, long, value_name = "TIME", value_parser = quantity::span, help_heading = "Target")]
+    pub interval: Option<Span>,
+
+    /// Show the goroutines that have lived at least this long
+    #[arg(long, value_name = "TIME", value_parser = quantity::span, default_value = "10s", help_heading = "View")]
+    pub min_age: Span,
+
+    /// Show this many groups; 0 for all
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 10, help_heading = "View")]
+    pub top: usize,
+
+    /// Which groups come first
+    #[arg(long, value_enum, value_name = "KEY", default_value_t = Sort::Live, help_heading = "View")]
+    pub sort: Sort,
+
+    /// Show the runtime's own goroutines as well
+    #[arg(long, help_heading = "View")]
+    pub include_runtime: bool,
+
+    /// What to trace: any of birth, end, park, ready, or none to work from memory alone
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_parser = quantity::probes,
+        default_value = "birth,end,park,ready",
+        help_heading = "Tracing"
+    )]
+    pub probes: Probes,
+
+    /// The most that tracing may cost, in percent of one core for each core that the target keeps busy; what is
+    /// shed to stay below is reported. `off` for no limit
+    #[arg(
+        long,
+        value_name = "PERCENT",
+        value_parser = quantity::overhead,
+        default_value = "5%",
+        help_heading = "Tracing"
+    )]
+    pub max_overhead: Overhead,
+
+    /// How much the ring buffer between kernel and leaktrace holds
+    #[arg(long, value_name = "SIZE", value_parser = quantity::bytes, default_value = "16MiB", help_heading = "Tracing")]
+    pub ring_size: Bytes,
+
+    /// How to write reports [default: by the ending of --output, else text]
+    #[arg(short, long, value_enum, value_name = "FORMAT", help_heading = "Output")]
+    pub format: Option<Format>,
+
+    /// Write reports to this file instead of standard output; it always holds the last one
+    #[arg(short, long, value_name = "FILE", help_heading = "Output")]
+    pub output: Option<PathBuf>,
+}
+
+/// How a report is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Text,
+    /// For programs, as docs/report.md says
+    Json,
+}
+
+/// By what groups are sorted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Sort {
+    /// Most goroutines alive
+    Live,
+    /// Oldest goroutine
+    Age,
+    /// Fastest growth
+    Net,
+    /// Most births since attach
+    Born,
+    /// Most stack memory
+    Stack,
+}
+
+/// When to colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On terminals, unless `NO_COLOR` is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    fn parse(words: &str) -> Result<Args, clap::Error> {
+        Args::try_parse_from(std::iter::once("leaktrace").chain(words.split_ascii_whitespace()))
+    }
+
+    #[test]
+    fn clap_finds_nothing_wrong_with_the_definition() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn watching_needs_no_subcommand() {
+        let args = parse("--pid 7 -v --probes birth,end").unwrap();
+        assert!(args.command.is_none());
+        assert_eq!((args.watch.pid, args.common.verbose), (Some(7), 1));
+    }
+
+    #[test]
+    fn doctor_needs_no_pid() {
+        let args = parse("doctor -v").unwrap();
+        assert!(matches!(args.command, Some(Command::Doctor(Doctor { pid: None }))));
+        let args = parse("doctor --pid 7").unwrap();
+        assert!(matches!(args.command, Some(Command::Doctor(Doctor { pid: Some(7) }))));
+    }
+
+    #[test]
+    fn watching_without_a_pid_is_wrong_use() {
+        let error = parse("--top 3").unwrap_err();
+        assert_eq!((error.kind(), error.exit_code()), (ErrorKind::MissingRequiredArgument, 2));
+        assert_eq!(parse("").unwrap_err().kind(), ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand);
+    }
+
+    #[test]
+    fn the_help_is_the_one_that_was_reviewed() {
+        let help = Args::command().term_width(100).render_help().to_string();
+        let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/help.txt");
+        if std::env::var_os("LEAKTRACE_BLESS").is_some() {
+            std::fs::write(golden, &help).unwrap();
+        }
+        assert_eq!(help, std::fs::read_to_string(golden).unwrap(), "bless with LEAKTRACE_BLESS=1");
+    }
+}

@@ -1,0 +1,233 @@
+//! What was typed, and what it means on this system.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use leaktrace_common::event::Kind;
+use thiserror::Error;
+
+use crate::cli::{Color, Common, Format, Sort, Watch};
+use crate::process::Pid;
+
+/// How often the report refreshes unless told otherwise.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// Reports more often than this would be about leaktrace itself.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
+
+/// The bounds of the ring buffer, in bytes.
+const RING: std::ops::RangeInclusive<u64> = 4096..=1 << 30;
+
+/// Why what was typed makes no sense.
+#[derive(Debug, PartialEq, Eq, Error)]
+pub enum ConfigError {
+    /// No process was named.
+    #[error("no --pid was given")]
+    NoPid,
+    /// An interval of nothing, or nearly so.
+    #[error("--interval {0:?} is less than {SHORTEST_INTERVAL:?}")]
+    IntervalTooShort(Duration),
+    /// The ring would be too small to be one, or larger than the kernel takes.
+    #[error("--ring-size {0} is not between {least} and {most} bytes", least = RING.start(), most = RING.end())]
+    RingSize(u64),
+}
+
+/// The part of the system that decides what options mean.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct System {
+    /// Whether standard output is a terminal.
+    pub stdout_is_terminal: bool,
+    /// Whether the environment asks for no colour: `NO_COLOR`, or `CLICOLOR=0`.
+    pub refuses_color: bool,
+    /// Whether the environment asks for colour even where there is no terminal: `CLICOLOR_FORCE`.
+    pub forces_color: bool,
+}
+
+impl System {
+    /// The one that we run on.
+    pub fn probe() -> Self {
+        let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        Self {
+            stdout_is_terminal: std::io::stdout().is_terminal(),
+            refuses_color: set("NO_COLOR").is_some()
+                || set("CLICOLOR").is_some_and(|value| value == "0")
+                || set("TERM").is_some_and(|value| value == "dumb"),
+            forces_color: set("CLICOLOR_FORCE").is_some_and(|value| value != "0"),
+        }
+    }
+}
+
+/// How to watch a process.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The process.
+    pub pid: Pid,
+    /// When to stop by ourselves.
+    pub duration: Option<Duration>,
+    /// How often to report before the end; `None` is only at the end.
+    pub interval: Option<Duration>,
+    /// What of the report is shown.
+    pub view: View,
+    /// What is traced.
+    pub probes: Vec<Kind>,
+    /// The most that tracing may cost, as a share of the target's busy cores.
+    pub max_overhead: Option<f64>,
+    /// The size of the ring buffer: a power of two, and whole pages.
+    pub ring_bytes: u32,
+    /// Where and how reports go.
+    pub output: Output,
+}
+
+/// What of the report is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct View {
+    /// Goroutines younger than this are counted and not shown.
+    pub min_age: Duration,
+    /// How many groups; `None` is all.
+    pub top: Option<usize>,
+    /// Which come first.
+    pub sort: Sort,
+    /// Whether the runtime's own goroutines are shown.
+    pub include_runtime: bool,
+}
+
+/// Where and how reports go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// The file, or `None` for standard output.
+    pub file: Option<PathBuf>,
+    /// How they are written.
+    pub format: Format,
+    /// Whether they are coloured.
+    pub color: bool,
+    /// Whether each replaces the one before it on the screen.
+    pub in_place: bool,
+}
+
+impl Config {
+    /// Decides what the options mean.
+    pub fn resolve(watch: &Watch, common: &Common, system: &System) -> Result<Self, ConfigError> {
+        let interval = watch.interval.or_else(|| watch.duration.is_none().then_some(INTERVAL));
+        if let Some(short) = interval.filter(|interval| *interval < SHORTEST_INTERVAL) {
+            return Err(ConfigError::IntervalTooShort(short));
+        }
+        Ok(Self {
+            pid: Pid(watch.pid.ok_or(ConfigError::NoPid)?),
+            duration: watch.duration,
+            interval,
+            view: View {
+                min_age: watch.min_age,
+                top: Some(watch.top).filter(|top| *top > 0),
+                sort: watch.sort,
+                include_runtime: watch.include_runtime,
+            },
+            probes: watch.probes.0.clone(),
+            max_overhead: watch.max_overhead.0,
+            ring_bytes: ring_bytes(watch.ring_size.0)?,
+            output: output(watch, common.color, system),
+        })
+    }
+}
+
+/// Whether to colour what goes to standard output.
+pub fn color(wish: Color, system: &System) -> bool {
+    match wish {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto if system.refuses_color => false,
+        Color::Auto => system.stdout_is_terminal || system.forces_color,
+    }
+}
+
+fn output(watch: &Watch, wish: Color, system: &System) -> Output {
+    let file = watch.output.clone();
+    let format = watch.format.or_else(|| by_ending(file.as_deref()?)).unwrap_or(Format::Text);
+    let to_screen = file.is_none() && system.stdout_is_terminal && format == Format::Text;
+    let color = if file.is_some() { wish == Color::Always } else { color(wish, system) };
+    Output { file, format, color: color && format == Format::Text, in_place: to_screen }
+}
+
+fn by_ending(file: &Path) -> Option<Format> {
+    match file.extension()?.to_str()? {
+        "json" => Some(Format::Json),
+        _ => None,
+    }
+}
+
+/// The kernel wants a power of two and whole pages; a wish between two sizes gets the larger.
+fn ring_bytes(wish: u64) -> Result<u32, ConfigError> {
+    if !RING.contains(&wish) {
+        return Err(ConfigError::RingSize(wish));
+    }
+    let whole = wish.max(rustix::param::page_size() as u64).next_power_of_two();
+    u32::try_from(whole).map_err(|_| ConfigError::RingSize(wish))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::Args;
+
+    const PIPE: System = System { stdout_is_terminal: false, refuses_color: false, forces_color: false };
+    const TERMINAL: System = System { stdout_is_terminal: true, ..PIPE };
+
+    fn resolve(words: &str, system: &System) -> Result<Config, ConfigError> {
+        let args = Args::parse_from(["leaktrace", "--pid", "7"].into_iter().chain(words.split_whitespace()));
+        Config::resolve(&args.watch, &args.common, system)
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_help() {
+        let config = resolve("", &PIPE).unwrap();
+        assert_eq!((config.duration, config.interval), (None, Some(INTERVAL)));
+        assert_eq!((config.view.min_age, config.view.top), (Duration::from_secs(10), Some(10)));
+        assert_eq!((config.max_overhead, config.ring_bytes), (Some(0.05), 16 << 20));
+        assert_eq!(config.probes, Kind::ALL);
+    }
+
+    #[test]
+    fn a_duration_ends_with_one_report_unless_an_interval_is_asked_for() {
+        assert_eq!(resolve("--duration 30s", &PIPE).unwrap().interval, None);
+        let both = resolve("--duration 30s --interval 2s", &PIPE).unwrap();
+        assert_eq!(both.interval, Some(Duration::from_secs(2)));
+        assert!(matches!(resolve("--interval 0s", &PIPE), Err(ConfigError::IntervalTooShort(_))));
+    }
+
+    #[test]
+    fn the_ending_of_the_file_decides_the_format_unless_it_is_typed() {
+        assert_eq!(resolve("-o x.json", &PIPE).unwrap().output.format, Format::Json);
+        assert_eq!(resolve("-o x.txt", &PIPE).unwrap().output.format, Format::Text);
+        assert_eq!(resolve("-o x.json --format text", &PIPE).unwrap().output.format, Format::Text);
+    }
+
+    #[test]
+    fn only_text_on_a_terminal_is_coloured_and_refreshed_in_place() {
+        let look = |words: &str, system: &System| {
+            let output = resolve(words, system).unwrap().output;
+            (output.color, output.in_place)
+        };
+        assert_eq!(look("", &TERMINAL), (true, true));
+        assert_eq!(look("", &PIPE), (false, false));
+        assert_eq!(look("", &System { refuses_color: true, ..TERMINAL }), (false, true));
+        assert_eq!(look("", &System { forces_color: true, ..PIPE }), (true, false));
+        assert_eq!(look("--color always", &System { refuses_color: true, ..PIPE }), (true, false));
+        assert_eq!(look("--format json --color always", &TERMINAL), (false, false));
+        assert_eq!(look("-o report.txt", &TERMINAL), (false, false));
+    }
+
+    #[test]
+    fn the_ring_is_rounded_up_to_what_the_kernel_takes() {
+        assert_eq!(resolve("--ring-size 5000", &PIPE).unwrap().ring_bytes, 8192);
+        assert_eq!(resolve("--ring-size 17M", &PIPE).unwrap().ring_bytes, 32 << 20);
+        assert_eq!(resolve("--ring-size 1K", &PIPE), Err(ConfigError::RingSize(1024)));
+        assert_eq!(resolve("--ring-size 2G", &PIPE), Err(ConfigError::RingSize(2 << 30)));
+    }
+
+    #[test]
+    fn a_top_of_0_shows_all() {
+        assert_eq!(resolve("--top 0", &PIPE).unwrap().view.top, None);
+    }
+}

@@ -1,0 +1,278 @@
+//! Turns a chain of errors into one line, a `hint:` and an exit code.
+
+use std::fmt::{self, Write as _};
+use std::io;
+
+use leaktrace_core::memory::ReadError;
+
+use crate::config::ConfigError;
+use crate::process::ProcessError;
+use crate::process::privileges::Privileges;
+
+/// Why we end without a report, as scripts see it.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Wrong use, or an error of the system that has no code of its own.
+    Usage = 2,
+    /// No such process, or it has gone.
+    NoTarget = 3,
+    /// Not permitted.
+    NotPermitted = 4,
+    /// The kernel lacks what is needed.
+    Kernel = 5,
+    /// Not a Go program, or not one that can be read.
+    NotReadable = 6,
+}
+
+/// What a user is told about an error.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Diagnosis {
+    /// What went wrong, from what was tried down to the cause.
+    pub message: String,
+    /// What can be done about it.
+    pub hint: Option<String>,
+    /// The exit code.
+    pub exit: Exit,
+}
+
+impl fmt::Display for Diagnosis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "leaktrace: {}", self.message)?;
+        match &self.hint {
+            Some(hint) => write!(f, "\nhint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What one cause in the chain means.
+struct Meaning {
+    exit: Exit,
+    hint: Option<String>,
+}
+
+impl Meaning {
+    fn new(exit: Exit, hint: impl Into<String>) -> Self {
+        Self { exit, hint: Some(hint.into()) }
+    }
+
+    fn plain(exit: Exit) -> Self {
+        Self { exit, hint: None }
+    }
+}
+
+/// Says what went wrong and what can be done about it.
+pub fn diagnose(error: &anyhow::Error, privileges: &Privileges) -> Diagnosis {
+    let meaning = error.chain().find_map(|cause| meaning(cause, privileges));
+    let meaning = meaning.unwrap_or_else(|| Meaning::plain(Exit::Usage));
+    Diagnosis { message: one_line(error), hint: meaning.hint, exit: meaning.exit }
+}
+
+/// Whether this is only a reader who has seen enough, as `head` has.
+pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    };
+    error.chain().any(io)
+}
+
+/// The chain, without what a cause only repeats of the error above it.
+fn one_line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain() {
+        let text = cause.to_string();
+        if line.is_empty() {
+            line = text;
+        } else if !line.ends_with(&text) {
+            _ = write!(line, ": {text}");
+        }
+    }
+    line
+}
+
+fn meaning(cause: &(dyn std::error::Error + 'static), privileges: &Privileges) -> Option<Meaning> {
+    if let Some(error) = cause.downcast_ref::<ProcessError>() {
+        return Some(of_process(error, privileges));
+    }
+    if let Some(error) = cause.downcast_ref::<ReadError>() {
+        return of_read(error, privileges);
+    }
+    if let Some(error) = cause.downcast_ref::<ConfigError>() {
+        return Some(of_config(error));
+    }
+    None
+}
+
+fn of_process(error: &ProcessError, privileges: &Privileges) -> Meaning {
+    match error {
+        ProcessError::NoSuchProcess { .. } => Meaning::new(
+            Exit::NoTarget,
+            "list Go programs with `pgrep -a NAME`; in a container, share its pid namespace",
+        ),
+        ProcessError::Thread { pid, .. } => Meaning::new(Exit::NoTarget, format!("use --pid {pid}")),
+        ProcessError::KernelThread { .. } => Meaning::new(Exit::NotReadable, "name the pid of a Go program"),
+        ProcessError::Zombie { .. } | ProcessError::Exited { .. } => {
+            Meaning::new(Exit::NoTarget, "if a supervisor restarts it, use the new pid")
+        }
+        ProcessError::NotPermitted { .. } => Meaning::new(Exit::NotPermitted, permission(privileges)),
+        ProcessError::Malformed { .. } | ProcessError::Io { .. } => Meaning::plain(Exit::Usage),
+    }
+}
+
+fn of_read(error: &ReadError, privileges: &Privileges) -> Option<Meaning> {
+    match error {
+        ReadError::NotPermitted => Some(Meaning::new(Exit::NotPermitted, permission(privileges))),
+        ReadError::Gone => Some(Meaning::plain(Exit::NoTarget)),
+        ReadError::Unmapped { .. } | ReadError::TooLong { .. } => None,
+    }
+}
+
+fn of_config(error: &ConfigError) -> Meaning {
+    match error {
+        ConfigError::NoPid => Meaning::new(Exit::Usage, "see `leaktrace --help`"),
+        ConfigError::IntervalTooShort(_) => Meaning::new(Exit::Usage, "use for example --interval 1s"),
+        ConfigError::RingSize(_) => Meaning::new(Exit::Usage, "use for example --ring-size 16MiB"),
+    }
+}
+
+/// What to do where the kernel refuses.
+pub fn permission(privileges: &Privileges) -> String {
+    let missing = privileges.missing();
+    if missing.is_empty() {
+        return "all capabilities are there, so a security module or a user namespace refuses: see `leaktrace doctor`"
+            .to_owned();
+    }
+    let names: Vec<&str> = missing.iter().map(|capability| capability.as_str()).collect();
+    let flags: Vec<String> =
+        names.iter().map(|name| format!("--cap-add {}", name.trim_start_matches("CAP_"))).collect();
+    format!("run as root (sudo), or grant {} (in Docker: {})", names.join(", "), flags.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use anyhow::{Context, anyhow};
+
+    use super::*;
+    use crate::process::Pid;
+    use crate::process::privileges::Capability;
+
+    #[track_caller]
+    fn check(error: &anyhow::Error, privileges: &[Capability], exit: Exit, text: &str) {
+        let diagnosis = diagnose(error, &Privileges::with(privileges));
+        assert_eq!((diagnosis.to_string().as_str(), diagnosis.exit), (text, exit));
+    }
+
+    fn attaching(error: ProcessError) -> anyhow::Error {
+        anyhow::Error::new(error).context("cannot attach to pid 4242")
+    }
+
+    #[test]
+    fn no_such_process() {
+        check(
+            &attaching(ProcessError::NoSuchProcess { pid: Pid(4242) }),
+            &[],
+            Exit::NoTarget,
+            "leaktrace: cannot attach to pid 4242: no process has pid 4242\n\
+             hint: list Go programs with `pgrep -a NAME`; in a container, share its pid namespace",
+        );
+    }
+
+    #[test]
+    fn not_root() {
+        check(
+            &attaching(ProcessError::NotPermitted { path: PathBuf::from("/proc/4242/exe") }),
+            &[],
+            Exit::NotPermitted,
+            "leaktrace: cannot attach to pid 4242: /proc/4242/exe: permission denied\n\
+             hint: run as root (sudo), or grant CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH (in \
+             Docker: --cap-add BPF --cap-add PERFMON --cap-add SYS_PTRACE --cap-add DAC_READ_SEARCH)",
+        );
+    }
+
+    #[test]
+    fn only_what_is_missing_is_asked_for() {
+        check(
+            &anyhow::Error::new(ReadError::NotPermitted).context("cannot read the target"),
+            &[Capability::Bpf, Capability::Perfmon, Capability::DacReadSearch],
+            Exit::NotPermitted,
+            "leaktrace: cannot read the target: reading the process's memory is not permitted\n\
+             hint: run as root (sudo), or grant CAP_SYS_PTRACE (in Docker: --cap-add SYS_PTRACE)",
+        );
+    }
+
+    #[test]
+    fn a_security_module_is_suspected_when_nothing_is_missing() {
+        check(
+            &attaching(ProcessError::NotPermitted { path: PathBuf::from("/proc/4242/exe") }),
+            &Capability::NEEDED,
+            Exit::NotPermitted,
+            "leaktrace: cannot attach to pid 4242: /proc/4242/exe: permission denied\n\
+             hint: all capabilities are there, so a security module or a user namespace refuses: see \
+             `leaktrace doctor`",
+        );
+    }
+
+    #[test]
+    fn a_thread_s_id() {
+        check(
+            &attaching(ProcessError::Thread { tid: Pid(4243), pid: Pid(4242) }),
+            &[],
+            Exit::NoTarget,
+            "leaktrace: cannot attach to pid 4242: 4243 is a thread of process 4242\nhint: use --pid 4242",
+        );
+    }
+
+    #[test]
+    fn a_kernel_thread() {
+        check(
+            &attaching(ProcessError::KernelThread { pid: Pid(2), name: "kthreadd".to_owned() }),
+            &[],
+            Exit::NotReadable,
+            "leaktrace: cannot attach to pid 4242: pid 2 is the kernel thread kthreadd\n\
+             hint: name the pid of a Go program",
+        );
+    }
+
+    #[test]
+    fn a_zombie() {
+        check(
+            &attaching(ProcessError::Zombie { pid: Pid(4242), name: "srv".to_owned(), parent: Pid(1) }),
+            &[],
+            Exit::NoTarget,
+            "leaktrace: cannot attach to pid 4242: process 4242 (srv) has exited and waits for its parent 1 to \
+             collect it\nhint: if a supervisor restarts it, use the new pid",
+        );
+    }
+
+    #[test]
+    fn a_ring_of_silly_size() {
+        check(
+            &anyhow::Error::new(ConfigError::RingSize(12)),
+            &[],
+            Exit::Usage,
+            "leaktrace: --ring-size 12 is not between 4096 and 1073741824 bytes\n\
+             hint: use for example --ring-size 16MiB",
+        );
+    }
+
+    #[test]
+    fn an_error_without_a_known_cause_is_still_told() {
+        check(
+            &anyhow!("disk on fire").context("cannot write"),
+            &[],
+            Exit::Usage,
+            "leaktrace: cannot write: disk on fire",
+        );
+    }
+
+    #[test]
+    fn a_reader_who_has_seen_enough_is_no_error() {
+        let closed =
+            Err::<(), _>(io::Error::from(io::ErrorKind::BrokenPipe)).context("cannot write").unwrap_err();
+        assert!(is_broken_pipe(&closed));
+        assert!(!is_broken_pipe(&anyhow!("broken pipe")));
+    }
+}

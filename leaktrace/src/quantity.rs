@@ -1,0 +1,140 @@
+//! The quantities that people type: times, sizes, shares and lists of probes.
+
+use std::time::Duration;
+
+use leaktrace_common::event::Kind;
+
+/// A length of time.
+pub type Span = Duration;
+
+/// A number of bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bytes(pub u64);
+
+/// The most that tracing may cost the target, as a share of its busy cores; `None` is no limit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Overhead(pub Option<f64>);
+
+/// Kinds of events, each at most once and in the order of [`Kind::ALL`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probes(pub Vec<Kind>);
+
+/// Reads `1h30m`, `90s`, `250ms`. A bare number would leave its unit to be guessed.
+pub fn span(text: &str) -> Result<Span, String> {
+    let wrong = || format!("`{text}` is not a time such as 250ms, 30s, 5m or 1h30m");
+    let mut rest = text;
+    let mut total = Duration::ZERO;
+    while !rest.is_empty() {
+        let (number, tail) = split_number(rest).ok_or_else(wrong)?;
+        let unit_len = tail.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(tail.len());
+        let (unit, next) = tail.split_at(unit_len);
+        let part = Duration::try_from_secs_f64(number * seconds_in(unit).ok_or_else(wrong)?);
+        total = part.ok().and_then(|part| total.checked_add(part)).ok_or_else(wrong)?;
+        rest = next;
+    }
+    if text.is_empty() { Err(wrong()) } else { Ok(total) }
+}
+
+fn seconds_in(unit: &str) -> Option<f64> {
+    match unit {
+        "ms" => Some(0.001),
+        "s" => Some(1.0),
+        "m" | "min" => Some(60.0),
+        "h" => Some(3600.0),
+        "d" => Some(86400.0),
+        _ => None,
+    }
+}
+
+/// Reads `65536`, `512K`, `16MiB`, `1G`. All units are powers of 1024.
+pub fn bytes(text: &str) -> Result<Bytes, String> {
+    let wrong = || format!("`{text}` is not a size such as 512K, 16MiB or 1G");
+    let (number, unit) = split_number(text).ok_or_else(wrong)?;
+    let scale = match unit.trim_end_matches("iB").trim_end_matches('B') {
+        "" => 1.0,
+        "K" | "k" => 1024.0,
+        "M" => 1024.0 * 1024.0,
+        "G" => 1024.0 * 1024.0 * 1024.0,
+        _ => return Err(wrong()),
+    };
+    let product = number * scale;
+    if product < 1.0 || product > 2f64.powi(40) {
+        return Err(wrong());
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 1 and 2^40")]
+    Ok(Bytes(product as u64))
+}
+
+/// Reads `5%`, `0.5%` or `off`.
+pub fn overhead(text: &str) -> Result<Overhead, String> {
+    if text == "off" {
+        return Ok(Overhead(None));
+    }
+    match split_number(text) {
+        Some((percent, "%" | "")) if percent > 0.0 && percent <= 1000.0 => {
+            Ok(Overhead(Some(percent / 100.0)))
+        }
+        _ => Err(format!("`{text}` is not a share such as 5% or 0.5%, nor `off`")),
+    }
+}
+
+/// Reads `birth,end`, `none` or nothing at all.
+pub fn probes(text: &str) -> Result<Probes, String> {
+    let words: Vec<&str> = text.split(',').map(str::trim).filter(|word| !word.is_empty()).collect();
+    if words == ["none"] {
+        return Ok(Probes(Vec::new()));
+    }
+    if let Some(unknown) = words.iter().find(|word| !Kind::ALL.iter().any(|kind| kind.as_str() == **word)) {
+        return Err(format!("`{unknown}` is none of birth, end, park and ready"));
+    }
+    Ok(Probes(Kind::ALL.into_iter().filter(|kind| words.contains(&kind.as_str())).collect()))
+}
+
+fn split_number(text: &str) -> Option<(f64, &str)> {
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, rest) = text.split_at(end);
+    Some((number.parse().ok()?, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_need_a_unit_and_add_up() {
+        assert_eq!(span("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(span("1h30m"), Ok(Duration::from_mins(90)));
+        assert_eq!(span("1.5s"), Ok(Duration::from_millis(1500)));
+        for wrong in ["", "5", "s", "5x", "-5s", "5s5", "99999999999999999999d", "1..2s"] {
+            assert!(span(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_powers_of_1024() {
+        assert_eq!(bytes("65536"), Ok(Bytes(65536)));
+        for text in ["16M", "16MB", "16MiB"] {
+            assert_eq!(bytes(text), Ok(Bytes(16 << 20)), "{text}");
+        }
+        for wrong in ["", "M", "16T", "0", "9999999G"] {
+            assert!(bytes(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_share_may_be_lifted_but_not_be_nothing() {
+        assert_eq!(overhead("5%"), Ok(Overhead(Some(0.05))));
+        assert_eq!(overhead("off"), Ok(Overhead(None)));
+        for wrong in ["0%", "", "x", "5%%", "-1%"] {
+            assert!(overhead(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn probes_are_a_set() {
+        assert_eq!(probes("end,birth,end"), Ok(Probes(vec![Kind::Birth, Kind::End])));
+        assert_eq!(probes("none"), Ok(Probes(Vec::new())));
+        assert_eq!(probes(""), Ok(Probes(Vec::new())));
+        assert_eq!(probes("birth,spawn"), Err("`spawn` is none of birth, end, park and ready".to_owned()));
+    }
+}
