@@ -5,6 +5,7 @@ pub mod exe;
 pub mod exit;
 pub mod find;
 pub mod maps;
+pub mod memory;
 pub mod privileges;
 pub mod stat;
 
