@@ -1,5 +1,6 @@
 //! Developer commands: `cargo xtask help` lists them.
 
+mod targets;
 mod toolchains;
 
 use clap::Parser;
@@ -9,10 +10,12 @@ use clap::Parser;
 #[command(bin_name = "cargo xtask", about = "Developer commands of leaktrace")]
 enum Xtask {
     Toolchains(toolchains::Args),
+    Targets(targets::Args),
 }
 
 fn main() -> anyhow::Result<()> {
     match Xtask::parse() {
         Xtask::Toolchains(args) => toolchains::run(&args),
+        Xtask::Targets(args) => targets::run(&args),
     }
 }

@@ -2,6 +2,8 @@
 
 pub mod prerequisites;
 pub mod run;
+pub mod target;
 pub mod toolchain;
 
+pub use target::{Mode, Program, build, every_build};
 pub use toolchain::{Toolchain, Version};

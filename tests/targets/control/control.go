@@ -1,0 +1,161 @@
+// Package control answers a test's questions about this process on stdin and stdout, one JSON line a command.
+//
+// The test compares what leaktrace sees from outside with what the runtime and the program's own counters say here.
+// When stdin ends, the test is gone and so is the process.
+package control
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Site is one `go` statement, with the program's own count of what it started.
+type Site struct {
+	name     string
+	spawned  atomic.Int64
+	finished atomic.Int64
+}
+
+var (
+	sitesLock sync.Mutex
+	sites     []*Site
+	commands  = map[string]func(argument int){}
+)
+
+// NewSite registers a `go` statement.
+func NewSite(name string) *Site {
+	site := &Site{name: name}
+	sitesLock.Lock()
+	defer sitesLock.Unlock()
+	sites = append(sites, site)
+	return site
+}
+
+// Spawned counts a goroutine; call it just before the `go` statement.
+func (s *Site) Spawned() { s.spawned.Add(1) }
+
+// Finished counts the end of a goroutine; defer it in the goroutine.
+func (s *Site) Finished() { s.finished.Add(1) }
+
+// On runs action when the test sends the command.
+func On(command string, action func(argument int)) { commands[command] = action }
+
+type siteState struct {
+	Name     string `json:"name"`
+	Spawned  int64  `json:"spawned"`
+	Finished int64  `json:"finished"`
+}
+
+type state struct {
+	Pid          int         `json:"pid"`
+	GoVersion    string      `json:"go_version"`
+	NumGoroutine int         `json:"num_goroutine"`
+	Sites        []siteState `json:"sites"`
+	Stacks       string      `json:"stacks,omitempty"`
+	Error        string      `json:"error,omitempty"`
+}
+
+func current() state {
+	now := state{Pid: os.Getpid(), GoVersion: runtime.Version(), NumGoroutine: runtime.NumGoroutine()}
+	sitesLock.Lock()
+	defer sitesLock.Unlock()
+	for _, site := range sites {
+		// Finished first: read the other way round, a site could show more ends than births.
+		finished := site.finished.Load()
+		now.Sites = append(now.Sites, siteState{site.name, site.spawned.Load(), finished})
+	}
+	return now
+}
+
+// Stacks is the debug=2 text of every goroutine; the caller's comes first.
+func Stacks() string {
+	for size := 1 << 16; ; size *= 2 {
+		buffer := make([]byte, size)
+		if n := runtime.Stack(buffer, true); n < size {
+			return string(buffer[:n])
+		}
+	}
+}
+
+// Settle returns when every goroutine but the caller waits for something, or says which one does not.
+func Settle() error {
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		busy := firstBusy(Stacks())
+		if busy == "" {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("still busy: %s", busy)
+		}
+	}
+}
+
+func firstBusy(stacks string) string {
+	headers := 0
+	for _, line := range strings.Split(stacks, "\n") {
+		if !strings.HasPrefix(line, "goroutine ") || !strings.HasSuffix(line, ":") {
+			continue
+		}
+		headers++
+		if headers > 1 && (strings.Contains(line, "[runn") || strings.Contains(line, "[copystack")) {
+			return line
+		}
+	}
+	return ""
+}
+
+// Serve says that the process is ready, and answers commands until stdin ends.
+func Serve() {
+	answer(state{Pid: os.Getpid(), GoVersion: runtime.Version()})
+	lines := bufio.NewScanner(os.Stdin)
+	for lines.Scan() {
+		answer(obey(lines.Text()))
+	}
+	os.Exit(0)
+}
+
+func obey(line string) state {
+	word, rest, _ := strings.Cut(line, " ")
+	argument, _ := strconv.Atoi(rest)
+	switch action, known := commands[word]; {
+	case known:
+		action(argument)
+		return current()
+	case word == "state":
+		return current()
+	case word == "stacks":
+		now := current()
+		now.Stacks = Stacks()
+		return now
+	case word == "gc":
+		runtime.GC()
+		return current()
+	case word == "settle":
+		err := Settle()
+		now := current()
+		if err != nil {
+			now.Error = err.Error()
+		}
+		return now
+	default:
+		return state{Error: "unknown command: " + line}
+	}
+}
+
+func answer(now state) {
+	text, err := json.Marshal(now)
+	if err != nil {
+		panic(err)
+	}
+	if _, err := fmt.Printf("%s\n", text); err != nil {
+		os.Exit(0)
+	}
+}
