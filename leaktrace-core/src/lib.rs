@@ -5,7 +5,9 @@
 //! dump, a recording and a test's array all take the same way through this code.
 #![forbid(unsafe_code)]
 
+mod bytes;
 pub mod decode;
+pub mod elf;
 pub mod go;
 pub mod memory;
 pub mod num;

@@ -4,3 +4,4 @@ pub mod globals;
 pub mod goroutines;
 pub mod layout;
 pub mod names;
+pub mod pclntab;
