@@ -1,5 +1,87 @@
-//! leaktrace's eBPF programs.
+//! leaktrace's eBPF programs: one for each kind of event, shared by all of its probe sites.
+//!
+//! Here is only policy: a hit is counted before anything else, and what became of it is turned into a counter
+//! in one place. The work is in [`probes`]. The crate also builds for the host, so that its pure parts have
+//! ordinary tests.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
+#![expect(
+    missing_docs,
+    unreachable_pub,
+    clippy::needless_pass_by_value,
+    reason = "the `uprobe` macro wants its functions so, and writes undocumented ones"
+)]
+#![expect(clippy::cast_possible_truncation, reason = "indices and sizes here are small constants")]
+
+mod atomic;
+mod emit;
+mod g;
+mod maps;
+mod probes;
+
+use aya_ebpf::{macros::uprobe, programs::ProbeContext};
+use leaktrace_common::{ABI_VERSION, drops::DropReason, event::Kind};
+
+use crate::probes::ProbeError;
+
+/// Compared with the reader's own version before anything is attached.
+#[unsafe(no_mangle)]
+pub static LEAKTRACE_ABI_VERSION: u32 = ABI_VERSION;
+
+/// `bpf_probe_read_user` is for programs under a licence compatible with the GPL.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+pub static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+
+/// A goroutine is being created.
+#[uprobe]
+pub fn leaktrace_birth(ctx: ProbeContext) -> u32 {
+    maps::count_hit(Kind::Birth);
+    finish(Kind::Birth, probes::spawn::try_birth(&ctx))
+}
+
+/// A goroutine is ending.
+#[uprobe]
+pub fn leaktrace_end(ctx: ProbeContext) -> u32 {
+    maps::count_hit(Kind::End);
+    finish(Kind::End, probes::exit::try_end(&ctx))
+}
+
+/// A goroutine begins to wait.
+#[uprobe]
+pub fn leaktrace_park(ctx: ProbeContext) -> u32 {
+    maps::count_hit(Kind::Park);
+    finish(Kind::Park, probes::park::try_park(&ctx))
+}
+
+/// A waiting goroutine is made runnable.
+#[uprobe]
+pub fn leaktrace_ready(ctx: ProbeContext) -> u32 {
+    maps::count_hit(Kind::Ready);
+    finish(Kind::Ready, probes::ready::try_ready(&ctx))
+}
+
+/// Counts a hit that became no record. Always 0: every other value means something to the kernel.
+#[inline]
+fn finish(kind: Kind, outcome: Result<(), ProbeError>) -> u32 {
+    let reason = match outcome {
+        Ok(()) => return 0,
+        Err(ProbeError::RingFull) => DropReason::RingFull,
+        Err(ProbeError::Unreadable) => DropReason::GFault,
+        Err(ProbeError::UnknownTarget) => DropReason::NoLayout,
+        Err(ProbeError::UnknownRegister) => DropReason::BadCookie,
+        Err(ProbeError::OtherProcess) => DropReason::OtherProcess,
+    };
+    maps::count_drop(kind, reason);
+    0
+}
+
+#[cfg(target_arch = "bpf")]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    // The verifier refuses the object if this can be reached.
+    loop {}
+}
 
 #[cfg(not(target_arch = "bpf"))]
 fn main() {}

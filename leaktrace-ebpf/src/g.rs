@@ -1,0 +1,184 @@
+//! The only file that reads the target: its registers, a `runtime.g` and a chain of frames.
+//!
+//! A read of 32 bytes costs hardly more than one of 8, and a second read as much as the first. In every Go
+//! release so far the fields that an event needs lie within 32 bytes of each other; that is checked against the
+//! layout each time, and where it does not hold the fields are read one by one.
+
+use core::{mem::size_of, ptr};
+
+use aya_ebpf::{
+    bindings::pt_regs,
+    helpers::{bpf_get_current_pid_tgid, bpf_probe_read_user},
+    programs::ProbeContext,
+};
+use leaktrace_common::{
+    cookie::GRegister,
+    event::StackState,
+    layout::{ABSENT, GoLayout},
+};
+
+use crate::probes::ProbeError;
+
+const WORD: u32 = size_of::<u64>() as u32;
+
+/// The process that is running, as the initial namespace counts it.
+#[inline]
+pub(crate) fn current_tgid() -> u32 {
+    (bpf_get_current_pid_tgid() >> 32) as u32
+}
+
+/// What the probed instruction has in `register`.
+#[inline]
+pub(crate) fn in_register(ctx: &ProbeContext, register: GRegister) -> u64 {
+    // SAFETY: the context of a uprobe is the registers of the interrupted thread.
+    let regs = unsafe { &*ctx.regs };
+    register_value(regs, register)
+}
+
+/// The frame pointer at the probed instruction.
+#[inline]
+pub(crate) fn frame_pointer(ctx: &ProbeContext) -> u64 {
+    // SAFETY: the context of a uprobe is the registers of the interrupted thread.
+    let regs = unsafe { &*ctx.regs };
+    frame_register(regs)
+}
+
+#[cfg(bpf_target_arch = "x86_64")]
+#[inline]
+fn register_value(regs: &pt_regs, register: GRegister) -> u64 {
+    select(register, [&regs.rax, &regs.rbx, &regs.rcx, &regs.r14])
+}
+
+#[cfg(bpf_target_arch = "x86_64")]
+#[inline]
+fn frame_register(regs: &pt_regs) -> u64 {
+    regs.rbp
+}
+
+#[cfg(bpf_target_arch = "aarch64")]
+#[inline]
+fn register_value(regs: &pt_regs, register: GRegister) -> u64 {
+    select(register, [&regs.regs[0], &regs.regs[1], &regs.regs[2], &regs.regs[28]])
+}
+
+#[cfg(bpf_target_arch = "aarch64")]
+#[inline]
+fn frame_register(regs: &pt_regs) -> u64 {
+    regs.regs[29]
+}
+
+/// The value of `register`, of all that it can be.
+///
+/// All are loaded, since the verifier refuses a load from the registers at an address that was computed, which
+/// is what the compiler would make of a load in each arm.
+#[inline]
+fn select(register: GRegister, places: [&u64; 4]) -> u64 {
+    // SAFETY: references are valid to read from.
+    let [arg0, arg1, arg2, current] = places.map(|place| unsafe { ptr::read_volatile(place) });
+    match register {
+        GRegister::Arg0 => arg0,
+        GRegister::Arg1 => arg1,
+        GRegister::Arg2 => arg2,
+        GRegister::Current => current,
+    }
+}
+
+/// What a new goroutine says about its creation.
+pub(crate) struct Origin {
+    /// 0 where this Go release does not keep it.
+    pub(crate) parent_goid: u64,
+    pub(crate) creation_pc: u64,
+    pub(crate) start_pc: u64,
+}
+
+/// `g.goid`
+#[inline]
+pub(crate) fn goid(g: u64, layout: &GoLayout) -> Result<u64, ProbeError> {
+    word(g, layout.g_goid)
+}
+
+/// `g.goid` and `g.waitreason`
+#[inline]
+pub(crate) fn goid_and_wait_reason(g: u64, layout: &GoLayout) -> Result<(u64, u8), ProbeError> {
+    // go-runtime: field runtime.g.goid uint64, schedlink, waitsince, waitreason waitReason (go1.19..)
+    if layout.g_waitreason.wrapping_sub(layout.g_goid) == 3 * WORD {
+        let [goid, _, _, reason] = read::<[u64; 4]>(g, layout.g_goid)?;
+        return Ok((goid, reason as u8));
+    }
+    Ok((word(g, layout.g_goid)?, read::<u8>(g, layout.g_waitreason)?))
+}
+
+/// `g.parentGoid`, `g.gopc` and `g.startpc`
+#[inline]
+pub(crate) fn origin(g: u64, layout: &GoLayout) -> Result<Origin, ProbeError> {
+    // go-runtime: field runtime.g.parentGoid uint64, gopc, ancestors, startpc uintptr (go1.21..)
+    if layout.g_gopc.wrapping_sub(layout.g_parent_goid) == WORD
+        && layout.g_startpc.wrapping_sub(layout.g_gopc) == 2 * WORD
+    {
+        let [parent_goid, creation_pc, _, start_pc] = read::<[u64; 4]>(g, layout.g_parent_goid)?;
+        return Ok(Origin { parent_goid, creation_pc, start_pc });
+    }
+    let parent_goid = if layout.g_parent_goid == ABSENT { 0 } else { word(g, layout.g_parent_goid)? };
+    let creation_pc = word(g, layout.g_gopc)?;
+    Ok(Origin { parent_goid, creation_pc, start_pc: word(g, layout.g_startpc)? })
+}
+
+/// The user goroutine of the thread that runs on `g0`: `None` if there is none or it cannot be read.
+#[inline]
+pub(crate) fn user_goroutine(g0: u64, layout: &GoLayout) -> Option<u64> {
+    let m = word(g0, layout.g_m).ok()?;
+    let curg = word(m, layout.m_curg).ok()?;
+    (curg != 0).then_some(curg)
+}
+
+/// The id of the user goroutine of the thread that runs on `g0`; 0, which none has, if there is none.
+#[inline]
+pub(crate) fn user_goid(g0: u64, layout: &GoLayout) -> u64 {
+    match user_goroutine(g0, layout) {
+        Some(g) => goid(g, layout).unwrap_or(0),
+        None => 0,
+    }
+}
+
+/// The frame pointer with which goroutine `g` left its stack for `g0`'s.
+#[inline]
+pub(crate) fn saved_frame_pointer(g: u64, layout: &GoLayout) -> Result<u64, ProbeError> {
+    word(g, layout.g_sched_bp)
+}
+
+/// Follows the frame records from `frame` and writes their return addresses; how many, and how it ended.
+///
+/// Both architectures keep `{caller's frame pointer, return address}` where the frame pointer points, and
+/// callers' frames lie at higher addresses: a chain that does not climb is broken, or a loop.
+#[inline]
+pub(crate) fn walk(frame: u64, frames: &mut [u64]) -> (u32, StackState) {
+    let mut frame = frame;
+    let mut len = 0;
+    for slot in frames {
+        if frame == 0 {
+            return (len, StackState::Complete);
+        }
+        let Ok([callers, return_address]) = read::<[u64; 2]>(frame, 0) else {
+            return (len, StackState::Faulted);
+        };
+        *slot = return_address;
+        len += 1;
+        if callers != 0 && callers <= frame {
+            return (len, StackState::Faulted);
+        }
+        frame = callers;
+    }
+    (len, if frame == 0 { StackState::Complete } else { StackState::Truncated })
+}
+
+#[inline]
+fn word(base: u64, offset: u32) -> Result<u64, ProbeError> {
+    read(base, offset)
+}
+
+#[inline]
+fn read<T>(base: u64, offset: u32) -> Result<T, ProbeError> {
+    let at = base.wrapping_add(u64::from(offset)) as *const T;
+    // SAFETY: the helper reads any address of the current process, or says that it cannot.
+    unsafe { bpf_probe_read_user(at) }.map_err(|_| ProbeError::Unreadable)
+}

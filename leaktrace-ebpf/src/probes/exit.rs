@@ -1,0 +1,14 @@
+//! `runtime.gdestroy`, or `runtime.goexit0` before Go 1.22: a goroutine ends.
+
+use aya_ebpf::programs::ProbeContext;
+use leaktrace_common::event::{End, Kind};
+
+use super::{Hit, ProbeError};
+use crate::{emit, g};
+
+#[inline]
+pub(crate) fn try_end(ctx: &ProbeContext) -> Result<(), ProbeError> {
+    let hit = Hit::of(ctx)?;
+    let goid = g::goid(hit.g, hit.layout())?;
+    emit::record(&End { header: hit.header(Kind::End, goid) })
+}

@@ -1,0 +1,15 @@
+//! `runtime.park_m`: a goroutine begins to wait, and has said for what.
+
+use aya_ebpf::programs::ProbeContext;
+use leaktrace_common::event::{Kind, Park};
+
+use super::{Hit, ProbeError};
+use crate::{emit, g};
+
+#[inline]
+pub(crate) fn try_park(ctx: &ProbeContext) -> Result<(), ProbeError> {
+    let hit = Hit::of(ctx)?;
+    let (goid, wait_reason) = g::goid_and_wait_reason(hit.g, hit.layout())?;
+    let header = hit.header(Kind::Park, goid);
+    emit::record(&Park { header, wait_reason: u32::from(wait_reason), reserved: 0 })
+}

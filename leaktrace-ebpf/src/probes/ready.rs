@@ -1,0 +1,19 @@
+//! `runtime.ready`: a waiting goroutine is made runnable, on behalf of another or of the runtime.
+
+use aya_ebpf::programs::ProbeContext;
+use leaktrace_common::{
+    cookie::GRegister,
+    event::{Kind, Ready},
+};
+
+use super::{Hit, ProbeError};
+use crate::{emit, g};
+
+#[inline]
+pub(crate) fn try_ready(ctx: &ProbeContext) -> Result<(), ProbeError> {
+    let hit = Hit::of(ctx)?;
+    let goid = g::goid(hit.g, hit.layout())?;
+    let g0 = g::in_register(ctx, GRegister::Current);
+    let waker_goid = g::user_goid(g0, hit.layout());
+    emit::record(&Ready { header: hit.header(Kind::Ready, goid), waker_goid })
+}

@@ -1,0 +1,116 @@
+//! The end of `runtime.newproc1`: the new `g` is filled in and not yet on any run queue.
+
+use aya_ebpf::programs::ProbeContext;
+use leaktrace_common::{
+    cookie::GRegister,
+    event::{Birth, Kind, StackState},
+    layout::{ABSENT, Control},
+};
+
+use super::{Hit, ProbeError};
+use crate::{
+    emit, g,
+    maps::{self, BirthWithStack, CreationSite},
+};
+
+#[inline]
+pub(crate) fn try_birth(ctx: &ProbeContext) -> Result<(), ProbeError> {
+    let hit = Hit::of(ctx)?;
+    let mut birth = birth(ctx, &hit)?;
+    if !wants_stack(birth.creation_pc, hit.index) {
+        return emit::record(&birth);
+    }
+    birth.stack_state = StackState::NoRoom as u32;
+    match maps::with_room(|room| fill(ctx, &hit, &birth, room)) {
+        Some(written) => written,
+        None => emit::record(&birth),
+    }
+}
+
+/// The record without a stack.
+#[inline]
+fn birth(ctx: &ProbeContext, hit: &Hit) -> Result<Birth, ProbeError> {
+    let layout = hit.layout();
+    let goid = g::goid(hit.g, layout)?;
+    let origin = g::origin(hit.g, layout)?;
+    let parent_goid = if layout.g_parent_goid == ABSENT {
+        let g0 = g::in_register(ctx, GRegister::Current);
+        g::user_goid(g0, layout)
+    } else {
+        origin.parent_goid
+    };
+    Ok(Birth {
+        header: hit.header(Kind::Birth, goid),
+        parent_goid,
+        creation_pc: origin.creation_pc,
+        start_pc: origin.start_pc,
+        stack_len: 0,
+        stack_state: StackState::NotSampled as u32,
+    })
+}
+
+/// Completes and writes a record with the creator's stack.
+#[inline]
+fn fill(ctx: &ProbeContext, hit: &Hit, birth: &Birth, room: &mut BirthWithStack) -> Result<(), ProbeError> {
+    room.birth = *birth;
+    let (len, state) = match creators_frame(ctx, hit) {
+        Ok(frame) => g::walk(frame, &mut room.frames),
+        Err(_) => (0, StackState::Faulted),
+    };
+    room.birth.stack_len = len;
+    room.birth.stack_state = state as u32;
+    emit::birth_with_stack(room)
+}
+
+/// The innermost frame of the creator.
+///
+/// `newproc1` runs on the thread's own stack, so the creator's registers are where it left them. A goroutine
+/// that the runtime starts while no goroutine is running has its creator on this very stack.
+#[inline]
+fn creators_frame(ctx: &ProbeContext, hit: &Hit) -> Result<u64, ProbeError> {
+    let g0 = g::in_register(ctx, GRegister::Current);
+    match g::user_goroutine(g0, hit.layout()) {
+        Some(creator) => g::saved_frame_pointer(creator, hit.layout()),
+        None => Ok(g::frame_pointer(ctx)),
+    }
+}
+
+#[inline]
+fn wants_stack(creation_pc: u64, target: u32) -> bool {
+    let Some(control) = maps::control() else { return false };
+    if takes_none(control) {
+        return false;
+    }
+    let site = CreationSite { pc: creation_pc, target: u64::from(target) };
+    is_sampled(control, maps::count_birth(&site))
+}
+
+#[inline]
+fn takes_none(control: &Control) -> bool {
+    control.stacks_per_site == 0 && control.stack_sample_mask == u32::MAX
+}
+
+/// Whether the birth that `earlier` ones of the same site came before has its stack taken.
+#[inline]
+fn is_sampled(control: &Control, earlier: u64) -> bool {
+    let mask = control.stack_sample_mask;
+    earlier < u64::from(control.stacks_per_site) || (mask != u32::MAX && earlier & u64::from(mask) == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sampled(stacks_per_site: u32, stack_sample_mask: u32) -> Vec<u64> {
+        let control = Control { stacks_per_site, stack_sample_mask, wakeup_bytes: u32::MAX, reserved: 0 };
+        (0..12).filter(|&earlier| !takes_none(&control) && is_sampled(&control, earlier)).collect()
+    }
+
+    #[test]
+    fn the_first_births_of_a_site_and_then_every_nth_have_a_stack() {
+        assert_eq!(sampled(2, 3), [0, 1, 4, 8]);
+        assert_eq!(sampled(3, u32::MAX), [0, 1, 2]);
+        assert_eq!(sampled(0, 3), [0, 4, 8]);
+        assert_eq!(sampled(0, u32::MAX), []);
+    }
+}
