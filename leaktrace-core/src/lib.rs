@@ -7,6 +7,7 @@
 
 mod bytes;
 pub mod decode;
+pub mod disasm;
 pub mod elf;
 pub mod go;
 pub mod memory;

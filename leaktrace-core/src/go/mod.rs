@@ -5,3 +5,4 @@ pub mod goroutines;
 pub mod layout;
 pub mod names;
 pub mod pclntab;
+pub mod types;
