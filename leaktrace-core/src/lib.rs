@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod bytes;
+pub mod budget;
 pub mod decode;
 pub mod disasm;
 pub mod elf;
