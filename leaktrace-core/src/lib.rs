@@ -5,8 +5,8 @@
 //! dump, a recording and a test's array all take the same way through this code.
 #![forbid(unsafe_code)]
 
-mod bytes;
 pub mod budget;
+mod bytes;
 pub mod decode;
 pub mod disasm;
 pub mod elf;
