@@ -314,8 +314,8 @@ mod tests {
         long[56..60].copy_from_slice(&129_u32.to_ne_bytes());
         assert_eq!(decode(&long), Err(DecodeError::StackTooLong { len: 129 }));
         let mut state = birth_record(&[]);
-        state[60..64].copy_from_slice(&4_u32.to_ne_bytes());
-        assert_eq!(decode(&state), Err(DecodeError::UnknownStackState(4)));
+        state[60..64].copy_from_slice(&99_u32.to_ne_bytes());
+        assert_eq!(decode(&state), Err(DecodeError::UnknownStackState(99)));
         let mut park = header(3);
         park.extend(256_u64.to_ne_bytes());
         assert_eq!(decode(&park), Err(DecodeError::WaitReasonTooLarge(256)));

@@ -14,3 +14,4 @@ pub mod go;
 pub mod memory;
 pub mod num;
 pub mod plan;
+pub mod registry;

@@ -1,0 +1,5 @@
+//! The registry from outside: stories told event by event, and random lives that must end in the truth.
+
+mod converges;
+mod stories;
+mod support;

@@ -1,0 +1,175 @@
+//! A watched process in a few words: events are written as the probes write them, and decoded as the ring's are.
+
+use leaktrace_common::event::{Kind, StackState};
+use leaktrace_core::decode::decode;
+use leaktrace_core::go::goroutines::{Goroutine, GoroutineKind, Snapshot, StackBounds, StackTable, Want};
+use leaktrace_core::go::names::Status;
+use leaktrace_core::num::{Avma, GPtr, Goid, Ktime, Pc, ReturnPc};
+use leaktrace_core::registry::{Counts, Origin, Reconciled, Registry, Site, Tracked};
+
+/// The site that goroutines come from unless another is named.
+pub(crate) const SITE: u64 = 0x40_1000;
+
+/// A record as the kernel side writes it.
+pub(crate) fn record(kind: Kind, at: u64, goid: u64, rest: &[u64]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(64);
+    bytes.extend((kind as u32).to_ne_bytes());
+    bytes.extend(0_u32.to_ne_bytes());
+    let header = [at, goid, 0xc000_0000 + goid * 512];
+    bytes.extend(header.iter().chain(rest).flat_map(|word| word.to_ne_bytes()));
+    bytes
+}
+
+/// A birth record of a goroutine of `site`, with its creator's stack.
+pub(crate) fn birth_record(at: u64, goid: u64, site: u64, creators: &[u64]) -> Vec<u8> {
+    let state = if creators.is_empty() { StackState::NotSampled } else { StackState::Complete };
+    let len = creators.len() as u64;
+    let mut rest = vec![1, site, site + 0x100, len | u64::from(state as u32) << 32];
+    rest.extend(creators);
+    record(Kind::Birth, at, goid, &rest)
+}
+
+/// A goroutine of [`SITE`] as a snapshot shows it.
+pub(crate) fn goroutine(goid: u64, status: Status, wait_reason: u8) -> Goroutine {
+    Goroutine {
+        goid: Goid(goid),
+        g: GPtr(0xc000_0000 + goid * 512),
+        parent_goid: Some(Goid(1)),
+        gopc: ReturnPc(SITE),
+        startpc: Pc(SITE + 0x100),
+        stack: StackBounds { lo: Avma(0x1000), hi: Avma(0x1800) },
+        wait_since: None,
+        labels: Avma(0),
+        waiting: Avma(0),
+        stack_id: None,
+        stack_used: 0,
+        status,
+        wait_reason,
+        locked: false,
+        moved: false,
+        kind: GoroutineKind::User,
+    }
+}
+
+/// A complete snapshot.
+pub(crate) fn snapshot(started: u64, finished: u64, goroutines: Vec<Goroutine>) -> Snapshot {
+    Snapshot {
+        goroutines,
+        stacks: StackTable::new(),
+        started: Ktime(started),
+        finished: Ktime(finished),
+        want: Want::Stacks,
+        unreadable: 0,
+        moved: 0,
+        dead: 0,
+        beyond_limit: 0,
+    }
+}
+
+/// A registry and the time of the next event.
+pub(crate) struct Watch {
+    pub(crate) registry: Registry,
+    now: u64,
+}
+
+impl Watch {
+    pub(crate) fn attached_at(now: u64) -> Self {
+        Self { registry: Registry::new(Ktime(now)), now }
+    }
+
+    /// What follows happens at `now`, which may be in the past of what came before.
+    pub(crate) fn at(&mut self, now: u64) -> &mut Self {
+        self.now = now;
+        self
+    }
+
+    pub(crate) fn birth(&mut self, goid: u64) -> &mut Self {
+        self.birth_from(goid, SITE)
+    }
+
+    pub(crate) fn birth_from(&mut self, goid: u64, site: u64) -> &mut Self {
+        self.feed(&birth_record(self.now, goid, site, &[]))
+    }
+
+    pub(crate) fn end(&mut self, goid: u64) -> &mut Self {
+        self.feed(&record(Kind::End, self.now, goid, &[]))
+    }
+
+    pub(crate) fn park(&mut self, goid: u64, reason: u8) -> &mut Self {
+        self.feed(&record(Kind::Park, self.now, goid, &[u64::from(reason)]))
+    }
+
+    pub(crate) fn ready(&mut self, goid: u64) -> &mut Self {
+        self.feed(&record(Kind::Ready, self.now, goid, &[1]))
+    }
+
+    #[track_caller]
+    pub(crate) fn feed(&mut self, record: &[u8]) -> &mut Self {
+        self.registry.apply(&decode(record).expect("tests write whole records"));
+        self
+    }
+
+    /// A snapshot that is taken and taken in within the same moment.
+    pub(crate) fn snapshot(&mut self, goroutines: Vec<Goroutine>) -> Reconciled {
+        self.registry.expect_snapshot();
+        self.registry.reconcile(&snapshot(self.now, self.now, goroutines))
+    }
+
+    #[track_caller]
+    pub(crate) fn expect(&self, goid: u64) -> Expected {
+        let found = self.registry.get(Goid(goid));
+        Expected(found.unwrap_or_else(|| panic!("goroutine {goid} is not known")))
+    }
+
+    #[track_caller]
+    pub(crate) fn expect_gone(&self, goid: u64) -> &Self {
+        assert_eq!(self.registry.get(Goid(goid)), None);
+        self
+    }
+
+    /// The counters, after a look at whether they agree with what is alive.
+    #[track_caller]
+    pub(crate) fn counts(&self) -> Counts {
+        let counts = self.registry.counts();
+        let live = self.registry.live() as u64;
+        assert_eq!(counts.before_attach + counts.born - counts.ended, live, "{counts:?}");
+        assert_eq!(self.registry.sites().iter().map(Site::live).sum::<u64>(), live);
+        counts
+    }
+}
+
+/// What a test says about one goroutine.
+pub(crate) struct Expected(Tracked);
+
+impl Expected {
+    #[track_caller]
+    pub(crate) fn born_at(self, at: u64) -> Self {
+        assert_eq!((self.0.born.at, self.0.born.or_earlier), (Ktime(at), false));
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn born_at_or_before(self, at: u64) -> Self {
+        assert_eq!((self.0.born.at, self.0.born.or_earlier), (Ktime(at), true));
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn origin(self, origin: Origin) -> Self {
+        assert_eq!(self.0.origin, origin);
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn waits(self, reason: u8, since: Option<u64>) -> Self {
+        assert!(self.0.status.is_waiting(), "{:?}", self.0);
+        assert_eq!((self.0.wait_reason, self.0.waiting.map(|since| since.at.0)), (reason, since));
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn is(self, status: Status) -> Self {
+        assert_eq!(self.0.status, status);
+        self
+    }
+}
