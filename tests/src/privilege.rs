@@ -41,6 +41,11 @@ pub fn skip(reason: &str) {
     written.expect("the skip log is writable");
 }
 
+/// Whether we are root.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
 fn obstacle() -> Option<String> {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let missing = missing_capabilities(&status);

@@ -1,6 +1,12 @@
 //! Developer commands: `cargo xtask help` lists them.
 
+mod check;
+mod demo;
+mod licences;
+mod rules;
+mod step;
 mod targets;
+mod test;
 mod toolchains;
 
 use clap::Parser;
@@ -9,12 +15,18 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask", about = "Developer commands of leaktrace")]
 enum Xtask {
+    Demo(demo::Args),
+    Test(test::Args),
+    Check(check::Args),
     Toolchains(toolchains::Args),
     Targets(targets::Args),
 }
 
 fn main() -> anyhow::Result<()> {
     match Xtask::parse() {
+        Xtask::Demo(args) => demo::run(&args),
+        Xtask::Test(args) => test::run(&args),
+        Xtask::Check(args) => check::run_all(&args),
         Xtask::Toolchains(args) => toolchains::run(&args),
         Xtask::Targets(args) => targets::run(&args),
     }

@@ -5,10 +5,10 @@ use std::time::Instant;
 use anyhow::Result;
 use leaktrace_tests::go::{self, Mode, Program, Version};
 
-use crate::toolchains::say;
+use crate::step::say;
 
 /// Build the Go programs that the tests run, for every release and mode
-#[derive(clap::Args)]
+#[derive(clap::Args, Default)]
 pub(crate) struct Args {
     /// Releases such as 1.22.10; all the tested ones when none is given
     versions: Vec<String>,
@@ -23,7 +23,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             println!("{}", go::build(Program::Scenarios, version, mode, &mut say)?.display());
         }
     }
-    println!("{}", go::build(Program::Service, Version::NEWEST, Mode::Plain, &mut say)?.display());
+    println!("{}", go::build(Program::Service, Version::NEWEST, Mode::Stripped, &mut say)?.display());
     say(&format!("targets ready after {:.0?}", started.elapsed()));
     Ok(())
 }

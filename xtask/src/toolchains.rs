@@ -3,6 +3,8 @@
 use anyhow::Result;
 use leaktrace_tests::go::{Toolchain, Version};
 
+use crate::step::say;
+
 /// Fetch the Go toolchains that the tests use, and say where they are
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -21,9 +23,4 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         println!("go {:<8} {}", version.to_string(), toolchain.root.display());
     }
     Ok(())
-}
-
-/// Tells the user what takes time or changes the machine.
-pub(crate) fn say(what: &str) {
-    eprintln!("xtask: {what}");
 }

@@ -26,7 +26,7 @@ pub fn ensure_c_compiler(say: &mut dyn FnMut(&str)) -> Result<()> {
 
 /// Installs Debian packages; without root this only says which are missing.
 pub fn apt_install(packages: &[&str], say: &mut dyn FnMut(&str)) -> Result<()> {
-    if !rustix::process::geteuid().is_root() {
+    if !crate::privilege::is_root() {
         bail!("missing: install them with `sudo apt-get install {}`", packages.join(" "));
     }
     ensure_apt_lists(say)?;
@@ -46,7 +46,7 @@ pub fn ensure_apt_lists(say: &mut dyn FnMut(&str)) -> Result<()> {
         if !runs("apt-get", &["--version"]) {
             return Err("there is no apt-get".to_owned());
         }
-        if !rustix::process::geteuid().is_root() {
+        if !crate::privilege::is_root() {
             return Ok(());
         }
         say("reading the package lists with apt-get update");

@@ -1,5 +1,6 @@
 //! Builds the Go programs of `tests/targets`: one binary for each program, release and mode, kept in the cache.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
@@ -107,7 +108,8 @@ pub fn every_build() -> Vec<(Version, Mode)> {
 
 /// The path of the binary, built first unless the cache has it; `say` is told what takes time.
 pub fn build(program: Program, version: Version, mode: Mode, say: &mut dyn FnMut(&str)) -> Result<PathBuf> {
-    let directory = cache_dir("targets").join(format!("{:016x}", source_hash()?));
+    let sources = Sources::read()?;
+    let directory = cache_dir("targets").join(sources.hash());
     let name = format!("{}-{version}-{}", program.as_str(), mode.as_str());
     let binary = directory.join(&name);
     if binary.exists() {
@@ -127,42 +129,22 @@ pub fn build(program: Program, version: Version, mode: Mode, say: &mut dyn FnMut
     if mode.uses_c() {
         prerequisites::ensure_c_compiler(say)?;
     }
+    let tree = directory.join(format!("src-{version}"));
+    sources.copy_to(&tree, version)?;
     let partial = directory.join(format!("{name}.partial"));
-    let mut command = compile(&toolchain, program, mode, &directory, &partial)?;
-    if let Some(profile) = &profile {
-        command.arg(format!("-pgo={}", profile.display()));
-    }
-    command.arg(format!("./{}", program.as_str()));
+    let mut command = toolchain.go();
+    command
+        .current_dir(tree)
+        .env("CGO_ENABLED", if mode.uses_c() { "1" } else { "0" })
+        .args(["build", "-trimpath", "-buildvcs=false"])
+        .args(mode.arguments())
+        .args(profile.map(|profile| format!("-pgo={}", profile.display())))
+        .arg("-o")
+        .arg(&partial)
+        .arg(format!("./{}", program.as_str()));
     run(&mut command).with_context(|| format!("cannot build {name}"))?;
     fs::rename(&partial, &binary)?;
     Ok(binary)
-}
-
-fn compile(
-    toolchain: &Toolchain,
-    program: Program,
-    mode: Mode,
-    directory: &Path,
-    output: &Path,
-) -> Result<Command> {
-    let mut command = toolchain.go();
-    command
-        .current_dir(source_dir())
-        .env("CGO_ENABLED", if mode.uses_c() { "1" } else { "0" })
-        .args(["build", "-trimpath", "-buildvcs=false"])
-        .arg(format!("-modfile={}", module_file(toolchain.version, program, directory)?.display()))
-        .args(mode.arguments())
-        .arg("-o")
-        .arg(output);
-    Ok(command)
-}
-
-/// A go.mod that names the release itself: with an older one in it, `go` gives the program old behaviour (GODEBUG).
-fn module_file(version: Version, program: Program, directory: &Path) -> Result<PathBuf> {
-    let path = directory.join(format!("{}-{version}.mod", program.as_str()));
-    let text = fs::read_to_string(source_dir().join("go.mod"))?;
-    fs::write(&path, text.replace("go 1.19", &format!("go 1.{}", version.minor)))?;
-    Ok(path)
 }
 
 /// The CPU profile for this release, made by a run of [`Program::Hot`].
@@ -178,34 +160,45 @@ fn profile(version: Version, directory: &Path, say: &mut dyn FnMut(&str)) -> Res
     Ok(path)
 }
 
-/// Where the Go sources are.
-pub fn source_dir() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("targets")
-}
+/// The Go sources as they were read at once: an edit during a build cannot end up under the wrong hash.
+struct Sources(BTreeMap<PathBuf, Vec<u8>>);
 
-/// A hash of every file that goes into a target, and of how it is built.
-fn source_hash() -> Result<u64> {
-    let mut files = Vec::new();
-    collect(&source_dir(), &mut files)?;
-    files.sort();
-    let mut hasher = DefaultHasher::new();
-    for file in files {
-        file.strip_prefix(source_dir())?.hash(&mut hasher);
-        fs::read(&file)?.hash(&mut hasher);
+impl Sources {
+    fn read() -> Result<Self> {
+        let mut files = BTreeMap::new();
+        let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("targets");
+        collect(&top, &top, &mut files)?;
+        Ok(Self(files))
     }
-    Mode::ALL.map(Mode::arguments).hash(&mut hasher);
-    Ok(hasher.finish())
+
+    /// A name for these sources and the way in which they are built.
+    fn hash(&self) -> String {
+        let mut hasher = DefaultHasher::new();
+        self.0.hash(&mut hasher);
+        Mode::ALL.map(Mode::arguments).hash(&mut hasher);
+        format!("{:016x}", hasher.finish())
+    }
+
+    /// Writes them, with a go.mod that names the release itself: with an older one in it, `go` would give the program
+    /// the behaviour of that release (GODEBUG).
+    fn copy_to(&self, tree: &Path, version: Version) -> Result<()> {
+        for (path, contents) in &self.0 {
+            let path = tree.join(path);
+            fs::create_dir_all(path.parent().unwrap_or(tree))?;
+            fs::write(path, contents)?;
+        }
+        fs::write(tree.join("go.mod"), format!("module leaktrace.test/targets\n\ngo 1.{}\n", version.minor))?;
+        Ok(())
+    }
 }
 
-fn collect(directory: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+fn collect(top: &Path, directory: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) -> Result<()> {
     for entry in fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))? {
         let path = entry?.path();
-        let goes_in =
-            path.extension().is_some_and(|extension| ["go", "mod"].iter().any(|known| extension == *known));
         if path.is_dir() {
-            collect(&path, files)?;
-        } else if goes_in {
-            files.push(path);
+            collect(top, &path, files)?;
+        } else if path.extension().is_some_and(|extension| extension == "go") {
+            files.insert(path.strip_prefix(top)?.to_owned(), fs::read(&path)?);
         }
     }
     Ok(())

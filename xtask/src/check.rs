@@ -1,0 +1,51 @@
+//! `cargo xtask check`: everything that is checked without running leaktrace.
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::step::{cargo, run, say};
+use crate::{licences, rules};
+
+/// Check format, lints, documentation, the dependency rules, licences and the rules of the tests
+#[derive(clap::Args)]
+pub(crate) struct Args {}
+
+type Check = (&'static str, fn() -> Result<()>);
+
+/// Runs every check, and fails when any did.
+pub(crate) fn run_all(_: &Args) -> Result<()> {
+    let checks: [Check; 6] = [
+        ("format", format),
+        ("lints", lints),
+        ("documentation", documentation),
+        ("dependency rules", rules::dependencies),
+        ("licences and sources of dependencies", licences::check),
+        ("rules of the tests", rules::tests),
+    ];
+    let mut failed = Vec::new();
+    for (name, check) in checks {
+        if let Err(error) = check() {
+            say(&format!("{name}: {error:#}"));
+            failed.push(name);
+        }
+    }
+    if !failed.is_empty() {
+        bail!("failed: {}", failed.join(", "));
+    }
+    say("every check passed");
+    Ok(())
+}
+
+fn format() -> Result<()> {
+    run("cargo fmt", cargo().args(["fmt", "--all", "--check"]))
+}
+
+fn lints() -> Result<()> {
+    run("cargo clippy", cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+}
+
+fn documentation() -> Result<()> {
+    let mut doc: Command = cargo();
+    run("cargo doc", doc.args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
+}
