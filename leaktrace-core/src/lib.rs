@@ -15,3 +15,4 @@ pub mod memory;
 pub mod num;
 pub mod plan;
 pub mod registry;
+pub mod symbolize;

@@ -3,6 +3,8 @@
 pub mod globals;
 pub mod goroutines;
 pub mod layout;
+pub mod moduledata;
 pub mod names;
 pub mod pclntab;
 pub mod types;
+pub mod version;

@@ -1,0 +1,97 @@
+//! From code addresses to functions, files and lines, with calls that the compiler inlined.
+//!
+//! The same frames, in the same order, as Go's own traceback prints, before it hides any: wrappers are marked
+//! and not dropped. C code has no entry in a function table and is the business of [`crate::dwarf`].
+//!
+//! Source: Go `src/runtime/symtabinl.go` (`inlineUnwinder`), go1.21 to go1.27, and `src/runtime/traceback.go`
+//! (`gentraceback`), go1.19, which does the same.
+
+use std::borrow::Cow;
+
+use crate::go::moduledata::{Module, Modules};
+use crate::go::pclntab::{FuncId, Function, InlinedCall, SourceLine, TextOffset};
+use crate::num::Pc;
+
+/// The most inlined calls in each other that are expanded. Compilers stay far below.
+const MAX_DEPTH: usize = 256;
+
+/// One call, physical or inlined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame<'d> {
+    /// The function, as the linker recorded its name. For people, see [`display_name`].
+    pub function: &'d str,
+    /// The path of the source file, `?` if it is unknown.
+    pub file: &'d str,
+    /// The line in it, 0 if it is unknown.
+    pub line: u32,
+    /// Whether the call was inlined into the frame that follows.
+    pub inlined: bool,
+    /// Whether the function is special to the runtime; [`FuncId::Wrapper`] marks what Go does not show.
+    pub id: FuncId,
+    /// The line where the function begins, where it is known (Go 1.20 and later).
+    pub start_line: Option<u32>,
+    /// The first instruction of the physical function.
+    pub entry: Pc,
+    /// The address that was looked up; for a frame around an inlined call, an instruction at the call's place.
+    pub pc: Pc,
+}
+
+/// Appends the frames at `pc` to `out`, the innermost first, and says whether there are any.
+///
+/// `pc` is the address of an instruction: for a return address, its
+/// [call site](crate::num::ReturnPc::call_site).
+pub fn expand<'d>(modules: &Modules<'d>, pc: Pc, out: &mut Vec<Frame<'d>>) -> bool {
+    let Some((module, function)) = modules.function(pc) else { return false };
+    let Some(mut at) = module.text_offset(pc) else { return false };
+    for _ in 0..MAX_DEPTH {
+        let Some(call) = inlined_call(module, &function, at) else { break };
+        let start_line = call.start_line;
+        out.push(Frame { inlined: true, ..frame(module, &function, at, call.name, call.id, start_line) });
+        at = call.parent;
+    }
+    out.push(frame(module, &function, at, function.name(), function.id(), function.start_line()));
+    true
+}
+
+/// The innermost inlined call that the instruction at `at` belongs to.
+fn inlined_call<'d>(module: &Module<'d>, function: &Function<'d>, at: TextOffset) -> Option<InlinedCall<'d>> {
+    let tree = module.funcdata(function.inline_tree()?)?;
+    module.pclntab.inlined_call(function, tree, function.inline_index(at)?)
+}
+
+fn frame<'d>(
+    module: &Module<'d>,
+    physical: &Function<'d>,
+    at: TextOffset,
+    function: &'d str,
+    id: FuncId,
+    start_line: Option<u32>,
+) -> Frame<'d> {
+    let SourceLine { file, line } = physical.line(at).unwrap_or(SourceLine { file: "?", line: 0 });
+    let entry = module.entry(physical);
+    Frame { function, file, line, inlined: false, id, start_line, entry, pc: module.pc(at) }
+}
+
+/// A function's name as Go prints it: the type arguments of generics as `[...]`.
+///
+/// Source: Go `src/runtime/traceback.go` (`printFuncName`) and `symtab.go` (`funcNameForPrint`), go1.21 to go1.27.
+pub fn display_name(name: &str) -> Cow<'_, str> {
+    let parts = name.find('[').zip(name.rfind(']')).filter(|(open, close)| open < close);
+    match parts.and_then(|(open, close)| name.get(..open).zip(name.get(close + 1..))) {
+        Some((before, after)) => format!("{before}[...]{after}").into(),
+        None => name.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn generics_are_shown_as_go_shows_them() {
+        assert_eq!(display_name("main.work"), "main.work");
+        assert_eq!(display_name("main.f[go.shape.int]"), "main.f[...]");
+        assert_eq!(display_name("main.(*t[go.shape.[]int]).m.func1"), "main.(*t[...]).m.func1");
+        assert_eq!(display_name("]odd["), "]odd[");
+    }
+}
