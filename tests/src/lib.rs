@@ -3,10 +3,13 @@
 //! Nothing here knows leaktrace's own code: a test compares leaktrace with what the Go program says of itself.
 
 pub mod go;
+pub mod leaktrace;
 pub mod matrix;
 pub mod poll;
 pub mod privilege;
 pub mod process;
+pub mod report;
+pub mod text;
 pub mod traceback;
 
 pub use go::{Mode, Program, Version};

@@ -38,6 +38,21 @@ pub struct Site {
     pub spawned: u64,
     /// How many of them have ended.
     pub finished: u64,
+    /// The stack of a creator that ran after the program became ready, from the function with the `go` statement
+    /// outwards. The line of the first frame is the one before the `go` statement.
+    #[serde(default)]
+    pub creator: Vec<Place>,
+}
+
+/// A place in a source file.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The function.
+    pub function: String,
+    /// The source file as the compiler recorded it.
+    pub file: String,
+    /// The line in it.
+    pub line: u32,
 }
 
 impl State {

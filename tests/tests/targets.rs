@@ -68,6 +68,24 @@ fn every_build_shows_every_behaviour() {
 }
 
 #[test]
+fn creators_know_their_stack() {
+    each_build(|version, mode| {
+        let mut target = Target::start(version, mode, "driven=1");
+        assert!(target.state().site("driven").creator.is_empty());
+        target.command("spawn 1");
+        let state = target.command("start inlined_creator=1 deep_creator=1");
+        let names =
+            |site| state.site(site).creator.iter().map(|place| place.function.as_str()).collect::<Vec<_>>();
+        assert_eq!(names("driven")[0], "main.driven.func1");
+        let expected =
+            ["main.physicalStart", "main.inlinedStartInner", "main.inlinedStart", "main.inlinedCreator"];
+        assert_eq!(names("inlined_creator")[..4], expected);
+        assert_eq!(names("deep_creator").iter().filter(|name| **name == "main.descend").count(), 71);
+        assert!(names("deep_creator").ends_with(&["main.main", "runtime.main", "runtime.goexit"]));
+    });
+}
+
+#[test]
 fn births_and_ends_follow_commands() {
     let mut target = Target::start(Version::NEWEST, Mode::Plain, "driven=0");
     assert_eq!(target.command("spawn 7").site("driven").spawned, 7);

@@ -22,36 +22,92 @@ type Site struct {
 	name     string
 	spawned  atomic.Int64
 	finished atomic.Int64
+	once     sync.Once
+	creator  []uintptr
 }
 
 var (
 	sitesLock sync.Mutex
 	sites     []*Site
-	commands  = map[string]func(argument int){}
+	commands  = map[string]func(argument string){}
 )
 
-// NewSite registers a `go` statement.
+// NewSite registers a `go` statement, or finds it again.
 func NewSite(name string) *Site {
-	site := &Site{name: name}
 	sitesLock.Lock()
 	defer sitesLock.Unlock()
+	for _, site := range sites {
+		if site.name == name {
+			return site
+		}
+	}
+	site := &Site{name: name}
 	sites = append(sites, site)
 	return site
 }
 
-// Spawned counts a goroutine; call it just before the `go` statement.
-func (s *Site) Spawned() { s.spawned.Add(1) }
+// Spawned counts a goroutine; call it on the line before the `go` statement, whose stack it notes.
+func (s *Site) Spawned() {
+	s.spawned.Add(1)
+	if notesCreators.Load() {
+		s.once.Do(s.noteCreator)
+	}
+}
+
+// Off while a process starts: the stacks that a test can compare are those from after it attached.
+var notesCreators atomic.Bool
+
+//go:noinline
+func (s *Site) noteCreator() {
+	callers := make([]uintptr, 256)
+	// Without Callers, noteCreator, Once's two functions and Spawned, whatever of them is inlined.
+	s.creator = callers[:runtime.Callers(0, callers)]
+}
+
+// The frames of the first creator that was noted, from the function with the `go` statement outwards.
+func (s *Site) creatorFrames() []frameState {
+	var all []frameState
+	if len(s.creator) == 0 {
+		return all
+	}
+	seen := false
+	for frames := runtime.CallersFrames(s.creator); ; {
+		frame, more := frames.Next()
+		if seen {
+			all = append(all, frameState{frame.Function, frame.File, frame.Line})
+		}
+		seen = seen || strings.HasSuffix(frame.Function, "control.(*Site).Spawned")
+		if !more {
+			return all
+		}
+	}
+}
 
 // Finished counts the end of a goroutine; defer it in the goroutine.
 func (s *Site) Finished() { s.finished.Add(1) }
 
-// On runs action when the test sends the command.
-func On(command string, action func(argument int)) { commands[command] = action }
+// On runs action when the test sends the command with a number.
+func On(command string, action func(argument int)) {
+	OnText(command, func(text string) {
+		number, _ := strconv.Atoi(text)
+		action(number)
+	})
+}
+
+// OnText runs action when the test sends the command.
+func OnText(command string, action func(argument string)) { commands[command] = action }
+
+type frameState struct {
+	Function string `json:"function"`
+	File     string `json:"file"`
+	Line     int    `json:"line"`
+}
 
 type siteState struct {
-	Name     string `json:"name"`
-	Spawned  int64  `json:"spawned"`
-	Finished int64  `json:"finished"`
+	Name     string       `json:"name"`
+	Spawned  int64        `json:"spawned"`
+	Finished int64        `json:"finished"`
+	Creator  []frameState `json:"creator,omitempty"`
 }
 
 type state struct {
@@ -70,7 +126,7 @@ func current() state {
 	for _, site := range sites {
 		// Finished first: read the other way round, a site could show more ends than births.
 		finished := site.finished.Load()
-		now.Sites = append(now.Sites, siteState{site.name, site.spawned.Load(), finished})
+		now.Sites = append(now.Sites, siteState{site.name, site.spawned.Load(), finished, site.creatorFrames()})
 	}
 	return now
 }
@@ -114,6 +170,7 @@ func firstBusy(stacks string) string {
 
 // Serve says that the process is ready, and answers commands until stdin ends.
 func Serve() {
+	notesCreators.Store(true)
 	answer(state{Pid: os.Getpid(), GoVersion: runtime.Version()})
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
@@ -123,8 +180,7 @@ func Serve() {
 }
 
 func obey(line string) state {
-	word, rest, _ := strings.Cut(line, " ")
-	argument, _ := strconv.Atoi(rest)
+	word, argument, _ := strings.Cut(line, " ")
 	switch action, known := commands[word]; {
 	case known:
 		action(argument)

@@ -27,14 +27,7 @@ func registerRestless(name string, start func(n int)) { scenarios[name] = scenar
 func main() {
 	settles := true
 	for _, argument := range os.Args[1:] {
-		name, count, _ := strings.Cut(argument, "=")
-		chosen, known := scenarios[name]
-		n, err := strconv.Atoi(count)
-		if !known || err != nil {
-			fmt.Fprintf(os.Stderr, "scenarios: no such scenario, or no count: %s\n", argument)
-			os.Exit(2)
-		}
-		chosen.start(n)
+		chosen := start(argument)
 		settles = settles && !chosen.restless
 	}
 	if settles {
@@ -43,5 +36,23 @@ func main() {
 			os.Exit(3)
 		}
 	}
+	control.OnText("start", func(arguments string) {
+		for _, argument := range strings.Fields(arguments) {
+			start(argument)
+		}
+	})
 	control.Serve()
+}
+
+// Runs `name=count`.
+func start(argument string) scenario {
+	name, count, _ := strings.Cut(argument, "=")
+	chosen, known := scenarios[name]
+	n, err := strconv.Atoi(count)
+	if !known || err != nil {
+		fmt.Fprintf(os.Stderr, "scenarios: no such scenario, or no count: %s\n", argument)
+		os.Exit(2)
+	}
+	chosen.start(n)
+	return chosen
 }

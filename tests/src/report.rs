@@ -1,0 +1,120 @@
+//! leaktrace's JSON report as its documentation describes it, read independently of the code that writes it.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::process::Place;
+use crate::traceback::printed_name;
+
+/// One report.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Report {
+    /// The version of the format.
+    pub schema_version: u32,
+    /// What was watched.
+    pub target: TargetInfo,
+    /// Sums over all groups.
+    pub totals: Totals,
+    /// The goroutines by the `go` statement that created them.
+    pub groups: Vec<Group>,
+    /// How complete the picture is.
+    pub completeness: Completeness,
+}
+
+/// What was watched.
+#[derive(Clone, Debug, Deserialize)]
+pub struct TargetInfo {
+    /// The process id.
+    pub pid: u32,
+    /// The release that built it.
+    pub go_version: String,
+    /// The machine.
+    pub arch: String,
+}
+
+/// Sums over all groups.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Totals {
+    /// Alive now.
+    pub live: u64,
+    /// Born since attach.
+    pub born: u64,
+    /// Ended since attach.
+    pub ended: u64,
+    /// Alive now, and older than the attach.
+    pub before_attach: u64,
+}
+
+/// The goroutines of one `go` statement.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Group {
+    /// The `go` statement; none for goroutines that no `go` statement created.
+    pub created_by: Option<Place>,
+    /// The function that was started.
+    pub start_function: Option<String>,
+    /// Alive now.
+    pub live: u64,
+    /// Born since attach.
+    pub born: u64,
+    /// Ended since attach.
+    pub ended: u64,
+    /// Whether some are older than the attach.
+    pub age_is_lower_bound: bool,
+    /// What they wait for, and how many.
+    pub wait_reasons: BTreeMap<String, u64>,
+    /// The creating function's stack, innermost first.
+    #[serde(default)]
+    pub creation_stack: Vec<Place>,
+    /// The stack memory that they hold.
+    pub stack_bytes: u64,
+}
+
+/// How complete the picture is.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Completeness {
+    /// Records that the probes tried to write.
+    pub produced: u64,
+    /// Records that were read.
+    pub decoded: u64,
+    /// Records that did not arrive, by reason.
+    pub dropped: BTreeMap<String, u64>,
+    /// Records that made no sense.
+    pub undecodable: u64,
+    /// Goroutines that memory no longer had.
+    pub ghosts_removed: u64,
+    /// Goroutines that only memory had.
+    pub births_recovered: u64,
+    /// How often memory was read.
+    pub snapshots: u64,
+}
+
+impl Report {
+    /// The group of the `go` statement in this function.
+    ///
+    /// # Panics
+    /// When there is not exactly one.
+    #[track_caller]
+    pub fn group(&self, creator: &str) -> &Group {
+        let found: Vec<&Group> = self.groups.iter().filter(|group| group.creator() == creator).collect();
+        assert_eq!(found.len(), 1, "groups created by {creator}, among {:#?}", self.creators());
+        found[0]
+    }
+
+    /// The functions with the `go` statements of all groups.
+    pub fn creators(&self) -> Vec<String> {
+        self.groups.iter().map(Group::creator).collect()
+    }
+
+    /// Records that did not arrive, for whatever reason.
+    pub fn dropped(&self) -> u64 {
+        self.completeness.dropped.values().sum()
+    }
+}
+
+impl Group {
+    /// The function with the `go` statement as tracebacks print it; empty when there is none.
+    pub fn creator(&self) -> String {
+        self.created_by.as_ref().map(|place| printed_name(&place.function)).unwrap_or_default()
+    }
+}
