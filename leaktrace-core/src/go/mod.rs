@@ -1,10 +1,12 @@
 //! What is known about the Go runtime; the only place with knowledge of particular releases.
 
+pub mod code;
 pub mod globals;
 pub mod goroutines;
 pub mod layout;
 pub mod moduledata;
 pub mod names;
 pub mod pclntab;
+pub mod program;
 pub mod types;
 pub mod version;

@@ -3,15 +3,59 @@
 //! Offsets change between Go releases and even between patch releases (`runtime.m` grew between 1.24.3 and
 //! 1.24.11), so they come from the target itself and are checked against the live process before they are
 //! believed. This module reads no goroutines: it says where to read.
+//!
+//! The type descriptors are asked first: every binary has them, the garbage collector relies on them, and they
+//! are at hand in memory, while debug information is often gone and takes seconds to search in a large binary.
+//! The two agree (`tests/tests/layout_matrix.rs`).
 
+mod descriptors;
 mod fields;
+mod read;
+mod sched;
+mod shape;
+mod validate;
 
 pub use fields::{
     AncestorFields, GFields, HchanFields, LabelsFormat, MFields, PFields, SchedFields, SudogFields,
     TimerFields,
 };
+pub use shape::Shape;
+pub use validate::InvalidLayout;
 
 use leaktrace_common::layout::{ABSENT, GoLayout};
+use thiserror::Error;
+
+use self::descriptors::Descriptors;
+use crate::go::code::Code;
+use crate::go::types::{TypeError, Types};
+use crate::go::version::GoVersion;
+use crate::memory::Memory;
+use crate::num::Avma;
+
+/// The most type descriptors that are looked at on the way from `g` to the others.
+const MAX_TYPES: usize = 2000;
+/// The structs that every program has.
+const WANTED: [&str; 7] = [
+    "runtime.g",
+    "runtime.m",
+    "runtime.p",
+    "runtime.sudog",
+    "runtime.hchan",
+    "runtime.timer",
+    "runtime.ancestorInfo",
+];
+/// Functions that allocate these structs, and so name their type descriptors: `malg` a `g`, `allocm` an `m`
+/// (1.25+: an `mPadded`), `procresize` a `p`, `acquireSudog` a `sudog`, `makechan` an `hchan`, `time.Sleep` a
+/// `timer`, `saveAncestors` an array of `ancestorInfo`.
+const ALLOCATING: [&str; 7] = [
+    "runtime.malg",
+    "runtime.allocm",
+    "runtime.procresize",
+    "runtime.acquireSudog",
+    "runtime.makechan",
+    "time.Sleep",
+    "runtime.saveAncestors",
+];
 
 /// Where a layout's offsets were read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +76,28 @@ impl LayoutSource {
     }
 }
 
+/// Why the offsets of a binary's runtime structs are not known.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum LayoutError {
+    /// A struct that every program has was not found.
+    #[error("the type descriptor of {name} was not found")]
+    NoStruct {
+        /// The struct.
+        name: String,
+    },
+    /// A struct lacks a field that every supported release has.
+    #[error("{shape} has no field {field}")]
+    NoField {
+        /// The struct.
+        shape: String,
+        /// The field.
+        field: String,
+    },
+    /// A type descriptor could not be read.
+    #[error("a type descriptor could not be read")]
+    Type(#[from] TypeError),
+}
+
 /// The offsets of one binary's runtime structs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
@@ -49,13 +115,44 @@ pub struct Layout {
     pub timer: Option<TimerFields>,
     /// `runtime.ancestorInfo`
     pub ancestor: Option<AncestorFields>,
-    /// `runtime.schedt`, where a source or the table for releases like this one has it.
+    /// `runtime.schedt`, which no descriptor reaches: where the table knows the release.
     pub sched: Option<SchedFields>,
     /// How `g.labels` is to be read.
     pub labels: LabelsFormat,
 }
 
 impl Layout {
+    /// Reads the offsets from the type descriptors of the program that `code` is of.
+    pub fn read(code: &Code<'_, '_>, memory: &dyn Memory, version: GoVersion) -> Result<Self, LayoutError> {
+        let range = code.module().types;
+        let types = Types::new(memory, range.start, range.end);
+        let found = Descriptors::reachable(types, roots(code), &WANTED);
+        Self::from_shapes(&|name| found.shape(name), version)
+    }
+
+    /// Reads the offsets from structs that are given by name.
+    pub fn from_shapes(
+        shape: &dyn Fn(&str) -> Result<Option<Shape>, LayoutError>,
+        version: GoVersion,
+    ) -> Result<Self, LayoutError> {
+        let required =
+            |name: &str| shape(name)?.ok_or_else(|| LayoutError::NoStruct { name: name.to_owned() });
+        let timer = shape("runtime.timer")?.map(|timer| TimerFields::of(&timer)).transpose()?;
+        let ancestor = shape("runtime.ancestorInfo")?;
+        let sched = shape("runtime.schedt")?.map(|sched| SchedFields::of(&sched)).transpose()?;
+        Ok(Self {
+            g: GFields::of(&required("runtime.g")?)?,
+            m: MFields::of(&required("runtime.m")?)?,
+            p: PFields::of(&required("runtime.p")?)?,
+            sudog: SudogFields::of(&required("runtime.sudog")?)?,
+            hchan: HchanFields::of(&required("runtime.hchan")?)?,
+            timer,
+            ancestor: ancestor.map(|ancestor| AncestorFields::of(&ancestor)).transpose()?,
+            sched: sched.or_else(|| sched::of(version)),
+            labels: LabelsFormat::of(version),
+        })
+    }
+
     /// The few offsets that the probes need.
     pub fn for_probes(&self) -> GoLayout {
         GoLayout {
@@ -68,5 +165,18 @@ impl Layout {
             g_sched_bp: self.g.sched_bp,
             m_curg: self.m.curg,
         }
+    }
+}
+
+/// Every address that the allocating functions name; what is no type descriptor is sorted out later.
+fn roots(code: &Code<'_, '_>) -> Vec<Avma> {
+    let refs = ALLOCATING.iter().flat_map(|name| code.data_refs(name));
+    refs.map(|found| code.bias().to_avma(found.address)).collect()
+}
+
+impl LabelsFormat {
+    /// `src/runtime/pprof/runtime.go`: a `labelMap` was a map until Go 1.23.
+    fn of(version: GoVersion) -> Self {
+        if version < GoVersion::new(1, 24) { Self::Map } else { Self::Slice }
     }
 }

@@ -1,5 +1,7 @@
 //! What the runtime's numbers are called: goroutine states and the reasons for waiting.
 
+mod read;
+
 /// The bit of `g.atomicstatus` that says that the garbage collector is scanning this stack.
 pub const SCAN_BIT: u32 = 0x1000;
 

@@ -1,0 +1,228 @@
+//! Everything that is known of one Go program, put together and checked, or a precise refusal.
+
+use std::fmt;
+
+use thiserror::Error;
+
+use crate::elf::{Arch, Elf};
+use crate::go::code::Code;
+use crate::go::globals::{Found, Globals, GlobalsError, Sources};
+use crate::go::layout::{InvalidLayout, Layout, LayoutError};
+use crate::go::moduledata::{ModuledataError, Modules};
+use crate::go::names::WaitReasons;
+use crate::go::pclntab::PclntabError;
+use crate::go::version::{GoVersion, NEWEST_TESTED, OLDEST, Support};
+use crate::memory::{Memory, ReadError};
+use crate::num::{Avma, Bias};
+
+/// How much of a file's beginning and end is searched for a packer's mark.
+const MARKED: usize = 4096;
+/// The longest version string that is believed.
+const MAX_VERSION: usize = 128;
+
+/// A Go program that leaktrace can work with.
+#[derive(Clone, Debug)]
+pub struct Program<'d> {
+    /// What it was built for.
+    pub arch: Arch,
+    /// Where it was loaded.
+    pub bias: Bias,
+    /// The release of Go that built it.
+    pub version: GoVersion,
+    /// Its functions and tables.
+    pub modules: Modules<'d>,
+    /// Where the fields of its runtime's structs are.
+    pub layout: Layout,
+    /// Where its runtime's variables are.
+    pub globals: Globals,
+    /// What its wait reasons are called.
+    pub wait_reasons: WaitReasons,
+    /// What a user should know about all this.
+    pub notices: Vec<Notice>,
+}
+
+/// Something that does not stop leaktrace, and that a user should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// The release is newer than any that was tested.
+    Newer(GoVersion),
+    /// There is no build information; the version was read from the runtime itself.
+    NoBuildInfo,
+    /// The table of wait reasons was not found, so goroutines have numbers instead.
+    NoWaitReasons,
+    /// The list of goroutines was found only by what it looks like.
+    AllgsByShape,
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Newer(version) => {
+                write!(
+                    f,
+                    "{version} is newer than {NEWEST_TESTED}, the newest that leaktrace was tested with"
+                )
+            }
+            Self::NoBuildInfo => f.write_str("the program has no build information"),
+            Self::NoWaitReasons => f.write_str("the runtime's names of wait reasons were not found"),
+            Self::AllgsByShape => {
+                f.write_str("the runtime's list of goroutines was found only by the shape of its memory")
+            }
+        }
+    }
+}
+
+/// Why a process is not a Go program that leaktrace can work with.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ProgramError {
+    /// No sign of Go at all.
+    #[error("not a Go program: it has no Go function table")]
+    NotGo,
+    /// Built with gccgo.
+    #[error("built with gccgo, and only programs of the standard Go compiler can be traced")]
+    Gccgo,
+    /// Built with `TinyGo`.
+    #[error("built with TinyGo, and only programs of the standard Go compiler can be traced")]
+    TinyGo,
+    /// Compressed with UPX: the code that runs is in no file, so nothing can be attached to it.
+    #[error("packed with UPX: the running code is in no file to which probes could be attached")]
+    Packed,
+    /// The function table is there and was made unreadable, as garble does.
+    #[error("obfuscated (with garble, perhaps): {0}")]
+    Obfuscated(Obfuscation),
+    /// Older than what is supported.
+    #[error("built with {0}, and {OLDEST} is the oldest release that is supported")]
+    TooOld(GoVersion),
+    /// A release before Go 1.18, going by the function table.
+    #[error("built with a Go older than 1.18, and {OLDEST} is the oldest release that is supported")]
+    Ancient,
+    /// Neither build information nor the runtime says which release it is.
+    #[error("the release of Go that built it could not be found out")]
+    NoVersion,
+    /// The function table cannot be read.
+    #[error("the program's Go function table cannot be read")]
+    Pclntab(#[source] PclntabError),
+    /// The runtime's description of the program cannot be read.
+    #[error("the runtime's module data cannot be read")]
+    Modules(#[source] ModuledataError),
+    /// The runtime's structs are not known.
+    #[error("the layout of the runtime's structs is not known")]
+    Layout(#[from] LayoutError),
+    /// The runtime's variables were not found.
+    #[error("the runtime's variables were not found")]
+    Globals(#[from] GlobalsError),
+    /// What was found does not fit the live process.
+    #[error("what the binary says does not fit the running process")]
+    Invalid(#[from] InvalidLayout),
+    /// The process's memory could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+/// By what a program is known to be obfuscated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Obfuscation {
+    /// The function table has a magic number that Go does not write.
+    Magic(u32),
+    /// The runtime's functions do not have their names.
+    Names,
+}
+
+impl fmt::Display for Obfuscation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Magic(magic) => write!(f, "its function table has the unknown magic {magic:#x}"),
+            Self::Names => f.write_str("the runtime's functions do not have their names"),
+        }
+    }
+}
+
+impl<'d> Program<'d> {
+    /// Finds out all that is needed of the running program `elf`, loaded at `bias`, and checks it against the
+    /// process.
+    pub fn inspect(elf: &Elf<'d>, bias: Bias, memory: &dyn Memory) -> Result<Self, ProgramError> {
+        let stated: Option<GoVersion> = None;
+        let modules = Modules::find(elf, bias, memory, stated).map_err(|error| refusal(elf, error))?;
+        let code = Code::new(elf, bias, modules.main());
+        if code.function("runtime.goexit").is_none() {
+            return Err(ProgramError::Obfuscated(Obfuscation::Names));
+        }
+        let version = stated.or_else(|| version_in(&code, memory)).ok_or(ProgramError::NoVersion)?;
+        if version.support() == Support::TooOld {
+            return Err(ProgramError::TooOld(version));
+        }
+        let layout = Layout::read(&code, memory, version)?;
+        let sources = Sources { elf, bias, code: &code, module: modules.main() };
+        let globals = Globals::find(&sources, &layout, memory)?;
+        layout.validate(memory, &globals)?;
+        let wait_reasons = WaitReasons::read(&code, memory);
+        let notices = notices(version, true, &globals, &wait_reasons);
+        let arch = elf.arch();
+        Ok(Self { arch, bias, version, modules, layout, globals, wait_reasons, notices })
+    }
+}
+
+fn notices(
+    version: GoVersion,
+    has_build: bool,
+    globals: &Globals,
+    wait_reasons: &WaitReasons,
+) -> Vec<Notice> {
+    let newer = (version.support() == Support::Newer).then_some(Notice::Newer(version));
+    let no_build = (!has_build).then_some(Notice::NoBuildInfo);
+    let no_reasons = wait_reasons.is_empty().then_some(Notice::NoWaitReasons);
+    let by_shape = (globals.found == Found::MemoryShape).then_some(Notice::AllgsByShape);
+    [newer, no_build, no_reasons, by_shape].into_iter().flatten().collect()
+}
+
+/// `schedinit` (`src/runtime/proc.go`) looks whether `buildVersion`, a string in initialised data, is empty.
+fn version_in(code: &Code<'_, '_>, memory: &dyn Memory) -> Option<GoVersion> {
+    let module = code.module();
+    let refs =
+        code.data_refs("runtime.schedinit").into_iter().map(|found| code.bias().to_avma(found.address));
+    let in_data = refs.filter(|&at| module.data.contains(at));
+    // The pointer and the length may each be referred to.
+    in_data
+        .flat_map(|at| [at, Avma(at.0.wrapping_sub(8))])
+        .filter_map(|at| memory.go_string(at, MAX_VERSION).ok())
+        .find_map(|text| GoVersion::parse(&text))
+}
+
+/// Why there is no readable Go runtime in the file.
+fn refusal(elf: &Elf<'_>, error: ModuledataError) -> ProgramError {
+    match error {
+        ModuledataError::Read(error) => ProgramError::Read(error),
+        ModuledataError::Pclntab(PclntabError::NotFound) => foreign(elf),
+        ModuledataError::Pclntab(PclntabError::UnknownMagic { magic }) => {
+            ProgramError::Obfuscated(Obfuscation::Magic(magic))
+        }
+        ModuledataError::Pclntab(PclntabError::TooOld { .. }) => ProgramError::Ancient,
+        ModuledataError::Pclntab(error) => ProgramError::Pclntab(error),
+        error @ (ModuledataError::NotFound { .. } | ModuledataError::UnknownLayout { .. }) => {
+            ProgramError::Modules(error)
+        }
+    }
+}
+
+/// What a program without a Go function table is.
+fn foreign(elf: &Elf<'_>) -> ProgramError {
+    if is_packed(elf.data()) {
+        ProgramError::Packed
+    } else if elf.section(".go_export").is_some() || elf.symbol("__go_go").is_some() {
+        ProgramError::Gccgo
+    } else if ["tinygo_startTask", "tinygo_launch", "tinygo_scanCurrentStack"]
+        .iter()
+        .any(|name| elf.symbol(name).is_some())
+    {
+        ProgramError::TinyGo
+    } else {
+        ProgramError::NotGo
+    }
+}
+
+/// UPX leaves `UPX!` after the program headers and at the end of the file.
+fn is_packed(data: &[u8]) -> bool {
+    let beginning = data.get(..MARKED).unwrap_or(data);
+    let end = data.get(data.len().saturating_sub(MARKED)..).unwrap_or_default();
+    [beginning, end].iter().any(|part| part.windows(4).any(|four| four == b"UPX!"))
+}
