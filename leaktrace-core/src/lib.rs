@@ -9,6 +9,7 @@ pub mod budget;
 mod bytes;
 pub mod decode;
 pub mod disasm;
+pub mod dump;
 pub mod elf;
 pub mod go;
 pub mod memory;

@@ -1,0 +1,12 @@
+//! A symbolised snapshot of all goroutines, its renderings, groupings, differences and files.
+//!
+//! A [`Dump`] knows nothing of the process that it was taken from any more: it opens on a laptop without the
+//! binary. It is built by [`DumpBuilder`] from whatever has goroutines, narrowed by a [`filter`], put together in
+//! [`group`]s, written by one of [`render`]'s formats, stored by [`snapshot`] and compared by [`diff`].
+//! What differs between Go releases in the text that Go itself prints is all in [`text_rules`].
+
+pub mod model;
+pub mod render;
+pub mod text_rules;
+
+pub use model::{Dump, DumpBuilder, DumpGoroutine};

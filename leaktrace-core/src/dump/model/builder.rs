@@ -1,0 +1,132 @@
+//! Builds a dump, storing equal things once.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use super::blocked::{BlockedOn, Channel};
+use super::goroutine::DumpGoroutine;
+use super::ids::{ArgumentsId, BlockedId, ChannelId, FunctionId, LabelsId, LocationId, StackId, StrId};
+use super::tables::{Function, Location};
+use super::{Completeness, Dump, Mapping, Target, UnixTime};
+
+/// Collects what a [`Dump`] consists of.
+///
+/// The tables are hashed with a secret, since strings and stacks are the target's to choose.
+///
+/// Every method that takes something returns its number, the same one for the same thing. A channel is the same
+/// if it has the same address.
+#[derive(Debug, Default)]
+pub struct DumpBuilder {
+    dump: Dump,
+    strings: HashMap<Box<str>, StrId>,
+    functions: HashMap<Function, FunctionId>,
+    locations: HashMap<Location, LocationId>,
+    stacks: HashMap<Box<[LocationId]>, StackId>,
+    labels: HashMap<Box<[(StrId, StrId)]>, LabelsId>,
+    channels: HashMap<u64, ChannelId>,
+    blocked: HashMap<BlockedOn, BlockedId>,
+}
+
+impl DumpBuilder {
+    /// An empty dump of `target`.
+    pub fn new(target: Target, taken_at: UnixTime) -> Self {
+        Self { dump: Dump { taken_at, target, ..Dump::default() }, ..Self::default() }
+    }
+
+    /// Adds a string.
+    pub fn string(&mut self, string: &str) -> StrId {
+        if let Some(&id) = self.strings.get(string) {
+            return id;
+        }
+        let id = self.dump.tables.strings.push(string);
+        self.strings.insert(string.into(), id);
+        id
+    }
+
+    /// Adds a function.
+    pub fn function(&mut self, function: Function) -> FunctionId {
+        intern(&mut self.functions, &mut self.dump.tables.functions, function, FunctionId::next_of)
+    }
+
+    /// Adds a place in code.
+    pub fn location(&mut self, location: Location) -> LocationId {
+        intern(&mut self.locations, &mut self.dump.tables.locations, location, LocationId::next_of)
+    }
+
+    /// Adds a stack, innermost frame first.
+    pub fn stack(&mut self, frames: &[LocationId]) -> StackId {
+        if let Some(&id) = self.stacks.get(frames) {
+            return id;
+        }
+        let id = self.dump.tables.stacks.push(frames);
+        self.stacks.insert(frames.into(), id);
+        id
+    }
+
+    /// Adds a set of profiler labels; none for an empty one.
+    pub fn labels<'s>(&mut self, labels: impl IntoIterator<Item = (&'s str, &'s str)>) -> Option<LabelsId> {
+        let labels: Box<[_]> =
+            labels.into_iter().map(|(key, value)| (self.string(key), self.string(value))).collect();
+        if labels.is_empty() {
+            return None;
+        }
+        Some(intern(&mut self.labels, &mut self.dump.tables.labels, labels, LabelsId::next_of))
+    }
+
+    /// Adds a channel, unless there is one at its address.
+    pub fn channel(&mut self, channel: Channel) -> ChannelId {
+        let tables = &mut self.dump.tables.channels;
+        *self.channels.entry(channel.address.0).or_insert_with(|| {
+            let id = ChannelId::next_of(tables);
+            tables.push(channel);
+            id
+        })
+    }
+
+    /// Adds what a goroutine is blocked on.
+    pub fn blocked_on(&mut self, blocked: BlockedOn) -> BlockedId {
+        intern(&mut self.blocked, &mut self.dump.tables.blocked, blocked, BlockedId::next_of)
+    }
+
+    /// Adds the printed argument values of a goroutine's frames, innermost first.
+    pub fn arguments(&mut self, arguments: Box<[Option<StrId>]>) -> ArgumentsId {
+        let id = ArgumentsId::next_of(&self.dump.tables.arguments);
+        self.dump.tables.arguments.push(arguments);
+        id
+    }
+
+    /// Adds a goroutine.
+    pub fn goroutine(&mut self, goroutine: DumpGoroutine) {
+        self.dump.goroutines.push(goroutine);
+    }
+
+    /// Adds a mapping.
+    pub fn mapping(&mut self, mapping: Mapping) {
+        self.dump.mappings.push(mapping);
+    }
+
+    /// What the dump could not see, to be filled in.
+    pub const fn completeness(&mut self) -> &mut Completeness {
+        &mut self.dump.completeness
+    }
+
+    /// The dump.
+    pub fn finish(self) -> Dump {
+        self.dump
+    }
+}
+
+fn intern<T: Clone + Eq + Hash, Id: Copy>(
+    known: &mut HashMap<T, Id>,
+    table: &mut Vec<T>,
+    value: T,
+    next: impl FnOnce(&[T]) -> Id,
+) -> Id {
+    if let Some(&id) = known.get(&value) {
+        return id;
+    }
+    let id = next(table);
+    table.push(value.clone());
+    known.insert(value, id);
+    id
+}

@@ -1,0 +1,101 @@
+//! The text of the goroutine profile (`debug=1`): equal stacks counted, with the addresses of every frame.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+use super::Options;
+use super::quote::go_quote;
+use super::tabs::align;
+use crate::dump::Dump;
+use crate::dump::model::{DumpGoroutine, Frame, FunctionKind, LabelsId, StackId};
+use crate::dump::text_rules::TextRules;
+
+pub(super) fn render(dump: &Dump, options: &Options, out: &mut dyn Write) -> io::Result<()> {
+    let rules = TextRules::of(&dump.target.go_version);
+    let mut groups: HashMap<String, Group> = HashMap::new();
+    let mut total = 0;
+    for ((stack, labels), count) in count_equal(options.goroutines(dump)) {
+        total += count;
+        let key = key(dump, rules, stack, labels);
+        groups.entry(key).or_insert(Group { stack, count: 0 }).count += count;
+    }
+    let mut groups: Vec<_> = groups.into_iter().collect();
+    groups.sort_by(|(a_key, a), (b_key, b)| b.count.cmp(&a.count).then_with(|| a_key.cmp(b_key)));
+
+    writeln!(out, "goroutine profile: total {total}")?;
+    for (key, group) in groups {
+        writeln!(out, "{} {key}", group.count)?;
+        let frames = profile_frames(dump, group.stack, rules.profile_depth());
+        writeln!(out, "{}", align(&lines(rules, &frames)))?;
+    }
+    Ok(())
+}
+
+struct Group {
+    stack: StackId,
+    count: u64,
+}
+
+/// How many goroutines there are of each stack and set of labels.
+fn count_equal<'d>(
+    goroutines: impl Iterator<Item = &'d DumpGoroutine>,
+) -> HashMap<(StackId, Option<LabelsId>), u64> {
+    let mut counts = HashMap::new();
+    for goroutine in goroutines {
+        *counts.entry((goroutine.stack, goroutine.labels)).or_insert(0) += 1;
+    }
+    counts
+}
+
+/// The frames of a stack that a profile has: wrappers are left out, and it has no more than `depth`.
+fn profile_frames(dump: &Dump, stack: StackId, depth: usize) -> Vec<Frame<'_>> {
+    let mut callee = FunctionKind::Normal;
+    let kept = dump.frames(stack).filter(|frame| {
+        let keep = frame.kind != FunctionKind::Wrapper || callee == FunctionKind::Panic;
+        callee = frame.kind;
+        keep
+    });
+    kept.take(depth).collect()
+}
+
+/// What the release groups and sorts by: the addresses and the labels, as they are printed.
+fn key(dump: &Dump, rules: TextRules, stack: StackId, labels: Option<LabelsId>) -> String {
+    let mut key = String::from("@");
+    for frame in profile_frames(dump, stack, rules.profile_depth()) {
+        // Writing to a string cannot fail.
+        let _ = write!(key, " {:#x}", frame.callers_pc());
+    }
+    if let Some(labels) = labels {
+        let pairs = dump.tables.labels(labels).iter();
+        let mut pairs: Vec<_> = pairs
+            .map(|&(key, value)| format!("{}:{}", go_quote(dump.string(key)), go_quote(dump.string(value))))
+            .collect();
+        pairs.sort_unstable();
+        let _ = write!(key, "\n# labels: {{{}}}", pairs.join(", "));
+    }
+    key
+}
+
+/// The lines below a group's addresses, in cells.
+fn lines(rules: TextRules, frames: &[Frame<'_>]) -> Vec<Vec<String>> {
+    let hidden = |frame: &&Frame<'_>| frame.is_known() && rules.profile_hides(frame.function);
+    let without_goexit = || frames.iter().filter(|frame| frame.kind != FunctionKind::Goexit);
+    let mut lines: Vec<_> = without_goexit().skip_while(hidden).map(|frame| line(rules, frame)).collect();
+    if lines.is_empty() {
+        lines = without_goexit().map(|frame| line(rules, frame)).collect();
+    }
+    lines
+}
+
+fn line(rules: TextRules, frame: &Frame<'_>) -> Vec<String> {
+    let pc = frame.call_site();
+    if !frame.is_known() {
+        return vec!["#".to_owned(), pc.to_string()];
+    }
+    let name = rules.printed_name(frame.function).concat();
+    // Where the address is one after the entry, as it is in a goroutine that has not begun, the offset is 0.
+    let offset = pc.0.wrapping_sub(frame.pc.wrapping_sub(frame.offset));
+    let place = format!("{}:{}", frame.file, frame.line);
+    vec!["#".to_owned(), pc.to_string(), format!("{name}+{offset:#x}"), place]
+}

@@ -1,0 +1,250 @@
+//! The text of `runtime.Stack`, exactly as the target's release prints it.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+use super::quote::{needs_quotes, runtime_quote};
+use super::{Arguments, Labels, Options};
+use crate::dump::Dump;
+use crate::dump::model::{DumpGoroutine, Frame, FunctionKind, LocationId};
+use crate::dump::text_rules::{Elision, LabelStyle, TextRules, is_durable_reason};
+use crate::go::names::Status;
+use crate::num::Goid;
+
+const MINUTE_NS: u64 = 60_000_000_000;
+
+pub(super) fn render(dump: &Dump, options: &Options, out: &mut dyn Write) -> io::Result<()> {
+    let text = Text { dump, options, rules: TextRules::of(&dump.target.go_version) };
+    for (index, goroutine) in options.goroutines(dump).enumerate() {
+        if index > 0 {
+            out.write_all(b"\n")?;
+        }
+        writeln!(out, "{}", text.header(goroutine))?;
+        text.stack(goroutine, out)?;
+        text.created_by(goroutine, out)?;
+    }
+    Ok(())
+}
+
+/// One line or two of a stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Line {
+    /// The frame with this index.
+    Frame(usize),
+    /// So many frames were left out here.
+    Elided(usize),
+    /// All further frames were left out.
+    MoreElided,
+}
+
+struct Text<'d> {
+    dump: &'d Dump,
+    options: &'d Options,
+    rules: TextRules,
+}
+
+impl Text<'_> {
+    /// `goroutine 1 [chan receive, 2 minutes, locked to thread]:`
+    fn header(&self, goroutine: &DumpGoroutine) -> String {
+        let mut header = format!("goroutine {} [{}", goroutine.goid, self.status(goroutine));
+        let waits = matches!(goroutine.status, Status::Waiting | Status::Syscall);
+        let minutes = goroutine.waiting_ns.filter(|_| waits).unwrap_or(0) / MINUTE_NS;
+        if minutes > 0 {
+            // Writing to a string cannot fail.
+            let _ = write!(header, ", {minutes} minutes");
+        }
+        if goroutine.locked {
+            header += ", locked to thread";
+        }
+        if let (Some(word), Some(bubble)) = (self.rules.bubble_word(), goroutine.bubble) {
+            let _ = write!(header, ", {word} {bubble}");
+        }
+        header + &self.labels(goroutine) + ":"
+    }
+
+    /// The state and what is said of it in the brackets before the first comma.
+    fn status(&self, goroutine: &DumpGoroutine) -> String {
+        let reason = self.dump.wait_reason(goroutine);
+        let mut status = match goroutine.status {
+            Status::Waiting | Status::Leaked if !reason.is_empty() => reason,
+            status => status.as_str(),
+        }
+        .to_owned();
+        if goroutine.is_leaked() {
+            status += " (leaked)";
+        }
+        if goroutine.scanning {
+            status += " (scan)";
+        }
+        let idle = goroutine.bubble.is_some() && goroutine.status == Status::Waiting;
+        if self.rules.marks_durable() && idle && is_durable_reason(reason) {
+            status += " (durable)";
+        }
+        status
+    }
+
+    /// The labels and the bracket that closes the status, in the order in which the release has them.
+    fn labels(&self, goroutine: &DumpGoroutine) -> String {
+        let labels: Vec<_> = self.dump.labels(goroutine).collect();
+        let style = match self.options.labels {
+            Labels::AsTarget if self.dump.target.prints_labels => self.rules.label_style(),
+            Labels::Always if self.rules.label_style() == LabelStyle::InBrackets => LabelStyle::InBrackets,
+            Labels::Always => LabelStyle::AfterBrackets,
+            Labels::AsTarget | Labels::Never => LabelStyle::Absent,
+        };
+        match style {
+            LabelStyle::InBrackets if !labels.is_empty() => {
+                format!(" labels:{{{}}}]", join(&labels, runtime_quote))
+            }
+            LabelStyle::AfterBrackets if !labels.is_empty() => {
+                format!("] {{{}}}", join(&labels, quote_if_needed))
+            }
+            LabelStyle::Absent | LabelStyle::InBrackets | LabelStyle::AfterBrackets => "]".to_owned(),
+        }
+    }
+
+    fn stack(&self, goroutine: &DumpGoroutine, out: &mut dyn Write) -> io::Result<()> {
+        let frames: Vec<_> = self.dump.frames(goroutine.stack).collect();
+        if frames.is_empty() {
+            return out.write_all(missing_stack(goroutine).as_bytes());
+        }
+        let mut lines = self.lines(&frames, self.options.all_frames);
+        if lines.is_empty() {
+            lines = self.lines(&frames, true);
+        }
+        for line in lines {
+            match line {
+                Line::Frame(index) => self.frame(goroutine, &frames, index, out)?,
+                Line::Elided(count) => writeln!(out, "...{count} frames elided...")?,
+                Line::MoreElided => writeln!(out, "...additional frames elided...")?,
+            }
+        }
+        Ok(())
+    }
+
+    /// What is shown of a stack.
+    fn lines(&self, frames: &[Frame<'_>], all: bool) -> Vec<Line> {
+        match self.rules.elision() {
+            Elision::Outer { kept } => {
+                let shown = self.shown(&frames[..physical_prefix(frames, kept)], all);
+                let full = shown.len() == kept;
+                shown.into_iter().map(Line::Frame).chain(full.then_some(Line::MoreElided)).collect()
+            }
+            Elision::Middle { inner, outer } => {
+                let shown = self.shown(frames, all);
+                let Some(elided) = shown.len().checked_sub(inner + outer).filter(|&elided| elided > 0) else {
+                    return shown.into_iter().map(Line::Frame).collect();
+                };
+                let (first, last) = (&shown[..inner], &shown[inner + elided..]);
+                let frames = |indices: &[usize]| indices.iter().copied().map(Line::Frame).collect::<Vec<_>>();
+                [frames(first), vec![Line::Elided(elided)], frames(last)].concat()
+            }
+        }
+    }
+
+    /// The indices of the frames that the runtime would show.
+    fn shown(&self, frames: &[Frame<'_>], all: bool) -> Vec<usize> {
+        let mut shown = Vec::new();
+        let mut callee = FunctionKind::Normal;
+        for (index, frame) in frames.iter().enumerate() {
+            if all || self.rules.shows(frame, callee, shown.is_empty()) {
+                shown.push(index);
+            }
+            callee = frame.kind;
+        }
+        shown
+    }
+
+    fn frame(
+        &self,
+        goroutine: &DumpGoroutine,
+        frames: &[Frame<'_>],
+        index: usize,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        let frame = &frames[index];
+        if !frame.is_known() || frame.kind == FunctionKind::Foreign {
+            return foreign(frame, out);
+        }
+        let known = goroutine.arguments.filter(|_| self.options.arguments == Arguments::Known);
+        let arguments = known.and_then(|id| self.dump.tables.arguments(id, index));
+        writeln!(out, "{}({})", self.name(frame.function), arguments.unwrap_or("..."))?;
+        place(frame, physical_offset(frames, index), out)
+    }
+
+    fn name(&self, function: &str) -> String {
+        if function == "runtime.gopanic" {
+            return "panic".to_owned();
+        }
+        self.rules.printed_name(function).concat()
+    }
+
+    fn created_by(&self, goroutine: &DumpGoroutine, out: &mut dyn Write) -> io::Result<()> {
+        let Some(frame) = self.shown_creator(goroutine.created_by).filter(|_| goroutine.goid != Goid(1))
+        else {
+            return Ok(());
+        };
+        write!(out, "created by {}", self.name(frame.function))?;
+        if let Some(parent) = goroutine.parent.filter(|_| self.rules.names_parent()) {
+            write!(out, " in goroutine {parent}")?;
+        }
+        writeln!(out)?;
+        place(&frame, frame.offset, out)
+    }
+
+    fn shown_creator(&self, created_by: Option<LocationId>) -> Option<Frame<'_>> {
+        let frame = self.dump.frame(created_by?);
+        self.rules.shows(&frame, FunctionKind::Normal, false).then_some(frame)
+    }
+}
+
+/// Code that is not Go's, as the runtime prints it with a symbolizer for C and without.
+fn foreign(frame: &Frame<'_>, out: &mut dyn Write) -> io::Result<()> {
+    if frame.is_known() {
+        writeln!(out, "{}\n\t{}:{} pc={:#x}", frame.function, frame.file, frame.line, frame.pc)
+    } else {
+        writeln!(out, "non-Go function at pc={:#x}", frame.pc)
+    }
+}
+
+fn place(frame: &Frame<'_>, offset: u64, out: &mut dyn Write) -> io::Result<()> {
+    write!(out, "\t{}:{}", frame.file, frame.line)?;
+    if !frame.inlined && offset > 0 {
+        write!(out, " +{offset:#x}")?;
+    }
+    writeln!(out)
+}
+
+/// The line that stands in place of a stack that is not known.
+fn missing_stack(goroutine: &DumpGoroutine) -> &'static str {
+    if goroutine.is_running() {
+        "\tgoroutine running on other thread; stack unavailable\n"
+    } else if goroutine.moved {
+        "\tgoroutine moved while it was read; stack unavailable\n"
+    } else {
+        "\tstack unavailable\n"
+    }
+}
+
+/// How far the return address of the stack frame that ends with the frame at `index` lies after its function's
+/// entry: that address is the one of the innermost call that was inlined into it.
+fn physical_offset(frames: &[Frame<'_>], index: usize) -> u64 {
+    let inlined = frames[..index].iter().rev().take_while(|frame| frame.inlined).last();
+    inlined.unwrap_or(&frames[index]).offset
+}
+
+/// How many frames belong to the first `count` stack frames, the others being inlined into those.
+fn physical_prefix(frames: &[Frame<'_>], count: usize) -> usize {
+    let physical = frames.iter().enumerate().filter(|(_, frame)| !frame.inlined);
+    physical.map(|(index, _)| index + 1).nth(count.saturating_sub(1)).unwrap_or(frames.len())
+}
+
+fn quote_if_needed(text: &str) -> String {
+    if needs_quotes(text) { runtime_quote(text) } else { text.to_owned() }
+}
+
+fn join(labels: &[(&str, &str)], quote: fn(&str) -> String) -> String {
+    let pairs: Vec<_> =
+        labels.iter().map(|(key, value)| format!("{}: {}", quote(key), quote(value))).collect();
+    pairs.join(", ")
+}
