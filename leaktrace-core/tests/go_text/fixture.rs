@@ -75,7 +75,7 @@ impl Fixture {
     }
 
     /// Adds a stack of frames.
-    pub(crate) fn locations(&self, builder: &mut DumpBuilder, frames: &[RawFrame]) -> Vec<LocationId> {
+    pub(crate) fn locations(builder: &mut DumpBuilder, frames: &[RawFrame]) -> Vec<LocationId> {
         let after_fault = |index: usize| index > 0 && frames[index - 1].function == "runtime.sigpanic";
         (0..frames.len()).map(|index| location(builder, &frames[index], after_fault(index))).collect()
     }

@@ -1,14 +1,15 @@
 //! What Go itself printed, read into a dump and rendered again, must come out byte for byte.
 //!
 //! The fixtures were printed by one program built with each release; see `fixtures/go-text/README.md`.
+#![expect(clippy::unwrap_used, reason = "a fixture that cannot be read fails the test")]
 
 mod fixture;
 mod read_debug1;
 mod read_debug2;
 
 use fixture::Fixture;
-use leaktrace_core::dump::Dump;
 use leaktrace_core::dump::render::{Format, Options, render};
+use leaktrace_core::dump::{Dump, DumpGoroutine};
 
 fn rendered(format: Format, dump: &Dump) -> String {
     let mut out = Vec::new();
@@ -44,7 +45,7 @@ fn leaked_goroutines_are_marked_as_the_release_does() {
     for fixture in Fixture::all() {
         let Some(text) = &fixture.debug2_leaked else { continue };
         let dump = read_debug2::read(&fixture, text);
-        assert!(dump.goroutines.iter().any(|goroutine| goroutine.is_leaked()));
+        assert!(dump.goroutines.iter().any(DumpGoroutine::is_leaked));
         assert_same_text(&fixture.version, &rendered(Format::Debug2, &dump), text);
         compared += 1;
     }

@@ -163,7 +163,7 @@ fn complete(
         from += stack[from..].iter().position(|frame| is_same(frame, text)).unwrap() + 1;
         arguments[from - 1] = argument(builder, text);
     }
-    let locations = fixture.locations(builder, &stack);
+    let locations = Fixture::locations(builder, &stack);
     goroutine.stack = builder.stack(&locations);
     goroutine.arguments = Some(builder.arguments(arguments.into_boxed_slice()));
 }
