@@ -7,6 +7,8 @@
 
 mod memory;
 mod notes;
+#[cfg(test)]
+pub(crate) mod tests;
 
 use std::fmt;
 
