@@ -4,6 +4,7 @@
 pub mod cli;
 pub mod config;
 pub mod diagnose;
+pub mod kernel;
 pub mod logs;
 pub mod process;
 pub mod quantity;

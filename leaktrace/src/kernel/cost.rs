@@ -1,0 +1,1 @@
+//! What a hit costs on this machine, measured on a function of our own.

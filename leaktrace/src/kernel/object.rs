@@ -1,0 +1,123 @@
+//! The compiled eBPF object that is part of this binary: its ABI version, and its programs as instructions.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::CString;
+use std::os::fd::RawFd;
+
+use aya_obj::generated::bpf_insn;
+use leaktrace_common::ABI_VERSION;
+use leaktrace_common::event::Kind;
+use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
+use thiserror::Error;
+
+/// Compiled by `cargo xtask ebpf`, which also says in `manifest.json` by what.
+#[cfg(target_arch = "x86_64")]
+pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!("../../ebpf/leaktrace-x86_64.bpf.o");
+/// Compiled by `cargo xtask ebpf`, which also says in `manifest.json` by what.
+#[cfg(target_arch = "aarch64")]
+pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!("../../ebpf/leaktrace-aarch64.bpf.o");
+
+/// The read-only global that carries the version.
+const ABI_SYMBOL: &str = "LEAKTRACE_ABI_VERSION";
+
+/// Why the object in this binary cannot be used. Each is a mistake in how leaktrace was built.
+#[derive(Debug, Error)]
+pub enum ObjectError {
+    /// It is not a BPF object.
+    #[error("the eBPF object in this binary cannot be parsed: {0}")]
+    Unparsable(String),
+    /// It does not say which version of the ABI it was built for.
+    #[error("the eBPF object in this binary does not state its ABI version")]
+    NoAbiVersion,
+    /// It was built for another version.
+    #[error("the eBPF object in this binary has ABI version {object}, and leaktrace has {ours}")]
+    AbiVersion {
+        /// The object's.
+        object: u32,
+        /// Ours.
+        ours: u32,
+    },
+    /// It lacks a program.
+    #[error("the eBPF object in this binary has no program {0}")]
+    NoProgram(&'static str),
+    /// It lacks a map.
+    #[error("the eBPF object in this binary has no map {0}")]
+    NoMap(&'static str),
+}
+
+/// The name of the program for events of this kind.
+pub(super) const fn program_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Birth => "leaktrace_birth",
+        Kind::End => "leaktrace_end",
+        Kind::Park => "leaktrace_park",
+        Kind::Ready => "leaktrace_ready",
+    }
+}
+
+/// Compares the version of the object with ours.
+pub(super) fn check_abi(object: &[u8]) -> Result<(), ObjectError> {
+    let version = abi_version(object)?;
+    if version == ABI_VERSION {
+        return Ok(());
+    }
+    Err(ObjectError::AbiVersion { object: version, ours: ABI_VERSION })
+}
+
+fn abi_version(object: &[u8]) -> Result<u32, ObjectError> {
+    let file = object::File::parse(object).map_err(|error| ObjectError::Unparsable(error.to_string()))?;
+    let symbol = file.symbols().find(|symbol| symbol.name() == Ok(ABI_SYMBOL));
+    let symbol = symbol.ok_or(ObjectError::NoAbiVersion)?;
+    let bytes = symbol
+        .section_index()
+        .and_then(|index| file.section_by_index(index).ok())
+        .and_then(|section| section.data_range(symbol.address(), 4).ok().flatten())
+        .and_then(|bytes| bytes.first_chunk::<4>());
+    bytes.map(|bytes| u32::from_ne_bytes(*bytes)).ok_or(ObjectError::NoAbiVersion)
+}
+
+/// A copy of the object with the numbers of our maps in its instructions.
+pub(super) struct Relocated {
+    object: aya_obj::Object,
+}
+
+impl Relocated {
+    /// Relocates a copy of the object to these maps.
+    pub(super) fn new(object: &[u8], maps: &HashMap<String, RawFd>) -> Result<Self, ObjectError> {
+        let unparsable = |error: &dyn std::fmt::Display| ObjectError::Unparsable(error.to_string());
+        let mut object = aya_obj::Object::parse(object).map_err(|error| unparsable(&error))?;
+        let text: HashSet<usize> = object.functions.keys().map(|(section, _)| *section).collect();
+        let definitions = object.maps.clone();
+        let known = definitions.iter().filter_map(|(name, map)| Some((name.as_str(), *maps.get(name)?, map)));
+        object.relocate_maps(known, &text).map_err(|error| unparsable(&error))?;
+        object.relocate_calls(&text).map_err(|error| unparsable(&error))?;
+        Ok(Self { object })
+    }
+
+    /// The instructions of a program and its licence.
+    pub(super) fn program(&self, kind: Kind) -> Result<(&[bpf_insn], CString), ObjectError> {
+        let name = program_name(kind);
+        let program = self.object.programs.get(name).ok_or(ObjectError::NoProgram(name))?;
+        let function = self.object.functions.get(&program.function_key());
+        let function = function.ok_or(ObjectError::NoProgram(name))?;
+        Ok((&function.instructions, program.license.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_object_in_this_binary_is_for_this_abi_and_has_all_programs() {
+        check_abi(OBJECT).unwrap();
+        let relocated = Relocated::new(OBJECT, &HashMap::new());
+        // Without maps there is nothing to relocate to, and the object says so.
+        assert!(matches!(relocated, Err(ObjectError::Unparsable(_))));
+    }
+
+    #[test]
+    fn what_is_not_an_object_is_refused() {
+        assert!(matches!(check_abi(b"\x7fELF"), Err(ObjectError::Unparsable(_))));
+    }
+}

@@ -1,0 +1,216 @@
+//! A function of our own to probe, for measuring what a hit costs and for tests: it has one instruction of each
+//! cost, and keeps a `g` where Go keeps it.
+
+use std::arch::global_asm;
+use std::io;
+use std::path::Path;
+
+use leaktrace_common::layout::GoLayout;
+use leaktrace_core::num::FileOffset;
+use leaktrace_core::plan::Cost;
+
+use crate::process::maps::Maps;
+use crate::process::{Pid, Procfs};
+
+/// Where our own binary is found.
+pub const OWN_EXE: &str = "/proc/self/exe";
+
+// The offsets in `offset_of` are those of these instructions.
+#[cfg(target_arch = "x86_64")]
+global_asm!(
+    ".pushsection .text.leaktrace_specimen,\"ax\",@progbits",
+    ".hidden leaktrace_specimen",
+    ".globl leaktrace_specimen",
+    ".type leaktrace_specimen,@function",
+    ".balign 16",
+    "leaktrace_specimen:",
+    "push r14",
+    "mov r14, rsi",
+    "mov rax, rdi",
+    "push rbp",
+    ".byte 0x0f, 0x1f, 0x44, 0x00, 0x00",
+    "mov rax, rax",
+    "pop rbp",
+    "pop r14",
+    "ret",
+    ".size leaktrace_specimen, . - leaktrace_specimen",
+    ".popsection",
+);
+
+#[cfg(target_arch = "aarch64")]
+global_asm!(
+    ".pushsection .text.leaktrace_specimen,\"ax\",@progbits",
+    ".hidden leaktrace_specimen",
+    ".globl leaktrace_specimen",
+    ".type leaktrace_specimen,@function",
+    ".balign 16",
+    "leaktrace_specimen:",
+    "stp x28, x30, [sp, #-16]!",
+    "mov x28, x1",
+    "b 1f",
+    "1: nop",
+    "mov x0, x0",
+    "ldp x28, x30, [sp], #16",
+    "ret",
+    ".size leaktrace_specimen, . - leaktrace_specimen",
+    ".popsection",
+);
+
+unsafe extern "C" {
+    fn leaktrace_specimen(g: *const u64, g0: *const u64);
+}
+
+/// Where in the function the instruction of this cost is.
+#[cfg(target_arch = "x86_64")]
+const fn offset_of(cost: Cost) -> u64 {
+    match cost {
+        Cost::Emulated => 8,
+        Cost::Nop5 => 9,
+        Cost::SingleStepped => 14,
+    }
+}
+
+/// Where in the function the instruction of this cost is.
+#[cfg(target_arch = "aarch64")]
+const fn offset_of(cost: Cost) -> u64 {
+    match cost {
+        Cost::Emulated => 8,
+        Cost::Nop5 => 12,
+        Cost::SingleStepped => 16,
+    }
+}
+
+/// Where in our binary the instruction of this cost is.
+pub fn place(cost: Cost) -> io::Result<FileOffset> {
+    let address = leaktrace_specimen as *const () as u64 + offset_of(cost);
+    let maps = Maps::read(&Procfs::system(), Pid::own()).map_err(io::Error::other)?;
+    let mapping = maps.iter().find(|mapping| (mapping.start.0..mapping.end.0).contains(&address));
+    mapping
+        .map(|mapping| mapping.offset.plus(address - mapping.start.0))
+        .ok_or_else(|| io::Error::other("the specimen is not in a mapping of this process"))
+}
+
+/// Our own binary, for attaching.
+pub fn own_exe() -> &'static Path {
+    Path::new(OWN_EXE)
+}
+
+/// Enough of the Go runtime's structs for a probe to find what it looks for: a new goroutine, and a thread that
+/// runs it on behalf of another.
+pub struct Goroutines {
+    g: Box<[u64; 8]>,
+    g0: Box<[u64; 8]>,
+    m: Box<[u64; 8]>,
+    curg: Box<[u64; 8]>,
+    frames: Box<[[u64; 2]]>,
+}
+
+/// Where [`Goroutines`] keeps things, in words; the order is Go's.
+mod word {
+    pub(super) const GOID: usize = 0;
+    pub(super) const M: usize = 1;
+    pub(super) const SCHED_BP: usize = 2;
+    pub(super) const WAITREASON: usize = 3;
+    pub(super) const PARENT_GOID: usize = 4;
+    pub(super) const GOPC: usize = 5;
+    pub(super) const STARTPC: usize = 7;
+    pub(super) const CURG: usize = 0;
+}
+
+/// What the specimen's goroutines say of themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The new goroutine's id.
+    pub goid: u64,
+    /// The id of the goroutine that creates or wakes it.
+    pub parent_goid: u64,
+    /// The return address of the `go` statement.
+    pub creation_pc: u64,
+    /// The entry of the function that was started.
+    pub start_pc: u64,
+    /// Why it waits.
+    pub wait_reason: u8,
+}
+
+impl Goroutines {
+    /// Makes them, with a creator that is `depth` frames deep: its return addresses are 1, 2 and so on.
+    pub fn new(identity: Identity, depth: usize) -> Self {
+        let mut frames: Box<[[u64; 2]]> = (1..=depth as u64).map(|pc| [0, pc]).collect();
+        for index in 1..depth {
+            frames[index - 1][0] = address(&frames[index]);
+        }
+        let mut curg = Box::new([0; 8]);
+        curg[word::GOID] = identity.parent_goid;
+        curg[word::SCHED_BP] = frames.first().map_or(0, address);
+        let mut m = Box::new([0; 8]);
+        m[word::CURG] = address(&*curg);
+        let mut g0 = Box::new([0; 8]);
+        g0[word::M] = address(&*m);
+        let mut g = Box::new([0; 8]);
+        g[word::GOID] = identity.goid;
+        g[word::WAITREASON] = u64::from(identity.wait_reason);
+        g[word::PARENT_GOID] = identity.parent_goid;
+        g[word::GOPC] = identity.creation_pc;
+        g[word::STARTPC] = identity.start_pc;
+        Self { g, g0, m, curg, frames }
+    }
+
+    /// Where they keep things.
+    pub const fn layout() -> GoLayout {
+        GoLayout {
+            g_goid: offset(word::GOID),
+            g_parent_goid: offset(word::PARENT_GOID),
+            g_gopc: offset(word::GOPC),
+            g_startpc: offset(word::STARTPC),
+            g_waitreason: offset(word::WAITREASON),
+            g_m: offset(word::M),
+            g_sched_bp: offset(word::SCHED_BP),
+            m_curg: offset(word::CURG),
+        }
+    }
+
+    /// The address of the new goroutine's `g`.
+    pub fn g(&self) -> u64 {
+        address(&*self.g)
+    }
+
+    /// Runs the probed instructions once, with the `g` in the first register and `g0` in Go's own.
+    pub fn run(&self) {
+        std::hint::black_box((&self.m, &self.curg, &self.frames));
+        // SAFETY: the function only moves its arguments between registers that it restores.
+        unsafe { leaktrace_specimen(self.g.as_ptr(), self.g0.as_ptr()) };
+    }
+
+    /// Runs them with a `g` that cannot be read.
+    pub fn run_unreadable(&self) {
+        // SAFETY: as above; the pointers are not followed.
+        unsafe { leaktrace_specimen(std::ptr::null(), self.g0.as_ptr()) };
+    }
+}
+
+fn address<T>(of: &T) -> u64 {
+    std::ptr::from_ref(of) as u64
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a struct of eight words")]
+const fn offset(word: usize) -> u32 {
+    (word * size_of::<u64>()) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(cost: Cost) -> Vec<u8> {
+        let start = usize::try_from(place(cost).unwrap().0).unwrap();
+        std::fs::read(own_exe()).unwrap()[start..start + 5].to_vec()
+    }
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn the_instructions_are_where_they_are_said_to_be() {
+        assert_eq!(bytes(Cost::Emulated)[0], 0x55);
+        assert_eq!(bytes(Cost::Nop5), [0x0f, 0x1f, 0x44, 0, 0]);
+        assert_eq!(bytes(Cost::SingleStepped)[..3], [0x48, 0x89, 0xc0]);
+    }
+}
