@@ -10,4 +10,5 @@ pub mod names;
 pub mod pclntab;
 pub mod program;
 pub mod types;
+pub mod unwind;
 pub mod version;

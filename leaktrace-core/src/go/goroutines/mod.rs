@@ -3,12 +3,26 @@
 //! A [`Snapshot`] is taken from a process that keeps running. It knows nothing of the past: births and
 //! parking times are the registry's matter, and names and lines are found only for what is shown.
 
+mod batch;
+mod code;
+mod header;
+mod kind;
 mod stacks;
+mod walk;
 
+pub use kind::StartKind;
 pub use stacks::{Stack, StackEnd, StackId, StackTable};
+pub use walk::{WalkError, Walker, WalkerInput};
 
 use crate::go::names::Status;
+use crate::go::unwind::FrameRules;
 use crate::num::{Avma, GPtr, Goid, Ktime, Pc, ReturnPc};
+
+/// What the walk asks about a program's code.
+pub trait Code: FrameRules {
+    /// What a goroutine is that was started with the function at `entry`.
+    fn start_kind(&self, entry: Pc) -> StartKind;
+}
 
 /// The part of the address space that a goroutine's stack occupies, `[lo, hi)`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -106,3 +120,6 @@ pub struct Snapshot {
     /// How many entries of `allgs` were not looked at, being more than the walker's bound.
     pub beyond_limit: u64,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,331 @@
+//! A batch of goroutines: their headers, their stacks, and their headers again.
+//!
+//! Each batch is read in three rounds while the process runs: the `runtime.g`s, the used parts of the stacks of
+//! those that are not on a CPU, and the `runtime.g`s again. A goroutine whose `runtime.g` says the same both
+//! times was still in between, so its stack is its own; one that moved is read again a few times and then shown
+//! without a stack.
+
+use rustc_hash::FxHashMap;
+
+use crate::elf::Arch;
+use crate::go::layout::GFields;
+use crate::go::names::{Status, WaitReasons};
+use crate::go::unwind::{DeepBudget, MAX_FRAMES, StackWords, Unwinder};
+use crate::memory::{Memory, ReadError, Span};
+use crate::num::{GPtr, Ktime, Pc, ReturnPc};
+
+use super::header::{Header, HeaderReader};
+use super::kind::{KindFacts, StartKind};
+use super::{Code, Goroutine, Snapshot, StackEnd, StackId, StackTable, Want};
+
+/// How much of each stack is read with all the others. Parked stacks are seldom deeper.
+const FIRST_WINDOW: u64 = 4 << 10;
+/// How often a goroutine that moved is read again.
+const ATTEMPTS: u32 = 4;
+/// How much is read of deep stacks in one walk.
+const DEEP_BYTES: u64 = 1 << 30;
+/// After how many frames in one walk stacks are cut earlier, and where.
+const MANY_FRAMES: usize = 64 << 20;
+const FRAMES_WHEN_MANY: usize = 64;
+/// How many start functions are remembered before all are forgotten.
+const MAX_STARTS: usize = 1 << 16;
+
+/// A walk that is under way.
+pub(super) struct Walk<'m> {
+    memory: &'m dyn Memory,
+    facts: KindFacts,
+    deep: DeepBudget,
+    frames: usize,
+    pub(super) snapshot: Snapshot,
+}
+
+impl<'m> Walk<'m> {
+    pub(super) fn new(memory: &'m dyn Memory, want: Want, facts: KindFacts, started: Ktime) -> Self {
+        let snapshot = Snapshot {
+            goroutines: Vec::new(),
+            stacks: StackTable::new(),
+            started,
+            finished: started,
+            want,
+            unreadable: 0,
+            moved: 0,
+            dead: 0,
+            beyond_limit: 0,
+        };
+        Self { memory, facts, deep: DeepBudget(DEEP_BYTES), frames: 0, snapshot }
+    }
+
+    /// Makes room for `count` more goroutines, unless there is some already.
+    pub(super) fn reserve(&mut self, count: usize) {
+        if self.snapshot.goroutines.capacity() == 0 {
+            self.snapshot.goroutines.reserve_exact(count);
+        }
+    }
+
+    fn frame_limit(&self) -> usize {
+        if self.frames < MANY_FRAMES { MAX_FRAMES } else { FRAMES_WHEN_MANY }
+    }
+}
+
+/// What was made of one stack of a batch.
+#[derive(Clone, Copy)]
+struct Walked {
+    /// Its frames are `pcs[start..end]` of the batch.
+    start: usize,
+    end: usize,
+    why: StackEnd,
+    /// Whether the stack could be read, and was the same if it was read twice.
+    sound: bool,
+}
+
+/// What a header says is to be done about its goroutine.
+enum Next {
+    /// Nothing: there is none.
+    Skip,
+    /// Show it as it is.
+    Show,
+    /// See whether it keeps still.
+    Check,
+}
+
+/// Reads batches. Keeps its buffers, so that nothing is allocated for each goroutine.
+pub(super) struct Batch<'p> {
+    code: &'p dyn Code,
+    start_kinds: FxHashMap<Pc, StartKind>,
+    headers: HeaderReader,
+    unwinder: Unwinder,
+    /// The reason whose waits leave no trace in the `runtime.g`.
+    coroutine: Option<u8>,
+
+    /// Those to read next, and what was read.
+    gs: Vec<GPtr>,
+    read: Vec<Option<Header>>,
+    /// Those that are checked, and those that did not keep still.
+    pending: Vec<Header>,
+    again: Vec<Header>,
+    /// The first windows of the stacks of `pending`.
+    spans: Vec<Span>,
+    stacks: Vec<u8>,
+    readable: Vec<bool>,
+    /// Some of the windows once more.
+    second_spans: Vec<Span>,
+    second: Vec<u8>,
+    /// Further windows of one stack.
+    more: Vec<u8>,
+    pcs: Vec<ReturnPc>,
+    walked: Vec<Walked>,
+}
+
+impl<'p> Batch<'p> {
+    pub(super) fn new(arch: Arch, code: &'p dyn Code, fields: &GFields, reasons: &WaitReasons) -> Self {
+        Self {
+            code,
+            start_kinds: FxHashMap::default(),
+            headers: HeaderReader::new(fields),
+            unwinder: Unwinder::new(arch),
+            coroutine: reasons.number("coroutine"),
+            gs: Vec::new(),
+            read: Vec::new(),
+            pending: Vec::new(),
+            again: Vec::new(),
+            spans: Vec::new(),
+            stacks: Vec::new(),
+            readable: Vec::new(),
+            second_spans: Vec::new(),
+            second: Vec::new(),
+            more: Vec::new(),
+            pcs: Vec::new(),
+            walked: Vec::new(),
+        }
+    }
+
+    /// Adds the goroutines at `gs` to the snapshot.
+    pub(super) fn add(&mut self, walk: &mut Walk<'_>, gs: &[GPtr]) -> Result<(), ReadError> {
+        self.headers.read(walk.memory, gs, &mut self.read)?;
+        self.again.clear();
+        for index in 0..self.read.len() {
+            self.sort_out(walk, self.read[index]);
+        }
+        for _ in 0..ATTEMPTS {
+            std::mem::swap(&mut self.pending, &mut self.again);
+            self.again.clear();
+            if self.pending.is_empty() {
+                return Ok(());
+            }
+            self.attempt(walk)?;
+        }
+        for index in 0..self.again.len() {
+            let header = self.again[index];
+            walk.snapshot.moved += 1;
+            self.show(walk, &header, None, true);
+        }
+        Ok(())
+    }
+
+    /// Deals with a header that is news.
+    fn sort_out(&mut self, walk: &mut Walk<'_>, header: Option<Header>) {
+        let Some(header) = header else {
+            walk.snapshot.unreadable += 1;
+            return;
+        };
+        match next(&header, walk.snapshot.want) {
+            Next::Skip => walk.snapshot.dead += 1,
+            Next::Show => self.show(walk, &header, None, false),
+            Next::Check => self.again.push(header),
+        }
+    }
+
+    /// Reads the stacks of all that are pending and then their headers once more. Those that kept still are
+    /// shown, the others are for the next attempt.
+    fn attempt(&mut self, walk: &mut Walk<'_>) -> Result<(), ReadError> {
+        self.read_stacks(walk)?;
+        self.walk_stacks(walk)?;
+        self.confirm_stacks(walk)?;
+        self.gs.clear();
+        self.gs.extend(self.pending.iter().map(|header| header.g));
+        self.headers.read(walk.memory, &self.gs, &mut self.read)?;
+        for index in 0..self.pending.len() {
+            let (before, later, walked) = (self.pending[index], self.read[index], self.walked[index]);
+            match later {
+                Some(later) if walked.sound && later.is_parked() && before.is_still(&later) => {
+                    let stack = self.intern(walk, &walked);
+                    self.show(walk, &later, stack, false);
+                }
+                later => self.sort_out(walk, later),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the first window of each stack; of those that are not wanted or make no sense, nothing.
+    fn read_stacks(&mut self, walk: &Walk<'_>) -> Result<(), ReadError> {
+        let wanted = walk.snapshot.want == Want::Stacks;
+        self.spans.clear();
+        self.spans.extend(self.pending.iter().map(|header| match header.used() {
+            Some((from, to)) if wanted && header.is_parked() => {
+                Span { at: from, len: to_usize(to.0.saturating_sub(from.0).min(FIRST_WINDOW)) }
+            }
+            _ => Span { at: header.stack.lo, len: 0 },
+        }));
+        self.stacks.resize(total(&self.spans), 0);
+        walk.memory.read_spans(&self.spans, &mut self.stacks, &mut self.readable)
+    }
+
+    /// Walks the stacks that have been read.
+    fn walk_stacks(&mut self, walk: &mut Walk<'_>) -> Result<(), ReadError> {
+        self.pcs.clear();
+        self.walked.clear();
+        let mut rest = &self.stacks[..];
+        for (index, header) in self.pending.iter().enumerate() {
+            let (window, tail) = rest.split_at(self.spans[index].len);
+            rest = tail;
+            let start = self.pcs.len();
+            let mut walked = Walked { start, end: start, why: StackEnd::Broken, sound: false };
+            if let Some(range) = header.used().filter(|_| window.is_empty() || self.readable[index]) {
+                walked.sound = true;
+                if walk.snapshot.want == Want::Stacks {
+                    let limit = walk.frame_limit();
+                    let mut words =
+                        StackWords::new(walk.memory, range, window, &mut self.more, &mut walk.deep);
+                    let (code, out) = (self.code, &mut self.pcs);
+                    walked.why = self.unwinder.walk(code, &header.standing, &mut words, limit, out);
+                    if let Some(error) = words.stopped() {
+                        return Err(error);
+                    }
+                }
+            }
+            walked.end = self.pcs.len();
+            walk.frames += walked.end - walked.start;
+            self.walked.push(walked);
+        }
+        Ok(())
+    }
+
+    /// Reads once more the stacks of those that can run and park again without a trace in the `runtime.g`, and
+    /// believes only what is the same.
+    fn confirm_stacks(&mut self, walk: &Walk<'_>) -> Result<(), ReadError> {
+        let coroutine = self.coroutine;
+        let is_doubtful = |header: &Header| !header.leaves_trace(coroutine);
+        let doubtful = || self.pending.iter().map(is_doubtful);
+        self.second_spans.clear();
+        self.second_spans
+            .extend(self.spans.iter().zip(doubtful()).filter(|(_, doubt)| *doubt).map(|(span, _)| *span));
+        self.second.resize(total(&self.second_spans), 0);
+        walk.memory.read_spans(&self.second_spans, &mut self.second, &mut self.readable)?;
+
+        let mut second = (&self.second[..], self.readable.iter());
+        let mut first = &self.stacks[..];
+        for ((span, header), walked) in self.spans.iter().zip(&self.pending).zip(&mut self.walked) {
+            let (before, rest) = first.split_at(span.len);
+            first = rest;
+            if is_doubtful(header) {
+                let (later, rest) = second.0.split_at(span.len);
+                second.0 = rest;
+                walked.sound &= second.1.next() == Some(&true) && before == later;
+            }
+        }
+        Ok(())
+    }
+
+    fn intern(&self, walk: &mut Walk<'_>, walked: &Walked) -> Option<StackId> {
+        if walk.snapshot.want == Want::Headers {
+            return None;
+        }
+        let pcs = self.pcs.get(walked.start..walked.end)?;
+        walk.snapshot.stacks.intern(pcs, walked.why)
+    }
+
+    fn show(&mut self, walk: &mut Walk<'_>, header: &Header, stack_id: Option<StackId>, moved: bool) {
+        let start = self.start_kind(header.startpc);
+        let used = stack_id.and(header.used()).map_or(0, |(from, to)| to.0.saturating_sub(from.0));
+        walk.snapshot.goroutines.push(Goroutine {
+            goid: header.goid,
+            g: header.g,
+            parent_goid: header.parent_goid,
+            gopc: header.gopc,
+            startpc: header.startpc,
+            stack: header.stack,
+            wait_since: header.wait_since,
+            labels: header.labels,
+            waiting: header.waiting,
+            stack_id,
+            stack_used: u32::try_from(used).unwrap_or(u32::MAX),
+            status: header.status,
+            wait_reason: header.wait_reason,
+            locked: header.locked,
+            moved,
+            kind: walk.facts.kind(start, header),
+        });
+    }
+
+    fn start_kind(&mut self, startpc: Pc) -> StartKind {
+        if self.start_kinds.len() >= MAX_STARTS {
+            self.start_kinds.clear();
+        }
+        *self.start_kinds.entry(startpc).or_insert_with(|| self.code.start_kind(startpc))
+    }
+}
+
+/// What is to be done about a goroutine that says this.
+const fn next(header: &Header, want: Want) -> Next {
+    match header.status {
+        Status::Idle | Status::Dead | Status::DeadExtra => Next::Skip,
+        Status::Running => Next::Show,
+        // Up to Go 1.23 a new goroutine is runnable a moment before it has its id.
+        Status::Runnable => Next::Check,
+        Status::Syscall | Status::Waiting | Status::CopyStack | Status::Preempted | Status::Leaked => {
+            match want {
+                Want::Headers => Next::Show,
+                Want::Stacks => Next::Check,
+            }
+        }
+    }
+}
+
+fn total(spans: &[Span]) -> usize {
+    spans.iter().map(|span| span.len).sum()
+}
+
+fn to_usize(len: u64) -> usize {
+    usize::try_from(len).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,137 @@
+//! The walk of `runtime.allgs`, which never shrinks and keeps its order, while the process runs.
+
+use thiserror::Error;
+
+use crate::elf::Arch;
+use crate::go::globals::Globals;
+use crate::go::layout::GFields;
+use crate::go::names::WaitReasons;
+use crate::memory::{Memory, ReadError};
+use crate::num::{Avma, GPtr, Ktime};
+
+use super::batch::{Batch, Walk};
+use super::kind::KindFacts;
+use super::{Code, Snapshot, Want};
+
+/// How many goroutines are read at once.
+const BATCH: u64 = 1024;
+/// How many entries of `allgs` are looked at: with their stacks they would take the target ten gigabytes.
+const MAX_GOROUTINES: u64 = 4 << 20;
+/// How often the base of `allgs` is read again when the runtime has just moved it.
+const BASE_ATTEMPTS: u32 = 4;
+/// `fingRunningFinalizer` of `src/runtime/mfinal.go`, go1.20 to go1.27.
+const FING_RUNNING_FINALIZER: u32 = 2;
+
+/// Why the goroutines could not be walked.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum WalkError {
+    /// The list of goroutines is not readable.
+    #[error("cannot read the list of goroutines")]
+    List(#[source] ReadError),
+    /// The process ended, or may not be read any more.
+    #[error("cannot read the goroutines")]
+    Goroutines(#[source] ReadError),
+}
+
+/// What the walk needs to know about a program.
+#[derive(Clone, Copy)]
+pub struct WalkerInput<'p> {
+    /// What the program was compiled for.
+    pub arch: Arch,
+    /// Its functions.
+    pub code: &'p dyn Code,
+    /// Where the fields of its `runtime.g` are.
+    pub fields: &'p GFields,
+    /// Where its runtime's variables are.
+    pub globals: &'p Globals,
+    /// What its wait reasons are called.
+    pub wait_reasons: &'p WaitReasons,
+}
+
+/// Walks a program's goroutines, again and again, with the same buffers and what it learned about pcs.
+pub struct Walker<'p> {
+    globals: &'p Globals,
+    facts: KindFacts,
+    batch: Batch<'p>,
+    gs: Vec<GPtr>,
+    pointers: Vec<u8>,
+}
+
+impl<'p> Walker<'p> {
+    /// A walker of this program.
+    pub fn new(input: WalkerInput<'p>) -> Self {
+        Self {
+            globals: input.globals,
+            facts: KindFacts::of(input.wait_reasons),
+            batch: Batch::new(input.arch, input.code, input.fields, input.wait_reasons),
+            gs: Vec::new(),
+            pointers: Vec::new(),
+        }
+    }
+
+    /// Reads all goroutines that are alive. `clock` is asked before the first byte is read and after the last.
+    pub fn snapshot(
+        &mut self,
+        memory: &dyn Memory,
+        want: Want,
+        clock: &dyn Fn() -> Ktime,
+    ) -> Result<Snapshot, WalkError> {
+        let started = clock();
+        let listed = self.list_len(memory)?;
+        let len = listed.min(MAX_GOROUTINES);
+        self.facts.finalizer_runs = self.finalizer_runs(memory);
+        let mut walk = Walk::new(memory, want, self.facts, started);
+        walk.snapshot.beyond_limit = listed - len;
+        for first in (0..len).step_by(to_usize(BATCH)) {
+            self.list(memory, first, BATCH.min(len - first))?;
+            // The list is readable, so it is as long as it says and worth the room.
+            walk.reserve(to_usize(len - first));
+            self.batch.add(&mut walk, &self.gs).map_err(WalkError::Goroutines)?;
+        }
+        walk.snapshot.finished = clock();
+        Ok(walk.snapshot)
+    }
+
+    /// How many entries the list has. The length is read before the base, as the runtime itself does.
+    fn list_len(&self, memory: &dyn Memory) -> Result<u64, WalkError> {
+        let at = self.globals.allglen.unwrap_or_else(|| self.globals.allgs.plus(8));
+        memory.u64(at).map_err(WalkError::List)
+    }
+
+    /// Sets `self.gs` to `count` entries of the list. Its array is moved when it grows, and the old one may be
+    /// reused for something else, so the base is looked at before and after.
+    fn list(&mut self, memory: &dyn Memory, first: u64, count: u64) -> Result<(), WalkError> {
+        let at = self.globals.allglen.and(self.globals.allgptr).unwrap_or(self.globals.allgs);
+        self.pointers.resize(to_usize(count * 8), 0);
+        let mut base = memory.pointer(at).map_err(WalkError::List)?;
+        let mut read = Ok(());
+        for _ in 0..BASE_ATTEMPTS {
+            read = memory.read(entry(base, first), &mut self.pointers);
+            let later = memory.pointer(at).map_err(WalkError::List)?;
+            if later == base {
+                break;
+            }
+            base = later;
+        }
+        read.map_err(WalkError::List)?;
+        let words = self.pointers.as_chunks().0.iter().copied().map(u64::from_le_bytes);
+        self.gs.clear();
+        self.gs.extend(words.map(GPtr));
+        Ok(())
+    }
+
+    /// Whether the finalizer goroutine is running one of the program's finalizers, if that can be known.
+    fn finalizer_runs(&self, memory: &dyn Memory) -> Option<bool> {
+        let state = memory.u32(self.globals.fing_status?).ok()?;
+        Some(state & FING_RUNNING_FINALIZER != 0)
+    }
+}
+
+/// Where entry `index` of the list is.
+const fn entry(base: Avma, index: u64) -> Avma {
+    base.plus(index.wrapping_mul(8))
+}
+
+fn to_usize(count: u64) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,150 @@
+//! The stack of a goroutine that is not on a CPU, frame by frame as the runtime's own traceback walks it.
+//!
+//! The size of every frame comes from the tables of the binary (pcsp), which are exact at every instruction.
+//! Frame pointers are not used: with the sizes cached by pc they would save nothing, and they are missing in
+//! system calls up to Go 1.22 and on arm64 up to 1.20. Names, lines and inlined calls are not found here.
+
+mod rules;
+mod window;
+
+pub use rules::{FrameRule, FrameRules, FrameTraits, RuleCache};
+pub use window::{DeepBudget, StackWords};
+
+use crate::elf::Arch;
+use crate::go::goroutines::StackEnd;
+use crate::num::{Pc, ReturnPc};
+
+/// How many frames of one stack are kept.
+pub const MAX_FRAMES: usize = 1024;
+
+/// The size of a word and of a return address.
+const WORD: u64 = 8;
+/// What arm64 puts below the frame that a signal handler pretends was calling (`sys.MinFrameSize`, aligned).
+const ARM64_INJECTED: u64 = 16;
+
+/// Where a goroutine that is not on a CPU stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Where it goes on.
+    pub pc: Pc,
+    /// Its stack pointer there.
+    pub sp: u64,
+    /// Its return address where it has not begun, on arm64 only; else 0.
+    pub lr: u64,
+    /// Whether it is in a system call, or in C, from here.
+    pub in_syscall: bool,
+}
+
+/// One frame while it is walked over.
+struct Frame {
+    pc: u64,
+    sp: u64,
+    /// The return address, where it is known before the frame's size is.
+    lr: u64,
+    /// Whether `pc` is the instruction that runs, and not the one after a call.
+    exact: bool,
+    innermost: bool,
+}
+
+/// Walks stacks, and remembers what it learned about pcs on the way.
+#[derive(Debug)]
+pub struct Unwinder {
+    arch: Arch,
+    cache: RuleCache,
+}
+
+impl Unwinder {
+    /// An unwinder of programs for `arch`.
+    pub fn new(arch: Arch) -> Self {
+        Self { arch, cache: RuleCache::default() }
+    }
+
+    /// Appends the frames of a stack to `out`, at most `limit`, and says why there are no more.
+    ///
+    /// What is appended is told at [`Stack::pcs`](crate::go::goroutines::Stack::pcs).
+    pub fn walk(
+        &mut self,
+        rules: &(impl FrameRules + ?Sized),
+        standing: &Standing,
+        words: &mut StackWords<'_>,
+        limit: usize,
+        out: &mut Vec<ReturnPc>,
+    ) -> StackEnd {
+        let Some(mut frame) = self.innermost(standing, words) else { return StackEnd::Broken };
+        for _ in 0..limit {
+            let Some(rule) = self.cache.rule(Pc(frame.pc), rules) else { return StackEnd::Broken };
+            let Some(delta) = rule.delta else { return StackEnd::Boundary };
+            if !rule.traits.has(FrameTraits::GOEXIT) {
+                let exact = frame.exact || rule.traits.has(FrameTraits::AT_ENTRY);
+                out.push(ReturnPc(frame.pc.wrapping_add(exact.into())));
+            }
+            if rule.traits.has(FrameTraits::OUTERMOST) {
+                return StackEnd::Outermost;
+            }
+            let saved_sp = frame.innermost && standing.in_syscall;
+            if rule.traits.has(FrameTraits::WRITES_SP) && !saved_sp {
+                return StackEnd::Boundary;
+            }
+            frame = match self.caller(&frame, delta, words) {
+                Some(caller) => caller,
+                None => return StackEnd::Broken,
+            };
+            frame.exact = rule.traits.has(FrameTraits::INJECTED);
+            if frame.exact
+                && matches!(self.arch, Arch::Arm64)
+                && self.skip_injected(&mut frame, rules, words).is_none()
+            {
+                return StackEnd::Broken;
+            }
+        }
+        StackEnd::Cut
+    }
+
+    /// The frame that the goroutine stands in. A pc of 0 is a call of a nil function: that is its caller's.
+    fn innermost(&self, standing: &Standing, words: &mut StackWords<'_>) -> Option<Frame> {
+        let Standing { pc, sp, lr, .. } = *standing;
+        let frame = Frame { pc: pc.0, sp, lr, exact: false, innermost: true };
+        if pc.0 != 0 {
+            return Some(frame);
+        }
+        let pc = words.word(sp)?;
+        match self.arch {
+            Arch::Amd64 => Some(Frame { pc, sp: sp + WORD, ..frame }),
+            Arch::Arm64 => Some(Frame { pc, lr: 0, ..frame }),
+        }
+    }
+
+    /// The frame that called `frame`, whose size without the return address is `delta`.
+    fn caller(&self, frame: &Frame, delta: u32, words: &mut StackWords<'_>) -> Option<Frame> {
+        let top = frame.sp.checked_add(delta.into())?;
+        let (pc, sp) = match self.arch {
+            // The call pushed the return address before the function made its frame.
+            Arch::Amd64 => (words.word(top)?, top.checked_add(WORD)?),
+            // The function stored it at the bottom of its frame, if it has made one.
+            Arch::Arm64 if frame.lr != 0 && !(frame.innermost && delta > 0) => (frame.lr, top),
+            Arch::Arm64 => (words.word(frame.sp)?, top),
+        };
+        let stuck = (pc, sp) == (frame.pc, frame.sp);
+        (pc != 0 && !stuck).then_some(Frame { pc, sp, lr: 0, exact: false, innermost: false })
+    }
+
+    /// Steps over what a signal handler put below the frame that it interrupted, on arm64: the link register.
+    fn skip_injected(
+        &mut self,
+        frame: &mut Frame,
+        rules: &(impl FrameRules + ?Sized),
+        words: &mut StackWords<'_>,
+    ) -> Option<()> {
+        let saved = words.word(frame.sp)?;
+        frame.sp = frame.sp.checked_add(ARM64_INJECTED)?;
+        match self.cache.rule(Pc(frame.pc), rules) {
+            None => frame.pc = saved,
+            Some(rule) if rule.delta == Some(0) => frame.lr = saved,
+            Some(_) => {}
+        }
+        Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

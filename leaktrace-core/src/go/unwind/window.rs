@@ -1,0 +1,111 @@
+//! The part of a stack that has been read so far, and the rest on demand.
+
+use crate::memory::{Memory, ReadError};
+use crate::num::Avma;
+
+/// How much is read at once of a stack that is deeper than what was read with all the others.
+const MORE: u64 = 64 << 10;
+
+/// What may still be read of deep stacks, in bytes; shared by all stacks of one walk.
+#[derive(Clone, Copy, Debug)]
+pub struct DeepBudget(pub u64);
+
+/// One stack's used part, `[from, to)`, of which a window is at hand.
+pub struct StackWords<'m> {
+    memory: &'m dyn Memory,
+    /// The used part.
+    from: u64,
+    to: u64,
+    /// The window that was read with all the others; it begins at `from`.
+    first: &'m [u8],
+    /// A later window, replaced as the walk goes on.
+    more: &'m mut Vec<u8>,
+    more_at: u64,
+    budget: &'m mut DeepBudget,
+    stopped: Option<ReadError>,
+}
+
+impl<'m> StackWords<'m> {
+    /// The stack in `[from, to)` that begins with `first`; `more` is scratch space.
+    pub fn new(
+        memory: &'m dyn Memory,
+        (from, to): (Avma, Avma),
+        first: &'m [u8],
+        more: &'m mut Vec<u8>,
+        budget: &'m mut DeepBudget,
+    ) -> Self {
+        more.clear();
+        Self { memory, from: from.0, to: to.0, first, more, more_at: 0, budget, stopped: None }
+    }
+
+    /// The word at `at`, `None` outside of the stack, where it cannot be read, or when the budget is spent.
+    pub fn word(&mut self, at: u64) -> Option<u64> {
+        if at < self.from || at.checked_add(8)? > self.to {
+            return None;
+        }
+        word_in(self.first, self.from, at).or_else(|| self.later_word(at))
+    }
+
+    /// The error after which no other stack can be read either, if there was one.
+    pub fn stopped(&self) -> Option<ReadError> {
+        self.stopped.clone()
+    }
+
+    fn later_word(&mut self, at: u64) -> Option<u64> {
+        if let Some(word) = word_in(self.more, self.more_at, at) {
+            return Some(word);
+        }
+        let len = MORE.min(self.to - at);
+        self.budget.0 = self.budget.0.checked_sub(len)?;
+        self.more.resize(usize::try_from(len).ok()?, 0);
+        self.more_at = at;
+        if let Err(error) = self.memory.read(Avma(at), self.more) {
+            self.more.clear();
+            self.stopped = Some(error).filter(ReadError::is_final);
+        }
+        word_in(self.more, self.more_at, at)
+    }
+}
+
+/// The word at `at` in `bytes`, which begin at `start`.
+fn word_in(bytes: &[u8], start: u64, at: u64) -> Option<u64> {
+    let offset = usize::try_from(at.checked_sub(start)?).ok()?;
+    let word = bytes.get(offset..)?.first_chunk()?;
+    Some(u64::from_le_bytes(*word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::Pieces;
+
+    const LO: u64 = 0x10_0000;
+    const HI: u64 = 0x12_0000;
+
+    fn stack() -> Vec<u8> {
+        (LO..HI).step_by(8).flat_map(u64::to_le_bytes).collect()
+    }
+
+    #[test]
+    fn words_come_from_the_first_window_then_from_memory_and_never_from_outside() {
+        let bytes = stack();
+        let memory = Pieces::new().with(Avma(LO), &bytes[..]);
+        let (mut more, mut budget) = (Vec::new(), DeepBudget(1 << 20));
+        let mut words = StackWords::new(&memory, (Avma(LO), Avma(HI)), &bytes[..12], &mut more, &mut budget);
+        for at in [LO, LO + 8, LO + 16, LO + 0x8000, HI - 8, LO + 24] {
+            assert_eq!(words.word(at), Some(at));
+        }
+        assert_eq!([LO - 8, HI - 7, HI, u64::MAX].map(|at| words.word(at)), [None; 4]);
+    }
+
+    #[test]
+    fn the_budget_ends_the_reading() {
+        let bytes = stack();
+        let memory = Pieces::new().with(Avma(LO), &bytes[..]);
+        let (mut more, mut budget) = (Vec::new(), DeepBudget(MORE + 8));
+        let mut words = StackWords::new(&memory, (Avma(LO), Avma(HI)), &[], &mut more, &mut budget);
+        assert_eq!(words.word(LO), Some(LO));
+        assert_eq!(words.word(LO + MORE), None);
+        assert_eq!(words.word(HI - 8), Some(HI - 8));
+    }
+}
