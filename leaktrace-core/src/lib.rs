@@ -16,4 +16,7 @@ pub mod memory;
 pub mod num;
 pub mod plan;
 pub mod registry;
+pub mod render;
+pub mod report;
 pub mod symbolize;
+pub mod traceback;

@@ -186,9 +186,9 @@ impl Registry {
         self.counts
     }
 
-    /// Every site, the one at an index being the one with that number.
-    pub fn sites(&self) -> &[Site] {
-        self.sites.as_slice()
+    /// Every site, in the order of their numbers.
+    pub fn sites(&self) -> impl ExactSizeIterator<Item = (SiteId, &Site)> {
+        self.sites.iter()
     }
 
     /// The site with this number.

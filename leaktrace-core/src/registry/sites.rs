@@ -90,9 +90,10 @@ impl Sites {
         Self { all, by_pcs, limit: limit.min(usize::from(u16::MAX)), stack_pcs: 0 }
     }
 
-    /// All sites, the one at an index being the one with that number.
-    pub(super) fn as_slice(&self) -> &[Site] {
-        &self.all
+    /// All sites, in the order of their numbers.
+    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = (SiteId, &Site)> {
+        let number = |index| SiteId(u16::try_from(index).unwrap_or(u16::MAX));
+        self.all.iter().enumerate().map(move |(index, site)| (number(index), site))
     }
 
     pub(super) fn get(&self, id: SiteId) -> &Site {

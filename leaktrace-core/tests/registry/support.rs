@@ -5,7 +5,7 @@ use leaktrace_core::decode::decode;
 use leaktrace_core::go::goroutines::{Goroutine, GoroutineKind, Snapshot, StackBounds, StackTable, Want};
 use leaktrace_core::go::names::Status;
 use leaktrace_core::num::{Avma, GPtr, Goid, Ktime, Pc, ReturnPc};
-use leaktrace_core::registry::{Counts, Origin, Reconciled, Registry, Site, Tracked};
+use leaktrace_core::registry::{Counts, Origin, Reconciled, Registry, Tracked};
 
 /// The site that goroutines come from unless another is named.
 pub(crate) const SITE: u64 = 0x40_1000;
@@ -133,7 +133,7 @@ impl Watch {
         let counts = self.registry.counts();
         let live = self.registry.live() as u64;
         assert_eq!(counts.before_attach + counts.born - counts.ended, live, "{counts:?}");
-        assert_eq!(self.registry.sites().iter().map(Site::live).sum::<u64>(), live);
+        assert_eq!(self.registry.sites().map(|(_, site)| site.live()).sum::<u64>(), live);
         counts
     }
 }
