@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows leaktrace's own code: a test compares leaktrace with what the Go program says of itself.
 
+pub mod agreement;
 pub mod go;
 pub mod leaktrace;
 pub mod matrix;

@@ -1,5 +1,6 @@
 //! A Go target as a child process that answers questions, and ends with the test.
 
+use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -73,6 +74,7 @@ pub struct Target {
     stdin: Option<ChildStdin>,
     lines: Receiver<String>,
     binary: PathBuf,
+    pid: u32,
 }
 
 impl Target {
@@ -109,14 +111,30 @@ impl Target {
         let mut child = started.unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
         let lines = read_lines(&mut child);
         let stdin = child.stdin.take();
-        let mut target = Self { child, stdin, lines, binary: binary.to_owned() };
+        let pid = child.id();
+        let mut target = Self { child, stdin, lines, binary: binary.to_owned(), pid };
         target.await_ready();
         target
     }
 
     /// Its process id.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.pid
+    }
+
+    /// From now on, the target is the only child of what was started, as with `unshare --fork`.
+    ///
+    /// # Panics
+    /// When there is no such child.
+    #[track_caller]
+    pub fn follow_child(&mut self) {
+        let parent = format!("\nPPid:\t{}\n", self.pid);
+        let entries = fs::read_dir("/proc").expect("/proc is there").flatten();
+        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        let is_child = |pid: &u32| {
+            fs::read_to_string(format!("/proc/{pid}/status")).is_ok_and(|status| status.contains(&parent))
+        };
+        self.pid = pids.into_iter().find(is_child).expect("it has a child");
     }
 
     /// The file that it was started from.

@@ -20,6 +20,26 @@ pub struct Report {
     pub groups: Vec<Group>,
     /// How complete the picture is.
     pub completeness: Completeness,
+    /// What it cost.
+    pub overhead: Overhead,
+    /// What users should know about this run.
+    pub notices: Vec<String>,
+}
+
+/// What it cost.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Overhead {
+    /// Hits of probes in a second.
+    pub events_per_second: f64,
+    /// What was not traced, to keep the cost below its limit.
+    pub shed: Vec<Shed>,
+}
+
+/// Something that was not traced for a while.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Shed {
+    /// What.
+    pub what: String,
 }
 
 /// What was watched.
@@ -28,7 +48,7 @@ pub struct TargetInfo {
     /// The process id.
     pub pid: u32,
     /// The release that built it.
-    pub go_version: String,
+    pub go_version: Option<String>,
     /// The machine.
     pub arch: String,
 }
@@ -49,8 +69,8 @@ pub struct Totals {
 /// The goroutines of one `go` statement.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Group {
-    /// The `go` statement; none for goroutines that no `go` statement created.
-    pub created_by: Option<Place>,
+    /// The `go` statement; without a function where no `go` statement created them.
+    pub created_by: Location,
     /// The function that was started.
     pub start_function: Option<String>,
     /// Alive now.
@@ -63,11 +83,33 @@ pub struct Group {
     pub age_is_lower_bound: bool,
     /// What they wait for, and how many.
     pub wait_reasons: BTreeMap<String, u64>,
+    /// Where they stand.
+    pub blocked_at: Vec<Blocked>,
+    /// How many stand elsewhere.
+    pub blocked_elsewhere: u64,
     /// The creating function's stack, innermost first.
-    #[serde(default)]
-    pub creation_stack: Vec<Place>,
+    pub creation_stack: Vec<Location>,
     /// The stack memory that they hold.
     pub stack_bytes: u64,
+}
+
+/// A place in the source, as far as it is known.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Location {
+    function: Option<String>,
+    file: Option<String>,
+    line: Option<u32>,
+}
+
+/// Goroutines that stand at the same place.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Blocked {
+    /// How many.
+    pub count: u64,
+    /// What they wait for.
+    pub wait_reason: String,
+    /// The whole stack, innermost first.
+    pub stack: Vec<Location>,
 }
 
 /// How complete the picture is.
@@ -112,9 +154,20 @@ impl Report {
     }
 }
 
+impl Location {
+    /// The place with its function as tracebacks print it; empty fields for what is not known.
+    pub fn place(&self) -> Place {
+        Place {
+            function: self.function.as_deref().map(printed_name).unwrap_or_default(),
+            file: self.file.clone().unwrap_or_default(),
+            line: self.line.unwrap_or_default(),
+        }
+    }
+}
+
 impl Group {
     /// The function with the `go` statement as tracebacks print it; empty when there is none.
     pub fn creator(&self) -> String {
-        self.created_by.as_ref().map(|place| printed_name(&place.function)).unwrap_or_default()
+        self.created_by.place().function
     }
 }

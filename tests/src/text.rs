@@ -21,6 +21,16 @@ pub fn patched_places(pid: u32) -> io::Result<Vec<u64>> {
     Ok(places)
 }
 
+/// Checks that there is no probe in the code of a process.
+///
+/// # Panics
+/// When there is one, or the process is gone.
+#[track_caller]
+pub fn assert_untouched(pid: u32) {
+    let places = patched_places(pid).expect("the process runs");
+    assert!(places.is_empty(), "probes in the code at {places:#x?}");
+}
+
 struct Mapping {
     start: u64,
     length: usize,
