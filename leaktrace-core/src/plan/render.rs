@@ -47,6 +47,10 @@ impl fmt::Display for Missed {
                 f.write_str(" is also called by ")?;
                 list(f, functions)
             }
+            MissedReason::DebuggerOnly(functions) => {
+                f.write_str(" is also called when a debugger injects a call, by ")?;
+                list(f, functions)
+            }
             MissedReason::NoFunction => f.write_str(" is not in this binary"),
             MissedReason::NoPlace(why) => write!(f, ": {why}"),
         }

@@ -83,6 +83,8 @@ pub enum MissedReason {
     InlinedInto(Vec<String>),
     /// These functions call it, and no place in them is known where the `g` could be seen.
     UnknownCallers(Vec<String>),
+    /// These functions call it, and run only when a debugger injects a call.
+    DebuggerOnly(Vec<String>),
     /// The function is not in the binary.
     NoFunction,
     /// The function's code does not have the expected shape; what was expected, in words.

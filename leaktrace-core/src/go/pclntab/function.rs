@@ -216,6 +216,11 @@ impl<'d> Function<'d> {
         self.funcdata(FUNCDATA_INLINE_TREE)
     }
 
+    /// For all its instructions the record of the inline tree that they belong to, -1 for none.
+    pub fn inline_indices(&self) -> impl Iterator<Item = PcRange> + use<'d> {
+        self.pcdata_table(PCDATA_INLINE_INDEX).and_then(|offset| self.values(offset)).into_iter().flatten()
+    }
+
     /// Which record of the inline tree the instruction at `at` belongs to, if it was inlined.
     pub fn inline_index(&self, at: TextOffset) -> Option<u32> {
         u32::try_from(self.pcdata(PCDATA_INLINE_INDEX, at)?).ok()
