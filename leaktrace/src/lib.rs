@@ -4,28 +4,31 @@
 pub mod cli;
 pub mod config;
 pub mod diagnose;
+pub mod doctor;
+pub mod inspect;
 pub mod kernel;
 pub mod logs;
+pub mod output;
 pub mod process;
 pub mod quantity;
-
-use anyhow::Context;
+pub mod session;
 
 use crate::cli::{Args, Command};
 use crate::config::{Config, System};
-use crate::process::Procfs;
-use crate::process::find::Target;
+use crate::process::{Pid, Procfs};
 
-/// Does what was typed.
-pub fn run(args: &Args) -> anyhow::Result<()> {
-    let system = System::probe();
+/// Does what was typed; there may be a remark on how it ended.
+pub fn run(args: &Args) -> anyhow::Result<Option<&'static str>> {
+    let (system, procfs) = (System::probe(), Procfs::system());
     match &args.command {
-        Some(Command::Doctor(_)) => anyhow::bail!("doctor has not come yet"),
+        Some(Command::Doctor(doctor)) => {
+            let color = config::color(args.common.color, &system);
+            doctor::run(doctor.pid.map(Pid), &procfs, color, &mut std::io::stdout().lock())?;
+            Ok(None)
+        }
         None => {
             let config = Config::resolve(&args.watch, &args.common, &system)?;
-            let target = Target::open(&Procfs::system(), config.pid)
-                .with_context(|| format!("cannot attach to pid {}", config.pid))?;
-            anyhow::bail!("found {}, but cannot watch it yet", target.about.name)
+            Ok(session::run(&config, &procfs)?.remark())
         }
     }
 }

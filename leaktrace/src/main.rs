@@ -12,7 +12,12 @@ fn main() -> ExitCode {
     let args = Args::parse();
     leaktrace::logs::start(args.common.verbose);
     match leaktrace::run(&args) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(remark) => {
+            if let Some(remark) = remark {
+                eprintln!("leaktrace: {remark}");
+            }
+            ExitCode::SUCCESS
+        }
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             let diagnosis = diagnose(&error, &Privileges::of_this_process(&Procfs::system()));

@@ -5,6 +5,7 @@
 
 mod build;
 mod gather;
+mod program;
 mod symbols;
 mod view;
 

@@ -1,8 +1,8 @@
 //! Notices that the target exits, or that it becomes another program.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -59,10 +59,9 @@ impl AddressSpace {
     }
 
     /// Whether nothing runs in it any more.
-    pub fn is_gone(&mut self) -> bool {
+    pub fn is_gone(&self) -> bool {
         let mut byte = [0];
-        let read = self.maps.seek(SeekFrom::Start(0)).and_then(|_| self.maps.read(&mut byte));
-        !matches!(read, Ok(1))
+        !matches!(self.maps.read_at(&mut byte, 0), Ok(1))
     }
 }
 
@@ -103,7 +102,7 @@ mod tests {
     fn an_exec_of_the_same_program_ends_the_address_space_and_not_the_process() {
         let (mut child, pid) = shell("read line; exec sh -c 'read line'");
         let watch = ExitWatch::open(&Procfs::system(), pid).unwrap();
-        let mut space = AddressSpace::open(&Procfs::system(), pid).unwrap();
+        let space = AddressSpace::open(&Procfs::system(), pid).unwrap();
         assert!(!space.is_gone());
         std::io::Write::write_all(child.stdin.as_mut().unwrap(), b"\n").unwrap();
         eventually(|| space.is_gone());

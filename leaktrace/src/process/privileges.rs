@@ -24,6 +24,17 @@ impl Capability {
     /// All that tracing needs where `uprobe_multi` works.
     pub const NEEDED: [Self; 4] = [Self::Bpf, Self::Perfmon, Self::SysPtrace, Self::DacReadSearch];
 
+    /// What it is needed for.
+    pub const fn purpose(self) -> &'static str {
+        match self {
+            Self::DacReadSearch => "open other users' binaries",
+            Self::SysPtrace => "read the memory of other users' processes",
+            Self::SysAdmin => "attach by perf events",
+            Self::Perfmon => "attach them",
+            Self::Bpf => "load eBPF programs",
+        }
+    }
+
     /// The name that users type.
     pub const fn as_str(self) -> &'static str {
         match self {

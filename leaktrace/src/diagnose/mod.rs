@@ -1,11 +1,15 @@
 //! Turns a chain of errors into one line, a `hint:` and an exit code.
 
+mod kernel;
+mod program;
+
 use std::fmt::{self, Write as _};
 use std::io;
 
 use leaktrace_core::memory::ReadError;
 
 use crate::config::ConfigError;
+use crate::doctor::DoctorError;
 use crate::process::ProcessError;
 use crate::process::privileges::Privileges;
 
@@ -101,7 +105,10 @@ fn meaning(cause: &(dyn std::error::Error + 'static), privileges: &Privileges) -
     if let Some(error) = cause.downcast_ref::<ConfigError>() {
         return Some(of_config(error));
     }
-    None
+    if let Some(error) = cause.downcast_ref::<DoctorError>() {
+        return Some(of_doctor(*error));
+    }
+    program::meaning(cause).or_else(|| kernel::meaning(cause, privileges))
 }
 
 fn of_process(error: &ProcessError, privileges: &Privileges) -> Meaning {
@@ -136,6 +143,18 @@ fn of_config(error: &ConfigError) -> Meaning {
     }
 }
 
+fn of_doctor(error: DoctorError) -> Meaning {
+    match error {
+        DoctorError::NotPermitted => {
+            Meaning::new(Exit::NotPermitted, "see the items that are marked MISSING")
+        }
+        DoctorError::Kernel => Meaning::new(Exit::Kernel, FROM_MEMORY),
+    }
+}
+
+/// What remains possible where nothing can be traced.
+const FROM_MEMORY: &str = "without tracing, `--probes none` still reports from the target's memory alone";
+
 /// What to do where the kernel refuses.
 pub fn permission(privileges: &Privileges) -> String {
     let missing = privileges.missing();
@@ -150,129 +169,4 @@ pub fn permission(privileges: &Privileges) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::PathBuf;
-
-    use anyhow::{Context, anyhow};
-
-    use super::*;
-    use crate::process::Pid;
-    use crate::process::privileges::Capability;
-
-    #[track_caller]
-    fn check(error: &anyhow::Error, privileges: &[Capability], exit: Exit, text: &str) {
-        let diagnosis = diagnose(error, &Privileges::with(privileges));
-        assert_eq!((diagnosis.to_string().as_str(), diagnosis.exit), (text, exit));
-    }
-
-    fn attaching(error: ProcessError) -> anyhow::Error {
-        anyhow::Error::new(error).context("cannot attach to pid 4242")
-    }
-
-    #[test]
-    fn no_such_process() {
-        check(
-            &attaching(ProcessError::NoSuchProcess { pid: Pid(4242) }),
-            &[],
-            Exit::NoTarget,
-            "leaktrace: cannot attach to pid 4242: no process has pid 4242\n\
-             hint: list Go programs with `pgrep -a NAME`; in a container, share its pid namespace",
-        );
-    }
-
-    #[test]
-    fn not_root() {
-        check(
-            &attaching(ProcessError::NotPermitted { path: PathBuf::from("/proc/4242/exe") }),
-            &[],
-            Exit::NotPermitted,
-            "leaktrace: cannot attach to pid 4242: /proc/4242/exe: permission denied\n\
-             hint: run as root (sudo), or grant CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH (in \
-             Docker: --cap-add BPF --cap-add PERFMON --cap-add SYS_PTRACE --cap-add DAC_READ_SEARCH)",
-        );
-    }
-
-    #[test]
-    fn only_what_is_missing_is_asked_for() {
-        check(
-            &anyhow::Error::new(ReadError::NotPermitted).context("cannot read the target"),
-            &[Capability::Bpf, Capability::Perfmon, Capability::DacReadSearch],
-            Exit::NotPermitted,
-            "leaktrace: cannot read the target: reading the process's memory is not permitted\n\
-             hint: run as root (sudo), or grant CAP_SYS_PTRACE (in Docker: --cap-add SYS_PTRACE)",
-        );
-    }
-
-    #[test]
-    fn a_security_module_is_suspected_when_nothing_is_missing() {
-        check(
-            &attaching(ProcessError::NotPermitted { path: PathBuf::from("/proc/4242/exe") }),
-            &Capability::NEEDED,
-            Exit::NotPermitted,
-            "leaktrace: cannot attach to pid 4242: /proc/4242/exe: permission denied\n\
-             hint: all capabilities are there, so a security module or a user namespace refuses: see \
-             `leaktrace doctor`",
-        );
-    }
-
-    #[test]
-    fn a_thread_s_id() {
-        check(
-            &attaching(ProcessError::Thread { tid: Pid(4243), pid: Pid(4242) }),
-            &[],
-            Exit::NoTarget,
-            "leaktrace: cannot attach to pid 4242: 4243 is a thread of process 4242\nhint: use --pid 4242",
-        );
-    }
-
-    #[test]
-    fn a_kernel_thread() {
-        check(
-            &attaching(ProcessError::KernelThread { pid: Pid(2), name: "kthreadd".to_owned() }),
-            &[],
-            Exit::NotReadable,
-            "leaktrace: cannot attach to pid 4242: pid 2 is the kernel thread kthreadd\n\
-             hint: name the pid of a Go program",
-        );
-    }
-
-    #[test]
-    fn a_zombie() {
-        check(
-            &attaching(ProcessError::Zombie { pid: Pid(4242), name: "srv".to_owned(), parent: Pid(1) }),
-            &[],
-            Exit::NoTarget,
-            "leaktrace: cannot attach to pid 4242: process 4242 (srv) has exited and waits for its parent 1 to \
-             collect it\nhint: if a supervisor restarts it, use the new pid",
-        );
-    }
-
-    #[test]
-    fn a_ring_of_silly_size() {
-        check(
-            &anyhow::Error::new(ConfigError::RingSize(12)),
-            &[],
-            Exit::Usage,
-            "leaktrace: --ring-size 12 is not between 4096 and 1073741824 bytes\n\
-             hint: use for example --ring-size 16MiB",
-        );
-    }
-
-    #[test]
-    fn an_error_without_a_known_cause_is_still_told() {
-        check(
-            &anyhow!("disk on fire").context("cannot write"),
-            &[],
-            Exit::Usage,
-            "leaktrace: cannot write: disk on fire",
-        );
-    }
-
-    #[test]
-    fn a_reader_who_has_seen_enough_is_no_error() {
-        let closed =
-            Err::<(), _>(io::Error::from(io::ErrorKind::BrokenPipe)).context("cannot write").unwrap_err();
-        assert!(is_broken_pipe(&closed));
-        assert!(!is_broken_pipe(&anyhow!("broken pipe")));
-    }
-}
+mod tests;

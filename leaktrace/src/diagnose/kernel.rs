@@ -1,0 +1,60 @@
+//! What it means that the kernel does not let us trace.
+
+use std::error::Error;
+use std::io;
+
+use super::{Exit, FROM_MEMORY, Meaning, permission};
+use crate::kernel::{AttachError, LoadError};
+use crate::process::privileges::Privileges;
+
+pub(super) fn meaning(cause: &(dyn Error + 'static), privileges: &Privileges) -> Option<Meaning> {
+    if let Some(error) = cause.downcast_ref::<LoadError>() {
+        return Some(of_load(error, privileges));
+    }
+    cause.downcast_ref::<AttachError>().map(|error| of_attach(error, privileges))
+}
+
+fn not_permitted(privileges: &Privileges) -> Meaning {
+    Meaning::new(Exit::NotPermitted, format!("{}; {FROM_MEMORY}", permission(privileges)))
+}
+
+fn cannot() -> Meaning {
+    Meaning::new(Exit::Kernel, format!("`leaktrace doctor` says what is missing; {FROM_MEMORY}"))
+}
+
+fn of_load(error: &LoadError, privileges: &Privileges) -> Meaning {
+    match error {
+        LoadError::NotPermitted(_) => not_permitted(privileges),
+        LoadError::Object(_) => Meaning::new(Exit::Usage, "leaktrace was built wrong: please report this"),
+        LoadError::Maps(_)
+        | LoadError::Map(_)
+        | LoadError::Program { .. }
+        | LoadError::PerfProgram { .. }
+        | LoadError::NoUprobeMulti => cannot(),
+    }
+}
+
+fn of_attach(error: &AttachError, privileges: &Privileges) -> Meaning {
+    match error {
+        AttachError::Exe { source, .. } | AttachError::Multi { source, .. } => of_io(source, privileges),
+        AttachError::Perf { source, .. } => match root_cause(source.as_ref()).downcast_ref() {
+            Some(source) => of_io(source, privileges),
+            None => cannot(),
+        },
+        AttachError::TooManyTargets(_) | AttachError::Describe(_) | AttachError::NoFilter => cannot(),
+    }
+}
+
+fn of_io(error: &io::Error, privileges: &Privileges) -> Meaning {
+    let gone = error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error());
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => not_permitted(privileges),
+        io::ErrorKind::NotFound => Meaning::plain(Exit::NoTarget),
+        _ if gone => Meaning::plain(Exit::NoTarget),
+        _ => cannot(),
+    }
+}
+
+fn root_cause<'e>(error: &'e (dyn Error + 'static)) -> &'e (dyn Error + 'static) {
+    error.source().map_or(error, root_cause)
+}

@@ -1,0 +1,78 @@
+//! What it means that a program is not one that we can read.
+
+use std::error::Error;
+
+use leaktrace_core::elf::ElfError;
+use leaktrace_core::go::program::ProgramError;
+use leaktrace_core::go::version::{NEWEST_TESTED, OLDEST};
+use leaktrace_core::plan::{PlanError, VerifyError};
+
+use super::{Exit, FROM_MEMORY, Meaning};
+
+pub(super) fn meaning(cause: &(dyn Error + 'static)) -> Option<Meaning> {
+    if let Some(error) = cause.downcast_ref::<ElfError>() {
+        return Some(of_elf(error));
+    }
+    if let Some(error) = cause.downcast_ref::<ProgramError>() {
+        return of_program(error);
+    }
+    if cause.is::<PlanError>() {
+        return Some(Meaning::new(Exit::NotReadable, FROM_MEMORY));
+    }
+    if let Some(error) = cause.downcast_ref::<VerifyError>() {
+        return of_verify(error);
+    }
+    None
+}
+
+fn of_elf(error: &ElfError) -> Meaning {
+    let hint = match error {
+        ElfError::Not64Bit { .. } | ElfError::WrongMachine { .. } | ElfError::NotLittleEndian { .. } => {
+            "only 64-bit programs for x86-64 and arm64 can be traced: rebuild it with GOARCH=amd64 or arm64"
+        }
+        ElfError::NotElf
+        | ElfError::WrongType { .. }
+        | ElfError::Truncated { .. }
+        | ElfError::NoSegments
+        | ElfError::TooManySegments { .. } => "this is not an executable as the Go linker writes it",
+    };
+    Meaning::new(Exit::NotReadable, hint)
+}
+
+/// `None` where the cause below says more.
+fn of_program(error: &ProgramError) -> Option<Meaning> {
+    let hint = match error {
+        ProgramError::NotGo => {
+            "check the pid: a shell or an interpreter that starts the program has another one"
+        }
+        ProgramError::Gccgo | ProgramError::TinyGo => "build it with the standard Go compiler",
+        ProgramError::Packed => "run the program unpacked: `upx -d` restores it",
+        ProgramError::Obfuscated(_) => "run a build without obfuscation",
+        ProgramError::TooOld(_) | ProgramError::Ancient => {
+            return Some(Meaning::new(
+                Exit::NotReadable,
+                format!("rebuild it with {OLDEST} or newer ({NEWEST_TESTED} is the newest that is tested)"),
+            ));
+        }
+        ProgramError::NoVersion
+        | ProgramError::Pclntab(_)
+        | ProgramError::Modules(_)
+        | ProgramError::Layout(_)
+        | ProgramError::Globals(_)
+        | ProgramError::Invalid(_) => {
+            "if the program has only just started, try again; else please report this with `leaktrace doctor --pid`"
+        }
+        ProgramError::Read(_) => return None,
+    };
+    Some(Meaning::new(Exit::NotReadable, hint))
+}
+
+fn of_verify(error: &VerifyError) -> Option<Meaning> {
+    match error {
+        VerifyError::Different { .. } => Some(Meaning::new(
+            Exit::NotReadable,
+            "something has changed the running code (a debugger, or a packer): end it first, or use `--probes none`",
+        )),
+        VerifyError::Read(_) => None,
+    }
+}

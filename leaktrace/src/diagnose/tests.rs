@@ -1,0 +1,199 @@
+//! The messages that users meet first, word for word.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, anyhow};
+
+use super::*;
+use leaktrace_core::elf::ElfError;
+use leaktrace_core::go::program::ProgramError;
+use leaktrace_core::go::version::GoVersion;
+
+use crate::kernel::LoadError;
+use crate::process::Pid;
+use crate::process::privileges::Capability;
+
+#[track_caller]
+fn check(error: &anyhow::Error, privileges: &[Capability], exit: Exit, text: &str) {
+    let diagnosis = diagnose(error, &Privileges::with(privileges));
+    assert_eq!((diagnosis.to_string().as_str(), diagnosis.exit), (text, exit));
+}
+
+fn attaching(error: ProcessError) -> anyhow::Error {
+    anyhow::Error::new(error).context("cannot attach to pid 4242")
+}
+
+#[test]
+fn no_such_process() {
+    check(
+        &attaching(ProcessError::NoSuchProcess { pid: Pid(4242) }),
+        &[],
+        Exit::NoTarget,
+        "leaktrace: cannot attach to pid 4242: no process has pid 4242\n\
+         hint: list Go programs with `pgrep -a NAME`; in a container, share its pid namespace",
+    );
+}
+
+#[test]
+fn not_root() {
+    check(
+        &attaching(ProcessError::NotPermitted { path: PathBuf::from("/proc/4242/exe") }),
+        &[],
+        Exit::NotPermitted,
+        "leaktrace: cannot attach to pid 4242: /proc/4242/exe: permission denied\n\
+         hint: run as root (sudo), or grant CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH (in \
+         Docker: --cap-add BPF --cap-add PERFMON --cap-add SYS_PTRACE --cap-add DAC_READ_SEARCH)",
+    );
+}
+
+#[test]
+fn only_what_is_missing_is_asked_for() {
+    check(
+        &anyhow::Error::new(ReadError::NotPermitted).context("cannot read the target"),
+        &[Capability::Bpf, Capability::Perfmon, Capability::DacReadSearch],
+        Exit::NotPermitted,
+        "leaktrace: cannot read the target: reading the process's memory is not permitted\n\
+         hint: run as root (sudo), or grant CAP_SYS_PTRACE (in Docker: --cap-add SYS_PTRACE)",
+    );
+}
+
+#[test]
+fn a_security_module_is_suspected_when_nothing_is_missing() {
+    check(
+        &attaching(ProcessError::NotPermitted { path: PathBuf::from("/proc/4242/exe") }),
+        &Capability::NEEDED,
+        Exit::NotPermitted,
+        "leaktrace: cannot attach to pid 4242: /proc/4242/exe: permission denied\n\
+         hint: all capabilities are there, so a security module or a user namespace refuses: see \
+         `leaktrace doctor`",
+    );
+}
+
+#[test]
+fn a_thread_s_id() {
+    check(
+        &attaching(ProcessError::Thread { tid: Pid(4243), pid: Pid(4242) }),
+        &[],
+        Exit::NoTarget,
+        "leaktrace: cannot attach to pid 4242: 4243 is a thread of process 4242\nhint: use --pid 4242",
+    );
+}
+
+#[test]
+fn a_kernel_thread() {
+    check(
+        &attaching(ProcessError::KernelThread { pid: Pid(2), name: "kthreadd".to_owned() }),
+        &[],
+        Exit::NotReadable,
+        "leaktrace: cannot attach to pid 4242: pid 2 is the kernel thread kthreadd\n\
+         hint: name the pid of a Go program",
+    );
+}
+
+#[test]
+fn a_zombie() {
+    check(
+        &attaching(ProcessError::Zombie { pid: Pid(4242), name: "srv".to_owned(), parent: Pid(1) }),
+        &[],
+        Exit::NoTarget,
+        "leaktrace: cannot attach to pid 4242: process 4242 (srv) has exited and waits for its parent 1 to \
+         collect it\nhint: if a supervisor restarts it, use the new pid",
+    );
+}
+
+#[test]
+fn a_ring_of_silly_size() {
+    check(
+        &anyhow::Error::new(ConfigError::RingSize(12)),
+        &[],
+        Exit::Usage,
+        "leaktrace: --ring-size 12 is not between 4096 and 1073741824 bytes\n\
+         hint: use for example --ring-size 16MiB",
+    );
+}
+
+#[test]
+fn an_error_without_a_known_cause_is_still_told() {
+    check(
+        &anyhow!("disk on fire").context("cannot write"),
+        &[],
+        Exit::Usage,
+        "leaktrace: cannot write: disk on fire",
+    );
+}
+
+#[test]
+fn a_reader_who_has_seen_enough_is_no_error() {
+    let closed =
+        Err::<(), _>(io::Error::from(io::ErrorKind::BrokenPipe)).context("cannot write").unwrap_err();
+    assert!(is_broken_pipe(&closed));
+    assert!(!is_broken_pipe(&anyhow!("broken pipe")));
+}
+
+#[test]
+fn not_a_go_program() {
+    check(
+        &anyhow::Error::new(ProgramError::NotGo).context("cannot watch pid 4242"),
+        &[],
+        Exit::NotReadable,
+        "leaktrace: cannot watch pid 4242: not a Go program: it has no Go function table\n\
+         hint: check the pid: a shell or an interpreter that starts the program has another one",
+    );
+}
+
+#[test]
+fn a_go_that_is_too_old() {
+    check(
+        &anyhow::Error::new(ProgramError::TooOld(GoVersion::new(1, 17))).context("cannot watch pid 4242"),
+        &[],
+        Exit::NotReadable,
+        "leaktrace: cannot watch pid 4242: built with go1.17, and go1.19 is the oldest release that is supported\n\
+         hint: rebuild it with go1.19 or newer (go1.27 is the newest that is tested)",
+    );
+}
+
+#[test]
+fn a_packed_program() {
+    check(
+        &anyhow::Error::new(ProgramError::Packed).context("cannot watch pid 4242"),
+        &[],
+        Exit::NotReadable,
+        "leaktrace: cannot watch pid 4242: packed with UPX: the running code is in no file to which probes could be \
+         attached\nhint: run the program unpacked: `upx -d` restores it",
+    );
+}
+
+#[test]
+fn a_32_bit_program() {
+    check(
+        &anyhow::Error::new(ElfError::Not64Bit { class: 1 }).context("cannot read /srv/app"),
+        &[],
+        Exit::NotReadable,
+        "leaktrace: cannot read /srv/app: not a 64-bit ELF file: class 1\n\
+         hint: only 64-bit programs for x86-64 and arm64 can be traced: rebuild it with GOARCH=amd64 or arm64",
+    );
+}
+
+#[test]
+fn bpf_is_not_permitted() {
+    let error = LoadError::NotPermitted(Box::new(io::Error::from(io::ErrorKind::PermissionDenied)));
+    check(
+        &anyhow::Error::new(error).context("cannot load the eBPF programs"),
+        &[Capability::SysPtrace, Capability::DacReadSearch],
+        Exit::NotPermitted,
+        "leaktrace: cannot load the eBPF programs: the kernel does not permit loading eBPF programs: permission \
+         denied\nhint: run as root (sudo), or grant CAP_BPF, CAP_PERFMON (in Docker: --cap-add BPF --cap-add \
+         PERFMON); without tracing, `--probes none` still reports from the target's memory alone",
+    );
+}
+
+#[test]
+fn a_kernel_without_a_way_to_attach() {
+    check(
+        &anyhow::Error::new(LoadError::NoUprobeMulti),
+        &Capability::NEEDED,
+        Exit::Kernel,
+        "leaktrace: this kernel has no working uprobe_multi\nhint: `leaktrace doctor` says what is missing; without \
+         tracing, `--probes none` still reports from the target's memory alone",
+    );
+}

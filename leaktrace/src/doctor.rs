@@ -1,0 +1,253 @@
+//! `leaktrace doctor`: item by item what this machine and a process allow, with the remedy for what is missing.
+//! Attaches nothing.
+
+use std::io::{self, Write};
+
+use leaktrace_common::event::Kind;
+use leaktrace_core::plan::AttachPlan;
+use thiserror::Error;
+
+use crate::inspect::Inspected;
+use crate::kernel::features::{self, Finding, Need, State};
+use crate::process::find::Target;
+use crate::process::privileges::{Capability, Privileges};
+use crate::process::{Pid, Procfs};
+
+/// What is missing for tracing to work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum DoctorError {
+    /// Something that can be granted.
+    #[error("tracing is not permitted")]
+    NotPermitted,
+    /// Something that the kernel does not have.
+    #[error("this kernel cannot trace")]
+    Kernel,
+}
+
+/// What was found about one thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Good,
+    /// Works without, or nobody knows.
+    Note,
+    Missing,
+}
+
+/// One line of the report, and perhaps one below it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Item {
+    verdict: Verdict,
+    what: String,
+    remedy: Option<String>,
+}
+
+impl Item {
+    fn good(what: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Good, what: what.into(), remedy: None }
+    }
+
+    fn note(what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Note, what: what.into(), remedy: Some(remedy.into()) }
+    }
+
+    fn missing(what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Missing, what: what.into(), remedy: Some(remedy.into()) }
+    }
+}
+
+/// Where the findings go, and how they look.
+struct Page<'w> {
+    out: &'w mut dyn Write,
+    color: bool,
+}
+
+impl Page<'_> {
+    fn heading(&mut self, text: &str) -> io::Result<()> {
+        writeln!(self.out, "{text}")
+    }
+
+    fn items(&mut self, items: &[Item]) -> io::Result<()> {
+        items.iter().try_for_each(|item| self.item(item))?;
+        writeln!(self.out)
+    }
+
+    fn item(&mut self, item: &Item) -> io::Result<()> {
+        let (mark, color) = match item.verdict {
+            Verdict::Good => ("ok     ", 32),
+            Verdict::Note => ("note   ", 33),
+            Verdict::Missing => ("MISSING", 31),
+        };
+        if self.color {
+            writeln!(self.out, "  \x1b[{color}m{mark}\x1b[0m {}", item.what)?;
+        } else {
+            writeln!(self.out, "  {mark} {}", item.what)?;
+        }
+        match &item.remedy {
+            Some(remedy) => writeln!(self.out, "          → {remedy}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Examines the machine, and the process if one is named.
+pub fn run(pid: Option<Pid>, procfs: &Procfs, color: bool, out: &mut dyn Write) -> anyhow::Result<()> {
+    let mut page = Page { out, color };
+    let privileges = Privileges::of_this_process(procfs);
+    let findings = features::find_all();
+    page.heading("This machine")?;
+    page.items(&[machine(&privileges), kernel(&findings)].concat())?;
+    if let Some(pid) = pid {
+        examine(pid, procfs, &mut page)?;
+    }
+    verdict(&privileges, &findings).map_err(Into::into)
+}
+
+fn machine(privileges: &Privileges) -> Vec<Item> {
+    let mut items: Vec<Item> =
+        Capability::NEEDED.into_iter().map(|capability| of_capability(capability, privileges)).collect();
+    if let Some(scope) = privileges.ptrace_scope.filter(|scope| *scope > 0)
+        && !privileges.has(Capability::SysPtrace)
+    {
+        items.push(Item::note(
+            format!("Yama's ptrace_scope is {scope}: even your own processes are closed to you"),
+            "grant CAP_SYS_PTRACE, or sysctl kernel.yama.ptrace_scope=0",
+        ));
+    }
+    items
+}
+
+fn of_capability(capability: Capability, privileges: &Privileges) -> Item {
+    let what = format!("{capability}: {}", capability.purpose());
+    if privileges.has(capability) {
+        return Item::good(what);
+    }
+    let remedy =
+        "run as root (sudo), or grant it (in Docker: --cap-add, in Kubernetes: securityContext.capabilities)";
+    Item::missing(what, remedy)
+}
+
+fn kernel(findings: &[Finding]) -> Vec<Item> {
+    let attachable = findings
+        .iter()
+        .any(|found| found.feature.need() == Need::OneWayToAttach && found.state == State::Present);
+    findings.iter().map(|found| of_feature(*found, attachable)).collect()
+}
+
+fn of_feature(found: Finding, attachable: bool) -> Item {
+    let (name, remedy) = (found.feature.as_str(), found.feature.remedy());
+    match (found.state, found.feature.need()) {
+        (State::Present, _) => Item::good(name),
+        (State::Unknown, _) => Item::note(format!("{name}: cannot be found out without CAP_BPF"), remedy),
+        (State::Absent, Need::Required) => Item::missing(name, remedy),
+        (State::Absent, Need::OneWayToAttach) if !attachable => Item::missing(name, remedy),
+        (State::Absent, Need::OneWayToAttach | Need::Helpful) => Item::note(format!("no {name}"), remedy),
+    }
+}
+
+fn verdict(privileges: &Privileges, findings: &[Finding]) -> Result<(), DoctorError> {
+    if kernel(findings).iter().any(|item| item.verdict == Verdict::Missing) {
+        return Err(DoctorError::Kernel);
+    }
+    if privileges.missing().is_empty() { Ok(()) } else { Err(DoctorError::NotPermitted) }
+}
+
+fn examine(pid: Pid, procfs: &Procfs, page: &mut Page<'_>) -> anyhow::Result<()> {
+    let target = Target::open(procfs, pid)?;
+    page.heading(&format!("Process {pid}: {}", target.exe.link().display()))?;
+    let inspected = Inspected::new(&target, procfs);
+    let mut items = of_process(&target);
+    match &inspected {
+        Ok(inspected) => items.extend(of_program(inspected)),
+        Err(error) => items.push(Item::missing(format!("{error:#}"), "see below")),
+    }
+    page.items(&items)?;
+    let plan = inspected?.plan(&Kind::ALL)?;
+    page.heading("The plan: what would be probed, and why")?;
+    show_plan(&plan, page)?;
+    Ok(())
+}
+
+fn of_process(target: &Target) -> Vec<Item> {
+    let about = &target.about;
+    let mut items = vec![Item::good(format!("{}, of user {}, can be opened", about.name, about.uid))];
+    if let Some(inner) = about.inner_pid {
+        items.push(Item::good(format!("in another pid namespace, where it is pid {inner}")));
+    }
+    if about.in_other_mounts {
+        items.push(Item::good("in another mount namespace; its binary is opened through /proc"));
+    }
+    if target.exe.is_deleted() {
+        items.push(Item::good("its binary was deleted or replaced on disk; the one that runs is used"));
+    }
+    if let Some(tracer) = about.tracer {
+        items.push(Item::note(
+            format!("process {tracer} traces it with ptrace"),
+            "a debugger that sets breakpoints of its own may change the instructions to be probed",
+        ));
+    }
+    if about.is_stopped {
+        items.push(Item::note("it is stopped", "its memory can be read; events come when it goes on"));
+    }
+    items
+}
+
+fn of_program(inspected: &Inspected<'_>) -> Vec<Item> {
+    let program = &inspected.program;
+    let mut items = vec![Item::good(format!("{} for {}", program.version, program.arch.as_str()))];
+    items.extend(
+        program.notices.iter().map(|notice| Item::note(notice.to_string(), "nothing needs to be done")),
+    );
+    items
+}
+
+fn show_plan(plan: &AttachPlan, page: &mut Page<'_>) -> io::Result<()> {
+    write!(page.out, "{plan}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::features::Feature;
+
+    fn shown(items: &[Item]) -> String {
+        let mut out = Vec::new();
+        Page { out: &mut out, color: false }.items(items).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    fn findings(absent: &[Feature]) -> Vec<Finding> {
+        let state = |feature| if absent.contains(&feature) { State::Absent } else { State::Present };
+        Feature::ALL.into_iter().map(|feature| Finding { feature, state: state(feature) }).collect()
+    }
+
+    #[test]
+    fn one_way_to_attach_is_enough() {
+        let all = Privileges::with(&Capability::NEEDED);
+        assert_eq!(verdict(&all, &findings(&[Feature::UprobeMulti])), Ok(()));
+        assert_eq!(verdict(&all, &findings(&[Feature::PerfUprobe, Feature::Jit])), Ok(()));
+        let none = findings(&[Feature::UprobeMulti, Feature::PerfUprobe]);
+        assert_eq!(verdict(&all, &none), Err(DoctorError::Kernel));
+        assert_eq!(verdict(&all, &findings(&[Feature::RingBuffer])), Err(DoctorError::Kernel));
+    }
+
+    #[test]
+    fn what_is_missing_comes_with_its_remedy() {
+        let items =
+            machine(&Privileges::with(&[Capability::Bpf, Capability::Perfmon, Capability::DacReadSearch]));
+        assert_eq!(
+            shown(&items),
+            "  ok      CAP_BPF: load eBPF programs\n  \
+               ok      CAP_PERFMON: attach them\n  \
+               MISSING CAP_SYS_PTRACE: read the memory of other users' processes\n          \
+               → run as root (sudo), or grant it (in Docker: --cap-add, in Kubernetes: \
+             securityContext.capabilities)\n  \
+               ok      CAP_DAC_READ_SEARCH: open other users' binaries\n\n"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_asked_is_no_verdict() {
+        let found = Finding { feature: Feature::RingBuffer, state: State::Unknown };
+        assert_eq!(of_feature(found, true).verdict, Verdict::Note);
+    }
+}

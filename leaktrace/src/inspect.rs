@@ -1,0 +1,48 @@
+//! From a process that we hold to a Go program that we understand, and to the plan of its probes.
+
+use anyhow::Context;
+use leaktrace_common::event::Kind;
+use leaktrace_core::elf::Elf;
+use leaktrace_core::go::program::Program;
+use leaktrace_core::num::Bias;
+use leaktrace_core::plan::{AttachPlan, PlanOptions, plan};
+
+use crate::process::find::Target;
+use crate::process::memory::ProcessMemory;
+use crate::process::{ProcessError, Procfs};
+
+/// What we know of a target before anything is attached to it.
+pub struct Inspected<'t> {
+    /// Its binary.
+    pub elf: Elf<'t>,
+    /// Where that was loaded.
+    pub bias: Bias,
+    /// The Go program.
+    pub program: Program<'t>,
+    /// Its memory.
+    pub memory: ProcessMemory,
+}
+
+impl<'t> Inspected<'t> {
+    /// Reads the binary and the memory of a target.
+    pub fn new(target: &'t Target, procfs: &Procfs) -> anyhow::Result<Self> {
+        let elf = Elf::parse(target.exe.bytes())
+            .with_context(|| format!("cannot read {}", target.exe.link().display()))?;
+        let segments = elf.segments().iter().map(|segment| (segment.svma, segment.file_offset));
+        let bias = target.bias(procfs, segments)?;
+        let memory = ProcessMemory::new(target.pid);
+        let program = Program::inspect(&elf, bias, &memory);
+        if target.exit.has_exited() {
+            return Err(ProcessError::Exited { pid: target.pid }.into());
+        }
+        Ok(Self { program: program?, elf, bias, memory })
+    }
+
+    /// Where to attach, compared with the instructions that are in the process.
+    pub fn plan(&self, kinds: &[Kind]) -> anyhow::Result<AttachPlan> {
+        let plan = plan(&self.elf, &self.program, kinds, PlanOptions::default())?;
+        plan.verify(&self.memory, self.bias)
+            .context("the process does not run the code that its file has")?;
+        Ok(plan)
+    }
+}

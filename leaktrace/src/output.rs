@@ -1,0 +1,182 @@
+//! Where reports go: standard output, a screen that is refreshed in place, or a file.
+
+use std::fs::File;
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use crate::config::Output;
+
+/// Why reports cannot be written.
+#[derive(Debug, Error)]
+pub enum OutputError {
+    /// The file cannot be opened. Found out before anything is traced.
+    #[error("cannot write to {}", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// An open destination of reports.
+#[derive(Debug)]
+pub struct Sink {
+    to: To,
+}
+
+#[derive(Debug)]
+enum To {
+    /// One after the other: standard output, or a file that cannot be rewritten, such as a pipe.
+    Append(Append),
+    /// Each replaces the one before it.
+    Rewrite(File),
+    /// Each is drawn over the one before it.
+    Screen {
+        /// How many lines the last one has.
+        drawn: usize,
+    },
+}
+
+#[derive(Debug)]
+enum Append {
+    Stdout,
+    File(File),
+}
+
+impl Sink {
+    /// Opens the destination.
+    pub fn open(output: &Output) -> Result<Self, OutputError> {
+        let to = match &output.file {
+            Some(path) => open_file(path)?,
+            None if output.in_place => To::Screen { drawn: 0 },
+            None => To::Append(Append::Stdout),
+        };
+        Ok(Self { to })
+    }
+
+    /// How long lines can be.
+    pub fn width(&self) -> Option<usize> {
+        match self.to {
+            To::Screen { .. } => screen_size().map(|(_, columns)| columns),
+            To::Append(_) | To::Rewrite(_) => None,
+        }
+    }
+
+    /// Writes a report. On a screen all but the last one are cut to what it can show.
+    pub fn write(&mut self, report: &[u8], is_last: bool) -> io::Result<()> {
+        match &mut self.to {
+            To::Append(Append::Stdout) => write_all(&mut io::stdout().lock(), report),
+            To::Append(Append::File(file)) => write_all(file, report),
+            To::Rewrite(file) => {
+                file.seek(SeekFrom::Start(0))?;
+                file.set_len(0)?;
+                write_all(file, report)
+            }
+            To::Screen { drawn } => {
+                let rows = if is_last { usize::MAX } else { screen_rows() };
+                let (frame, lines) = frame(&String::from_utf8_lossy(report), *drawn, rows);
+                *drawn = lines;
+                write_all(&mut io::stdout().lock(), frame.as_bytes())
+            }
+        }
+    }
+}
+
+fn open_file(path: &Path) -> Result<To, OutputError> {
+    let opened = File::options().create(true).write(true).truncate(true).open(path);
+    let file = opened.map_err(|source| OutputError::Open { path: path.to_owned(), source })?;
+    let is_regular = file.metadata().is_ok_and(|metadata| metadata.is_file());
+    Ok(if is_regular { To::Rewrite(file) } else { To::Append(Append::File(file)) })
+}
+
+fn write_all(to: &mut dyn Write, bytes: &[u8]) -> io::Result<()> {
+    to.write_all(bytes)?;
+    to.flush()
+}
+
+/// How many lines the terminal has; a guess where it does not say.
+fn screen_rows() -> usize {
+    screen_size().map_or(24, |(rows, _)| rows).max(4)
+}
+
+/// The terminal's rows and columns, where it knows them.
+fn screen_size() -> Option<(usize, usize)> {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    let known = size.ws_row > 0 && size.ws_col > 0;
+    known.then(|| (usize::from(size.ws_row), usize::from(size.ws_col)))
+}
+
+/// What to send to a terminal that shows `drawn` lines of the last report to make it show this one instead, and
+/// how many lines that has. What was on the screen before the first one stays.
+fn frame(report: &str, drawn: usize, rows: usize) -> (String, usize) {
+    const NO_WRAP: &str = "\x1b[?7l";
+    const WRAP: &str = "\x1b[?7h";
+    let lines = report.lines().count();
+    // The cursor stands below the last line.
+    let room = rows.saturating_sub(1);
+    let mut out = if drawn > 0 { format!("\x1b[{drawn}A\r\x1b[J") } else { String::new() };
+    if lines <= room {
+        let wrapping = if rows == usize::MAX { ("", "") } else { (NO_WRAP, WRAP) };
+        out.extend([wrapping.0, report, wrapping.1]);
+        return (out, lines);
+    }
+    let shown = room.saturating_sub(1);
+    out.push_str(NO_WRAP);
+    for line in report.lines().take(shown) {
+        out.extend([line, "\n"]);
+    }
+    out.extend([&format!("\x1b[0m… {} more lines; Ctrl-C ends with all of them\n", lines - shown), WRAP]);
+    (out, room)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Format;
+
+    fn to_file(path: &Path) -> Output {
+        Output { file: Some(path.to_owned()), format: Format::Text, color: false, in_place: false }
+    }
+
+    #[test]
+    fn a_file_always_holds_the_last_report() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report.txt");
+        let mut sink = Sink::open(&to_file(&path)).unwrap();
+        sink.write(b"a long first report\n", false).unwrap();
+        sink.write(b"short\n", true).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"short\n");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_opened_is_told_before_anything_else() {
+        let error = Sink::open(&to_file(Path::new("/nonexistent/report.txt"))).unwrap_err();
+        assert_eq!(error.to_string(), "cannot write to /nonexistent/report.txt");
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_appended_to() {
+        assert!(matches!(open_file(Path::new("/dev/null")).unwrap(), To::Append(Append::File(_))));
+    }
+
+    #[test]
+    fn a_screen_is_redrawn_from_where_the_last_report_began() {
+        let (first, lines) = frame("a\nb\n", 0, 24);
+        assert_eq!((first.as_str(), lines), ("\x1b[?7la\nb\n\x1b[?7h", 2));
+        let (second, lines) = frame("c\n", lines, 24);
+        assert_eq!((second.as_str(), lines), ("\x1b[2A\r\x1b[J\x1b[?7lc\n\x1b[?7h", 1));
+    }
+
+    #[test]
+    fn what_a_screen_cannot_show_is_cut_except_at_the_end() {
+        let (live, lines) = frame("a\nb\nc\nd\n", 0, 4);
+        assert_eq!(lines, 3);
+        assert!(live.contains("a\nb\n") && !live.contains("c\n"));
+        assert!(live.contains("… 2 more lines"));
+        let (last, _) = frame("a\nb\nc\nd\n", lines, usize::MAX);
+        assert_eq!(last, "\x1b[3A\r\x1b[Ja\nb\nc\nd\n");
+    }
+}

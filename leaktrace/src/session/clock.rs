@@ -1,0 +1,21 @@
+//! The clock that the kernel side and the Go runtime read as well.
+
+use leaktrace_core::num::Ktime;
+use rustix::time::{ClockId, clock_gettime};
+
+/// Now.
+pub fn now() -> Ktime {
+    let time = clock_gettime(ClockId::Monotonic);
+    Ktime(time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_goes_forward() {
+        let before = now();
+        assert!(before.0 > 0 && before <= now());
+    }
+}

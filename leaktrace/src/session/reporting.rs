@@ -1,0 +1,128 @@
+//! From what a session knows to a written report.
+
+use std::time::SystemTime;
+
+use leaktrace_common::drops::DropReason;
+use leaktrace_core::render::{self, Style, TextOptions};
+use leaktrace_core::report::{self, Overhead, Report, Shed, Sort, Sources, Traced, View};
+
+use super::clock;
+use super::meter::Reading;
+use super::watch::Watch;
+use crate::cli;
+use crate::config;
+use crate::inspect::Inspected;
+use crate::output::Sink;
+
+/// Makes the reports of one session.
+pub(super) struct Reporter<'t> {
+    inspected: &'t Inspected<'t>,
+    about: report::Target,
+    view: View,
+    output: &'t config::Output,
+    sink: Sink,
+    /// What users should know about every report.
+    notices: Vec<String>,
+    /// What had been counted and used when the last report was made.
+    last: Reading,
+}
+
+impl<'t> Reporter<'t> {
+    pub(super) fn new(
+        watch: &Watch<'_>,
+        inspected: &'t Inspected<'t>,
+        output: &'t config::Output,
+        sink: Sink,
+        notices: Vec<String>,
+    ) -> Self {
+        let about = about(watch, inspected);
+        Self { inspected, about, view: view(&watch.config.view), output, sink, notices, last: watch.budgeted }
+    }
+
+    /// Makes and writes one.
+    pub(super) fn write(&mut self, watch: &Watch<'_>, is_last: bool) -> anyhow::Result<()> {
+        let report = self.make(watch)?;
+        let mut bytes = Vec::new();
+        match self.output.format {
+            cli::Format::Text => render::text(&report, self.look(), &mut bytes)?,
+            cli::Format::Json => render::json(&report, &mut bytes)?,
+        }
+        self.sink.write(&bytes, is_last)?;
+        Ok(())
+    }
+
+    fn look(&self) -> TextOptions {
+        let style = if self.output.color { Style::Ansi } else { Style::Plain };
+        TextOptions { style, width: self.sink.width() }
+    }
+
+    fn make(&mut self, watch: &Watch<'_>) -> anyhow::Result<Report> {
+        let reading = watch.read()?;
+        let overhead = Overhead {
+            events_per_second: reading.events_per_second(&self.last),
+            target_cpu_percent_estimate: watch.tracer.as_ref().map(|_| watch.governor.estimate() * 100.0),
+            own_cpu_percent: Some(reading.own_percent(&self.last)),
+            shed: watch.governor.shed().into_iter().map(shed).collect(),
+        };
+        self.last = reading;
+        let sources = Sources {
+            target: self.about.clone(),
+            registry: &watch.registry,
+            snapshot: watch.snapshot.as_ref(),
+            symbols: &self.inspected.program,
+            now: clock::now(),
+            unix_ns: unix_ns(),
+            probes: &watch.config.probes,
+            traced: traced(watch)?,
+            overhead,
+            notices: self.notices.clone(),
+        };
+        Ok(report::build(sources, &self.view))
+    }
+}
+
+fn about(watch: &Watch<'_>, inspected: &Inspected<'_>) -> report::Target {
+    report::Target {
+        pid: watch.target.pid.0,
+        exe: watch.target.exe.name().display().to_string(),
+        go_version: Some(inspected.program.version.to_string()),
+        build_id: inspected.elf.build_id(),
+        arch: inspected.program.arch.as_str().to_owned(),
+    }
+}
+
+fn view(view: &config::View) -> View {
+    View {
+        min_age: u64::try_from(view.min_age.as_nanos()).unwrap_or(u64::MAX),
+        top: view.top,
+        sort: match view.sort {
+            cli::Sort::Live => Sort::Live,
+            cli::Sort::Age => Sort::Age,
+            cli::Sort::Net => Sort::Net,
+            cli::Sort::Born => Sort::Born,
+            cli::Sort::Stack => Sort::Stack,
+        },
+        include_runtime: view.include_runtime,
+        ..View::default()
+    }
+}
+
+fn traced(watch: &Watch<'_>) -> anyhow::Result<Traced> {
+    let Some(tracer) = &watch.tracer else { return Ok(Traced::default()) };
+    let (counters, tally) = (tracer.counters()?, tracer.tally());
+    Ok(Traced {
+        produced: counters.hits.iter().sum(),
+        decoded: tally.decoded,
+        undecodable: tally.undecodable,
+        dropped: DropReason::ALL.map(|reason| counters.dropped_for(reason)),
+    })
+}
+
+fn shed(shed: leaktrace_core::budget::Shed) -> Shed {
+    Shed { what: shed.what.as_str().to_owned(), duration_ns: shed.nanoseconds, now: shed.now }
+}
+
+fn unix_ns() -> Option<u64> {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    u64::try_from(since.as_nanos()).ok()
+}

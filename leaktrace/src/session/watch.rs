@@ -1,0 +1,259 @@
+//! The event loop. What it waits for, by priority: 1 the user's end, 2 the target's end, 3 the ring, 4 the budget,
+//! 5 snapshots, 6 the next report.
+
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use anyhow::Context;
+use leaktrace_core::budget::Governor;
+use leaktrace_core::go::goroutines::{Snapshot, WalkError};
+use leaktrace_core::registry::Registry;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
+
+use super::meter::Reading;
+use super::tracer::Tracer;
+use super::walks::Walks;
+use super::{End, clock, readiness};
+use crate::config::Config;
+use crate::process::Procfs;
+use crate::process::find::Target;
+
+/// How often the cost is compared with the budget.
+const BUDGET_TICK: Duration = Duration::from_millis(250);
+
+/// How often memory is asked where no report asks for it, so that what was lost is repaired.
+const REPAIR: Duration = Duration::from_secs(30);
+
+/// How often nothing else wakes the loop.
+const IDLE: Duration = Duration::from_hours(1);
+
+/// Longer than any session.
+const FOREVER: Duration = Duration::from_hours(100 * 365 * 24);
+
+/// Snapshots that may fail one after the other before we give up.
+const MOST_FAILURES: u32 = 5;
+
+/// The answer of the walking thread.
+pub(super) type Walked = Result<Snapshot, WalkError>;
+
+/// What the loop keeps up to date.
+pub(super) struct Watch<'t> {
+    pub(super) config: &'t Config,
+    pub(super) procfs: &'t Procfs,
+    pub(super) target: &'t Target,
+    pub(super) tracer: Option<Tracer>,
+    pub(super) governor: Governor,
+    pub(super) registry: Registry,
+    pub(super) walks: Walks<Walked>,
+    /// The last one that the registry has taken in.
+    pub(super) snapshot: Option<Snapshot>,
+    /// How many could not be taken since then.
+    pub(super) failures: u32,
+    /// What was counted when the governor was last asked.
+    pub(super) budgeted: Reading,
+}
+
+/// What the loop woke up for.
+enum Step {
+    End(End),
+    Drain,
+    Budget,
+    Walked(Option<Walked>),
+    Report,
+}
+
+/// Everything that wakes the loop from outside of it.
+struct Alarms {
+    interrupted: oneshot::Receiver<()>,
+    exit: AsyncFd<OwnedFd>,
+    ring: Option<AsyncFd<OwnedFd>>,
+    deadline: Instant,
+    drain: Instant,
+    budget: Interval,
+    report: Interval,
+}
+
+impl Alarms {
+    fn set(watch: &Watch<'_>, interrupted: oneshot::Receiver<()>) -> anyhow::Result<Self> {
+        let now = Instant::now();
+        let ring = match &watch.tracer {
+            Some(tracer) => Some(readiness::of(tracer)?),
+            None => None,
+        };
+        Ok(Self {
+            interrupted,
+            exit: readiness::of(&watch.target.exit)?,
+            ring,
+            deadline: now + watch.config.duration.unwrap_or(FOREVER),
+            drain: now,
+            budget: every(BUDGET_TICK),
+            report: every(watch.config.interval.unwrap_or(REPAIR)),
+        })
+    }
+
+    async fn next(&mut self, walks: &mut Walks<Walked>) -> Step {
+        tokio::select! {
+            biased;
+            Ok(()) = &mut self.interrupted => Step::End(End::Asked),
+            _ = self.exit.readable() => Step::End(End::Exited),
+            () = sleep_until(self.deadline) => Step::End(End::Asked),
+            () = filling(self.ring.as_ref()) => Step::Drain,
+            () = sleep_until(self.drain) => Step::Drain,
+            _ = self.budget.tick() => Step::Budget,
+            walked = walks.next() => Step::Walked(walked),
+            _ = self.report.tick() => Step::Report,
+        }
+    }
+}
+
+impl Watch<'_> {
+    /// Watches until there is a reason to end, and keeps `report` informed: it is called with every snapshot that
+    /// is due for a report.
+    pub(super) async fn run(
+        &mut self,
+        interrupted: oneshot::Receiver<()>,
+        mut report: impl FnMut(&Self) -> anyhow::Result<()>,
+    ) -> anyhow::Result<End> {
+        let mut alarms = Alarms::set(self, interrupted)?;
+        // The first report comes with the first snapshot, as soon as there is one.
+        let mut report_due = self.config.interval.is_some();
+        self.request_snapshot();
+        loop {
+            match alarms.next(&mut self.walks).await {
+                Step::End(end) => return self.finish(end, &mut alarms).await,
+                Step::Drain => alarms.drain = self.drain(),
+                Step::Budget => {
+                    if self.target.space.is_gone() {
+                        let end = if self.target.exit.has_exited() { End::Exited } else { End::Execed };
+                        return self.finish(end, &mut alarms).await;
+                    }
+                    self.keep_budget()?;
+                }
+                Step::Walked(walked) => {
+                    if self.take_snapshot(walked)? && std::mem::take(&mut report_due) {
+                        report(self)?;
+                    }
+                }
+                Step::Report => {
+                    report_due = self.config.interval.is_some();
+                    self.request_snapshot();
+                }
+            }
+        }
+    }
+
+    fn request_snapshot(&mut self) {
+        if !self.walks.is_pending() {
+            self.registry.expect_snapshot();
+            self.walks.request();
+        }
+    }
+
+    /// Drains the ring, and says when to do so again.
+    fn drain(&mut self) -> Instant {
+        let Some(tracer) = &mut self.tracer else { return Instant::now() + IDLE };
+        let more = tracer.drain(&mut self.registry);
+        let wait = if more { Duration::ZERO } else { tracer.pace().wait() };
+        Instant::now() + wait
+    }
+
+    fn keep_budget(&mut self) -> anyhow::Result<()> {
+        let reading = self.read()?;
+        let tracing = self.governor.tick(reading.at, &reading.since(&self.budgeted));
+        self.budgeted = reading;
+        match &mut self.tracer {
+            Some(tracer) => tracer.apply(tracing),
+            None => Ok(()),
+        }
+    }
+
+    /// What has been counted and used until now.
+    pub(super) fn read(&self) -> anyhow::Result<Reading> {
+        let (hits, stacks) = match &self.tracer {
+            Some(tracer) => (tracer.counters()?.hits, tracer.tally().stacks),
+            None => ([0; 4], 0),
+        };
+        Ok(Reading::take(self.procfs, self.target.pid, clock::now(), hits, stacks))
+    }
+
+    /// Takes a snapshot in, after every event that it may show the effect of; whether it could be taken.
+    fn take_snapshot(&mut self, walked: Option<Walked>) -> anyhow::Result<bool> {
+        let walked = walked.context("the thread that reads the target's memory has ended")?;
+        if self.target.exit.has_exited() || self.target.space.is_gone() {
+            // Whatever was read, part of it may be another process's; the loop ends for this very reason.
+            return Ok(false);
+        }
+        match walked {
+            Ok(snapshot) => {
+                if let Some(tracer) = &mut self.tracer {
+                    tracer.drain_past(snapshot.finished, &mut self.registry);
+                }
+                let changes = self.registry.reconcile(&snapshot);
+                tracing::debug!(?changes, goroutines = snapshot.goroutines.len(), "snapshot");
+                self.snapshot = Some(snapshot);
+                self.failures = 0;
+                Ok(true)
+            }
+            Err(error) => {
+                self.failures += 1;
+                if self.snapshot.is_none() || self.failures >= MOST_FAILURES {
+                    return Err(error.into());
+                }
+                tracing::warn!(%error, "no snapshot this time");
+                Ok(false)
+            }
+        }
+    }
+
+    /// Brings everything to its end: a last snapshot where there still is something to see, then no probes, then
+    /// an empty ring.
+    async fn finish(&mut self, end: End, alarms: &mut Alarms) -> anyhow::Result<End> {
+        let end = if end == End::Asked { self.last_snapshot(alarms).await? } else { end };
+        if let Some(tracer) = &mut self.tracer {
+            tracer.finish(&mut self.registry)?;
+        }
+        Ok(end)
+    }
+
+    /// Takes one more snapshot, begun now; says how it ended, because the target may end meanwhile.
+    async fn last_snapshot(&mut self, alarms: &mut Alarms) -> anyhow::Result<End> {
+        let mut began_before = self.walks.is_pending();
+        self.request_snapshot();
+        loop {
+            let step = tokio::select! {
+                biased;
+                _ = alarms.exit.readable() => return Ok(End::Exited),
+                () = sleep_until(alarms.drain) => Step::Drain,
+                walked = self.walks.next() => Step::Walked(walked),
+            };
+            if let Step::Walked(walked) = step {
+                let taken = self.take_snapshot(walked)?;
+                if !taken || !began_before {
+                    return Ok(End::Asked);
+                }
+                began_before = false;
+                self.request_snapshot();
+            } else {
+                alarms.drain = self.drain();
+            }
+        }
+    }
+}
+
+fn every(period: Duration) -> Interval {
+    let mut interval = interval_at(Instant::now() + period, period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}
+
+/// Comes when the kernel side says that the ring is filling.
+async fn filling(ring: Option<&AsyncFd<OwnedFd>>) {
+    let Some(ring) = ring else { return std::future::pending().await };
+    match ring.readable().await {
+        // Readable is not what matters but that it was told: whatever waits is drained next.
+        Ok(mut guard) => guard.clear_ready(),
+        Err(_) => std::future::pending().await,
+    }
+}

@@ -1,0 +1,70 @@
+//! The binary as users meet it before anything is traced: exit codes, and nothing but data on standard output.
+
+use std::process::{Child, Command, Output, Stdio};
+
+fn leaktrace(arguments: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_leaktrace"));
+    command.args(arguments.split_ascii_whitespace()).output().unwrap()
+}
+
+/// Checks that it fails with this code, says this, and leaves standard output to data.
+#[track_caller]
+fn refuses(arguments: &str, code: i32, words: &str) {
+    let output = leaktrace(arguments);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{stderr}");
+    assert!(stderr.contains(words), "does not say {words:?}: {stderr}");
+    assert!(output.stdout.is_empty());
+}
+
+/// A process that ends with the test.
+struct Sleeper(Child);
+
+impl Sleeper {
+    fn start() -> Self {
+        Self(Command::new("sleep").arg("600").stdout(Stdio::null()).spawn().unwrap())
+    }
+}
+
+impl Drop for Sleeper {
+    fn drop(&mut self) {
+        _ = self.0.kill();
+        _ = self.0.wait();
+    }
+}
+
+#[test]
+fn help_and_version_are_data() {
+    let help = leaktrace("--help");
+    assert!(help.status.success() && help.stderr.is_empty());
+    assert!(String::from_utf8(help.stdout).unwrap().contains("--max-overhead"));
+    assert!(leaktrace("--version").status.success());
+}
+
+#[test]
+fn wrong_use_is_2() {
+    refuses("", 2, "Usage: leaktrace --pid <PID>");
+    refuses("--top 3", 2, "--pid <PID>");
+    refuses("--pid x", 2, "invalid value 'x'");
+    refuses("--pid 1 --interval 5", 2, "`5` is not a time");
+    refuses("--pid 1 --probes spawn", 2, "`spawn` is none of birth, end, park and ready");
+    refuses("--pid 1 --interval 1ms", 2, "hint: use for example --interval 1s");
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_told_before_the_target_is_looked_at() {
+    refuses("--pid 4194304 --output /nonexistent/x.json", 2, "cannot write to /nonexistent/x.json");
+}
+
+#[test]
+fn no_such_process_is_3() {
+    refuses("--pid 4194304", 3, "cannot watch pid 4194304: no process has pid 4194304\nhint: ");
+    refuses("--pid 0", 3, "no process has pid 0");
+}
+
+#[test]
+fn what_is_not_go_is_6() {
+    let sleeper = Sleeper::start();
+    let arguments = format!("--pid {}", sleeper.0.id());
+    refuses(&arguments, 6, "not a Go program: it has no Go function table\nhint: check the pid");
+}
