@@ -1,5 +1,7 @@
 //! The binary as users meet it before anything is traced: exit codes, and nothing but data on standard output.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot start a process has failed")]
+
 use std::process::{Child, Command, Output, Stdio};
 
 fn leaktrace(arguments: &str) -> Output {
