@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::step::{cargo, run, say};
-use crate::{licences, rules};
+use crate::{ebpf, licences, rules};
 
 /// Check format, lints, documentation, the dependency rules, licences and the rules of the tests
 #[derive(clap::Args)]
@@ -15,13 +15,14 @@ type Check = (&'static str, fn() -> Result<()>);
 
 /// Runs every check, and fails when any did.
 pub(crate) fn run_all(_: &Args) -> Result<()> {
-    let checks: [Check; 6] = [
+    let checks: [Check; 7] = [
         ("format", format),
         ("lints", lints),
         ("documentation", documentation),
         ("dependency rules", rules::dependencies),
         ("licences and sources of dependencies", licences::check),
         ("rules of the tests", rules::tests),
+        ("eBPF objects", ebpf::check),
     ];
     let mut failed = Vec::new();
     for (name, check) in checks {

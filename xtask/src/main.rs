@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod ebpf;
 mod licences;
 mod rules;
 mod step;
@@ -18,6 +19,7 @@ enum Xtask {
     Demo(demo::Args),
     Test(test::Args),
     Check(check::Args),
+    Ebpf(ebpf::Args),
     Toolchains(toolchains::Args),
     Targets(targets::Args),
 }
@@ -27,6 +29,7 @@ fn main() -> anyhow::Result<()> {
         Xtask::Demo(args) => demo::run(&args),
         Xtask::Test(args) => test::run(&args),
         Xtask::Check(args) => check::run_all(&args),
+        Xtask::Ebpf(args) => ebpf::run_typed(&args),
         Xtask::Toolchains(args) => toolchains::run(&args),
         Xtask::Targets(args) => targets::run(&args),
     }
