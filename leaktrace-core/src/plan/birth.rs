@@ -11,11 +11,12 @@
 use leaktrace_common::cookie::GRegister;
 use leaktrace_common::event::Kind;
 
-use crate::disasm::{self, Instruction, Operation, Tracker};
+use crate::disasm::{self, Instruction, Operation};
 use crate::elf::Arch;
 use crate::go::pclntab::Function;
 use crate::num::Svma;
-use crate::plan::entry::jump_targets;
+use crate::plan::body::{Body, Callees};
+use crate::plan::machine::Machine;
 use crate::plan::{Cost, Found, Missed, MissedReason, PlanStyle, Planner, Site};
 
 const NEWPROC1: &str = "runtime.newproc1";
@@ -68,16 +69,16 @@ impl<'d> Planner<'_, 'd> {
 
     /// Every `ret` of `newproc1`: the result is in the first register by the calling convention.
     fn returns(&self, newproc1: &Function<'d>) -> Found {
-        let instructions = match self.code.decode(newproc1) {
-            Ok(instructions) => instructions,
+        let body = match self.body(newproc1) {
+            Ok(body) => body,
             Err(error) => {
                 return Found::missing(Kind::Birth, NEWPROC1, MissedReason::NoPlace(error.to_string()));
             }
         };
-        let returns = instructions.iter().filter(|one| one.operation == Operation::Return);
+        let returns = body.instructions.iter().filter(|one| one.operation == Operation::Return);
         let reason = "the result is in its register, and the goroutine is on no queue yet";
         let sites: Vec<_> = returns
-            .filter_map(|one| self.site(Kind::Birth, newproc1, one, GRegister::Arg0, reason))
+            .filter_map(|one| self.site(Kind::Birth, newproc1, &body, one, GRegister::Arg0, reason))
             .collect();
         if sites.is_empty() {
             let why = "it does not return".to_owned();
@@ -106,92 +107,90 @@ impl<'d> Planner<'_, 'd> {
     }
 
     fn after_call(&self, caller: &Function<'d>, at: Svma) -> AfterCall {
-        let Ok(instructions) = self.code.decode(caller) else { return AfterCall::NoPlace };
-        let Ok(call) = instructions.binary_search_by_key(&at, |one| one.at) else {
+        let Ok(body) = self.body(caller) else { return AfterCall::NoPlace };
+        let Some(call) = body.index_of(at) else {
             // The bytes look like a call and are inside another instruction.
             return AfterCall::NoCall;
         };
-        if !matches!(instructions[call].operation, Operation::Call(_)) {
+        if !matches!(body.instructions[call].operation, Operation::Call(_)) {
             return AfterCall::NoPlace;
         }
-        let place = self.cheapest_after(caller, &instructions, call);
-        place.map_or(AfterCall::NoPlace, |site| AfterCall::Site(Box::new(site)))
-    }
-
-    /// The cheapest instruction that control comes to after the one at `call`, and from nowhere else, while a
-    /// register holds the call's result.
-    fn cheapest_after(
-        &self,
-        caller: &Function<'d>,
-        instructions: &[Instruction],
-        call: usize,
-    ) -> Option<Site> {
-        let mut tracker = Tracker::new(self.machine_register(GRegister::Arg0), self.stack_pointer());
-        let targets = jump_targets(instructions);
-        let mut best: Option<(Cost, &Instruction, GRegister)> = None;
-        for instruction in instructions.get(call + 1..)? {
-            if targets.contains(&instruction.at) || tracker.is_lost() {
-                break;
-            }
-            let cost = self.cost_in(caller, instruction);
-            let holds = |register: &GRegister| tracker.in_register(self.machine_register(*register));
-            if let Some(register) = REGISTERS.into_iter().find(holds)
-                && cost != Cost::SingleStepped
-                && best.is_none_or(|(known, ..)| cost < known)
-            {
-                best = Some((cost, instruction, register));
-            }
-            if !self.comes_back(instruction) {
-                break;
-            }
-            tracker.step(instruction);
-        }
-        let (_, instruction, register) = best?;
+        let Some((instruction, register)) = cheapest_after(&body, call, self.machine(), &self.code) else {
+            return AfterCall::NoPlace;
+        };
         let reason = "holds the result of newproc1, and the goroutine is on no queue yet";
-        self.site(Kind::Birth, caller, instruction, register, reason)
-    }
-
-    /// Whether control always goes on to the next instruction, sooner or later.
-    fn comes_back(&self, instruction: &Instruction) -> bool {
-        match instruction.operation {
-            Operation::Call(Some(target)) => self.code.function_at(target).is_some_and(|callee| {
-                let returns =
-                    |code: Vec<Instruction>| code.iter().any(|one| one.operation == Operation::Return);
-                !callee.flags().is_assembly() && self.code.decode(&callee).is_ok_and(returns)
-            }),
-            Operation::Call(None) | Operation::Branch(_) => false,
-            operation => !operation.ends_flow(),
-        }
+        let site = self.site(Kind::Birth, caller, &body, instruction, register, reason);
+        site.map_or(AfterCall::NoPlace, |site| AfterCall::Site(Box::new(site)))
     }
 
     /// The call of `casgstatus` that makes the new goroutine runnable, if the `goid` is stored before it.
     fn when_goid_is_set(&self, newproc1: &Function<'d>) -> Option<Site> {
         let casgstatus = self.code.address(self.code.function("runtime.casgstatus")?.entry());
-        let instructions = self.code.decode(newproc1).ok()?;
-        let goid = i64::from(self.goid);
-        let stored = instructions
-            .iter()
-            .position(|one| matches!(one.operation, Operation::Store { offset, .. } if offset == goid))?;
-        let call = instructions.iter().enumerate().skip(stored).find(|(index, one)| {
-            one.operation == Operation::Call(Some(casgstatus))
-                && self.old_status(&instructions, *index) == Some(DEAD)
-        });
-        let (_, call) = call?;
+        let body = self.body(newproc1).ok()?;
+        let call = made_runnable(&body, self.machine(), casgstatus, self.goid.into())?;
         let reason = "makes the new goroutine, its first argument, runnable; the goid is set";
-        self.site(Kind::Birth, newproc1, call, GRegister::Arg0, reason)
+        self.site(Kind::Birth, newproc1, &body, call, GRegister::Arg0, reason)
     }
+}
 
-    /// The constant second argument of the call at `index`, if it is set in the straight line before.
-    fn old_status(&self, instructions: &[Instruction], index: usize) -> Option<u64> {
-        let register = self.machine_register(GRegister::Arg1);
-        let before = instructions.get(..index)?.iter().rev();
-        let set = before
-            .take_while(|one| !one.operation.ends_flow() && !matches!(one.operation, Operation::Call(_)))
-            .find(|one| one.writes.contains(register))?;
-        match set.operation {
-            Operation::Constant { to, value } if to == register => Some(value),
-            _ => None,
+/// The cheapest instruction that control comes to after the call at index `call`, and from nowhere else, while a
+/// register holds the call's result; and that register.
+fn cheapest_after<'b>(
+    body: &'b Body<'_>,
+    call: usize,
+    machine: Machine,
+    callees: &dyn Callees,
+) -> Option<(&'b Instruction, GRegister)> {
+    let mut tracker = machine.track(GRegister::Arg0);
+    let targets = body.jump_targets();
+    let mut best: Option<(Cost, &Instruction, GRegister)> = None;
+    for instruction in body.instructions.get(call + 1..)? {
+        if targets.contains(&instruction.at) || tracker.is_lost() {
+            break;
         }
+        let cost = machine.cost(instruction, body.bytes_of(instruction));
+        let holds = |register: &GRegister| tracker.in_register(machine.register(*register));
+        if let Some(register) = REGISTERS.into_iter().find(holds)
+            && cost != Cost::SingleStepped
+            && best.is_none_or(|(known, ..)| cost < known)
+        {
+            best = Some((cost, instruction, register));
+        }
+        if !body.goes_on(instruction, callees) {
+            break;
+        }
+        tracker.step(instruction);
+    }
+    best.map(|(_, instruction, register)| (instruction, register))
+}
+
+/// The call of `casgstatus` whose goroutine is dead so far, behind where the `goid` is stored.
+fn made_runnable<'b>(
+    body: &'b Body<'_>,
+    machine: Machine,
+    casgstatus: Svma,
+    goid: i64,
+) -> Option<&'b Instruction> {
+    let stores_goid =
+        |one: &Instruction| matches!(one.operation, Operation::Store { offset, .. } if offset == goid);
+    let stored = body.instructions.iter().position(stores_goid)?;
+    let calls = body.instructions.iter().enumerate().skip(stored);
+    let mut runnable = calls.filter(|(index, one)| {
+        one.operation == Operation::Call(Some(casgstatus)) && old_status(body, *index, machine) == Some(DEAD)
+    });
+    runnable.next().map(|(_, call)| call)
+}
+
+/// The constant second argument of the call at index `call`, if it is set in the straight line before.
+fn old_status(body: &Body<'_>, call: usize, machine: Machine) -> Option<u64> {
+    let register = machine.register(GRegister::Arg1);
+    let before = body.instructions.get(..call)?.iter().rev();
+    let set = before
+        .take_while(|one| !one.operation.ends_flow() && !matches!(one.operation, Operation::Call(_)))
+        .find(|one| one.writes.contains(register))?;
+    match set.operation {
+        Operation::Constant { to, value } if to == register => Some(value),
+        _ => None,
     }
 }
 
@@ -208,4 +207,108 @@ fn missed_callers(reason: fn(Vec<String>) -> MissedReason, callers: Vec<String>)
         return Vec::new();
     }
     vec![Missed { kind: Kind::Birth, function: NEWPROC1.to_owned(), reason: reason(callers) }]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ENTRY: u64 = 0x47_4820;
+    const NEWPROC1_AT: u64 = 0x45_0b80;
+    const CASGSTATUS: u64 = 0x45_1160;
+
+    /// Everything but `NORETURN` comes back.
+    struct Others;
+
+    const NORETURN: u64 = 0x40_0000;
+
+    impl Callees for Others {
+        fn grows_stack(&self, _at: Svma) -> bool {
+            false
+        }
+
+        fn comes_back(&self, at: Svma) -> bool {
+            at != Svma(NORETURN)
+        }
+    }
+
+    fn body(bytes: &[u8]) -> Body<'_> {
+        let instructions = disasm::function(Arch::Amd64, Svma(ENTRY), bytes).unwrap();
+        Body { entry: Svma(ENTRY), bytes, instructions }
+    }
+
+    /// `call target` as the instruction at `offset`.
+    fn call(offset: usize, target: u64) -> Vec<u8> {
+        let from = i64::try_from(ENTRY).unwrap() + i64::try_from(offset).unwrap() + 5;
+        let displacement = i32::try_from(i64::try_from(target).unwrap() - from).unwrap();
+        [&[0xe8][..], &displacement.to_le_bytes()].concat()
+    }
+
+    fn after(code: &[u8], long_nops: bool) -> Option<(u64, GRegister)> {
+        let bytes = [&call(0, NEWPROC1_AT)[..], code].concat();
+        let machine = Machine { arch: Arch::Amd64, long_nops };
+        let body = body(&bytes);
+        cheapest_after(&body, 0, machine, &Others).map(|(one, register)| (one.at.0 - ENTRY, register))
+    }
+
+    /// go1.27.3 `newproc.func1` between the two calls: mov rdx, [r14+0x30]; mov rdx, [rdx+0xd0]; mov rbx, rax;
+    /// mov ecx, 1; mov rax, rdx; nop of five bytes
+    const TO_RUNQPUT: [u8; 27] = [
+        0x49, 0x8b, 0x56, 0x30, 0x48, 0x8b, 0x92, 0xd0, 0, 0, 0, 0x48, 0x89, 0xc3, 0xb9, 1, 0, 0, 0, 0x48,
+        0x89, 0xd0, 0x0f, 0x1f, 0x44, 0, 0,
+    ];
+
+    #[test]
+    fn the_call_of_runqput_has_the_new_goroutine_second() {
+        let code = [&TO_RUNQPUT[..], &call(5 + TO_RUNQPUT.len(), 0x45_5800), &[0xc3]].concat();
+        assert_eq!(after(&code, false), Some((0x20, GRegister::Arg1)));
+        assert_eq!(after(&code, true), Some((0x1b, GRegister::Arg1)));
+    }
+
+    #[test]
+    fn a_coroutine_is_seen_at_the_jump_behind_the_call() {
+        // go1.27.3 `newcoro.func1`: cmp dword [rip+...], 0; jne +7; mov rcx, [rsp+0x30]; jmp +2; ud2; ret
+        let code =
+            [0x83, 0x3d, 0, 0, 1, 0, 0, 0x75, 7, 0x48, 0x8b, 0x4c, 0x24, 0x30, 0xeb, 2, 0x0f, 0x0b, 0xc3];
+        assert_eq!(after(&code, false), Some((5 + 7, GRegister::Arg0)));
+    }
+
+    #[test]
+    fn there_is_no_place_where_the_goroutine_is_in_no_known_register_or_may_not_come() {
+        // mov [rsp+0x28], rax; xor eax, eax; call of something that does not return; nop
+        let spilled = [0x48, 0x89, 0x44, 0x24, 0x28, 0x31, 0xc0];
+        let lost = [&spilled[..], &call(5 + spilled.len(), NORETURN), &[0x90]].concat();
+        assert_eq!(after(&lost, false), None);
+        // The nop is also jumped to: mov ebx, ebx; nop; jmp back to the nop
+        assert_eq!(after(&[0x89, 0xdb, 0x90, 0xeb, 0xfd], false), None);
+    }
+
+    #[test]
+    fn a_spilled_goroutine_is_found_again_after_a_call_that_returns() {
+        // go1.22.10 -N -l: mov [rsp+0x18], rax; xor eax, eax; call puintptr.ptr; mov rbx, [rsp+0x18]; call runqput
+        let spilled = [0x48, 0x89, 0x44, 0x24, 0x18, 0x31, 0xc0];
+        let reload = [0x48, 0x8b, 0x5c, 0x24, 0x18];
+        let first = call(5 + spilled.len(), 0x44_d0e0);
+        let second = call(5 + spilled.len() + 5 + reload.len(), 0x44_9ae0);
+        let code = [&spilled[..], &first, &reload, &second].concat();
+        assert_eq!(after(&code, false), Some((5 + 7 + 5 + 5, GRegister::Arg1)));
+    }
+
+    #[test]
+    fn the_second_casgstatus_counts_only_behind_the_goid() {
+        let machine = Machine { arch: Arch::Amd64, long_nops: false };
+        // mov [rax+0x98], rcx; mov ebx, 6; call casgstatus
+        let store = [0x48, 0x89, 0x88, 0x98, 0, 0, 0];
+        let dead = [0xbb, 6, 0, 0, 0];
+        let at = |offset| call(offset, CASGSTATUS);
+        let found = |code: &[u8]| {
+            let body = body(code);
+            made_runnable(&body, machine, Svma(CASGSTATUS), 0x98).map(|one| one.at.0 - ENTRY)
+        };
+        assert_eq!(found(&[&store[..], &dead, &at(12)].concat()), Some(12));
+        // go1.23 and earlier
+        assert_eq!(found(&[&dead[..], &at(5), &store].concat()), None);
+        // from idle to dead, when the struct was just made
+        assert_eq!(found(&[&store[..], &[0x31, 0xdb], &at(9)].concat()), None);
+    }
 }

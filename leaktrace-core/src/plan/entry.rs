@@ -7,19 +7,19 @@
 
 use leaktrace_common::cookie::GRegister;
 use leaktrace_common::event::Kind;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
-use crate::disasm::{Instruction, Operation, Tracker};
-use crate::go::pclntab::Function;
-use crate::num::Svma;
-use crate::plan::{Cost, Found, MissedReason, PlanStyle, Planner, Site};
+use crate::disasm::{Instruction, Operation};
+use crate::plan::body::{Body, Callees};
+use crate::plan::machine::Machine;
+use crate::plan::{Cost, Found, MissedReason, PlanStyle, Planner};
 
 /// What tears a goroutine down since Go 1.22, also one that is a coroutine.
 const GDESTROY: &str = "runtime.gdestroy";
 /// What did up to Go 1.21, and still calls `gdestroy` for all but coroutines.
 const GOEXIT0: &str = "runtime.goexit0";
 
-impl<'d> Planner<'_, 'd> {
+impl Planner<'_, '_> {
     /// Where goroutines end.
     pub(super) fn end(&self, inlined: &FxHashMap<&'static str, Vec<String>>) -> Found {
         if self.code.function(GDESTROY).is_none() {
@@ -42,95 +42,137 @@ impl<'d> Planner<'_, 'd> {
         let Some(function) = self.code.function(name) else {
             return Found::missing(kind, name, MissedReason::NoFunction);
         };
-        let site = match self.code.decode(&function) {
-            Ok(instructions) => self.entry_site(kind, &function, &instructions),
+        let body = match self.body(&function) {
+            Ok(body) => body,
             Err(error) => return Found::missing(kind, name, MissedReason::NoPlace(error.to_string())),
         };
-        match site {
-            Some(site) => Found { sites: vec![site], missed: Vec::new(), probed: vec![name] },
-            None => {
-                Found::missing(kind, name, MissedReason::NoPlace("its code is not in the file".to_owned()))
-            }
-        }
-    }
-
-    fn entry_site(&self, kind: Kind, function: &Function<'d>, instructions: &[Instruction]) -> Option<Site> {
-        let first = instructions.first()?;
         let cheap = match self.options.style {
-            PlanStyle::Cheap => self.cheap_at_entry(function, instructions),
+            PlanStyle::Cheap => cheap_at_entry(&body, self.machine(), &self.code),
             PlanStyle::Entry => None,
         };
-        let (instruction, reason) = match cheap {
-            Some(push) if matches!(push.operation, Operation::Push(_)) => {
+        let (instruction, reason) = match (cheap, body.instructions.first()) {
+            (Some(push), _) if matches!(push.operation, Operation::Push(_)) => {
                 (push, "after the stack check, and the argument is still in its register")
             }
-            Some(check) => (check, "the first cheap instruction, and the argument is still in its register"),
-            None => (first, "the first instruction"),
+            (Some(check), _) => {
+                (check, "the first cheap instruction, and the argument is still in its register")
+            }
+            (None, Some(first)) => (first, "the first instruction"),
+            (None, None) => {
+                return Found::missing(kind, name, MissedReason::NoPlace("it is empty".to_owned()));
+            }
         };
-        self.site(kind, function, instruction, GRegister::Arg0, reason)
-    }
-
-    /// A `push` before anything but the stack check, else the first other cheap instruction.
-    fn cheap_at_entry<'i>(
-        &self,
-        function: &Function<'d>,
-        instructions: &'i [Instruction],
-    ) -> Option<&'i Instruction> {
-        let argument = self.machine_register(GRegister::Arg0);
-        let mut tracker = Tracker::new(argument, self.stack_pointer());
-        let targets = jump_targets(instructions);
-        let mut cheap = None;
-        for (index, instruction) in instructions.iter().enumerate() {
-            if index > 0 && targets.contains(&instruction.at) {
-                break;
-            }
-            let is_cheap = self.cost_in(function, instruction) != Cost::SingleStepped;
-            if is_cheap && tracker.in_register(argument) {
-                if matches!(instruction.operation, Operation::Push(_)) {
-                    return Some(instruction);
-                }
-                cheap.get_or_insert(instruction);
-            }
-            if !self.goes_on(instruction, instructions) {
-                break;
-            }
-            tracker.step(instruction);
-        }
-        cheap
-    }
-
-    /// Whether control always goes on to the next instruction, or comes back to the entry.
-    fn goes_on(&self, instruction: &Instruction, instructions: &[Instruction]) -> bool {
-        match instruction.operation {
-            Operation::Branch(target) => self.is_stack_growth(target, instructions),
-            Operation::Call(_) | Operation::Jump(_) | Operation::Return | Operation::Trap => false,
-            Operation::Push(_)
-            | Operation::Nop
-            | Operation::Move { .. }
-            | Operation::Constant { .. }
-            | Operation::Compare(_)
-            | Operation::Store { .. }
-            | Operation::StoreStack(_)
-            | Operation::Other => true,
-        }
-    }
-
-    /// Whether the code at `target` calls `morestack` and nothing else.
-    fn is_stack_growth(&self, target: Svma, instructions: &[Instruction]) -> bool {
-        let Ok(start) = instructions.binary_search_by_key(&target, |one| one.at) else { return false };
-        let block = instructions[start..].iter().take_while(|one| !one.operation.ends_flow());
-        let mut calls = block.filter_map(|one| match one.operation {
-            Operation::Call(target) => Some(target),
-            _ => None,
-        });
-        let is_morestack = |callee: Svma| {
-            self.code.function_at(callee).is_some_and(|callee| callee.name().starts_with("runtime.morestack"))
-        };
-        calls.next().flatten().is_some_and(is_morestack) && calls.next().is_none()
+        let site = self.site(kind, &function, &body, instruction, GRegister::Arg0, reason);
+        Found { sites: site.into_iter().collect(), missed: Vec::new(), probed: vec![name] }
     }
 }
 
-/// Where the function jumps to within itself.
-pub(super) fn jump_targets(instructions: &[Instruction]) -> FxHashSet<Svma> {
-    instructions.iter().filter_map(|one| one.operation.jump_target()).collect()
+/// A `push` before anything but the stack check, else the first other cheap instruction, with the first argument
+/// still in its register.
+fn cheap_at_entry<'b>(
+    body: &'b Body<'_>,
+    machine: Machine,
+    callees: &dyn Callees,
+) -> Option<&'b Instruction> {
+    let argument = machine.register(GRegister::Arg0);
+    let mut tracker = machine.track(GRegister::Arg0);
+    let targets = body.jump_targets();
+    let mut cheap = None;
+    for (index, instruction) in body.instructions.iter().enumerate() {
+        // Control may come to the entry again, and to what follows it from there only.
+        if index > 0 && targets.contains(&instruction.at) || !tracker.in_register(argument) {
+            break;
+        }
+        if machine.cost(instruction, body.bytes_of(instruction)) != Cost::SingleStepped {
+            if matches!(instruction.operation, Operation::Push(_)) {
+                return Some(instruction);
+            }
+            cheap.get_or_insert(instruction);
+        }
+        if !body.goes_on(instruction, callees) {
+            break;
+        }
+        tracker.step(instruction);
+    }
+    cheap
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disasm;
+    use crate::elf::Arch;
+    use crate::num::Svma;
+
+    const ENTRY: u64 = 0x45_7380;
+    const MORESTACK: u64 = 0x45_8380;
+
+    /// Only `morestack` is known.
+    struct Morestack;
+
+    impl Callees for Morestack {
+        fn grows_stack(&self, at: Svma) -> bool {
+            at == Svma(MORESTACK)
+        }
+
+        fn comes_back(&self, _at: Svma) -> bool {
+            true
+        }
+    }
+
+    fn cheapest(arch: Arch, bytes: &[u8]) -> Option<u64> {
+        let instructions = disasm::function(arch, Svma(ENTRY), bytes).unwrap();
+        let body = Body { entry: Svma(ENTRY), bytes, instructions };
+        let machine = Machine { arch, long_nops: false };
+        cheap_at_entry(&body, machine, &Morestack).map(|one| one.at.0 - ENTRY)
+    }
+
+    /// `prologue`, `ret`, and the block that the stack check at offset 4 jumps to.
+    fn with_morestack(prologue: &[u8]) -> Vec<u8> {
+        let mut code = vec![0x49, 0x3b, 0x66, 0x10, 0x76, 0];
+        code.extend(prologue);
+        code.push(0xc3);
+        code[5] = u8::try_from(code.len() - 6).unwrap();
+        let call = i32::try_from(MORESTACK - ENTRY).unwrap() - i32::try_from(code.len() + 5).unwrap();
+        code.push(0xe8);
+        code.extend(call.to_le_bytes());
+        let back = i8::try_from(code.len() + 2).unwrap();
+        code.extend([0xeb, (-back).cast_unsigned()]);
+        code
+    }
+
+    #[test]
+    fn the_push_after_the_stack_check_is_taken() {
+        // go1.21 and later: push rbp; mov rbp, rsp; sub rsp, 0x30; mov [rsp+0x40], rax
+        let code =
+            with_morestack(&[0x55, 0x48, 0x89, 0xe5, 0x48, 0x83, 0xec, 0x30, 0x48, 0x89, 0x44, 0x24, 0x40]);
+        assert_eq!(cheapest(Arch::Amd64, &code), Some(6));
+    }
+
+    #[test]
+    fn without_a_push_the_stack_check_is_taken() {
+        // go1.20 and earlier: sub rsp, 0x30; mov [rsp+0x28], rbp; lea rbp, [rsp+0x28]
+        let code = with_morestack(&[
+            0x48, 0x83, 0xec, 0x30, 0x48, 0x89, 0x6c, 0x24, 0x28, 0x48, 0x8d, 0x6c, 0x24, 0x28,
+        ]);
+        assert_eq!(cheapest(Arch::Amd64, &code), Some(4));
+    }
+
+    #[test]
+    fn nothing_is_taken_once_the_argument_is_gone_or_control_may_come_from_elsewhere() {
+        // xor eax, eax; push rbp; ret
+        assert_eq!(cheapest(Arch::Amd64, &[0x31, 0xc0, 0x55, 0xc3]), None);
+        // cmp eax, ebx; push rbp; jmp back to the push
+        assert_eq!(cheapest(Arch::Amd64, &[0x39, 0xd8, 0x55, 0xeb, 0xfd]), None);
+        // a jump that is no stack check may go around the push behind it
+        assert_eq!(cheapest(Arch::Amd64, &[0x74, 0x01, 0x55, 0xc3]), Some(0));
+    }
+
+    #[test]
+    fn arm64_has_the_stack_check() {
+        // go1.27.3 park_m: ldr x16, [x28, #16]; cmp sp, x16; b.ls +8; ret; bl morestack; b entry
+        let words = [0xf940_0b90_u32, 0xeb30_63ff, 0x5400_0049, 0xd65f_03c0, 0x9400_03fc, 0x17ff_fffb];
+        let code: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        assert_eq!(cheapest(Arch::Arm64, &code), Some(8));
+    }
 }

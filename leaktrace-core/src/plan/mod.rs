@@ -9,9 +9,10 @@
 //! it) and the place changes that register; and control comes to the place from there only.
 
 mod birth;
-mod cost;
+mod body;
 mod entry;
 mod inlined;
+mod machine;
 mod render;
 mod site;
 
@@ -21,11 +22,18 @@ use leaktrace_common::cookie::GRegister;
 use leaktrace_common::event::Kind;
 use thiserror::Error;
 
-use crate::disasm::{Instruction, Register};
-use crate::elf::{Arch, Elf};
-use crate::go::code::Code;
+use self::body::{Body, Callees};
+use self::machine::Machine;
+use crate::disasm::{Instruction, Operation};
+use crate::elf::Elf;
+use crate::go::code::{Code, CodeError};
 use crate::go::pclntab::Function;
 use crate::go::program::Program;
+use crate::num::Svma;
+
+/// Every function on which a probe may depend.
+const PROBED: [&str; 5] =
+    ["runtime.newproc1", "runtime.gdestroy", "runtime.goexit0", "runtime.park_m", "runtime.ready"];
 
 /// What decides between places.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -95,13 +103,7 @@ impl Found {
 
 impl<'d> Planner<'_, 'd> {
     fn plan(&self, kinds: &[Kind]) -> AttachPlan {
-        let inlined = self.inlined(&[
-            "runtime.newproc1",
-            "runtime.gdestroy",
-            "runtime.goexit0",
-            "runtime.park_m",
-            "runtime.ready",
-        ]);
+        let inlined = self.inlined(&PROBED);
         let mut plan = AttachPlan::default();
         for &kind in kinds {
             let found = match kind {
@@ -120,61 +122,68 @@ impl<'d> Planner<'_, 'd> {
         plan
     }
 
+    const fn machine(&self) -> Machine {
+        Machine { arch: self.code.arch(), long_nops: self.options.long_nops }
+    }
+
+    fn body(&self, function: &Function<'d>) -> Result<Body<'d>, CodeError> {
+        let instructions = self.code.decode(function)?;
+        let bytes = self.code.bytes(function).unwrap_or_default();
+        Ok(Body { entry: self.code.address(function.entry()), bytes, instructions })
+    }
+
     /// The site at `instruction` of `function`, if that is in the file.
     fn site(
         &self,
         kind: Kind,
         function: &Function<'d>,
+        body: &Body<'d>,
         instruction: &Instruction,
         g_register: GRegister,
         reason: &str,
     ) -> Option<Site> {
-        let entry = self.code.address(function.entry());
-        let offset = instruction.at.offset_from(entry)?;
-        let start = usize::try_from(offset).ok()?;
-        let expected = self.code.bytes(function)?.get(start..)?.get(..instruction.len.into())?.to_vec();
+        let bytes = body.bytes_of(instruction);
+        let target = match instruction.operation {
+            Operation::Call(target) => target,
+            operation => operation.jump_target(),
+        };
+        let place = target.map(|target| self.place(target)).unwrap_or_default();
         Some(Site {
             kind,
             function: function.name().to_owned(),
-            offset_in_function: offset,
-            instruction: self.text(instruction, &expected),
-            cost: self.cost(instruction, &expected),
+            offset_in_function: instruction.at.offset_from(body.entry)?,
+            instruction: self.machine().text(instruction, bytes, &place),
+            cost: self.machine().cost(instruction, bytes),
             svma: instruction.at,
             file_offset: self.code.file_offset(instruction.at)?,
-            expected,
+            expected: bytes.to_vec(),
             g_register,
             reason: reason.to_owned(),
         })
     }
 
-    /// What a probe on `instruction` of `function` would cost.
-    fn cost_in(&self, function: &Function<'d>, instruction: &Instruction) -> Cost {
-        let entry = self.code.address(function.entry());
-        let start = instruction.at.offset_from(entry).and_then(|offset| usize::try_from(offset).ok());
-        let bytes = self.code.bytes(function).zip(start);
-        let bytes = bytes.and_then(|(bytes, start)| bytes.get(start..)?.get(..instruction.len.into()));
-        bytes.map_or(Cost::SingleStepped, |bytes| self.cost(instruction, bytes))
-    }
-
-    fn stack_pointer(&self) -> Register {
-        match self.code.arch() {
-            Arch::Amd64 => Register(4),
-            Arch::Arm64 => Register(31),
+    /// An address of code in words.
+    fn place(&self, at: Svma) -> String {
+        let Some(function) = self.code.function_at(at) else { return at.to_string() };
+        match at.offset_from(self.code.address(function.entry())) {
+            None | Some(0) => function.name().to_owned(),
+            Some(offset) => format!("{}+{offset:#x}", function.name()),
         }
     }
+}
 
-    /// The machine's number of a register that a cookie can name.
-    fn machine_register(&self, register: GRegister) -> Register {
-        // amd64: RAX, RBX, RCX, R14; arm64: R0, R1, R2, R28 (`src/cmd/compile/abi-internal.md`).
-        let (amd64, arm64) = match register {
-            GRegister::Arg0 => (0, 0),
-            GRegister::Arg1 => (3, 1),
-            GRegister::Arg2 => (1, 2),
-            GRegister::Current => (14, 28),
+impl Callees for Code<'_, '_> {
+    fn grows_stack(&self, at: Svma) -> bool {
+        self.function_at(at).is_some_and(|callee| callee.name().starts_with("runtime.morestack"))
+    }
+
+    /// Assembly may switch to another goroutine; what the compiler made and has a `ret` does come to it, unless
+    /// the program ends.
+    fn comes_back(&self, at: Svma) -> bool {
+        let Some(callee) = self.function_at(at).filter(|callee| !callee.flags().is_assembly()) else {
+            return false;
         };
-        match self.code.arch() {
-            Arch::Amd64 => Register(amd64),
-            Arch::Arm64 => Register(arm64),
-        }
+        let instructions = self.decode(&callee).unwrap_or_default();
+        instructions.iter().any(|one| one.operation == Operation::Return)
     }
 }
