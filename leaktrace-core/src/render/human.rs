@@ -72,13 +72,9 @@ pub(super) fn percent(share: f64) -> String {
     }
 }
 
-/// A rate of events: `5,012/s`, `0.4/s`.
-pub(super) fn per_second(events: f64) -> String {
-    if events > 0.0 && events < 10.0 {
-        format!("{}/s", trimmed(events, 1))
-    } else {
-        format!("{}/s", whole(events))
-    }
+/// A number that is an estimate: `5,012`, `0.4`.
+pub(super) fn rough(number: f64) -> String {
+    if number > 0.0 && number < 10.0 { trimmed(number, 1) } else { whole(number) }
 }
 
 /// A float without its fraction, its digits grouped.
@@ -146,6 +142,6 @@ mod tests {
         let rates = [0.0, 41.0, -0.5, 0.02, 1_234.4, -12.0];
         assert_eq!(rates.map(rate), ["±0/min", "+41/min", "−0.5/min", "+0.020/min", "+1,234/min", "−12/min"]);
         assert_eq!([0.0, 0.04, 1.25, 3.0, 12.3].map(percent), ["0%", "<0.1%", "1.2%", "3%", "12%"]);
-        assert_eq!([0.0, 0.4, 5_012.3].map(per_second), ["0/s", "0.4/s", "5,012/s"]);
+        assert_eq!([0.0, 0.4, 5_012.3].map(rough), ["0", "0.4", "5,012"]);
     }
 }

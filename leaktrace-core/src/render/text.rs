@@ -30,9 +30,10 @@ pub fn text(report: &Report, options: TextOptions, out: &mut dyn Write) -> io::R
     let page = Page { style: options.style, width: options.width };
     header(report).write(page, out)?;
     totals(&report.totals).write(page, out)?;
+    let columns = Columns::of(report);
     for (index, shown) in report.groups.iter().enumerate() {
         Line::new().write(page, out)?;
-        for line in group(index + 1, shown, report) {
+        for line in group(index + 1, shown, columns, report) {
             line.write(page, out)?;
         }
     }
@@ -61,15 +62,32 @@ fn totals(totals: &Totals) -> Line {
         .text(format_args!(" · {} of stacks", human::bytes(*stack_bytes)))
 }
 
-fn group(number: usize, group: &Group, report: &Report) -> Vec<Line> {
-    let mut lines = vec![title(number, group), ages(group, report.view.min_age_ns), change(group)];
+/// What makes the titles of all groups line up.
+#[derive(Clone, Copy)]
+struct Columns {
+    number: usize,
+    count: usize,
+}
+
+impl Columns {
+    fn of(report: &Report) -> Self {
+        let counts = report.groups.iter().map(|group| human::count(group.live).len());
+        let number = report.groups.len().to_string().len() + 2;
+        Self { number: number.max(LABEL), count: counts.max().unwrap_or(0) }
+    }
+}
+
+fn group(number: usize, group: &Group, columns: Columns, report: &Report) -> Vec<Line> {
+    let mut lines = vec![title(number, group, columns), ages(group, report.view.min_age_ns), change(group)];
     lines.extend(wait_reasons(group));
     lines.extend(blocked_at(group));
     lines.extend(creators(group));
     lines
 }
 
-fn title(number: usize, group: &Group) -> Line {
+fn title(number: usize, group: &Group, columns: Columns) -> Line {
+    let (number, width) = (format!("#{number}"), columns.number);
+    let (count, count_width) = (human::count(group.live), columns.count);
     let by = &group.created_by;
     let function = by.function.as_deref().unwrap_or("unknown code");
     let place = match (&by.file, by.line) {
@@ -78,32 +96,34 @@ fn title(number: usize, group: &Group) -> Line {
     };
     let of = if group.live == 1 { " goroutine created by " } else { " goroutines created by " };
     Line::new()
-        .role(Role::Label, format_args!("{:<LABEL$}", format_args!("#{number}").to_string()))
-        .role(Role::Strong, human::count(group.live))
+        .role(Role::Label, format_args!("{number:<width$}"))
+        .role(Role::Strong, format_args!("{count:>count_width$}"))
         .text(of)
         .role(Role::Strong, function)
         .text(place)
 }
 
 fn ages(group: &Group, min_age: u64) -> Line {
-    let age = |ns: Option<u64>, at_least: bool| match ns {
-        Some(ns) if at_least => format!("≥ {}", human::duration(ns)),
-        Some(ns) => human::duration(ns),
-        None => "–".to_owned(),
-    };
-    let mut line = labelled("age").text(format_args!(
-        "oldest {} · median {}",
-        age(group.oldest_age_ns, group.age_is_lower_bound),
-        age(group.median_age_ns, group.median_is_lower_bound)
-    ));
-    let young = group.live - group.long_lived.min(group.live);
+    let oldest = age(group.oldest_age_ns, group.age_is_lower_bound);
+    let median = age(group.median_age_ns, group.median_is_lower_bound);
+    let mut line = labelled("age").text(format_args!("oldest {oldest} · median {median}"));
+    if group.longest_wait_ns.is_some() {
+        let wait = age(group.longest_wait_ns, group.longest_wait_is_lower_bound);
+        line = line.text(format_args!(" · longest wait {wait}"));
+    }
+    let young = group.live.saturating_sub(group.long_lived);
     if young > 0 {
         let young = human::count(young);
         line = line.text(format_args!(" · {young} younger than {}", human::duration(min_age)));
     }
-    match group.longest_wait_ns {
-        Some(wait) => line.text(format_args!(" · longest wait {}", human::duration(wait))),
-        None => line,
+    line
+}
+
+fn age(ns: Option<u64>, at_least: bool) -> String {
+    match ns {
+        Some(ns) if at_least => format!("≥ {}", human::duration(ns)),
+        Some(ns) => human::duration(ns),
+        None => "–".to_owned(),
     }
 }
 
@@ -124,24 +144,27 @@ fn wait_reasons(group: &Group) -> Option<Line> {
     reasons.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
     let reasons: Vec<String> =
         reasons.into_iter().map(|(name, number)| format!("{} {name}", human::count(*number))).collect();
-    (!reasons.is_empty()).then(|| labelled("doing").text(reasons.join(" · ")))
+    (!reasons.is_empty()).then(|| labelled("state").text(reasons.join(" · ")))
 }
 
 fn blocked_at(group: &Group) -> Vec<Line> {
     let counts: Vec<String> = group.blocked_at.iter().map(|place| human::count(place.count)).collect();
-    let width = counts.iter().map(String::len).max().unwrap_or(0);
+    let widest = |lengths: &mut dyn Iterator<Item = usize>| lengths.max().unwrap_or(0);
+    let width = widest(&mut counts.iter().map(String::len));
+    let reason_width = widest(&mut group.blocked_at.iter().map(|place| place.wait_reason.chars().count()));
     let mut lines = Vec::new();
     for (place, count) in group.blocked_at.iter().zip(counts) {
         let label = if lines.is_empty() { labelled("blocked at") } else { unlabelled() };
-        lines.push(at(label.text(format_args!("{count:>width$}  ")), place));
+        let reason = &place.wait_reason;
+        lines.push(at(label.text(format_args!("{count:>width$} {reason:<reason_width$}  ")), place));
         lines.extend(caller(place).map(|frame| {
-            let line = unlabelled().text(format_args!("{:width$}  ", ""));
+            let line = unlabelled().text(format_args!("{:width$} {:reason_width$}  ", "", ""));
             location(line.role(Role::Faint, "from "), frame, 0)
         }));
     }
     if group.blocked_elsewhere > 0 && !group.blocked_at.is_empty() {
         let others = human::count(group.blocked_elsewhere);
-        lines.push(unlabelled().text(format_args!("{others:>width$}  elsewhere")));
+        lines.push(unlabelled().text(format_args!("{others:>width$} elsewhere")));
     }
     lines
 }
@@ -209,6 +232,10 @@ fn unlabelled() -> Line {
 
 fn footer(report: &Report) -> Vec<Line> {
     let mut lines = vec![Line::new()];
+    if report.groups.is_empty() {
+        let age = human::duration(report.view.min_age_ns);
+        lines.push(Line::of(format_args!("no goroutine is known to have lived for {age}")));
+    }
     lines.extend(not_listed(report));
     lines.extend(report.notices.iter().map(|notice| Line::new().role(Role::Warning, "note: ").text(notice)));
     lines.extend(report.overhead.shed.iter().map(shed));
@@ -256,7 +283,7 @@ fn last_line(completeness: &Completeness, overhead: &Overhead) -> Line {
     picture(completeness)
         .text(format_args!(" · costs the target {cost} of a core"))
         .text(own)
-        .text(format_args!(" · {}", human::per_second(overhead.events_per_second)))
+        .text(format_args!(" · {} events/s", human::rough(overhead.events_per_second)))
 }
 
 fn picture(completeness: &Completeness) -> Line {
@@ -275,8 +302,9 @@ fn picture(completeness: &Completeness) -> Line {
     };
     let line = line.text(format_args!(": {decoded}{}", losses(completeness)));
     if repaired {
-        let [ghosts, births] = [completeness.ghosts_removed, completeness.births_recovered].map(human::count);
-        line.text(format_args!(" · {snapshots} found {births} births and {ghosts} ends unseen"))
+        let births = human::some(completeness.births_recovered, "unseen birth");
+        let ends = human::some(completeness.ghosts_removed, "unseen end");
+        line.text(format_args!(" · {snapshots} found {births} and {ends}"))
     } else {
         line.text(format_args!(" · {snapshots}"))
     }

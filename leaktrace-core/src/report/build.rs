@@ -167,7 +167,8 @@ impl Builder<'_> {
             median_age_ns: median.map(|age| age.ns),
             age_is_lower_bound: oldest.is_some_and(|age| age.at_least),
             median_is_lower_bound: median.is_some_and(|age| age.at_least),
-            longest_wait_ns: tally.longest_wait,
+            longest_wait_ns: tally.longest_wait.map(|wait| wait.ns),
+            longest_wait_is_lower_bound: tally.longest_wait.is_some_and(|wait| wait.at_least),
             wait_reasons: self.wait_reasons(&tally),
             blocked_elsewhere: tally.live().saturating_sub(standing),
             blocked_at,
@@ -232,7 +233,7 @@ impl Builder<'_> {
         let symbol = self.names.function(site.start_pc)?;
         let outermost = || blocked_at.first()?.stack.last()?.function.clone();
         let wrapped = if symbol.id == FuncId::Wrapper { outermost() } else { None };
-        wrapped.or_else(|| Some(symbol.function.to_owned()))
+        wrapped.or_else(|| Some(symbol.display_name()))
     }
 
     /// The stack that most births came from, and how many others are kept.
@@ -281,11 +282,13 @@ fn select(mut groups: Vec<Candidate>, view: &View) -> (Vec<Candidate>, NotListed
     let live = |groups: &[Candidate]| groups.iter().map(|group| group.tally.live()).sum();
     let is_old = |group: &Candidate| group.tally.long_lived > 0 || view.min_age == 0;
     let young: Vec<Candidate> = groups.extract_if(.., |group| !is_old(group)).collect();
+    let (young, ended): (Vec<_>, Vec<_>) = young.into_iter().partition(|group| group.tally.live() > 0);
     groups.sort_by_cached_key(|group| Reverse(group.sort_key(view.sort)));
     let further = groups.split_off(view.top.unwrap_or(usize::MAX).min(groups.len()));
     let not_listed = NotListed {
         young_groups: young.len() as u64,
         young_live: live(&young),
+        ended_groups: ended.len() as u64,
         further_groups: further.len() as u64,
         further_live: live(&further),
     };

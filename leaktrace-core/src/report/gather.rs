@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 use crate::go::goroutines::{Snapshot, StackId};
 use crate::go::names::Status;
 use crate::num::Ktime;
-use crate::registry::{Origin, Registry, Site, SiteId, Tracked};
+use crate::registry::{Origin, Registry, Since, Site, SiteId, Tracked};
 
 /// An age, or a bound that it has reached at least.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,10 +32,16 @@ pub(super) struct Tally {
     pub(super) ended: u64,
     pub(super) ages: Vec<Age>,
     pub(super) long_lived: u64,
-    pub(super) longest_wait: Option<u64>,
+    pub(super) longest_wait: Option<Age>,
     pub(super) doing: BTreeMap<Doing, u64>,
     pub(super) places: FxHashMap<(StackId, Doing), u64>,
     pub(super) stack_bytes: u64,
+}
+
+impl Age {
+    const fn since(since: Since, now: Ktime) -> Self {
+        Self { ns: now.since(since.at), at_least: since.or_earlier }
+    }
 }
 
 impl Doing {
@@ -68,12 +74,12 @@ impl Tally {
     }
 
     fn add(&mut self, goroutine: &Tracked, now: Ktime, min_age: u64) {
-        let age = Age { ns: now.since(goroutine.born.at), at_least: goroutine.born.or_earlier };
+        let age = Age::since(goroutine.born, now);
         // What was there before us may be as old as any.
         let long_lived = age.ns >= min_age || goroutine.origin == Origin::BeforeAttach;
         self.ages.push(age);
         self.long_lived += u64::from(long_lived);
-        let wait = goroutine.waiting.map(|since| now.since(since.at));
+        let wait = goroutine.waiting.map(|since| Age::since(since, now));
         self.longest_wait = self.longest_wait.max(wait);
         *self.doing.entry(Doing::of(goroutine.status, goroutine.wait_reason)).or_default() += 1;
     }

@@ -131,8 +131,10 @@ pub struct Group {
     pub age_is_lower_bound: bool,
     /// Whether the median may be greater.
     pub median_is_lower_bound: bool,
-    /// For how long the longest wait has lasted at least, as far as known.
+    /// For how long the longest wait has lasted, as far as known.
     pub longest_wait_ns: Option<u64>,
+    /// Whether it may have lasted longer.
+    pub longest_wait_is_lower_bound: bool,
     /// What they wait for, by name, and how many do.
     pub wait_reasons: BTreeMap<String, u64>,
     /// Where most of them stand.
@@ -194,10 +196,12 @@ pub struct Blocked {
 /// What the view leaves out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NotListed {
-    /// Groups of which no goroutine has reached the least age.
+    /// Groups of which goroutines are alive, but none has reached the least age.
     pub young_groups: u64,
     /// The goroutines alive in them.
     pub young_live: u64,
+    /// Groups of which no goroutine is alive.
+    pub ended_groups: u64,
     /// Groups after the first so many.
     pub further_groups: u64,
     /// The goroutines alive in them.

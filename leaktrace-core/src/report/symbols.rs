@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 use super::{Frame, Location};
 use crate::go::pclntab::FuncId;
 use crate::num::{Pc, ReturnPc};
-use crate::traceback;
+use crate::{symbolize, traceback};
 
 /// One call at an address, physical or inlined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,13 @@ pub struct Symbol<'s> {
     pub line: Option<u32>,
     /// Whether the function is special to the runtime.
     pub id: FuncId,
+}
+
+impl Symbol<'_> {
+    /// The function's name as Go prints it.
+    pub(super) fn display_name(&self) -> String {
+        symbolize::display_name(self.function).into_owned()
+    }
 }
 
 /// The names of one program.
@@ -69,7 +76,7 @@ impl<'s> Names<'s> {
         let symbols = self.at(at.call_site());
         let innermost = symbols.first();
         Location {
-            function: symbols.last().map(|symbol| symbol.function.to_owned()),
+            function: symbols.last().map(Symbol::display_name),
             file: innermost.and_then(|symbol| symbol.file).map(str::to_owned),
             line: innermost.and_then(|symbol| symbol.line),
             pc: at.to_string(),
@@ -111,7 +118,7 @@ fn keep(frames: Vec<Frame>, indices: &[usize]) -> Vec<Frame> {
 impl Frame {
     fn of(symbol: &Symbol<'_>) -> Self {
         Self {
-            function: Some(symbol.function.to_owned()),
+            function: Some(symbol.display_name()),
             file: symbol.file.map(str::to_owned),
             line: symbol.line,
             pc: None,

@@ -1,0 +1,128 @@
+//! What reports look like. After a wanted change: `INSTA_UPDATE=always cargo test -p leaktrace-core`, and read the diff.
+
+use leaktrace_core::go::names::Status::{Running, Waiting};
+use leaktrace_core::num::Ktime;
+use leaktrace_core::render::{Style, TextOptions, json, text};
+use leaktrace_core::report::{Report, Shed, View};
+
+use crate::service::{Go, HOUR, SECOND, SELECT, SEND, Service};
+
+fn as_text(report: &Report, options: TextOptions) -> String {
+    let mut out = Vec::new();
+    text(report, options, &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+fn as_json(report: &Report) -> serde_json::Value {
+    let mut out = Vec::new();
+    json(report, &mut out).unwrap();
+    let line = String::from_utf8(out).unwrap();
+    assert_eq!(line.lines().count(), 1, "one line for each report");
+    serde_json::from_str(&line).unwrap()
+}
+
+/// A service with a leak that is two weeks old, a new one, and some that are well.
+fn orders() -> Service {
+    let mut service = Service::new();
+    let order = Go::simple(&mut service.code, "order");
+    for goid in 100..3_200 {
+        let blocked = service.in_memory(goid, &order, Waiting, SEND);
+        blocked.wait_since = Some(Ktime(if goid < 1_600 { HOUR / 4 } else { HOUR / 2 }));
+    }
+    for goid in 5_000..5_205 {
+        service.birth(HOUR + (goid - 4_999) * SECOND, goid, &order);
+        service.park(HOUR + (goid - 4_999) * SECOND + 1_000, goid, SELECT);
+        service.in_memory(goid, &order, Waiting, SELECT);
+    }
+    let mut cache = Go::simple(&mut service.code, "cache");
+    let file = "/go/src/sync/mutex.go";
+    cache.stands.splice(0..2, [service.code.at("sync.(*Mutex).Lock", file, 81)]);
+    for goid in 6_000..6_012 {
+        service.birth(HOUR + 200 * SECOND, goid, &cache);
+        service.park(HOUR + 200 * SECOND + 1_000, goid, 77);
+        service.in_memory(goid, &cache, Waiting, 77);
+    }
+    let hot = Go::simple(&mut service.code, "hot");
+    for goid in 7_000..17_000 {
+        service.birth(HOUR + 250 * SECOND, goid, &hot);
+        service.end(HOUR + 250 * SECOND + 5_000_000, goid);
+    }
+    service.birth(HOUR + 299 * SECOND, 17_001, &hot);
+    service.in_memory(17_001, &hot, Running, 0).stack_id = None;
+    service.overhead.events_per_second = 1_234.5;
+    service.overhead.target_cpu_percent_estimate = Some(1.23);
+    service.overhead.own_cpu_percent = Some(0.04);
+    service
+}
+
+#[test]
+fn one_look_at_a_service_with_a_leak() {
+    let report = orders().report(HOUR + 300 * SECOND, &View::default());
+    insta::assert_snapshot!(as_text(&report, TextOptions::default()));
+}
+
+#[test]
+fn losses_repairs_and_what_was_shed_are_said() {
+    let mut service = orders();
+    service.traced.produced += 234;
+    service.traced.dropped = [200, 34, 0, 0, 0];
+    let shed = |what: &str, now| Shed { what: what.to_owned(), duration_ns: 12 * SECOND, now };
+    service.overhead.shed = vec![shed("park and ready", true), shed("creator stacks", false)];
+    service.notices.push("go1.28 is newer than what this version was tested with".to_owned());
+    let _ = service.report(HOUR + 300 * SECOND, &View::default());
+    let order = Go::simple(&mut service.code, "order");
+    service.in_memory(99_000, &order, Waiting, SELECT);
+    let report = service.report(HOUR + 305 * SECOND, &View { top: Some(1), ..View::default() });
+    insta::assert_snapshot!(as_text(&report, TextOptions::default()));
+}
+
+#[test]
+fn a_narrow_and_coloured_terminal() {
+    let report = orders().report(HOUR + 300 * SECOND, &View { top: Some(1), ..View::default() });
+    let out = as_text(&report, TextOptions { style: Style::Ansi, width: Some(60) });
+    insta::assert_snapshot!(out.replace('\x1b', "␛"));
+}
+
+#[test]
+fn nothing_to_see_is_said_as_well() {
+    let mut service = Service::new();
+    service.registry = leaktrace_core::registry::Registry::new(Ktime(HOUR));
+    insta::assert_snapshot!(as_text(
+        &service.report(HOUR + SECOND, &View::default()),
+        TextOptions::default()
+    ));
+}
+
+#[test]
+fn two_hundred_groups_line_up() {
+    let mut service = Service::new();
+    for number in 0..200_u64 {
+        let go = Go::simple(&mut service.code, &format!("pkg{number}"));
+        for goid in 0..=number * number / 8 {
+            service.in_memory(number * 10_000 + goid + 1, &go, Waiting, SELECT);
+        }
+    }
+    let report = service.report(HOUR + 30 * SECOND, &View { top: None, ..View::default() });
+    let text = as_text(&report, TextOptions::default());
+    let titles: Vec<&str> = text.lines().filter(|line| line.starts_with('#')).collect();
+    assert_eq!(titles.len(), 200);
+    insta::assert_snapshot!([&titles[..3], &titles[98..102], &titles[197..]].concat().join("\n"));
+}
+
+#[test]
+fn the_json_is_what_its_documentation_shows() {
+    let report = orders().report(HOUR + 300 * SECOND, &View { top: Some(2), ..View::default() });
+    let json = as_json(&report);
+    insta::assert_snapshot!(serde_json::to_string_pretty(&report).unwrap());
+    assert_eq!(serde_json::from_value::<Report>(json).unwrap(), report);
+}
+
+#[test]
+fn the_same_report_is_the_same_bytes() {
+    let bytes = || {
+        let mut out = Vec::new();
+        json(&orders().report(HOUR + 300 * SECOND, &View::default()), &mut out).unwrap();
+        out
+    };
+    assert_eq!(bytes(), bytes());
+}
