@@ -1,13 +1,18 @@
-//! The eBPF programs on the running kernel, attached to a function of this very process.
+//! The eBPF programs on the running kernel, attached to functions of this very process.
 //!
 //! They need the privileges of tracing. Without them each test says that it was skipped and why; where
 //! `CI=true` that is a failure.
 
-use leaktrace::kernel::specimen::{Goroutines, Identity, own_exe, place};
-use leaktrace::kernel::{Attached, Backend, LoadError, Options, ProbeSite, Probes, Tracee};
+use std::collections::BTreeMap;
+
+use leaktrace::kernel::specimen::{Goroutines, Identity, Specimen, own_exe};
+use leaktrace::kernel::{Backend, LoadError, Options, ProbeSite, Probes, Tracee, cost};
 use leaktrace_common::cookie::GRegister;
-use leaktrace_common::event::Kind;
-use leaktrace_core::decode::{Event, decode};
+use leaktrace_common::drops::DropReason;
+use leaktrace_common::event::{Kind, MAX_CREATOR_FRAMES, StackState};
+use leaktrace_common::layout::Control;
+use leaktrace_core::decode::{BirthEvent, Event, decode};
+use leaktrace_core::num::{Goid, Pc, ReturnPc};
 use leaktrace_core::plan::Cost;
 use leaktrace_tests::privilege::skip;
 
@@ -16,42 +21,245 @@ const IDENTITY: Identity =
 
 const BACKENDS: [Backend; 2] = [Backend::UprobeMulti, Backend::PerfEvent];
 
-/// Loads the programs, or says why the test is skipped.
-fn load(options: Options) -> Option<Probes> {
-    match Probes::load(&options) {
-        Ok(probes) => Some(probes),
-        Err(LoadError::NotPermitted(why)) => {
-            skip(&format!("loading eBPF programs is not permitted: {why}"));
-            None
+/// The index of this process; any will do.
+const INDEX: u16 = 3;
+
+/// A ring of one page: the smallest.
+const TINY: u32 = 4096;
+
+/// Takes every stack.
+const EVERY_STACK: Control =
+    Control { stacks_per_site: u32::MAX, stack_sample_mask: 0, wakeup_bytes: u32::MAX, reserved: 0 };
+
+/// The loaded programs and the specimen that this test has for itself.
+struct Bench {
+    probes: Probes,
+    specimen: Specimen,
+}
+
+impl Bench {
+    /// Loads the programs, or says why the test is skipped.
+    fn load(specimen: u64, options: Options) -> Option<Self> {
+        match Probes::load(&options) {
+            Ok(probes) => Some(Self { probes, specimen: Specimen::new(specimen) }),
+            Err(LoadError::NotPermitted(why)) => {
+                skip(&format!("loading eBPF programs is not permitted: {why}"));
+                None
+            }
+            Err(error) => panic!("{error}: {:?}", std::error::Error::source(&error)),
         }
-        Err(error) => panic!("{error}: {:?}", std::error::Error::source(&error)),
+    }
+
+    fn on(specimen: u64, backend: Backend) -> Option<Self> {
+        Self::load(specimen, Options { backend: Some(backend), ..Options::default() })
+    }
+
+    fn attach(&mut self, kinds: &[Kind], cost: Cost) {
+        let offset = self.specimen.place(cost).expect("our own binary is mapped");
+        let sites = kinds.iter().map(|&kind| ProbeSite { kind, offset, g: GRegister::Arg0 });
+        let tracee =
+            Tracee { index: INDEX, pid: std::process::id(), exe: own_exe(), layout: Goroutines::layout() };
+        self.probes.attach(&tracee, sites).expect("what can be loaded can be attached");
+    }
+
+    fn run(&self, goroutines: &Goroutines, times: u32) {
+        for _ in 0..times {
+            goroutines.run(self.specimen);
+        }
+    }
+
+    /// How many records of each kind wait; each must be well formed and about this process.
+    fn drain(&mut self) -> BTreeMap<Kind, u64> {
+        let mut counts = BTreeMap::new();
+        self.probes.ring.drain(|record| {
+            let event = decode(record).expect("the programs write what can be decoded");
+            assert_eq!(event.about().target, u32::from(INDEX));
+            *counts.entry(event.kind()).or_default() += 1;
+        });
+        counts
+    }
+
+    /// The one birth that waits.
+    fn birth<T>(&mut self, see: impl Fn(&BirthEvent<'_>) -> T) -> T {
+        let mut seen = Vec::new();
+        self.probes.ring.drain(|record| match decode(record) {
+            Ok(Event::Birth(birth)) => seen.push(see(&birth)),
+            other => panic!("{other:?} is not a birth"),
+        });
+        assert_eq!(seen.len(), 1);
+        seen.remove(0)
+    }
+
+    fn detach(&mut self) {
+        self.probes.detach_target(INDEX);
+        self.probes.wait_until_detached();
     }
 }
 
-fn attach(probes: &mut Probes, kinds: &[Kind], cost: Cost) -> Attached {
-    let tracee = Tracee { index: 3, pid: std::process::id(), exe: own_exe(), layout: Goroutines::layout() };
-    let offset = place(cost).expect("our own binary is mapped");
-    let sites = kinds.iter().map(|&kind| ProbeSite { kind, offset, g: GRegister::Arg0 });
-    probes.attach(&tracee, sites).expect("what can be loaded can be attached")
-}
-
-fn records(probes: &mut Probes) -> Vec<Vec<u8>> {
-    let mut records = Vec::new();
-    probes.ring.drain(|record| records.push(record.to_vec()));
-    records
+fn goroutines(depth: usize) -> Goroutines {
+    Goroutines::new(IDENTITY, depth)
 }
 
 #[test]
 fn every_kind_of_event_says_what_the_process_has() {
     for backend in BACKENDS {
-        let Some(mut probes) = load(Options { backend: Some(backend), ..Options::default() }) else { return };
-        assert_eq!(probes.backend(), backend);
-        attach(&mut probes, &Kind::ALL, Cost::Emulated);
-        let goroutines = Goroutines::new(IDENTITY, 3);
-        goroutines.run();
-        let records = records(&mut probes);
-        let mut events: Vec<_> = records.iter().map(|record| decode(record).unwrap()).collect();
-        events.sort_by_key(Event::kind);
-        assert_eq!(events.iter().map(Event::kind).collect::<Vec<_>>(), Kind::ALL);
+        let Some(mut bench) = Bench::on(0, backend) else { return };
+        assert_eq!(bench.probes.backend(), backend);
+        bench.attach(&Kind::ALL, Cost::Emulated);
+        let goroutines = goroutines(3);
+        bench.run(&goroutines, 1);
+        let mut kinds = Vec::new();
+        bench.probes.ring.drain(|record| {
+            let event = decode(record).unwrap();
+            assert_eq!((event.about().goid, event.about().g.0), (Goid(42), goroutines.g()));
+            match event {
+                Event::Birth(birth) => {
+                    assert_eq!(birth.parent, Some(Goid(7)));
+                    assert_eq!((birth.creation_pc, birth.start_pc), (ReturnPc(0x1234), Pc(0x5678)));
+                    assert_eq!(birth.stack.iter().map(|pc| pc.0).collect::<Vec<_>>(), [1, 2, 3]);
+                    assert_eq!(birth.stack_state, StackState::Complete);
+                }
+                Event::Park(park) => assert_eq!(park.wait_reason, 19),
+                Event::Ready(ready) => assert_eq!(ready.waker, Some(Goid(7))),
+                Event::End(_) => {}
+            }
+            kinds.push(event.kind());
+        });
+        kinds.sort_unstable();
+        assert_eq!(kinds, Kind::ALL);
+    }
+}
+
+#[test]
+fn hits_are_counted_exactly_at_instructions_of_every_cost() {
+    for backend in BACKENDS {
+        for cost in [Cost::Emulated, Cost::Nop5, Cost::SingleStepped] {
+            let Some(mut bench) = Bench::on(1, backend) else { return };
+            bench.attach(&[Kind::End], cost);
+            bench.run(&goroutines(0), 1000);
+            assert_eq!(bench.drain(), BTreeMap::from([(Kind::End, 1000)]), "{backend:?} {cost:?}");
+            assert_eq!(bench.probes.counters().unwrap().hits_of(Kind::End), 1000);
+        }
+    }
+}
+
+#[test]
+fn hits_from_many_threads_are_records_or_drops_and_nothing_else() {
+    let options = Options { control: EVERY_STACK, ..Options::with_ring_bytes(TINY) };
+    let Some(mut bench) = Bench::load(2, options) else { return };
+    bench.attach(&Kind::ALL, Cost::Emulated);
+    let specimen = bench.specimen;
+    let mut records = BTreeMap::new();
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8)
+            .map(|_| {
+                scope.spawn(move || {
+                    let goroutines = goroutines(40);
+                    (0..2000).for_each(|_| goroutines.run(specimen));
+                })
+            })
+            .collect();
+        while !threads.iter().all(std::thread::ScopedJoinHandle::is_finished) {
+            bench.drain().into_iter().for_each(|(kind, count)| *records.entry(kind).or_default() += count);
+        }
+    });
+    bench.drain().into_iter().for_each(|(kind, count)| *records.entry(kind).or_default() += count);
+    let counters = bench.probes.counters().unwrap();
+    for kind in Kind::ALL {
+        let written = records.get(&kind).copied().unwrap_or(0);
+        assert_eq!(counters.hits_of(kind), 16_000, "{kind:?}");
+        assert_eq!(counters.hits_of(kind), written + counters.dropped_of(kind), "{kind:?}");
+    }
+    assert!(counters.dropped_for(DropReason::RingFull) > 0, "the ring was too large to overflow");
+    assert_eq!(counters.lost(), counters.dropped_for(DropReason::RingFull));
+}
+
+#[test]
+fn a_full_ring_drops_and_says_so() {
+    let Some(mut bench) = Bench::load(3, Options::with_ring_bytes(TINY)) else { return };
+    bench.attach(&[Kind::Park], Cost::Emulated);
+    bench.run(&goroutines(0), 500);
+    let counters = bench.probes.counters().unwrap();
+    let written = bench.drain()[&Kind::Park];
+    assert_eq!((counters.hits_of(Kind::Park), counters.lost()), (500, 500 - written));
+    assert_eq!(counters.dropped_for(DropReason::RingFull), counters.lost());
+    bench.run(&goroutines(0), 1);
+    assert_eq!(bench.drain()[&Kind::Park], 1, "room comes back");
+}
+
+#[test]
+fn a_g_that_cannot_be_read_is_a_drop() {
+    let Some(mut bench) = Bench::load(4, Options::default()) else { return };
+    bench.attach(&Kind::ALL, Cost::Emulated);
+    goroutines(0).run_unreadable(bench.specimen);
+    assert_eq!(bench.drain(), BTreeMap::new());
+    let counters = bench.probes.counters().unwrap();
+    assert_eq!((counters.dropped_for(DropReason::GFault), counters.lost()), (4, 4));
+}
+
+#[test]
+fn a_stack_deeper_than_a_record_is_cut_and_says_so() {
+    let Some(mut bench) = Bench::load(5, Options::default()) else { return };
+    bench.attach(&[Kind::Birth], Cost::Emulated);
+    for (depth, expected) in [
+        (0, StackState::Complete),
+        (MAX_CREATOR_FRAMES, StackState::Complete),
+        (MAX_CREATOR_FRAMES + 1, StackState::Truncated),
+    ] {
+        bench.run(&goroutines(depth), 1);
+        let (len, state) = bench.birth(|birth| (birth.stack.len(), birth.stack_state));
+        assert_eq!((len, state), (depth.min(MAX_CREATOR_FRAMES), expected));
+    }
+}
+
+#[test]
+fn a_site_has_the_stacks_of_its_first_births_and_then_samples() {
+    let control = Control { stacks_per_site: 3, stack_sample_mask: 7, wakeup_bytes: u32::MAX, reserved: 0 };
+    let Some(mut bench) = Bench::load(6, Options { control, ..Options::default() }) else { return };
+    bench.attach(&[Kind::Birth], Cost::Emulated);
+    let goroutines = goroutines(2);
+    let with_stack = |bench: &mut Bench, times| {
+        (0..times)
+            .filter(|_| {
+                bench.run(&goroutines, 1);
+                bench.birth(|birth| !birth.stack.is_empty())
+            })
+            .collect::<Vec<u32>>()
+    };
+    assert_eq!(with_stack(&mut bench, 20), [0, 1, 2, 8, 16]);
+    let none = Control { stacks_per_site: 0, stack_sample_mask: u32::MAX, ..control };
+    bench.probes.set_control(none).unwrap();
+    assert_eq!(with_stack(&mut bench, 20), [0_u32; 0]);
+}
+
+#[test]
+fn kinds_are_detached_and_attached_again_while_others_go_on() {
+    for backend in BACKENDS {
+        let Some(mut bench) = Bench::on(7, backend) else { return };
+        bench.attach(&[Kind::End, Kind::Park], Cost::Emulated);
+        bench.probes.detach(INDEX, Kind::Park);
+        bench.probes.wait_until_detached();
+        assert!(!bench.probes.is_attached(INDEX, Kind::Park));
+        bench.run(&goroutines(0), 1);
+        assert_eq!(bench.drain(), BTreeMap::from([(Kind::End, 1)]));
+        assert!(bench.probes.reattach(INDEX, Kind::Park).unwrap());
+        assert!(!bench.probes.reattach(INDEX, Kind::Park).unwrap(), "it is attached already");
+        bench.run(&goroutines(0), 1);
+        assert_eq!(bench.drain(), BTreeMap::from([(Kind::End, 1), (Kind::Park, 1)]));
+        bench.detach();
+        bench.run(&goroutines(0), 1);
+        assert_eq!(bench.drain(), BTreeMap::new());
+    }
+}
+
+#[test]
+fn measuring_the_cost_leaves_nothing_behind() {
+    for backend in BACKENDS {
+        let Some(mut bench) = Bench::on(0, backend) else { return };
+        let cost = cost::calibrate(&mut bench.probes).unwrap();
+        println!("{backend:?}: {cost:#.0?}");
+        assert!(cost.emulated.iter().all(|&nanoseconds| nanoseconds > 10.0));
+        assert_eq!(bench.drain(), BTreeMap::new());
+        assert_eq!(bench.probes.counters().unwrap(), leaktrace::kernel::Counters::default());
     }
 }

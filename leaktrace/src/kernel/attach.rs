@@ -192,6 +192,11 @@ impl Probes {
         attachments.let_go(gone);
     }
 
+    /// Whether nothing is attached, nor was and can be again.
+    pub(super) fn is_idle(&self) -> bool {
+        self.attachments.by_kind.is_empty()
+    }
+
     /// Waits until the kernel has taken away every probe that was detached.
     pub fn wait_until_detached(&mut self) {
         self.attachments.wait();

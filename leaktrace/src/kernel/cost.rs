@@ -1,1 +1,172 @@
-//! What a hit costs on this machine, measured on a function of our own.
+//! What a hit costs on this machine, measured in a few milliseconds on functions of our own.
+//!
+//! The very programs are attached that the target will have, and their records are thrown away. What a target
+//! pays can differ: it has other things in its caches, and its threads meet in the kernel.
+
+use std::time::Instant;
+
+use aya::maps::MapError;
+use leaktrace_common::cookie::GRegister;
+use leaktrace_common::event::Kind;
+use leaktrace_common::layout::{Control, MAX_TARGETS};
+use leaktrace_core::plan::Cost;
+use thiserror::Error;
+
+use super::attach::{AttachError, ProbeSite, Tracee};
+use super::load::Probes;
+use super::specimen::{Goroutines, Identity, Specimen, own_exe};
+
+/// The number under which we trace ourselves: the last, so that targets can count from 0.
+#[expect(clippy::cast_possible_truncation, reason = "64 targets")]
+const OWN_INDEX: u16 = MAX_TARGETS as u16 - 1;
+
+/// How deep the creator is whose stack is taken: what is usual for a handler of a server.
+const DEPTH: usize = 16;
+
+/// Medians of this many rounds are taken.
+const ROUNDS: usize = 9;
+
+/// Calls in a round.
+const CALLS: u32 = 50;
+
+/// Calls in a round where each costs a second trap, which can take 15 microseconds.
+const SLOW_CALLS: u32 = 10;
+
+/// No stack at all, and no wake-up.
+const NO_STACKS: Control =
+    Control { stacks_per_site: 0, stack_sample_mask: u32::MAX, wakeup_bytes: u32::MAX, reserved: 0 };
+
+/// Every stack.
+const ALL_STACKS: Control = Control { stacks_per_site: u32::MAX, ..NO_STACKS };
+
+/// Nanoseconds that hits cost.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CostPerHit {
+    /// By [`Kind::index`], at an instruction that the kernel emulates; for a birth without its stack.
+    pub emulated: [f64; Kind::ALL.len()],
+    /// By [`Kind::index`], at a five-byte `nop`.
+    pub nop5: [f64; Kind::ALL.len()],
+    /// By [`Kind::index`], at an instruction that is single-stepped.
+    pub single_stepped: [f64; Kind::ALL.len()],
+    /// More, for a birth with its creator's stack.
+    pub stack: f64,
+}
+
+/// Why the cost cannot be measured.
+#[derive(Debug, Error)]
+pub enum CostError {
+    /// Something is attached already, whose records would be thrown away.
+    #[error("the cost of a hit can only be measured before anything is attached")]
+    InUse,
+    /// We cannot be probed.
+    #[error("cannot probe leaktrace itself")]
+    Attach(#[from] AttachError),
+    /// The functions to probe cannot be found.
+    #[error("cannot find leaktrace's own code")]
+    Place(#[from] std::io::Error),
+    /// The programs cannot be told what to do.
+    #[error("cannot access an eBPF map")]
+    Map(#[from] MapError),
+}
+
+impl CostPerHit {
+    /// What a hit of this kind costs at an instruction of this cost.
+    pub const fn of(&self, kind: Kind, cost: Cost) -> f64 {
+        let costs = match cost {
+            Cost::Emulated => &self.emulated,
+            Cost::Nop5 => &self.nop5,
+            Cost::SingleStepped => &self.single_stepped,
+        };
+        costs[kind.index()]
+    }
+}
+
+/// Measures what hits cost, with programs that are attached to nothing yet. Leaves no record and no count.
+pub fn calibrate(probes: &mut Probes) -> Result<CostPerHit, CostError> {
+    if !probes.is_idle() {
+        return Err(CostError::InUse);
+    }
+    let control = probes.control()?;
+    let measured = measure(probes);
+    probes.detach_target(OWN_INDEX);
+    probes.ring.drain(|_| ());
+    probes.forget_counts()?;
+    probes.set_control(control)?;
+    measured
+}
+
+fn measure(probes: &mut Probes) -> Result<CostPerHit, CostError> {
+    let tracee =
+        Tracee { index: OWN_INDEX, pid: std::process::id(), exe: own_exe(), layout: Goroutines::layout() };
+    probes.attach(&tracee, sites()?)?;
+    let mut bench = Bench { probes, goroutines: Goroutines::new(IDENTITY, DEPTH), unprobed: 0.0 };
+    bench.unprobed = bench.time(UNPROBED, CALLS);
+    bench.probes.set_control(NO_STACKS)?;
+    let emulated = Kind::ALL.map(|kind| bench.time(of_kind(kind), CALLS));
+    let nop5 = bench.time(AT_NOP5, CALLS);
+    let single_stepped = bench.time(AT_SINGLE_STEPPED, SLOW_CALLS);
+    bench.probes.set_control(ALL_STACKS)?;
+    let with_stack = bench.time(of_kind(Kind::Birth), CALLS);
+    // What the program takes does not depend on the instruction that it is attached to.
+    let end = emulated[Kind::End.index()];
+    Ok(CostPerHit {
+        emulated,
+        nop5: emulated.map(|kind| nop5 + kind - end),
+        single_stepped: emulated.map(|kind| single_stepped + kind - end),
+        stack: (with_stack - emulated[Kind::Birth.index()]).max(0.0),
+    })
+}
+
+const IDENTITY: Identity =
+    Identity { goid: 1, parent_goid: 2, creation_pc: 0x1000, start_pc: 0x2000, wait_reason: 0 };
+
+/// The first specimen that is not left to tests.
+const OWN: u64 = 8;
+
+/// End probes at the other two instructions, and no probe.
+const AT_NOP5: Specimen = Specimen::new(OWN + 4);
+const AT_SINGLE_STEPPED: Specimen = Specimen::new(OWN + 5);
+const UNPROBED: Specimen = Specimen::new(OWN + 6);
+
+/// The specimen with a probe of this kind at its emulated instruction.
+const fn of_kind(kind: Kind) -> Specimen {
+    Specimen::new(OWN + kind.index() as u64)
+}
+
+/// Everything at once, each at a specimen of its own: attaching is what takes time.
+fn sites() -> std::io::Result<Vec<ProbeSite>> {
+    let site = |kind, specimen: Specimen, cost| {
+        Ok(ProbeSite { kind, offset: specimen.place(cost)?, g: GRegister::Arg0 })
+    };
+    let of_kinds = Kind::ALL.map(|kind| site(kind, of_kind(kind), Cost::Emulated));
+    let others =
+        [site(Kind::End, AT_NOP5, Cost::Nop5), site(Kind::End, AT_SINGLE_STEPPED, Cost::SingleStepped)];
+    of_kinds.into_iter().chain(others).collect()
+}
+
+struct Bench<'p> {
+    probes: &'p mut Probes,
+    goroutines: Goroutines,
+    unprobed: f64,
+}
+
+impl Bench<'_> {
+    /// The median time of a call, less that of a call without a probe.
+    fn time(&mut self, specimen: Specimen, calls: u32) -> f64 {
+        // The first hits of a `nop` are those in which the kernel replaces it.
+        self.round(specimen, SLOW_CALLS);
+        let mut rounds: [f64; ROUNDS] = std::array::from_fn(|_| self.round(specimen, calls));
+        rounds.sort_by(f64::total_cmp);
+        (rounds[ROUNDS / 2] - self.unprobed).max(0.0)
+    }
+
+    fn round(&mut self, specimen: Specimen, calls: u32) -> f64 {
+        let began = Instant::now();
+        for _ in 0..calls {
+            self.goroutines.run(specimen);
+        }
+        let took = began.elapsed();
+        self.probes.ring.drain(|_| ());
+        took.as_secs_f64() * 1e9 / f64::from(calls)
+    }
+}

@@ -111,6 +111,8 @@ pub struct Probes {
     pub(super) targets: Array<MapData, Target>,
     control: Array<MapData, Control>,
     counters: CounterMaps,
+    /// What was counted and is not to be told.
+    forgotten: Counters,
     /// The records.
     pub ring: Ring,
 }
@@ -143,6 +145,7 @@ impl Probes {
                 None => load_perf(ebpf)?,
             },
             attachments: Attachments::default(),
+            forgotten: Counters::default(),
         };
         probes.set_control(options.control)?;
         Ok(probes)
@@ -163,7 +166,18 @@ impl Probes {
 
     /// What has been counted since the programs were loaded.
     pub fn counters(&self) -> Result<Counters, MapError> {
-        self.counters.read()
+        Ok(self.counters.read()?.since(&self.forgotten))
+    }
+
+    /// Starts to count anew.
+    pub(super) fn forget_counts(&mut self) -> Result<(), MapError> {
+        self.forgotten = self.counters.read()?;
+        Ok(())
+    }
+
+    /// What the programs were last told to do.
+    pub(super) fn control(&self) -> Result<Control, MapError> {
+        self.control.get(&0, 0)
     }
 }
 

@@ -1,5 +1,5 @@
-//! A function of our own to probe, for measuring what a hit costs and for tests: it has one instruction of each
-//! cost, and keeps a `g` where Go keeps it.
+//! Functions of our own to probe, for measuring what a hit costs and for tests. They are copies of one that has
+//! an instruction of each cost, with a `g` and the thread's `g0` where Go keeps them.
 
 use std::arch::global_asm;
 use std::io;
@@ -22,8 +22,10 @@ global_asm!(
     ".hidden leaktrace_specimen",
     ".globl leaktrace_specimen",
     ".type leaktrace_specimen,@function",
-    ".balign 16",
+    ".balign 32",
     "leaktrace_specimen:",
+    ".rept 16",
+    ".balign 32, 0xcc",
     "push r14",
     "mov r14, rsi",
     "mov rax, rdi",
@@ -33,6 +35,7 @@ global_asm!(
     "pop rbp",
     "pop r14",
     "ret",
+    ".endr",
     ".size leaktrace_specimen, . - leaktrace_specimen",
     ".popsection",
 );
@@ -43,18 +46,26 @@ global_asm!(
     ".hidden leaktrace_specimen",
     ".globl leaktrace_specimen",
     ".type leaktrace_specimen,@function",
-    ".balign 16",
+    ".balign 32",
     "leaktrace_specimen:",
+    ".rept 16",
+    ".balign 32",
     "stp x28, x30, [sp, #-16]!",
     "mov x28, x1",
-    "b 1f",
-    "1: nop",
+    "b .+4",
+    "nop",
     "mov x0, x0",
     "ldp x28, x30, [sp], #16",
     "ret",
+    ".endr",
     ".size leaktrace_specimen, . - leaktrace_specimen",
     ".popsection",
 );
+
+/// How far the copies are apart.
+const STRIDE: u64 = 32;
+
+type Function = unsafe extern "C" fn(g: *const u64, g0: *const u64);
 
 unsafe extern "C" {
     fn leaktrace_specimen(g: *const u64, g0: *const u64);
@@ -80,14 +91,39 @@ const fn offset_of(cost: Cost) -> u64 {
     }
 }
 
-/// Where in our binary the instruction of this cost is.
-pub fn place(cost: Cost) -> io::Result<FileOffset> {
-    let address = leaktrace_specimen as *const () as u64 + offset_of(cost);
-    let maps = Maps::read(&Procfs::system(), Pid::own()).map_err(io::Error::other)?;
-    let mapping = maps.iter().find(|mapping| (mapping.start.0..mapping.end.0).contains(&address));
-    mapping
-        .map(|mapping| mapping.offset.plus(address - mapping.start.0))
-        .ok_or_else(|| io::Error::other("the specimen is not in a mapping of this process"))
+/// One of the copies of the function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Specimen(u64);
+
+impl Specimen {
+    /// How many there are.
+    pub const COUNT: u64 = 16;
+
+    /// The one with this number; numbers beyond the last begin anew.
+    pub const fn new(number: u64) -> Self {
+        Self(number % Self::COUNT)
+    }
+
+    /// Where in our binary its instruction of this cost is.
+    pub fn place(self, cost: Cost) -> io::Result<FileOffset> {
+        let address = self.address() + offset_of(cost);
+        let maps = Maps::read(&Procfs::system(), Pid::own()).map_err(io::Error::other)?;
+        let mapping = maps.iter().find(|mapping| (mapping.start.0..mapping.end.0).contains(&address));
+        mapping
+            .map(|mapping| mapping.offset.plus(address - mapping.start.0))
+            .ok_or_else(|| io::Error::other("the specimens are not in a mapping of this process"))
+    }
+
+    fn address(self) -> u64 {
+        leaktrace_specimen as *const () as u64 + self.0 * STRIDE
+    }
+
+    fn call(self, g: *const u64, g0: *const u64) {
+        // SAFETY: every copy has the type of the first.
+        let function: Function = unsafe { std::mem::transmute(self.address()) };
+        // SAFETY: the function only moves its arguments between registers, which it restores.
+        unsafe { function(g, g0) };
+    }
 }
 
 /// Our own binary, for attaching.
@@ -174,17 +210,15 @@ impl Goroutines {
         address(&*self.g)
     }
 
-    /// Runs the probed instructions once, with the `g` in the first register and `g0` in Go's own.
-    pub fn run(&self) {
+    /// Runs a specimen once, with the `g` in the first register and `g0` in Go's own.
+    pub fn run(&self, specimen: Specimen) {
         std::hint::black_box((&self.m, &self.curg, &self.frames));
-        // SAFETY: the function only moves its arguments between registers that it restores.
-        unsafe { leaktrace_specimen(self.g.as_ptr(), self.g0.as_ptr()) };
+        specimen.call(self.g.as_ptr(), self.g0.as_ptr());
     }
 
-    /// Runs them with a `g` that cannot be read.
-    pub fn run_unreadable(&self) {
-        // SAFETY: as above; the pointers are not followed.
-        unsafe { leaktrace_specimen(std::ptr::null(), self.g0.as_ptr()) };
+    /// Runs a specimen with a `g` that cannot be read.
+    pub fn run_unreadable(&self, specimen: Specimen) {
+        specimen.call(std::ptr::null(), self.g0.as_ptr());
     }
 }
 
@@ -201,16 +235,24 @@ const fn offset(word: usize) -> u32 {
 mod tests {
     use super::*;
 
-    fn bytes(cost: Cost) -> Vec<u8> {
-        let start = usize::try_from(place(cost).unwrap().0).unwrap();
-        std::fs::read(own_exe()).unwrap()[start..start + 5].to_vec()
-    }
-
     #[test]
     #[cfg(target_arch = "x86_64")]
     fn the_instructions_are_where_they_are_said_to_be() {
-        assert_eq!(bytes(Cost::Emulated)[0], 0x55);
-        assert_eq!(bytes(Cost::Nop5), [0x0f, 0x1f, 0x44, 0, 0]);
-        assert_eq!(bytes(Cost::SingleStepped)[..3], [0x48, 0x89, 0xc0]);
+        let binary = std::fs::read(own_exe()).unwrap();
+        for number in [0, Specimen::COUNT - 1] {
+            let bytes = |cost| {
+                let start = usize::try_from(Specimen::new(number).place(cost).unwrap().0).unwrap();
+                binary[start..start + 5].to_vec()
+            };
+            assert_eq!(bytes(Cost::Emulated)[0], 0x55);
+            assert_eq!(bytes(Cost::Nop5), [0x0f, 0x1f, 0x44, 0, 0]);
+            assert_eq!(bytes(Cost::SingleStepped)[..3], [0x48, 0x89, 0xc0]);
+        }
+    }
+
+    #[test]
+    fn a_specimen_runs_without_a_probe_too() {
+        let identity = Identity { goid: 1, parent_goid: 2, creation_pc: 3, start_pc: 4, wait_reason: 5 };
+        Goroutines::new(identity, 2).run(Specimen::new(15));
     }
 }
