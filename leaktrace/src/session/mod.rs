@@ -109,13 +109,7 @@ fn attach(
 }
 
 fn walker<'p>(program: &'p Program<'_>) -> Walker<'p> {
-    Walker::new(WalkerInput {
-        arch: program.arch,
-        code: &program.modules,
-        fields: &program.layout.g,
-        globals: &program.globals,
-        wait_reasons: &program.wait_reasons,
-    })
+    Walker::new(WalkerInput::of(program))
 }
 
 /// What a hit costs, as it was measured on a virtual machine.

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"runtime"
+
 	"leaktrace.test/targets/control"
 	worker "leaktrace.test/targets/work.er"
 )
@@ -13,9 +15,13 @@ func init() {
 	register("nested_closure", nestedClosure)
 	register("with_arguments", withArguments)
 	register("deferred_wait", deferredWait)
+	register("faulted_wait", faultedWait)
+	register("recovered_wait", recoveredWait)
+	register("finalizer_wait", finalizerWait)
 	register("inlined", inlined)
 	register("inlined_creator", inlinedCreator)
 	register("deep", deep)
+	register("deeper", deeper)
 	register("deep_creator", deepCreator)
 }
 
@@ -102,6 +108,53 @@ func deferredWait(n int) {
 	}
 }
 
+// Blocks in a deferred call after a fault: a frame that was not left by a call but by a signal.
+func faultedWait(n int) {
+	site := control.NewSite("faulted_wait")
+	for i := 0; i < n; i++ {
+		never := make(chan int)
+		site.Spawned()
+		go func() {
+			defer func() { <-never }()
+			sink = readThrough(nil)
+		}()
+	}
+}
+
+//go:noinline
+func readThrough(nowhere *[4]int) int { return nowhere[2] }
+
+// Recovers from a panic and then waits.
+func recoveredWait(n int) {
+	site := control.NewSite("recovered_wait")
+	for i := 0; i < n; i++ {
+		never := make(chan int)
+		site.Spawned()
+		go func() {
+			defer site.Finished()
+			defer func() {
+				_ = recover()
+				<-never
+			}()
+			var nothing map[string]int
+			nothing["x"] = 1
+		}()
+	}
+}
+
+// Blocks the runtime's own goroutine for finalizers, which is the program's meanwhile. There is only one.
+func finalizerWait(int) {
+	site := control.NewSite("finalizer_wait")
+	site.Spawned()
+	started, never := make(chan struct{}), make(chan int)
+	runtime.SetFinalizer(&[16]int{}, func(*[16]int) {
+		close(started)
+		<-never
+	})
+	runtime.GC()
+	<-started
+}
+
 // Three functions of ours that the compiler folds into one.
 func inlined(n int) {
 	site := control.NewSite("inlined")
@@ -143,6 +196,8 @@ func physicalStart(site *control.Site) {
 	}()
 }
 
+var sink int
+
 const depth = 70
 
 func deep(n int) {
@@ -153,6 +208,19 @@ func deep(n int) {
 		go func() {
 			defer site.Finished()
 			descend(depth, func() { <-never })
+		}()
+	}
+}
+
+// More frames than Go prints, on a stack that has grown several times.
+func deeper(n int) {
+	site := control.NewSite("deeper")
+	for i := 0; i < n; i++ {
+		never := make(chan int)
+		site.Spawned()
+		go func() {
+			defer site.Finished()
+			descend(depth*8, func() { <-never })
 		}()
 	}
 }

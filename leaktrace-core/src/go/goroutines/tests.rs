@@ -188,6 +188,7 @@ fn snapshot(memory: &dyn Memory, want: Want) -> Result<Snapshot, WalkError> {
         code: &Program,
         fields: &fields,
         globals: &globals,
+        finalizer_state: None,
         wait_reasons: &wait_reasons,
     };
     let time = Cell::new(0);

@@ -6,6 +6,8 @@ use crate::elf::Arch;
 use crate::go::globals::Globals;
 use crate::go::layout::GFields;
 use crate::go::names::WaitReasons;
+use crate::go::program::Program;
+use crate::go::version::GoVersion;
 use crate::memory::{Memory, ReadError};
 use crate::num::{Avma, GPtr, Ktime};
 
@@ -21,6 +23,7 @@ const MAX_GOROUTINES: u64 = 4 << 20;
 const BASE_ATTEMPTS: u32 = 4;
 /// `fingRunningFinalizer` of `src/runtime/mfinal.go`, go1.20 to go1.27.
 const FING_RUNNING_FINALIZER: u32 = 2;
+const HAS_FINALIZER_STATE: GoVersion = GoVersion::new(1, 20);
 
 /// Why the goroutines could not be walked.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -44,13 +47,30 @@ pub struct WalkerInput<'p> {
     pub fields: &'p GFields,
     /// Where its runtime's variables are.
     pub globals: &'p Globals,
+    /// Where `runtime.fingStatus` is, in releases that have it (Go 1.20+).
+    pub finalizer_state: Option<Avma>,
     /// What its wait reasons are called.
     pub wait_reasons: &'p WaitReasons,
+}
+
+impl<'p> WalkerInput<'p> {
+    /// What is known about `program`.
+    pub fn of(program: &'p Program<'_>) -> Self {
+        Self {
+            arch: program.arch,
+            code: &program.modules,
+            fields: &program.layout.g,
+            globals: &program.globals,
+            finalizer_state: program.globals.fing_status.filter(|_| program.version >= HAS_FINALIZER_STATE),
+            wait_reasons: &program.wait_reasons,
+        }
+    }
 }
 
 /// Walks a program's goroutines, again and again, with the same buffers and what it learned about pcs.
 pub struct Walker<'p> {
     globals: &'p Globals,
+    finalizer_state: Option<Avma>,
     facts: KindFacts,
     batch: Batch<'p>,
     gs: Vec<GPtr>,
@@ -62,6 +82,7 @@ impl<'p> Walker<'p> {
     pub fn new(input: WalkerInput<'p>) -> Self {
         Self {
             globals: input.globals,
+            finalizer_state: input.finalizer_state,
             facts: KindFacts::of(input.wait_reasons),
             batch: Batch::new(input.arch, input.code, input.fields, input.wait_reasons),
             gs: Vec::new(),
@@ -122,7 +143,7 @@ impl<'p> Walker<'p> {
 
     /// Whether the finalizer goroutine is running one of the program's finalizers, if that can be known.
     fn finalizer_runs(&self, memory: &dyn Memory) -> Option<bool> {
-        let state = memory.u32(self.globals.fing_status?).ok()?;
+        let state = memory.u32(self.finalizer_state?).ok()?;
         Some(state & FING_RUNNING_FINALIZER != 0)
     }
 }

@@ -1,0 +1,235 @@
+//! The stacks that are read from a running program are those that its own runtime prints, frame by frame.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use leaktrace::process::find;
+use leaktrace::process::memory::ProcessMemory;
+use leaktrace::process::{Pid, Procfs};
+use leaktrace_core::elf::Elf;
+use leaktrace_core::go::goroutines::{
+    Goroutine, GoroutineKind, Snapshot, Stack, StackEnd, Walker, WalkerInput, Want,
+};
+use leaktrace_core::go::names::Status;
+use leaktrace_core::go::pclntab::FuncId;
+use leaktrace_core::go::program::Program;
+use leaktrace_core::num::Ktime;
+use leaktrace_core::symbolize::{self, Frame};
+use leaktrace_tests::matrix::each_build;
+use leaktrace_tests::traceback::{self, GoroutineText, printed_name};
+use leaktrace_tests::{Mode, Target, Version};
+
+/// Every way of waiting that all builds have.
+const EVERYWHERE: &[&str] = &[
+    "leak_chan_send",
+    "leak_chan_recv",
+    "nil_chan_send",
+    "nil_chan_recv",
+    "select_forever",
+    "select_cases",
+    "range_chan",
+    "pool",
+    "mutex",
+    "rwmutex_read",
+    "rwmutex_write",
+    "waitgroup",
+    "cond",
+    "sleep",
+    "timer_chan",
+    "io_wait",
+    "syscall",
+    "locked_thread",
+    "generic",
+    "method_value",
+    "interface_method",
+    "promoted_method",
+    "nested_closure",
+    "with_arguments",
+    "deferred_wait",
+    "faulted_wait",
+    "recovered_wait",
+    "finalizer_wait",
+    "inlined",
+    "inlined_creator",
+    "deep",
+    "deeper",
+    "deep_creator",
+];
+
+fn scenarios(version: Version, mode: Mode) -> String {
+    let newer = [(23, "coroutine"), (25, "waitgroup_go")];
+    let newer = newer.into_iter().filter(|(minor, _)| version.minor >= *minor).map(|(_, name)| name);
+    let c = ["cgo_call", "cgo_callback"].into_iter().filter(|_| mode.uses_c());
+    let all = EVERYWHERE.iter().copied().chain(newer).chain(c);
+    all.map(|name| format!("{name}=3")).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn stacks_are_those_that_the_runtime_prints() {
+    each_build(|version, mode| {
+        let mut target = Target::start(version, mode, &scenarios(version, mode));
+        let own = target.goroutines();
+        let procfs = Procfs::system();
+        let process = find::Target::open(&procfs, Pid(target.pid())).unwrap();
+        let elf = Elf::parse(process.exe.bytes()).unwrap();
+        let segments = elf.segments().iter().map(|segment| (segment.svma, segment.file_offset));
+        let bias = process.bias(&procfs, segments).unwrap();
+        let memory = ProcessMemory::new(Pid(target.pid()));
+        let program = Program::inspect(&elf, bias, &memory).unwrap();
+        let snapshot =
+            Walker::new(WalkerInput::of(&program)).snapshot(&memory, Want::Stacks, &|| Ktime(0)).unwrap();
+        let compared = Comparison { version, program: &program, snapshot: &snapshot }.with(&own);
+        eprintln!("go {version} {}: {compared}", mode.as_str());
+        assert!(compared.goroutines > EVERYWHERE.len() * 2, "{compared}");
+    });
+}
+
+/// What was compared and found to be equal.
+#[derive(Default)]
+struct Compared {
+    goroutines: usize,
+    frames: usize,
+    runtime: usize,
+}
+
+impl fmt::Display for Compared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { goroutines, frames, runtime } = self;
+        write!(f, "{goroutines} goroutines with {frames} frames agree; {runtime} are the runtime's own")
+    }
+}
+
+struct Comparison<'a> {
+    version: Version,
+    program: &'a Program<'a>,
+    snapshot: &'a Snapshot,
+}
+
+impl Comparison<'_> {
+    /// Compares with what the program printed; its first goroutine is the one that printed it.
+    fn with(&self, own: &[GoroutineText]) -> Compared {
+        let user = self.snapshot.goroutines.iter().filter(|one| one.kind == GoroutineKind::User);
+        let by_id: BTreeMap<u64, &Goroutine> = user.map(|one| (one.goid.0, one)).collect();
+        let own_ids: BTreeSet<u64> = own.iter().map(|text| text.id).collect();
+        assert_eq!(by_id.keys().copied().collect::<BTreeSet<_>>(), own_ids, "the goroutines themselves");
+        let mut compared =
+            Compared { runtime: self.snapshot.goroutines.len() - by_id.len(), ..Compared::default() };
+        for text in &own[1..] {
+            compared.frames += self.compare(by_id[&text.id], text);
+            compared.goroutines += 1;
+        }
+        assert_eq!((self.snapshot.moved, self.snapshot.unreadable), (0, 0));
+        compared
+    }
+
+    /// Compares one goroutine and says how many frames it has.
+    fn compare(&self, goroutine: &Goroutine, text: &GoroutineText) -> usize {
+        assert_eq!(self.state(goroutine), text.state, "{text:#?}");
+        let locked = text.remarks.iter().any(|remark| remark == "locked to thread");
+        assert_eq!(goroutine.locked, locked, "{text:#?}");
+        assert_eq!(self.creator(goroutine), creator(text), "{text:#?}");
+
+        let stack =
+            goroutine.stack_id.and_then(|id| self.snapshot.stacks.get(id)).expect("it is not running");
+        assert_eq!(stack.end, StackEnd::Outermost, "{text:#?}");
+        let frames = self.shown(stack);
+        let printed: Vec<String> = text.frames.iter().map(line).collect();
+        let frames = match self.version.minor {
+            // Looks at 100 frames, and does not say that there are more if one of them is hidden.
+            ..21 if stack.pcs.len() >= 100 => frames[..printed.len()].to_vec(),
+            // The first and the last 50.
+            21.. if text.elided => [&frames[..50], &frames[frames.len() - 50..]].concat(),
+            _ => frames,
+        };
+        let difference = frames.iter().zip(&printed).position(|(ours, own)| ours != own);
+        let around = difference.unwrap_or(frames.len().min(printed.len()));
+        assert!(
+            frames == printed,
+            "goroutine {}, frame {around}: {:#?} instead of {:#?}",
+            text.id,
+            frames.get(around..).and_then(|rest| rest.get(..3)),
+            printed.get(around..).and_then(|rest| rest.get(..3)),
+        );
+        printed.len()
+    }
+
+    fn state(&self, goroutine: &Goroutine) -> &str {
+        let reason = self.program.wait_reasons.name(goroutine.wait_reason).filter(|name| !name.is_empty());
+        reason.filter(|_| goroutine.status == Status::Waiting).unwrap_or(goroutine.status.as_str())
+    }
+
+    /// `created by`: the physical function around the `go` statement.
+    fn creator(&self, goroutine: &Goroutine) -> Option<(String, Option<u64>)> {
+        let mut frames = Vec::new();
+        symbolize::expand(&self.program.modules, goroutine.gopc.call_site(), &mut frames);
+        let frame = frames.last()?;
+        // The first goroutine is created by the runtime, which the runtime does not say.
+        if goroutine.goid.0 == 1 || frame.function.starts_with("runtime.") {
+            return None;
+        }
+        let parent = goroutine.parent_goid.map(|goid| goid.0);
+        let name = printed_name(frame.function);
+        Some((format!("{name} {}:{}", frames[0].file, frames[0].line), parent))
+    }
+
+    /// The frames that the runtime does not hide, as lines of its text.
+    fn shown(&self, stack: Stack<'_>) -> Vec<String> {
+        let (mut shown, mut callee) = (Vec::new(), FuncId::Normal);
+        for pc in stack.pcs {
+            let mut frames = Vec::new();
+            assert!(symbolize::expand(&self.program.modules, pc.call_site(), &mut frames), "{pc} is no code");
+            for frame in &frames {
+                if self.is_shown(frame, callee, shown.is_empty()) {
+                    let physical = !frame.inlined;
+                    // An address that is not one of a call is stored plus one.
+                    let exact = callee == FuncId::Sigpanic
+                        || callee == FuncId::AsyncPreempt
+                        || pc.0 == frame.entry.0 + 1;
+                    let offset = pc.0 - u64::from(exact) - frame.entry.0;
+                    shown.push(line(&traceback::Frame {
+                        function: printed_name(if frame.id == FuncId::Gopanic {
+                            "panic"
+                        } else {
+                            frame.function
+                        }),
+                        file: frame.file.to_owned(),
+                        line: frame.line,
+                        // Nothing is printed for the very first instruction.
+                        offset: Some(offset).filter(|offset| physical && *offset != 0),
+                    }));
+                }
+                callee = frame.id;
+            }
+        }
+        shown
+    }
+
+    /// `showframe` of `src/runtime/traceback.go`.
+    fn is_shown(&self, frame: &Frame<'_>, callee: FuncId, first: bool) -> bool {
+        let panics = matches!(callee, FuncId::Gopanic | FuncId::Sigpanic | FuncId::Panicwrap);
+        let exported = |name: &str| {
+            let name = if self.version.minor < 23 { name } else { name.rsplit('.').next().unwrap_or(name) };
+            name.starts_with(|first: char| first.is_ascii_uppercase())
+        };
+        match frame.id {
+            FuncId::Wrapper if !panics => false,
+            FuncId::Gopanic if !first => true,
+            FuncId::RunFinalizers | FuncId::RunCleanups if self.version.minor >= 25 => true,
+            _ => frame.function.strip_prefix("runtime.").is_none_or(exported) && frame.function.contains('.'),
+        }
+    }
+}
+
+fn creator(text: &GoroutineText) -> Option<(String, Option<u64>)> {
+    let created = text.created_by.as_ref()?;
+    let traceback::Frame { function, file, line, .. } = &created.frame;
+    Some((format!("{function} {file}:{line}"), created.parent))
+}
+
+fn line(frame: &traceback::Frame) -> String {
+    let traceback::Frame { function, file, line, offset } = frame;
+    match offset {
+        Some(offset) => format!("{function} {file}:{line} +{offset:#x}"),
+        None => format!("{function} {file}:{line}"),
+    }
+}
