@@ -10,6 +10,7 @@ mod bytes;
 pub mod decode;
 pub mod disasm;
 pub mod dump;
+pub mod dwarf;
 pub mod elf;
 pub mod go;
 pub mod memory;

@@ -3,7 +3,8 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::go::{Mode, Version, every_build};
+use crate::go::{Mode, Toolchain, Version, every_build};
+use crate::privilege::skip;
 
 /// Runs `test` for every release with every mode.
 ///
@@ -25,7 +26,7 @@ pub fn each_version(mut test: impl FnMut(Version)) {
     each(Version::ALL.map(|version| (version, Mode::Plain)), |version, _plain| test(version));
 }
 
-/// Runs `test` for the given cells.
+/// Runs `test` for the given cells. A release that cannot be fetched here is reported as skipped.
 ///
 /// # Panics
 /// When any cell panics, with the list of those.
@@ -36,6 +37,10 @@ pub fn each(cells: impl IntoIterator<Item = (Version, Mode)>, mut test: impl FnM
     let mut ran = 0;
     for (version, mode) in cells.into_iter().filter(|(version, mode)| is_wanted(&wanted, *version, *mode)) {
         ran += 1;
+        if let Err(error) = Toolchain::get(version, &mut |what| eprintln!("{what}")) {
+            skip(&format!("go {version} {}: {error:#}", mode.as_str()));
+            continue;
+        }
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| test(version, mode))) {
             failures.push(format!("go {version} {}: {}", mode.as_str(), message(payload.as_ref())));
         }

