@@ -5,8 +5,12 @@
 //! [`group`]s, written by one of [`render`]'s formats, stored by [`snapshot`] and compared by [`diff`].
 //! What differs between Go releases in the text that Go itself prints is all in [`text_rules`].
 
+mod describe;
+pub mod filter;
+pub mod group;
 pub mod model;
 pub mod render;
 pub mod text_rules;
 
+pub use describe::duration;
 pub use model::{Dump, DumpBuilder, DumpGoroutine};

@@ -114,8 +114,10 @@ impl TextRules {
         if frame.function == "runtime.gopanic" && !first {
             return true;
         }
-        // Foreign code is printed by another branch of the runtime, which hides nothing.
+        // Foreign code is printed by another branch of the runtime, which hides nothing. Where we know less than
+        // the runtime would, that is shown and not hidden.
         frame.kind == FunctionKind::Foreign
+            || !frame.is_known()
             || frame.function.contains('.') && self.is_not_internal(frame.function)
     }
 

@@ -5,10 +5,11 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use super::Options;
+use super::profile::{count_equal, without_wrappers};
 use super::quote::go_quote;
 use super::tabs::align;
 use crate::dump::Dump;
-use crate::dump::model::{DumpGoroutine, Frame, FunctionKind, LabelsId, StackId};
+use crate::dump::model::{Frame, FunctionKind, LabelsId, StackId};
 use crate::dump::text_rules::TextRules;
 
 pub(super) fn render(dump: &Dump, options: &Options, out: &mut dyn Write) -> io::Result<()> {
@@ -37,26 +38,9 @@ struct Group {
     count: u64,
 }
 
-/// How many goroutines there are of each stack and set of labels.
-fn count_equal<'d>(
-    goroutines: impl Iterator<Item = &'d DumpGoroutine>,
-) -> HashMap<(StackId, Option<LabelsId>), u64> {
-    let mut counts = HashMap::new();
-    for goroutine in goroutines {
-        *counts.entry((goroutine.stack, goroutine.labels)).or_insert(0) += 1;
-    }
-    counts
-}
-
-/// The frames of a stack that a profile has: wrappers are left out, and it has no more than `depth`.
+/// The frames that the release keeps of a stack.
 fn profile_frames(dump: &Dump, stack: StackId, depth: usize) -> Vec<Frame<'_>> {
-    let mut callee = FunctionKind::Normal;
-    let kept = dump.frames(stack).filter(|frame| {
-        let keep = frame.kind != FunctionKind::Wrapper || callee == FunctionKind::Panic;
-        callee = frame.kind;
-        keep
-    });
-    kept.take(depth).collect()
+    without_wrappers(dump, stack).take(depth).collect()
 }
 
 /// What the release groups and sorts by: the addresses and the labels, as they are printed.

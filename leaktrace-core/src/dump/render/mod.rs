@@ -3,12 +3,21 @@
 
 mod debug1;
 mod debug2;
+mod folded;
+mod json;
+pub mod pprof;
+mod profile;
 mod quote;
+mod svg;
 mod tabs;
 
 use std::io::{self, Write};
 
+pub use json::SCHEMA_VERSION;
+
 use super::Dump;
+use super::describe::base_name;
+use super::group::By;
 use super::model::DumpGoroutine;
 
 /// A format.
@@ -18,23 +27,50 @@ pub enum Format {
     Debug2,
     /// The text of `/debug/pprof/goroutine?debug=1`.
     Debug1,
+    /// The goroutine profile as gzipped protobuf.
+    Pprof,
+    /// JSON, as `docs/dump.md` describes it.
+    Json,
+    /// One line a stack, for flame graph tools.
+    Folded,
+    /// A flame graph.
+    Svg,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 2] = [Self::Debug2, Self::Debug1];
+    pub const ALL: [Self; 6] = [Self::Debug2, Self::Debug1, Self::Pprof, Self::Json, Self::Folded, Self::Svg];
 
     /// The name that users type.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Debug2 => "debug2",
             Self::Debug1 => "debug1",
+            Self::Pprof => "pprof",
+            Self::Json => "json",
+            Self::Folded => "folded",
+            Self::Svg => "svg",
         }
     }
 
     /// The format with this name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|format| format.as_str() == name)
+    }
+
+    /// The format that a file with this name is expected to have.
+    pub fn from_file_name(name: &str) -> Option<Self> {
+        const ENDINGS: [(&str, Format); 8] = [
+            (".txt", Format::Debug2),
+            (".pb.gz", Format::Pprof),
+            (".pprof", Format::Pprof),
+            (".prof", Format::Pprof),
+            (".json", Format::Json),
+            (".folded", Format::Folded),
+            (".collapsed", Format::Folded),
+            (".svg", Format::Svg),
+        ];
+        ENDINGS.into_iter().find(|(ending, _)| name.ends_with(ending)).map(|(_, format)| format)
     }
 }
 
@@ -65,6 +101,8 @@ pub enum Labels {
 pub struct Options {
     /// What a picture or page is headed with; empty for the name of the target.
     pub title: String,
+    /// What is put together, where the format puts anything together.
+    pub by: By,
     /// Which argument values are printed.
     pub arguments: Arguments,
     /// Whether profiler labels are printed in tracebacks.
@@ -80,6 +118,14 @@ impl Options {
         let include_runtime = self.include_runtime;
         dump.goroutines.iter().filter(move |goroutine| include_runtime || !goroutine.system)
     }
+
+    fn heading(&self, dump: &Dump) -> String {
+        if self.title.is_empty() {
+            format!("Goroutines of {} (pid {})", base_name(&dump.target.exe), dump.target.pid)
+        } else {
+            self.title.clone()
+        }
+    }
 }
 
 /// Writes `dump` in `format`.
@@ -87,5 +133,9 @@ pub fn render(format: Format, dump: &Dump, options: &Options, out: &mut dyn Writ
     match format {
         Format::Debug2 => debug2::render(dump, options, out),
         Format::Debug1 => debug1::render(dump, options, out),
+        Format::Pprof => pprof::render(dump, options, out),
+        Format::Json => json::render(dump, options, out),
+        Format::Folded => folded::render(dump, options, out),
+        Format::Svg => svg::render(dump, options, out),
     }
 }

@@ -1,0 +1,72 @@
+//! One line a stack, outermost frame first, and its count: what flame graph tools read.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use super::Options;
+use crate::dump::Dump;
+use crate::dump::group::By;
+use crate::dump::model::{DumpGoroutine, FunctionKind};
+
+pub(super) fn render(dump: &Dump, options: &Options, out: &mut dyn Write) -> io::Result<()> {
+    for (stack, count) in lines(dump, options) {
+        writeln!(out, "{stack} {count}")?;
+    }
+    Ok(())
+}
+
+/// The folded stacks and their counts, sorted by the text of the stack.
+pub(super) fn lines(dump: &Dump, options: &Options) -> BTreeMap<String, u64> {
+    let mut lines = BTreeMap::new();
+    let mut stacks = Stacks { dump, options, known: BTreeMap::new() };
+    for goroutine in options.goroutines(dump) {
+        *lines.entry(stacks.line(goroutine)).or_insert(0) += 1;
+    }
+    lines
+}
+
+/// Remembers the text of each stack, which many goroutines share.
+struct Stacks<'d> {
+    dump: &'d Dump,
+    options: &'d Options,
+    known: BTreeMap<crate::dump::model::StackId, String>,
+}
+
+impl Stacks<'_> {
+    fn line(&mut self, goroutine: &DumpGoroutine) -> String {
+        let (dump, all) = (self.dump, self.options.all_frames);
+        let stack = self.known.entry(goroutine.stack).or_insert_with(|| stack(dump, goroutine, all));
+        let doing = format!("[{}]", dump.doing(goroutine));
+        let parts = [root(dump, self.options.by, goroutine), stack.clone(), clean(&doing)];
+        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(";")
+    }
+}
+
+/// The frame below the outermost one that names what goroutines are grouped by.
+fn root(dump: &Dump, by: By, goroutine: &DumpGoroutine) -> String {
+    let blocked = || goroutine.blocked_on.and_then(|id| dump.tables.blocked(id));
+    match by {
+        By::Stack => String::new(),
+        By::CreatedBy => clean(&format!("created by {}", dump.creator(goroutine.created_by))),
+        By::Wait => clean(dump.doing(goroutine)),
+        By::BlockedOn => {
+            let title = blocked().map(|blocked| dump.blocked_title(blocked));
+            clean(&title.unwrap_or_else(|| dump.doing(goroutine).to_owned()))
+        }
+    }
+}
+
+fn stack(dump: &Dump, goroutine: &DumpGoroutine, all: bool) -> String {
+    let mut frames: Vec<_> = dump.shown_frames(goroutine.stack).collect();
+    if all || frames.is_empty() {
+        frames = dump.frames(goroutine.stack).collect();
+    }
+    let frames = frames.iter().rev().filter(|frame| frame.kind != FunctionKind::Goexit);
+    let names: Vec<_> = frames.map(|frame| clean(&dump.printed_name(frame.function))).collect();
+    names.join(";")
+}
+
+/// A frame's text without what separates frames and lines.
+fn clean(text: &str) -> String {
+    text.replace(|c: char| c == ';' || c.is_control(), "_")
+}

@@ -1,0 +1,40 @@
+//! What the profile formats have in common: equal goroutines are counted, and wrappers are left out.
+
+use std::collections::HashMap;
+
+use crate::dump::Dump;
+use crate::dump::model::{DumpGoroutine, Frame, FunctionKind, LabelsId, StackId};
+
+/// How many goroutines there are of each stack and set of labels.
+pub(super) fn count_equal<'d>(
+    goroutines: impl Iterator<Item = &'d DumpGoroutine>,
+) -> HashMap<(StackId, Option<LabelsId>), u64> {
+    let mut counts = HashMap::new();
+    for goroutine in goroutines {
+        *counts.entry((goroutine.stack, goroutine.labels)).or_insert(0) += 1;
+    }
+    counts
+}
+
+/// The frames of a stack, innermost first, without the wrappers that profiles leave out.
+pub(super) fn without_wrappers(dump: &Dump, stack: StackId) -> impl Iterator<Item = Frame<'_>> {
+    dump.frames(stack).filter(wrapper_rule())
+}
+
+/// The same, in groups: the frames that were inlined into one, and that one.
+pub(super) fn physical_frames(dump: &Dump, stack: StackId) -> Vec<Vec<Frame<'_>>> {
+    let frames: Vec<_> = dump.frames(stack).collect();
+    let mut keep = wrapper_rule();
+    let groups = frames.chunk_by(|frame, _| frame.inlined);
+    groups.map(|frames| frames.iter().copied().filter(&mut keep).collect()).collect()
+}
+
+/// Decides for one frame after the other whether it is kept.
+fn wrapper_rule() -> impl FnMut(&Frame<'_>) -> bool {
+    let mut callee = FunctionKind::Normal;
+    move |frame| {
+        let keep = frame.kind != FunctionKind::Wrapper || callee == FunctionKind::Panic;
+        callee = frame.kind;
+        keep
+    }
+}

@@ -1,0 +1,60 @@
+//! Grouping and filtering.
+
+use leaktrace_core::dump::filter::{Filter, Pattern};
+use leaktrace_core::dump::group::{By, group};
+use leaktrace_core::go::names::Status;
+
+use crate::sample::{SECOND, sample};
+
+fn goids(filter: &Filter) -> Vec<u64> {
+    let mut dump = sample();
+    let before = dump.goroutines.len();
+    filter.apply(&mut dump);
+    assert_eq!(dump.completeness.filtered_out, (before - dump.goroutines.len()) as u64);
+    dump.goroutines.iter().map(|goroutine| goroutine.goid.0).collect()
+}
+
+fn pattern(text: &str) -> Vec<Pattern> {
+    vec![Pattern::parse(text).unwrap()]
+}
+
+#[test]
+fn an_empty_filter_keeps_everything() {
+    assert_eq!(goids(&Filter::default()).len(), sample().goroutines.len());
+}
+
+#[test]
+fn filters_look_at_state_reason_and_age() {
+    let running = Filter { states: vec![Status::Running, Status::Syscall], ..Filter::default() };
+    assert_eq!(goids(&running), [50, 53]);
+    let channels = Filter { waits: vec!["chan".to_owned()], ..Filter::default() };
+    assert_eq!(goids(&channels), [18, 19, 20, 23, 52]);
+    let old = Filter { older_ns: Some(3_600 * SECOND), ..Filter::default() };
+    assert_eq!(goids(&old), [19, 20]);
+}
+
+#[test]
+fn patterns_look_at_frames_creators_and_labels() {
+    let matching = |text| goids(&Filter { matching: pattern(text), ..Filter::default() });
+    assert_eq!(matching(r"Worker.*\.emit"), [18, 19, 20]);
+    assert_eq!(matching(r"main\.go:9\d"), [50]);
+    assert_eq!(matching("^path=/api"), [18, 19, 20]);
+    let not = Filter { matching: pattern("main"), not: pattern("^main.start$"), ..Filter::default() };
+    assert_eq!(goids(&not), [1, 22, 23, 52, 53]);
+}
+
+#[test]
+fn groups_are_ordered_by_size_then_title() {
+    let dump = sample();
+    let text: String = By::ALL
+        .into_iter()
+        .flat_map(|by| {
+            let groups = group(&dump, by, false);
+            let lines = groups.into_iter().map(|group| {
+                format!("{:>3} {:?} {} {}\n", group.len(), group.oldest_ns, group.stack_bytes, group.title)
+            });
+            std::iter::once(format!("by {}\n", by.as_str())).chain(lines).collect::<Vec<_>>()
+        })
+        .collect();
+    insta::assert_snapshot!(text);
+}

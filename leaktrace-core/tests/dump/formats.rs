@@ -1,0 +1,116 @@
+//! What each format makes of the sample.
+
+use std::fmt::Write;
+use std::io::Read;
+
+use flate2::read::GzDecoder;
+use leaktrace_core::dump::Dump;
+use leaktrace_core::dump::group::By;
+use leaktrace_core::dump::render::pprof::{profile, proto::Profile};
+use leaktrace_core::dump::render::{Arguments, Format, Labels, Options, render};
+use prost::Message;
+
+use crate::sample::sample;
+
+fn bytes(format: Format, dump: &Dump, options: &Options) -> Vec<u8> {
+    let mut out = Vec::new();
+    render(format, dump, options, &mut out).unwrap();
+    out
+}
+
+fn text(format: Format, options: &Options) -> String {
+    String::from_utf8(bytes(format, &sample(), options)).unwrap()
+}
+
+#[test]
+fn debug2() {
+    insta::assert_snapshot!(text(Format::Debug2, &Options::default()));
+}
+
+#[test]
+fn debug2_with_everything_shown_and_no_values() {
+    let options = Options {
+        arguments: Arguments::Hidden,
+        labels: Labels::Never,
+        include_runtime: true,
+        all_frames: true,
+        ..Options::default()
+    };
+    insta::assert_snapshot!(text(Format::Debug2, &options));
+}
+
+#[test]
+fn debug1() {
+    insta::assert_snapshot!(text(Format::Debug1, &Options::default()));
+}
+
+#[test]
+fn json() {
+    let options = Options { by: By::CreatedBy, ..Options::default() };
+    let json: serde_json::Value = serde_json::from_str(&text(Format::Json, &options)).unwrap();
+    insta::assert_json_snapshot!(json);
+}
+
+#[test]
+fn folded() {
+    insta::assert_snapshot!(text(Format::Folded, &Options::default()));
+    let options = Options { by: By::BlockedOn, all_frames: true, ..Options::default() };
+    insta::assert_snapshot!("folded_by_blocked_on", text(Format::Folded, &options));
+}
+
+#[test]
+fn a_flame_graph_has_every_function_and_no_markup_from_names() {
+    let svg = text(Format::Svg, &Options::default());
+    assert!(svg.contains("order.(*Worker[...]).process"), "{svg}");
+    assert!(svg.contains("Goroutines of orders (pid 1234)"), "{svg}");
+    assert!(!svg.contains("<script>alert"), "{svg}");
+    let empty = String::from_utf8(bytes(Format::Svg, &Dump::default(), &Options::default())).unwrap();
+    assert!(empty.contains("no goroutines"), "{empty}");
+}
+
+fn described(profile: &Profile) -> String {
+    let string = |index: i64| &profile.string_table[usize::try_from(index).unwrap()];
+    let line = |line: &leaktrace_core::dump::render::pprof::proto::Line| {
+        let function = &profile.function[usize::try_from(line.function_id).unwrap() - 1];
+        format!("{}:{} from {}", string(function.name), line.line, function.start_line)
+    };
+    let mut text = String::new();
+    for sample in &profile.sample {
+        let labels: Vec<_> =
+            sample.label.iter().map(|label| (string(label.key), string(label.str))).collect();
+        writeln!(text, "{:?} {labels:?}", sample.value).unwrap();
+        for id in &sample.location_id {
+            let location = &profile.location[usize::try_from(*id).unwrap() - 1];
+            let lines: Vec<_> = location.line.iter().map(line).collect();
+            writeln!(text, "  {:#x} in {} {lines:?}", location.address, location.mapping_id).unwrap();
+        }
+    }
+    text
+}
+
+#[test]
+fn the_protobuf_profile() {
+    let dump = sample();
+    let ours = profile(&dump, &Options::default());
+    insta::assert_snapshot!(described(&ours));
+    let mut encoded = Vec::new();
+    let gzip = bytes(Format::Pprof, &dump, &Options::default());
+    GzDecoder::new(gzip.as_slice()).read_to_end(&mut encoded).unwrap();
+    assert_eq!(Profile::decode(encoded.as_slice()).unwrap(), ours);
+    assert_eq!(gzip, bytes(Format::Pprof, &sample(), &Options::default()));
+}
+
+#[test]
+fn the_protobuf_profile_by_creation() {
+    let options = Options { by: By::CreatedBy, ..Options::default() };
+    insta::assert_snapshot!(described(&profile(&sample(), &options)));
+}
+
+#[test]
+fn formats_go_by_name_and_by_ending() {
+    for format in Format::ALL {
+        assert_eq!(Format::from_name(format.as_str()), Some(format));
+    }
+    assert_eq!(Format::from_file_name("g.pb.gz"), Some(Format::Pprof));
+    assert_eq!(Format::from_file_name("g"), None);
+}
