@@ -1,0 +1,123 @@
+//! Attaches to a Go process and prints what the probes say, with the times of attaching and detaching: for
+//! looking at the kernel side alone.
+//!
+//! `cargo run --release --example probe -- PID SECONDS [multi|perf] [BIRTHS] [KIND,…|none]`
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use leaktrace::inspect::Inspected;
+use leaktrace::kernel::{Backend, Options, Probes, Tracee, cost};
+use leaktrace::process::find::Target;
+use leaktrace::process::{Pid, Procfs};
+use leaktrace_common::event::Kind;
+use leaktrace_core::decode::{BirthEvent, Event, decode};
+use leaktrace_core::num::Pc;
+
+/// The only target.
+const INDEX: u16 = 0;
+
+struct Typed {
+    pid: u32,
+    how_long: Duration,
+    backend: Option<Backend>,
+    births: usize,
+    kinds: Vec<Kind>,
+}
+
+fn main() -> ExitCode {
+    match typed()
+        .context("usage: probe PID SECONDS [multi|perf] [BIRTHS] [KINDS]")
+        .and_then(|typed| run(&typed))
+    {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn typed() -> Option<Typed> {
+    let mut words = std::env::args().skip(1);
+    Some(Typed {
+        pid: words.next()?.parse().ok()?,
+        how_long: Duration::from_secs_f64(words.next()?.parse().ok()?),
+        backend: match words.next().as_deref() {
+            Some("multi") => Some(Backend::UprobeMulti),
+            Some("perf") => Some(Backend::PerfEvent),
+            _ => None,
+        },
+        births: words.next().and_then(|word| word.parse().ok()).unwrap_or(5),
+        kinds: words.next().map_or(Kind::ALL.to_vec(), |names| {
+            Kind::ALL.into_iter().filter(|kind| names.split(',').any(|name| name == kind.as_str())).collect()
+        }),
+    })
+}
+
+fn run(typed: &Typed) -> anyhow::Result<()> {
+    let target = Target::open(&Procfs::system(), Pid(typed.pid))?;
+    let inspected = Inspected::new(&target, &Procfs::system())?;
+    let plan = inspected.plan(&typed.kinds)?;
+    for site in &plan.sites {
+        println!(
+            "{:6} {}+{:#x} {}: {}",
+            site.kind.as_str(),
+            site.function,
+            site.offset_in_function,
+            site.instruction,
+            site.cost.as_str()
+        );
+    }
+    let began = Instant::now();
+    let mut probes = Probes::load(&Options { backend: typed.backend, ..Options::default() })?;
+    println!("loaded in {:.1?}", began.elapsed());
+    let began = Instant::now();
+    let cost = cost::calibrate(&mut probes)?;
+    println!("calibrated in {:.1?}: {cost:.0?}", began.elapsed());
+    let exe = format!("/proc/{}/exe", typed.pid);
+    let layout = inspected.program.layout.for_probes();
+    let tracee = Tracee { index: INDEX, pid: typed.pid, exe: exe.as_ref(), layout };
+    println!("{:?}", probes.attach(&tracee, plan.sites.iter().map(Into::into))?);
+    drain(typed, &mut probes, &inspected)?;
+    let began = Instant::now();
+    probes.detach_target(INDEX);
+    let asked = began.elapsed();
+    probes.wait_until_detached();
+    println!("detached in {:.1?}, of which {asked:.1?} were waited for", began.elapsed());
+    println!("{:?}", probes.counters()?);
+    Ok(())
+}
+
+fn drain(typed: &Typed, probes: &mut Probes, inspected: &Inspected<'_>) -> anyhow::Result<()> {
+    let began = Instant::now();
+    let (mut records, mut shown) = (0, 0);
+    while began.elapsed() < typed.how_long {
+        records += probes.ring.drain(|record| match decode(record) {
+            Ok(Event::Birth(birth)) if shown < typed.births => {
+                shown += 1;
+                show(&birth, inspected);
+            }
+            Ok(_) => {}
+            Err(error) => println!("{error}"),
+        });
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    println!("{records} records in {:.1?}: {:?}", began.elapsed(), probes.counters()?);
+    Ok(())
+}
+
+fn show(birth: &BirthEvent<'_>, inspected: &Inspected<'_>) {
+    let name = |pc: Pc| inspected.program.modules.function(pc).map_or("?", |(_, function)| function.name());
+    let stack: Vec<&str> = birth.stack.iter().map(|pc| name(pc.call_site())).collect();
+    println!(
+        "birth goid={} parent={} at={} start={} {:?} {}",
+        birth.about.goid,
+        birth.parent.map_or(0, |parent| parent.0),
+        name(birth.creation_pc.call_site()),
+        name(birth.start_pc),
+        birth.stack_state,
+        stack.join(" < ")
+    );
+}
