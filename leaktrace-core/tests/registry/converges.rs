@@ -147,6 +147,8 @@ fn assert_truth(program: &Program, watch: &Watch) {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
     #[test]
     fn nothing_lost_and_in_order_is_exact_without_any_repair(steps in steps()) {
         let (mut program, mut watch) = run(&steps, 0, false);
