@@ -54,6 +54,11 @@ pub struct Costs {
     pub stack: f64,
 }
 
+impl Costs {
+    /// Those of a session that traces nothing.
+    pub const NOTHING: Self = Self { hit: [0.0; 4], stack: 0.0 };
+}
+
 /// What was counted since the sample before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Sample {

@@ -23,15 +23,28 @@ impl fmt::Display for Site {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:<6} {}+{:#x}  {}  ({}; file offset {})\n       {}",
+            "{:<6} {}+{:#x}  {}  ({}; file offset {}, bytes {})\n       {}",
             self.kind.as_str(),
             self.function,
             self.offset_in_function,
             self.instruction,
             self.cost.as_str(),
             self.file_offset,
+            Bytes(&self.expected),
             self.reason,
         )
+    }
+}
+
+/// An instruction's bytes as a disassembly shows them.
+struct Bytes<'b>(&'b [u8]);
+
+impl fmt::Display for Bytes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().enumerate().try_for_each(|(index, byte)| {
+            let gap = if index == 0 { "" } else { " " };
+            write!(f, "{gap}{byte:02x}")
+        })
     }
 }
 

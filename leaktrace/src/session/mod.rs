@@ -14,7 +14,8 @@ use anyhow::Context;
 use leaktrace_core::budget::{Costs, Governor};
 use leaktrace_core::go::goroutines::{Walker, WalkerInput, Want};
 use leaktrace_core::go::program::Program;
-use leaktrace_core::plan::{AttachPlan, Cost};
+use leaktrace_core::num::Ktime;
+use leaktrace_core::plan::{AttachPlan, MissedReason};
 use leaktrace_core::registry::Registry;
 
 use crate::config::Config;
@@ -64,8 +65,7 @@ fn watch(config: &Config, procfs: &Procfs, sink: Sink) -> anyhow::Result<End> {
     let target = Target::open(procfs, config.pid)?;
     let inspected = Inspected::new(&target, procfs)?;
     let plan = inspected.plan(&config.probes)?;
-    let attached_at = clock::now();
-    let tracer = attach(config, &target, &inspected, &plan)?;
+    let Begun { tracer, costs, at } = begin(config, &target, &inspected, &plan)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::scope(|scope| {
         let walks = Walks::start(scope, || {
@@ -78,8 +78,8 @@ fn watch(config: &Config, procfs: &Procfs, sink: Sink) -> anyhow::Result<End> {
             procfs,
             target: &target,
             tracer,
-            governor: Governor::new(config.max_overhead, costs(&plan), kinds, attached_at),
-            registry: Registry::new(attached_at),
+            governor: Governor::new(config.max_overhead, costs, kinds, at),
+            registry: Registry::new(at),
             walks,
             snapshot: None,
             failures: 0,
@@ -94,41 +94,52 @@ fn watch(config: &Config, procfs: &Procfs, sink: Sink) -> anyhow::Result<End> {
     })
 }
 
-fn attach(
+/// What tracing begins with.
+struct Begun {
+    /// `None` if nothing is to be traced.
+    tracer: Option<Tracer>,
+    costs: Costs,
+    /// Just before the first probe was there.
+    at: Ktime,
+}
+
+fn begin(
     config: &Config,
     target: &Target,
     inspected: &Inspected<'_>,
     plan: &AttachPlan,
-) -> anyhow::Result<Option<Tracer>> {
+) -> anyhow::Result<Begun> {
     if plan.sites.is_empty() {
-        return Ok(None);
+        return Ok(Begun { tracer: None, costs: Costs::NOTHING, at: clock::now() });
     }
+    let mut tracer = Tracer::load(&Options::with_ring_bytes(config.ring_bytes))?;
+    let costs = tracer.calibrate(plan);
+    tracing::info!(?costs, "nanoseconds for a hit");
     let layout = inspected.program.layout.for_probes();
     let tracee = Tracee { index: 0, pid: target.pid.0, exe: target.exe.door(), layout };
-    Tracer::attach(&Options::with_ring_bytes(config.ring_bytes), &tracee, plan).map(Some)
+    let at = clock::now();
+    tracer.attach(&tracee, plan)?;
+    Ok(Begun { tracer: Some(tracer), costs, at })
 }
 
 fn walker<'p>(program: &'p Program<'_>) -> Walker<'p> {
     Walker::new(WalkerInput::of(program))
 }
 
-/// What a hit costs, as it was measured on a virtual machine.
-fn costs(plan: &AttachPlan) -> Costs {
-    let mut hit = [0.0_f64; 4];
-    for site in &plan.sites {
-        let cost = match site.cost {
-            Cost::Nop5 => 250.0,
-            Cost::Emulated => 500.0,
-            Cost::SingleStepped => 15_000.0,
-        };
-        hit[site.kind.index()] = hit[site.kind.index()].max(cost);
-    }
-    Costs { hit, stack: 600.0 }
-}
-
 /// What every report of this session should say.
 fn notices(inspected: &Inspected<'_>, plan: &AttachPlan) -> Vec<String> {
     let of_program = inspected.program.notices.iter().map(ToString::to_string);
-    let of_plan = plan.missed.iter().map(ToString::to_string);
-    of_program.chain(of_plan).collect()
+    let missed = plan.missed.iter().filter(|missed| matters(&missed.reason));
+    of_program.chain(missed.map(ToString::to_string)).collect()
+}
+
+/// Whether something is missed while the program runs as it does in production.
+const fn matters(reason: &MissedReason) -> bool {
+    match reason {
+        MissedReason::DebuggerOnly(_) => false,
+        MissedReason::InlinedInto(_)
+        | MissedReason::UnknownCallers(_)
+        | MissedReason::NoFunction
+        | MissedReason::NoPlace(_) => true,
+    }
 }

@@ -60,7 +60,7 @@ impl<'t> Reporter<'t> {
         let reading = watch.read()?;
         let overhead = Overhead {
             events_per_second: reading.events_per_second(&self.last),
-            target_cpu_percent_estimate: watch.tracer.as_ref().map(|_| watch.governor.estimate() * 100.0),
+            target_cpu_percent_estimate: Some(watch.governor.estimate() * 100.0),
             own_cpu_percent: Some(reading.own_percent(&self.last)),
             shed: watch.governor.shed().into_iter().map(shed).collect(),
         };

@@ -4,14 +4,16 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
 use anyhow::Context;
+use leaktrace_common::event::Kind;
 use leaktrace_common::layout::Control;
-use leaktrace_core::budget::{Kinds, Stacks, Tracing};
+use leaktrace_core::budget::{Costs, Kinds, Stacks, Tracing};
 use leaktrace_core::decode::{Event, decode};
 use leaktrace_core::num::Ktime;
 use leaktrace_core::plan::AttachPlan;
 use leaktrace_core::registry::Registry;
 
 use super::pace::Pace;
+use crate::kernel::cost::{CostPerHit, calibrate};
 use crate::kernel::{Counters, Options, Probes, Tracee};
 
 /// The only target of these programs.
@@ -22,6 +24,14 @@ const BATCH: usize = 1 << 16;
 
 /// One creator stack in so many is left when they are thinned.
 const THIN_MASK: u32 = (1 << 10) - 1;
+
+/// What a hit cost in a virtual machine, rounded up: better shed too early than too late.
+const USUAL_COST: CostPerHit = CostPerHit {
+    emulated: [600.0; Kind::ALL.len()],
+    nop5: [300.0; Kind::ALL.len()],
+    single_stepped: [15_000.0; Kind::ALL.len()],
+    stack: 700.0,
+};
 
 /// What came out of the ring.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,20 +60,39 @@ pub(super) struct Tracer {
 }
 
 impl Tracer {
-    /// Attaches all that is planned.
-    pub(super) fn attach(options: &Options, tracee: &Tracee<'_>, plan: &AttachPlan) -> anyhow::Result<Self> {
-        let mut probes = Probes::load(options).context("cannot load the eBPF programs")?;
-        let attached = probes.attach(tracee, plan.sites.iter().map(Into::into))?;
-        tracing::info!(sites = attached.sites, by = attached.backend.as_str(), took = ?attached.took, "attached");
+    /// Loads the programs; nothing is attached yet.
+    pub(super) fn load(options: &Options) -> anyhow::Result<Self> {
         Ok(Self {
-            probes,
+            probes: Probes::load(options).context("cannot load the eBPF programs")?,
             control: options.control,
-            kinds: plan.sites.iter().map(|site| site.kind).collect(),
+            kinds: Kinds::NONE,
             stacks: Stacks::Normal,
             tally: Tally::default(),
             pace: Pace::new(options.ring_bytes),
             drained: Instant::now(),
         })
+    }
+
+    /// Measures what a hit will cost at each place of a plan. To be asked before anything is attached.
+    pub(super) fn calibrate(&mut self, plan: &AttachPlan) -> Costs {
+        let measured = calibrate(&mut self.probes).unwrap_or_else(|error| {
+            tracing::warn!(error = %anyhow::Error::new(error), "cannot measure what a probe costs here");
+            USUAL_COST
+        });
+        let mut hit = [0.0_f64; Kind::ALL.len()];
+        for site in &plan.sites {
+            let cost = &mut hit[site.kind.index()];
+            *cost = cost.max(measured.of(site.kind, site.cost));
+        }
+        Costs { hit, stack: measured.stack }
+    }
+
+    /// Attaches all that is planned.
+    pub(super) fn attach(&mut self, tracee: &Tracee<'_>, plan: &AttachPlan) -> anyhow::Result<()> {
+        let attached = self.probes.attach(tracee, plan.sites.iter().map(Into::into))?;
+        self.kinds = plan.sites.iter().map(|site| site.kind).collect();
+        tracing::info!(sites = attached.sites, by = attached.backend.as_str(), took = ?attached.took, "attached");
+        Ok(())
     }
 
     /// What came out of the ring so far.
