@@ -53,7 +53,7 @@ fn creation_stack(group: &Group) -> Vec<Place> {
 
 fn seen_by_leaktrace(report: &Report) -> BTreeMap<Place, Standing> {
     let mut sites: BTreeMap<Place, Standing> = BTreeMap::new();
-    for group in report.groups.iter().filter(|group| group.live > 0 && !group.creator().is_empty()) {
+    for group in report.groups.iter().filter(|group| group.live > 0 && !group.is_main()) {
         assert_eq!(group.blocked_elsewhere, 0, "all places of {} are listed", group.creator());
         let standing = sites.entry(group.created_by.place()).or_default();
         for blocked in &group.blocked_at {

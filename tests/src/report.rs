@@ -166,6 +166,11 @@ impl Location {
 }
 
 impl Group {
+    /// Whether this is the main goroutine, which no `go` statement created.
+    pub fn is_main(&self) -> bool {
+        self.start_function.as_deref() == Some("runtime.main")
+    }
+
     /// The function with the `go` statement as tracebacks print it; empty when there is none.
     pub fn creator(&self) -> String {
         self.created_by.place().function

@@ -63,8 +63,11 @@ pub fn parse(text: &str) -> Vec<GoroutineText> {
         .collect()
 }
 
-/// A function name as tracebacks print it: type arguments are not spelled out.
+/// A function name as tracebacks print it: type arguments are not spelled out, and gopanic is called `panic`.
 pub fn printed_name(function: &str) -> String {
+    if function == "runtime.gopanic" {
+        return "panic".to_owned();
+    }
     match (function.find('['), function.rfind(']')) {
         (Some(open), Some(close)) if open < close => {
             format!("{}[...]{}", &function[..open], &function[close + 1..])

@@ -1,0 +1,87 @@
+//! Ring 2: nothing is lost in silence, whatever the ring buffer and the budget can take.
+
+use leaktrace_tests::agreement::assert_same_goroutines;
+use leaktrace_tests::leaktrace::{Running, WHOLE};
+use leaktrace_tests::matrix::each_version;
+use leaktrace_tests::poll::{PATIENCE, poll_until};
+use leaktrace_tests::privilege::can_probe;
+use leaktrace_tests::process::State;
+use leaktrace_tests::report::Report;
+use leaktrace_tests::{Mode, Target, Version};
+
+/// Watches a spawn storm of at least `lives` goroutines that ends before leaktrace does.
+fn watch_storm(target: &mut Target, options: &str, lives: u64) -> (State, Report) {
+    let running = Running::attach(target.pid(), options);
+    let start = target.state().site("storm").spawned;
+    poll_until(PATIENCE, "the storm rages", || {
+        (target.state().site("storm").spawned >= start + lives).then_some(())
+    });
+    target.command("calm 0");
+    let after = target.command("settle");
+    (after, running.stop().report())
+}
+
+#[track_caller]
+fn assert_conserved(report: &Report) {
+    let seen = &report.completeness;
+    assert_eq!(seen.produced, seen.decoded + report.dropped() + seen.undecodable, "{seen:?}");
+    assert_eq!(seen.undecodable, 0);
+}
+
+#[test]
+fn a_tiny_ring_loses_nothing_in_silence() {
+    if !can_probe() {
+        return;
+    }
+    each_version(|version| {
+        let mut target = Target::start(version, Mode::Stripped, "storm=2");
+        let (after, report) = watch_storm(&mut target, &format!("{WHOLE} --ring-size 4KiB"), 50_000);
+        assert_conserved(&report);
+        assert!(report.completeness.dropped["ring_full"] > 0, "4 KiB were enough: {:?}", report.completeness);
+        // The snapshot at the end repairs what the ring lost.
+        assert_eq!(report.totals.live, after.num_goroutine);
+        let left = after.site("storm_left").spawned;
+        assert_eq!(report.group("main.leaveBehind").live, left);
+        assert_same_goroutines(&report, &target.goroutines());
+    });
+}
+
+#[test]
+fn a_large_ring_loses_nothing() {
+    if !can_probe() {
+        return;
+    }
+    let mut target = Target::start(Version::NEWEST, Mode::Plain, "storm=1");
+    let (after, report) = watch_storm(&mut target, &format!("{WHOLE} --ring-size 256MiB"), 20_000);
+    assert_conserved(&report);
+    assert_eq!(report.dropped(), 0, "{:?}", report.completeness);
+    let storm = report.group("main.stormRound");
+    assert!(storm.born >= 20_000 && storm.born <= after.site("storm").spawned, "{} births", storm.born);
+    assert_eq!(storm.live, 0);
+    assert_eq!(report.totals.live, after.num_goroutine);
+}
+
+#[test]
+fn over_its_budget_leaktrace_sheds_and_says_so() {
+    if !can_probe() {
+        return;
+    }
+    let mut target = Target::start(Version::NEWEST, Mode::Plain, "storm=2 leak_chan_send=3");
+    let options = "--format json --top 0 --min-age 0s --max-overhead 1%";
+    let running = Running::attach(target.pid(), options);
+    let start = target.state().site("storm").spawned;
+    poll_until(PATIENCE, "the storm rages", || {
+        (target.state().site("storm").spawned >= start + 300_000).then_some(())
+    });
+    target.command("calm 0");
+    let after = target.command("settle");
+    let report = running.stop().report();
+    assert_conserved(&report);
+    assert!(
+        !report.overhead.shed.is_empty(),
+        "nothing was shed at {} events/s",
+        report.overhead.events_per_second
+    );
+    assert_eq!(report.totals.live, after.num_goroutine);
+    assert_same_goroutines(&report, &target.goroutines());
+}

@@ -1,0 +1,169 @@
+//! Ring 2: whatever happens to leaktrace, the target lives on; whatever happens to the target, leaktrace says so.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use leaktrace_tests::agreement::assert_same_goroutines;
+use leaktrace_tests::go::build;
+use leaktrace_tests::leaktrace::{Running, WHOLE, leaktrace, watch};
+use leaktrace_tests::poll::{PATIENCE, poll_until};
+use leaktrace_tests::privilege::can_probe;
+use leaktrace_tests::text::{assert_untouched, patched_places};
+use leaktrace_tests::{Mode, Program, Target, Version};
+
+#[test]
+fn kill_9_leaves_the_target_running_without_probes() {
+    if !can_probe() {
+        return;
+    }
+    let mut target = Target::start(Version::NEWEST, Mode::Plain, "driven=5 storm=1");
+    let mut running = Running::attach(target.pid(), WHOLE);
+    assert!(!patched_places(target.pid()).unwrap().is_empty());
+    running.kill();
+    poll_until(PATIENCE, "the kernel takes the probes out", || {
+        patched_places(target.pid()).unwrap().is_empty().then_some(())
+    });
+    target.command("spawn 10");
+    target.command("calm 0");
+    let after = target.command("settle");
+    assert_eq!(after.site("driven").spawned, 15);
+    // And a second leaktrace finds nothing strange.
+    assert_same_goroutines(&watch(target.pid()), &target.goroutines());
+}
+
+#[test]
+fn a_second_one_is_refused_and_disturbs_nothing() {
+    if !can_probe() {
+        return;
+    }
+    let mut target = Target::start(Version::NEWEST, Mode::Plain, "driven=5");
+    let first = Running::attach(target.pid(), WHOLE);
+    // It cannot tell a probe in the code from a debugger's breakpoint.
+    leaktrace(&format!("--pid {} --duration 1s", target.pid())).refused(6, "does not run the code");
+    target.command("spawn 10");
+    let after = target.command("settle");
+    let report = first.stop().report();
+    let group = report.group("main.driven.func1");
+    assert_eq!((group.born, group.live), (10, 15));
+    assert_eq!(report.totals.live, after.num_goroutine);
+    assert_untouched(target.pid());
+}
+
+#[test]
+fn a_target_that_exits_ends_the_watch_with_a_report() {
+    if !can_probe() {
+        return;
+    }
+    let mut target = Target::start(Version::NEWEST, Mode::Plain, "driven=5 exits=1");
+    let running = Running::attach(target.pid(), WHOLE);
+    target.command("spawn 10");
+    target.send("exit 0");
+    let outcome = running.finish();
+    assert!(outcome.stderr.contains("exited"), "{}", outcome.stderr);
+    assert_eq!(outcome.report().group("main.driven.func1").born, 10);
+}
+
+#[test]
+fn a_target_that_execs_ends_the_watch_and_is_not_mixed_up() {
+    if !can_probe() {
+        return;
+    }
+    let mut target = Target::start(Version::NEWEST, Mode::Plain, "driven=5 exits=1");
+    let running = Running::attach(target.pid(), WHOLE);
+    target.command("spawn 10");
+    target.send("exec 0");
+    target.await_ready();
+    let outcome = running.finish();
+    assert!(outcome.stderr.contains("exec"), "{}", outcome.stderr);
+    assert_eq!(outcome.report().group("main.driven.func1").born, 10);
+    assert_untouched(target.pid());
+    assert_eq!(watch(target.pid()).group("main.driven.func1").live, 5);
+}
+
+#[test]
+fn an_immediate_exit_is_no_crash() {
+    if !can_probe() {
+        return;
+    }
+    for _ in 0..10 {
+        let mut target = Target::start(Version::NEWEST, Mode::Plain, "parked=100 exits=1");
+        let running = Running::start(leaktrace_tests::leaktrace::command(&format!(
+            "--pid {} --duration 10s {WHOLE}",
+            target.pid()
+        )));
+        target.send("exit 0");
+        let outcome = running.finish();
+        assert!(matches!(outcome.code, Some(0 | 3)), "{outcome:?}");
+        assert!(!outcome.stderr.contains("panicked"), "{outcome:?}");
+    }
+}
+
+/// A copy of the scenarios' binary in a directory of its own.
+fn private_copy(directory: &tempfile::TempDir) -> PathBuf {
+    let built = build(Program::Scenarios, Version::NEWEST, Mode::Stripped, &mut |_| ()).expect("it builds");
+    let copy = directory.path().join("service");
+    fs::copy(built, &copy).expect("it can be copied");
+    copy
+}
+
+fn start_copy(copy: &std::path::Path) -> Target {
+    let mut command = Command::new(copy);
+    command.args(["leak_chan_send=4", "driven=2"]);
+    Target::spawn(command, copy)
+}
+
+#[track_caller]
+fn assert_watched(target: &mut Target) {
+    let running = Running::attach(target.pid(), WHOLE);
+    target.command("spawn 6");
+    target.command("settle");
+    let report = running.stop().report();
+    assert_eq!(report.group("main.driven.func1").born, 6);
+    assert_same_goroutines(&report, &target.goroutines());
+}
+
+#[test]
+fn a_deleted_binary_is_read_all_the_same() {
+    if !can_probe() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let copy = private_copy(&directory);
+    let mut target = start_copy(&copy);
+    fs::remove_file(&copy).unwrap();
+    assert_watched(&mut target);
+}
+
+#[test]
+fn a_replaced_binary_is_not_mistaken_for_the_one_that_runs() {
+    if !can_probe() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let copy = private_copy(&directory);
+    let mut target = start_copy(&copy);
+    let other = build(Program::Scenarios, Version::new(26, 6), Mode::Plain, &mut |_| ()).unwrap();
+    let new = directory.path().join("new");
+    fs::copy(other, &new).unwrap();
+    fs::rename(&new, &copy).unwrap();
+    assert_watched(&mut target);
+}
+
+#[test]
+fn a_target_in_other_namespaces_is_opened_through_proc() {
+    if !can_probe() {
+        return;
+    }
+    let built = build(Program::Scenarios, Version::NEWEST, Mode::Stripped, &mut |_| ()).unwrap();
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c"]);
+    // Its binary is at a path that does not exist out here.
+    unshare
+        .arg("mount -t tmpfs none /mnt && cp \"$0\" /mnt/inner && exec /mnt/inner leak_chan_send=4 driven=2")
+        .arg(&built);
+    let mut target = Target::spawn(unshare, &built);
+    assert_eq!(target.state().pid, 1, "in a pid namespace of its own");
+    target.follow_child();
+    assert_watched(&mut target);
+}

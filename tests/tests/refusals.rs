@@ -1,0 +1,149 @@
+//! Ring 2: what leaktrace cannot watch gives a clear message with a hint and the documented exit code.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use leaktrace_tests::go::{Toolchain, build, prerequisites, run::run};
+use leaktrace_tests::leaktrace::{Running, binary, command, leaktrace};
+use leaktrace_tests::poll::{PATIENCE, poll_until};
+use leaktrace_tests::privilege::can_probe;
+use leaktrace_tests::{Mode, Program, Target, Version};
+
+/// A program that waits on its stdin; killed when dropped.
+struct Waiting(Child);
+
+impl Waiting {
+    /// Starts `program` and waits until it has become that.
+    #[track_caller]
+    fn start(program: &Path) -> Self {
+        let waiting = Self(
+            Command::new(program).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("it starts"),
+        );
+        let expected = fs::canonicalize(program).expect("it exists");
+        let exe = format!("/proc/{}/exe", waiting.0.id());
+        poll_until(PATIENCE, "the program runs", || (fs::read_link(&exe).ok()? == expected).then_some(()));
+        waiting
+    }
+
+    #[track_caller]
+    fn refused(&self, words: &str) {
+        leaktrace(&format!("--pid {} --duration 1s", self.0.id())).refused(6, words);
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        // It can only have ended already.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+#[test]
+fn no_such_process() {
+    let mut gone = Command::new("true").spawn().unwrap();
+    gone.wait().unwrap();
+    leaktrace(&format!("--pid {} --duration 1s", gone.id())).refused(3, "no process has pid");
+}
+
+#[test]
+fn not_a_go_program() {
+    if !can_probe() {
+        return;
+    }
+    Waiting::start(Path::new("/bin/cat")).refused("not a Go program");
+}
+
+#[test]
+fn a_32_bit_program() {
+    if !can_probe() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let source = directory.path().join("wait.go");
+    fs::write(&source, "package main\n\nimport \"os\"\n\nfunc main() { os.Stdin.Read(make([]byte, 1)) }\n")
+        .unwrap();
+    let toolchain = Toolchain::get(Version::NEWEST, &mut |_| ()).unwrap();
+    let program = directory.path().join("wait");
+    let mut go = toolchain.go();
+    go.current_dir(directory.path()).env("GO111MODULE", "off").env("GOFLAGS", "").env("CGO_ENABLED", "0");
+    run(go.env("GOARCH", "386").args(["build", "-o"]).arg(&program).arg(&source)).unwrap();
+    Waiting::start(&program).refused("64-bit");
+}
+
+#[test]
+fn a_go_that_is_too_old() {
+    if !can_probe() {
+        return;
+    }
+    // No Go that old can be fetched everywhere: a binary that says so stands in for one.
+    let built = build(Program::Scenarios, Version::NEWEST, Mode::Stripped, &mut |_| ()).unwrap();
+    let mut bytes = fs::read(built).unwrap();
+    let (ours, older) = (format!("go{}", Version::NEWEST), "go1.15.8");
+    let places: Vec<usize> =
+        (0..bytes.len() - older.len()).filter(|at| bytes[*at..].starts_with(ours.as_bytes())).collect();
+    assert!(!places.is_empty());
+    for at in places {
+        bytes[at..at + older.len()].copy_from_slice(older.as_bytes());
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let program = directory.path().join("old");
+    fs::write(&program, bytes).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let target = Target::spawn(Command::new(&program), &program);
+    leaktrace(&format!("--pid {} --duration 1s", target.pid())).refused(6, "1.15");
+}
+
+#[test]
+fn a_gccgo_program() {
+    if !can_probe() {
+        return;
+    }
+    let say = &mut |what: &str| eprintln!("{what}");
+    if Command::new("gccgo").arg("--version").output().is_err() {
+        prerequisites::apt_install(&["gccgo"], say).unwrap();
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let source = directory.path().join("wait.go");
+    fs::write(&source, "package main\n\nimport \"os\"\n\nfunc main() { os.Stdin.Read(make([]byte, 1)) }\n")
+        .unwrap();
+    let program = directory.path().join("wait");
+    run(Command::new("gccgo").arg("-o").arg(&program).arg(&source)).unwrap();
+    Waiting::start(&program).refused("gccgo");
+}
+
+#[test]
+fn without_privileges() {
+    if !can_probe() {
+        return;
+    }
+    let target = Target::start(Version::NEWEST, Mode::Plain, "leak_chan_send=1");
+    let outcome = Running::start(as_nobody(&format!("--pid {} --duration 1s", target.pid())).0).finish();
+    outcome.refused(4, "permi");
+    assert!(outcome.stderr.contains("CAP_"), "says which capability: {}", outcome.stderr);
+}
+
+/// leaktrace as a user who may nothing, from a place where that user can reach it.
+fn as_nobody(arguments: &str) -> (Command, tempfile::TempDir) {
+    const NOBODY: u32 = 65534;
+    let directory = tempfile::tempdir().expect("a directory");
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).expect("it is ours");
+    let copy = directory.path().join("leaktrace");
+    fs::copy(binary(), &copy).expect("leaktrace can be copied");
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    let mut nobody = Command::new(copy);
+    nobody.args(arguments.split_whitespace()).uid(NOBODY).gid(NOBODY).current_dir("/");
+    (nobody, directory)
+}
+
+#[test]
+fn wrong_use() {
+    assert_eq!(leaktrace("--pid 1 --top many").code, Some(2));
+    assert_eq!(leaktrace("--duration 1s").code, Some(2));
+    let unwritable = leaktrace("--pid 1 --duration 1s --output /proc/no/such/file");
+    assert_eq!(unwritable.code, Some(2), "before anything is attached: {}", unwritable.stderr);
+    assert_eq!(Running::start(command("--help")).finish().code, Some(0));
+}
