@@ -8,7 +8,7 @@ use crate::elf::{Arch, Elf};
 use crate::go::buildinfo::BuildInfo;
 use crate::go::code::Code;
 use crate::go::globals::{Found, Globals, GlobalsError, Sources};
-use crate::go::layout::{InvalidLayout, Layout, LayoutError};
+use crate::go::layout::{InvalidLayout, Layout, LayoutError, LayoutSource};
 use crate::go::moduledata::{ModuledataError, Modules};
 use crate::go::names::WaitReasons;
 use crate::go::pclntab::PclntabError;
@@ -36,6 +36,8 @@ pub struct Program<'d> {
     pub modules: Modules<'d>,
     /// Where the fields of its runtime's structs are.
     pub layout: Layout,
+    /// Where those were read.
+    pub layout_source: LayoutSource,
     /// Where its runtime's variables are.
     pub globals: Globals,
     /// What its wait reasons are called.
@@ -144,6 +146,14 @@ impl<'d> Program<'d> {
     /// Finds out all that is needed of the running program `elf`, loaded at `bias`, and checks it against the
     /// process.
     pub fn inspect(elf: &Elf<'d>, bias: Bias, memory: &dyn Memory) -> Result<Self, ProgramError> {
+        let program = Self::examine(elf, bias, memory)?;
+        program.layout.validate(memory, &program.globals)?;
+        Ok(program)
+    }
+
+    /// The same without the check: for a program that is not running, with
+    /// [`FileMemory`](crate::elf::FileMemory).
+    pub fn examine(elf: &Elf<'d>, bias: Bias, memory: &dyn Memory) -> Result<Self, ProgramError> {
         // The function table tells of what is too old, and the runtime itself knows its release.
         let build = BuildInfo::read(elf).ok();
         let stated = build.as_ref().map(|build| build.version);
@@ -156,14 +166,44 @@ impl<'d> Program<'d> {
         if version.support() == Support::TooOld {
             return Err(ProgramError::TooOld(version));
         }
-        let layout = Layout::read(&code, memory, version)?;
+        let (layout, layout_source) = layout(elf, &code, memory, version)?;
         let sources = Sources { elf, bias, code: &code, module: modules.main() };
         let globals = Globals::find(&sources, &layout, memory)?;
-        layout.validate(memory, &globals)?;
         let wait_reasons = WaitReasons::read(&code, memory);
         let notices = notices(version, build.is_some(), &globals, &wait_reasons);
         let arch = elf.arch();
-        Ok(Self { arch, bias, build, version, modules, layout, globals, wait_reasons, notices })
+        Ok(Self {
+            arch,
+            bias,
+            build,
+            version,
+            modules,
+            layout,
+            layout_source,
+            globals,
+            wait_reasons,
+            notices,
+        })
+    }
+}
+
+/// From the type descriptors, else from debug information; the error is that of the former.
+fn layout(
+    elf: &Elf<'_>,
+    code: &Code<'_, '_>,
+    memory: &dyn Memory,
+    version: GoVersion,
+) -> Result<(Layout, LayoutSource), LayoutError> {
+    match Layout::read(code, memory, version) {
+        Ok(mut layout) => {
+            // Without it a count that the runtime keeps is not shown, and that is all.
+            let _ = layout.complete(elf);
+            Ok((layout, LayoutSource::TypeDescriptors))
+        }
+        Err(error) => {
+            let layout = Layout::from_dwarf(elf, version).map_err(|_| error)?;
+            Ok((layout, LayoutSource::Dwarf))
+        }
     }
 }
 

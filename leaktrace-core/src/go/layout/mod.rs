@@ -9,6 +9,7 @@
 //! The two agree (`tests/tests/layout_matrix.rs`).
 
 mod descriptors;
+mod dwarf;
 mod fields;
 mod read;
 mod sched;
@@ -19,14 +20,17 @@ pub use fields::{
     AncestorFields, GFields, HchanFields, LabelsFormat, MFields, PFields, SchedFields, SudogFields,
     TimerFields,
 };
-pub use shape::Shape;
 pub use validate::InvalidLayout;
 
 use leaktrace_common::layout::{ABSENT, GoLayout};
 use thiserror::Error;
 
 use self::descriptors::Descriptors;
+use self::dwarf::DwarfShapes;
+use crate::dwarf::{DebugInfo, DwarfError};
+use crate::elf::Elf;
 use crate::go::code::Code;
+use crate::go::layout::shape::Shape;
 use crate::go::types::{TypeError, Types};
 use crate::go::version::GoVersion;
 use crate::memory::Memory;
@@ -44,6 +48,8 @@ const WANTED: [&str; 7] = [
     "runtime.timer",
     "runtime.ancestorInfo",
 ];
+/// The struct that no type descriptor reaches.
+const SCHEDT: &str = "runtime.schedt";
 /// Functions that allocate these structs, and so name their type descriptors: `malg` a `g`, `allocm` an `m`
 /// (1.25+: an `mPadded`), `procresize` a `p`, `acquireSudog` a `sudog`, `makechan` an `hchan`, `time.Sleep` a
 /// `timer`, `saveAncestors` an array of `ancestorInfo`.
@@ -96,6 +102,9 @@ pub enum LayoutError {
     /// A type descriptor could not be read.
     #[error("a type descriptor could not be read")]
     Type(#[from] TypeError),
+    /// The debug information could not be read.
+    #[error("the debug information could not be read")]
+    Dwarf(#[from] DwarfError),
 }
 
 /// The offsets of one binary's runtime structs.
@@ -130,8 +139,25 @@ impl Layout {
         Self::from_shapes(&|name| found.shape(name), version)
     }
 
+    /// Reads the offsets from the debug information of `elf`.
+    pub fn from_dwarf(elf: &Elf<'_>, version: GoVersion) -> Result<Self, LayoutError> {
+        let names: Vec<&str> = WANTED.into_iter().chain([SCHEDT]).collect();
+        let found = DwarfShapes::read(&DebugInfo::load(elf)?, &names)?;
+        Self::from_shapes(&|name| Ok(found.shape(name)), version)
+    }
+
+    /// Adds what only the debug information of `elf` has, where this knows nothing of it.
+    pub fn complete(&mut self, elf: &Elf<'_>) -> Result<(), LayoutError> {
+        if self.sched.is_some() {
+            return Ok(());
+        }
+        let found = DwarfShapes::read(&DebugInfo::load(elf)?, &[SCHEDT])?;
+        self.sched = found.shape(SCHEDT).map(|sched| SchedFields::of(&sched)).transpose()?;
+        Ok(())
+    }
+
     /// Reads the offsets from structs that are given by name.
-    pub fn from_shapes(
+    fn from_shapes(
         shape: &dyn Fn(&str) -> Result<Option<Shape>, LayoutError>,
         version: GoVersion,
     ) -> Result<Self, LayoutError> {
@@ -139,7 +165,7 @@ impl Layout {
             |name: &str| shape(name)?.ok_or_else(|| LayoutError::NoStruct { name: name.to_owned() });
         let timer = shape("runtime.timer")?.map(|timer| TimerFields::of(&timer)).transpose()?;
         let ancestor = shape("runtime.ancestorInfo")?;
-        let sched = shape("runtime.schedt")?.map(|sched| SchedFields::of(&sched)).transpose()?;
+        let sched = shape(SCHEDT)?.map(|sched| SchedFields::of(&sched)).transpose()?;
         Ok(Self {
             g: GFields::of(&required("runtime.g")?)?,
             m: MFields::of(&required("runtime.m")?)?,

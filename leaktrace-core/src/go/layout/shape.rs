@@ -9,52 +9,39 @@ pub(super) const MAX_FIELDS: usize = 4096;
 
 /// A struct with the fields of the structs inside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shape {
+pub(super) struct Shape {
     /// The name with its package, as `runtime.g`.
-    pub name: String,
+    pub(super) name: String,
     /// The size of a value.
-    pub size: u32,
+    pub(super) size: u32,
     /// The offset of each field by its path, as `sched.sp`.
-    pub fields: BTreeMap<String, u32>,
+    pub(super) fields: BTreeMap<String, u32>,
 }
 
 impl Shape {
     /// A struct without fields yet.
-    pub fn new(name: impl Into<String>, size: u32) -> Self {
+    pub(super) fn new(name: impl Into<String>, size: u32) -> Self {
         Self { name: name.into(), size, fields: BTreeMap::new() }
     }
 
     /// The offset of the field with one of these paths, which are tried in their order.
-    pub fn any(&self, paths: &[&str]) -> Option<u32> {
+    pub(super) fn any(&self, paths: &[&str]) -> Option<u32> {
         paths.iter().find_map(|path| self.fields.get(*path)).copied()
     }
 
     /// The offset of a field that some releases do not have.
-    pub fn optional(&self, path: &str) -> Option<u32> {
+    pub(super) fn optional(&self, path: &str) -> Option<u32> {
         self.any(&[path])
     }
 
     /// The offset of a field that every release has.
-    pub fn required(&self, path: &str) -> Result<u32, LayoutError> {
+    pub(super) fn required(&self, path: &str) -> Result<u32, LayoutError> {
         self.required_any(&[path])
     }
 
     /// The offset of a field that every release has under one of these paths.
-    pub fn required_any(&self, paths: &[&str]) -> Result<u32, LayoutError> {
+    pub(super) fn required_any(&self, paths: &[&str]) -> Result<u32, LayoutError> {
         let missing = || LayoutError::NoField { shape: self.name.clone(), field: paths.join(" or ") };
         self.any(paths).ok_or_else(missing)
-    }
-
-    /// The struct without the path's first step: for a struct that only wraps another.
-    #[must_use]
-    pub fn inner(&self, step: &str) -> Self {
-        let prefix = format!("{step}.");
-        let stripped =
-            |(path, offset): (&String, &u32)| Some((path.strip_prefix(&prefix)?.to_owned(), *offset));
-        Self {
-            name: self.name.clone(),
-            size: self.size,
-            fields: self.fields.iter().filter_map(stripped).collect(),
-        }
     }
 }
