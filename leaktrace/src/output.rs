@@ -57,11 +57,11 @@ impl Sink {
         Ok(Self { to })
     }
 
-    /// How long lines can be.
-    pub fn width(&self) -> Option<usize> {
+    /// Where the lines of a report should be cut. The last one is left whole: it stays.
+    pub fn width(&self, is_last: bool) -> Option<usize> {
         match self.to {
-            To::Screen { .. } => screen_size().map(|(_, columns)| columns),
-            To::Append(_) | To::Rewrite(_) => None,
+            To::Screen { .. } if !is_last => screen_size().map(|(_, columns)| columns),
+            To::Screen { .. } | To::Append(_) | To::Rewrite(_) => None,
         }
     }
 
@@ -123,12 +123,14 @@ fn frame(report: &str, drawn: usize, rows: usize) -> (String, usize) {
         out.extend([wrapping.0, report, wrapping.1]);
         return (out, lines);
     }
-    let shown = room.saturating_sub(1);
+    // The last line says how far to trust the others: it is always shown.
+    let shown = room.saturating_sub(2);
     out.push_str(NO_WRAP);
     for line in report.lines().take(shown) {
         out.extend([line, "\n"]);
     }
-    out.extend([&format!("\x1b[0m… {} more lines; Ctrl-C ends with all of them\n", lines - shown), WRAP]);
+    let more = format!("\x1b[0m… {} more lines; Ctrl-C ends with all of them\n", lines - shown - 1);
+    out.extend([&more, report.lines().next_back().unwrap_or_default(), "\n", WRAP]);
     (out, room)
 }
 
@@ -172,11 +174,11 @@ mod tests {
 
     #[test]
     fn what_a_screen_cannot_show_is_cut_except_at_the_end() {
-        let (live, lines) = frame("a\nb\nc\nd\n", 0, 4);
-        assert_eq!(lines, 3);
+        let (live, lines) = frame("a\nb\nc\nd\ne\n", 0, 5);
+        assert_eq!(lines, 4);
         assert!(live.contains("a\nb\n") && !live.contains("c\n"));
-        assert!(live.contains("… 2 more lines"));
-        let (last, _) = frame("a\nb\nc\nd\n", lines, usize::MAX);
-        assert_eq!(last, "\x1b[3A\r\x1b[Ja\nb\nc\nd\n");
+        assert!(live.contains("… 2 more lines") && live.contains("\ne\n"));
+        let (last, _) = frame("a\nb\nc\nd\ne\n", lines, usize::MAX);
+        assert_eq!(last, "\x1b[4A\r\x1b[Ja\nb\nc\nd\ne\n");
     }
 }

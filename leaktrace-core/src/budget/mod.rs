@@ -225,7 +225,6 @@ pub struct Governor {
     known: Proportions,
     /// Everything, as last reckoned while births were traced.
     whole: Rates,
-    estimate: f64,
     shed: [u64; 3],
     last_tick: Ktime,
 }
@@ -252,7 +251,6 @@ impl Governor {
             pending: Sample::default(),
             known: Proportions::default(),
             whole: Rates::default(),
-            estimate: 0.0,
             shed: [0; 3],
             last_tick: now,
         }
@@ -278,9 +276,9 @@ impl Governor {
             .collect()
     }
 
-    /// What tracing costs the target, in cores, when last reckoned.
-    pub const fn estimate(&self) -> f64 {
-        self.estimate
+    /// What tracing cost the target in the time of a sample, in cores.
+    pub fn cost(&self, sample: &Sample) -> f64 {
+        Rates::of(sample, &self.costs).total()
     }
 
     /// Takes notice of what was counted until `now`, and says what should be traced from now on.
@@ -321,8 +319,6 @@ impl Governor {
     fn judge(&mut self, now: Ktime, rates: &Rates) {
         self.known.learn(rates, self.stage);
         self.whole = self.known.complete(rates, self.stage);
-        let duty = if self.stage.sheds(Load::Births) { self.duty() } else { 1.0 };
-        self.estimate = rates.total() * duty;
         if self.pressure_in(self.stage) > 1.0 {
             self.tighten(now);
         } else {

@@ -27,6 +27,9 @@ const MAX_PLACES: usize = 256;
 
 const MINUTE: f64 = 60e9;
 
+/// Over less time than this, in nanoseconds, a rate in a minute would be a guess.
+const SHORTEST_WINDOW: u64 = 1_000_000_000;
+
 /// All that a report is made of.
 #[derive(Clone)]
 pub struct Sources<'a> {
@@ -184,7 +187,7 @@ impl Builder<'_> {
         let minutes = as_float(self.window) / MINUTE;
         let rate = (as_float(born) - as_float(ended)) / minutes;
         // Adding 0 turns -0 into 0.
-        (self.window > 0).then(|| (rate * 1e3).round() / 1e3 + 0.0)
+        (self.window >= SHORTEST_WINDOW).then(|| (rate * 1e3).round() / 1e3 + 0.0)
     }
 
     fn doing(&self, doing: Doing) -> String {

@@ -44,23 +44,24 @@ impl<'t> Reporter<'t> {
         let report = self.make(watch)?;
         let mut bytes = Vec::new();
         match self.output.format {
-            cli::Format::Text => render::text(&report, self.look(), &mut bytes)?,
+            cli::Format::Text => render::text(&report, self.look(is_last), &mut bytes)?,
             cli::Format::Json => render::json(&report, &mut bytes)?,
         }
         self.sink.write(&bytes, is_last)?;
         Ok(())
     }
 
-    fn look(&self) -> TextOptions {
+    fn look(&self, is_last: bool) -> TextOptions {
         let style = if self.output.color { Style::Ansi } else { Style::Plain };
-        TextOptions { style, width: self.sink.width() }
+        TextOptions { style, width: self.sink.width(is_last) }
     }
 
     fn make(&mut self, watch: &Watch<'_>) -> anyhow::Result<Report> {
         let reading = watch.read()?;
+        let cost = watch.governor.cost(&reading.since(&self.last));
         let overhead = Overhead {
             events_per_second: reading.events_per_second(&self.last),
-            target_cpu_percent_estimate: Some(watch.governor.estimate() * 100.0),
+            target_cpu_percent_estimate: Some(cost * 100.0),
             own_cpu_percent: Some(reading.own_percent(&self.last)),
             shed: watch.governor.shed().into_iter().map(shed).collect(),
         };
