@@ -16,6 +16,7 @@ pub mod go;
 pub mod memory;
 pub mod num;
 pub mod plan;
+pub mod recording;
 pub mod registry;
 pub mod render;
 pub mod report;

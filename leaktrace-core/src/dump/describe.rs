@@ -6,6 +6,7 @@ use super::model::{
 };
 use super::text_rules::TextRules;
 use crate::go::names::Status;
+use crate::traceback::is_standard_library;
 
 impl Dump {
     /// What the goroutine does in one phrase: its wait reason, else its state.
@@ -16,10 +17,11 @@ impl Dump {
         }
     }
 
-    /// The innermost frame of the stack that the target's own tracebacks show; if they show none, the innermost.
+    /// Where in the program's own code the stack stands: the innermost frame that is shown and not of the
+    /// standard library. If there is none, the innermost that is shown, or the innermost.
     pub fn standing_at(&self, stack: StackId) -> Option<Frame<'_>> {
-        let shown = self.shown_frames(stack).next();
-        shown.or_else(|| self.frames(stack).next())
+        let own = self.shown_frames(stack).find(|frame| !is_standard_library(frame.function));
+        own.or_else(|| self.shown_frames(stack).next()).or_else(|| self.frames(stack).next())
     }
 
     /// The frames of the stack that the target's own tracebacks show, innermost first, however many there are.

@@ -6,10 +6,12 @@
 //! What differs between Go releases in the text that Go itself prints is all in [`text_rules`].
 
 mod describe;
+pub mod diff;
 pub mod filter;
 pub mod group;
 pub mod model;
 pub mod render;
+pub mod snapshot;
 pub mod text_rules;
 
 pub use describe::duration;

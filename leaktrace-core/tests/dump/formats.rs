@@ -114,3 +114,33 @@ fn formats_go_by_name_and_by_ending() {
     assert_eq!(Format::from_file_name("g.pb.gz"), Some(Format::Pprof));
     assert_eq!(Format::from_file_name("g"), None);
 }
+
+#[test]
+fn the_page_holds_hostile_names_as_data_only() {
+    let page = text(Format::Html, &Options { by: By::BlockedOn, ..Options::default() });
+    assert_eq!(page.matches("<script").count(), 2, "the page's data and its own script");
+    assert_eq!(page.matches("</script>").count(), 2);
+    assert!(!page.contains("http://") && !page.contains("https://"), "the page asks for nothing");
+    let (_, rest) = page.split_once("id=\"data\">").unwrap();
+    let (data, _) = rest.split_once("</script>").unwrap();
+    let data: serde_json::Value = serde_json::from_str(data).unwrap();
+    insta::assert_json_snapshot!(data);
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn any_dump_can_be_written(dump in crate::made_up::dumps()) {
+        let all = Options { all_frames: true, include_runtime: true, labels: Labels::Always, ..Options::default() };
+        for by in By::ALL {
+            for format in Format::ALL {
+                let options = Options { by, ..all.clone() };
+                proptest::prop_assert_eq!(bytes(format, &dump, &options), bytes(format, &dump, &options));
+            }
+        }
+        let profile = profile(&dump, &Options::default());
+        let total: i64 = profile.sample.iter().map(|sample| sample.value[0]).sum();
+        proptest::prop_assert_eq!(usize::try_from(total).unwrap(), dump.user_goroutines().count());
+    }
+}

@@ -2,6 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
+mod differences;
+mod files;
 mod filters;
 mod formats;
+mod made_up;
+mod recordings;
 mod sample;

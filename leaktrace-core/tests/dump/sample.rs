@@ -83,6 +83,8 @@ impl Sample {
     }
 }
 
+const LOCKED: [&str; 2] = ["sync.(*Mutex).Lock sync/mutex.go:90", "order.(*Book).Add /src/order/book.go:55"];
+
 const WORKER: [&str; 6] = [
     "runtime.gopark runtime/proc.go:402",
     "runtime.chansend runtime/chan.go:283",
@@ -188,7 +190,7 @@ fn selects(sample: &mut Sample) {
 fn locks(sample: &mut Sample) {
     for (index, kind) in LockKind::ALL.into_iter().enumerate() {
         let goid = 30 + index as u64;
-        let goroutine = sample.waiting(goid, "sync.Mutex.Lock", &["sync.(*Mutex).Lock sync/mutex.go:90"]);
+        let goroutine = sample.waiting(goid, "sync.Mutex.Lock", &LOCKED);
         let waiters = (index > 0).then_some(u32::try_from(index).unwrap());
         let lock = BlockedOn::Lock { kind, address: Avma(0xc0_0004_0000 + goid), waiters };
         let blocked_on = Some(sample.builder.blocked_on(lock));

@@ -14,6 +14,8 @@ pub use ids::{ArgumentsId, BlockedId, ChannelId, FunctionId, LabelsId, LocationI
 pub use tables::{Frame, Function, FunctionKind, Location, Stacks, Strings, Tables};
 pub use time::UnixTime;
 
+use serde::{Deserialize, Serialize};
+
 use crate::num::{Avma, FileOffset, Tgid};
 
 /// All goroutines of one process at one time, with the names of everything.
@@ -34,7 +36,8 @@ pub struct Dump {
 }
 
 /// The process that a dump is of.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Target {
     /// Its id.
     pub pid: Tgid,
@@ -55,7 +58,8 @@ pub struct Target {
 }
 
 /// A part of a file that is mapped executable.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Mapping {
     /// Its first address.
     pub start: Avma,
@@ -70,7 +74,8 @@ pub struct Mapping {
 }
 
 /// What a dump could not see, in numbers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Completeness {
     /// Goroutines that could not be read, or made no sense.
     pub unreadable: u64,

@@ -4,6 +4,7 @@
 mod debug1;
 mod debug2;
 mod folded;
+mod html;
 mod json;
 pub mod pprof;
 mod profile;
@@ -35,11 +36,14 @@ pub enum Format {
     Folded,
     /// A flame graph.
     Svg,
+    /// A page with a flame graph and a table of groups.
+    Html,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 6] = [Self::Debug2, Self::Debug1, Self::Pprof, Self::Json, Self::Folded, Self::Svg];
+    pub const ALL: [Self; 7] =
+        [Self::Debug2, Self::Debug1, Self::Pprof, Self::Json, Self::Folded, Self::Svg, Self::Html];
 
     /// The name that users type.
     pub const fn as_str(self) -> &'static str {
@@ -50,6 +54,7 @@ impl Format {
             Self::Json => "json",
             Self::Folded => "folded",
             Self::Svg => "svg",
+            Self::Html => "html",
         }
     }
 
@@ -60,7 +65,7 @@ impl Format {
 
     /// The format that a file with this name is expected to have.
     pub fn from_file_name(name: &str) -> Option<Self> {
-        const ENDINGS: [(&str, Format); 8] = [
+        const ENDINGS: [(&str, Format); 9] = [
             (".txt", Format::Debug2),
             (".pb.gz", Format::Pprof),
             (".pprof", Format::Pprof),
@@ -69,6 +74,7 @@ impl Format {
             (".folded", Format::Folded),
             (".collapsed", Format::Folded),
             (".svg", Format::Svg),
+            (".html", Format::Html),
         ];
         ENDINGS.into_iter().find(|(ending, _)| name.ends_with(ending)).map(|(_, format)| format)
     }
@@ -137,5 +143,6 @@ pub fn render(format: Format, dump: &Dump, options: &Options, out: &mut dyn Writ
         Format::Json => json::render(dump, options, out),
         Format::Folded => folded::render(dump, options, out),
         Format::Svg => svg::render(dump, options, out),
+        Format::Html => html::render(dump, options, out),
     }
 }

@@ -1,0 +1,105 @@
+//! The rows of the table.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::dump::group::{By, Group, group};
+use crate::dump::model::{DumpGoroutine, FunctionKind};
+use crate::dump::render::Options;
+use crate::dump::text_rules::TextRules;
+use crate::dump::{Dump, duration};
+
+/// How many groups of each kind are on the page, the greatest ones.
+const MAX_GROUPS: usize = 1_000;
+/// How many frames of a stack are on the page, the innermost ones.
+const MAX_FRAMES: usize = 200;
+/// How many goroutines a row names.
+const MAX_GOIDS: usize = 20;
+
+/// The groups of one kind.
+#[derive(Serialize)]
+pub(super) struct Grouping {
+    by: &'static str,
+    groups: Vec<Row>,
+    /// How many further groups there are.
+    more: usize,
+}
+
+#[derive(Serialize)]
+struct Row {
+    count: usize,
+    title: String,
+    doing: String,
+    oldest: Option<u64>,
+    age: String,
+    bytes: u64,
+    blocked: String,
+    creator: String,
+    labels: String,
+    goids: Vec<u64>,
+    /// The frames of one of them, and whether Go's own tracebacks hide them.
+    stack: Vec<(String, bool)>,
+}
+
+impl Grouping {
+    pub(super) fn of(dump: &Dump, by: By, options: &Options) -> Self {
+        let groups = group(dump, by, options.include_runtime);
+        let more = groups.len().saturating_sub(MAX_GROUPS);
+        let groups = groups.into_iter().take(MAX_GROUPS);
+        let groups = groups.filter_map(|group| Row::of(dump, group)).collect();
+        Self { by: by.as_str(), groups, more }
+    }
+}
+
+impl Row {
+    fn of(dump: &Dump, group: Group) -> Option<Self> {
+        let example = group.goroutines(dump).next()?;
+        let blocked = example.blocked_on.and_then(|id| dump.tables.blocked(id));
+        Some(Self {
+            count: group.len(),
+            doing: doing(dump, &group),
+            oldest: group.oldest_ns,
+            age: group.oldest_ns.map(duration).unwrap_or_default(),
+            bytes: group.stack_bytes,
+            blocked: blocked.map(|blocked| dump.blocked_title(blocked)).unwrap_or_default(),
+            creator: example.created_by.map(|at| dump.creator(Some(at))).unwrap_or_default(),
+            labels: labels(dump, example),
+            goids: group.goroutines(dump).take(MAX_GOIDS).map(|goroutine| goroutine.goid.0).collect(),
+            stack: stack(dump, example),
+            title: group.title,
+        })
+    }
+}
+
+/// What the goroutines of a group do, the most frequent first.
+fn doing(dump: &Dump, group: &Group) -> String {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for goroutine in group.goroutines(dump) {
+        *counts.entry(dump.doing(goroutine)).or_insert(0) += 1;
+    }
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_by_key(|&(doing, count)| (std::cmp::Reverse(count), doing));
+    if let [(doing, _)] = counts[..] {
+        return doing.to_owned();
+    }
+    let parts: Vec<_> = counts.iter().map(|(doing, count)| format!("{count} {doing}")).collect();
+    parts.join(", ")
+}
+
+fn labels(dump: &Dump, goroutine: &DumpGoroutine) -> String {
+    dump.labels(goroutine).map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(", ")
+}
+
+fn stack(dump: &Dump, goroutine: &DumpGoroutine) -> Vec<(String, bool)> {
+    let rules = TextRules::of(&dump.target.go_version);
+    let (mut callee, mut first) = (FunctionKind::Normal, true);
+    let frames = dump.frames(goroutine.stack).map(|frame| {
+        let shown = rules.shows(&frame, callee, first);
+        callee = frame.kind;
+        first &= !shown;
+        let name = dump.printed_name(frame.function);
+        (format!("{name}  {}:{}", frame.file, frame.line), !shown)
+    });
+    frames.take(MAX_FRAMES).collect()
+}
