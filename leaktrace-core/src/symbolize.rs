@@ -86,6 +86,38 @@ pub fn display_name(name: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::elf::{Elf, FileMemory};
+    use crate::go::moduledata::program_builder::{GO_1_19, ProgramBuilder, TEXT};
+
+    const BASE: u64 = 0x7000_0000;
+
+    /// The frames at `offset` of the text of a tiny program, as function, file, line and whether inlined.
+    fn expanded(builder: ProgramBuilder, offset: u64) -> Vec<(String, String, u32, bool)> {
+        let file = builder.file();
+        let elf = Elf::parse(&file).unwrap();
+        let memory = FileMemory::new(&elf, builder.bias());
+        let modules = Modules::find(&elf, builder.bias(), &memory, None).unwrap();
+        let mut frames = Vec::new();
+        assert_eq!(expand(&modules, Pc(BASE + TEXT + offset), &mut frames), !frames.is_empty());
+        let all = |frame: &Frame<'_>| (frame.function.into(), frame.file.into(), frame.line, frame.inlined);
+        frames.iter().map(all).collect()
+    }
+
+    #[test]
+    fn inlined_calls_come_before_what_they_were_inlined_into() {
+        let new = ProgramBuilder::at(BASE);
+        for builder in [new, ProgramBuilder { fields: GO_1_19, old: true, ..new }] {
+            let frame =
+                |function: &str, file: &str, line, inlined| (function.into(), file.into(), line, inlined);
+            let innermost = frame("main.innermost", "/src/inner.go", 31, true);
+            let inner = frame("main.inner", "/src/inner.go", 21, true);
+            let work = |line| frame("main.work", "/src/main.go", line, false);
+            assert_eq!(expanded(builder, 0x55), [innermost, inner.clone(), work(11)]);
+            assert_eq!(expanded(builder, 0x50), [inner, work(11)]);
+            assert_eq!(expanded(builder, 0x58), [work(12)]);
+            assert_eq!(expanded(builder, 0x80), []);
+        }
+    }
 
     #[test]
     fn generics_are_shown_as_go_shows_them() {

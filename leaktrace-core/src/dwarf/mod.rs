@@ -7,6 +7,8 @@
 
 mod lines;
 mod structs;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 use std::io::Read as _;

@@ -35,6 +35,45 @@ fn elf_with_dynamic(data: &[u8], offset: usize, size: usize) -> Vec<u8> {
     out
 }
 
+/// A file with these sections: name, bytes, and whether they are marked as compressed.
+pub(crate) fn elf_with_sections(sections: &[(&str, Vec<u8>, bool)]) -> Vec<u8> {
+    let mut out = tiny_elf(&[0; 16]);
+    let mut names = vec![0];
+    let mut headers = vec![[0; 64]];
+    let strings = (".shstrtab", Vec::new(), false);
+    for (name, data, compressed) in sections.iter().chain([&strings]) {
+        let name_offset = u32::try_from(names.len()).unwrap();
+        names.extend(name.bytes().chain([0]));
+        // The last section holds the names, its own included.
+        let data = if name == &strings.0 { &names } else { data };
+        let kind = 1 + 2 * u32::from(name == &strings.0);
+        let flags = if *compressed { 1_u64 << 11 } else { 0 };
+        let mut header = [0; 64];
+        header[..4].copy_from_slice(&name_offset.to_le_bytes());
+        header[4..8].copy_from_slice(&kind.to_le_bytes());
+        header[8..16].copy_from_slice(&flags.to_le_bytes());
+        header[24..32].copy_from_slice(&(out.len() as u64).to_le_bytes());
+        header[32..40].copy_from_slice(&(data.len() as u64).to_le_bytes());
+        out.extend(data);
+        headers.push(header);
+    }
+    let (at, count) = (out.len() as u64, u16::try_from(headers.len()).unwrap());
+    out.extend(headers.concat());
+    out[40..48].copy_from_slice(&at.to_le_bytes());
+    out[60..62].copy_from_slice(&count.to_le_bytes());
+    out[62..64].copy_from_slice(&(count - 1).to_le_bytes());
+    out
+}
+
+#[test]
+fn sections_are_found_by_name() {
+    let data = elf_with_sections(&[(".a", b"one".to_vec(), false), (".b", b"two".to_vec(), true)]);
+    let elf = Elf::parse(&data).unwrap();
+    let section = |name| elf.section(name).map(|section| (section.data, section.compressed));
+    assert_eq!([section(".a"), section(".b")], [Some((&b"one"[..], false)), Some((&b"two"[..], true))]);
+    assert_eq!(section(".c"), None);
+}
+
 #[test]
 fn addresses_lead_to_bytes_and_offsets() {
     let data = tiny_elf(b"0123456789");

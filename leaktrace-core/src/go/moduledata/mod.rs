@@ -9,6 +9,10 @@
 
 mod find;
 mod offsets;
+#[cfg(test)]
+pub(crate) mod program_builder;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 
