@@ -4,6 +4,9 @@
 //! `CI=true` that is a failure.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::process::{Command, Stdio};
 
 use leaktrace::kernel::specimen::{Goroutines, Identity, Specimen, own_exe};
 use leaktrace::kernel::{Backend, LoadError, Options, ProbeSite, Probes, Tracee, cost};
@@ -14,6 +17,7 @@ use leaktrace_common::layout::Control;
 use leaktrace_core::decode::{BirthEvent, Event, decode};
 use leaktrace_core::num::{Goid, Pc, ReturnPc};
 use leaktrace_core::plan::Cost;
+use leaktrace_tests::poll::{PATIENCE, poll_until};
 use leaktrace_tests::privilege::skip;
 
 const IDENTITY: Identity =
@@ -55,10 +59,13 @@ impl Bench {
     }
 
     fn attach(&mut self, kinds: &[Kind], cost: Cost) {
+        self.attach_to(std::process::id(), kinds, cost);
+    }
+
+    fn attach_to(&mut self, pid: u32, kinds: &[Kind], cost: Cost) {
         let offset = self.specimen.place(cost).expect("our own binary is mapped");
         let sites = kinds.iter().map(|&kind| ProbeSite { kind, offset, g: GRegister::Arg0 });
-        let tracee =
-            Tracee { index: INDEX, pid: std::process::id(), exe: own_exe(), layout: Goroutines::layout() };
+        let tracee = Tracee { index: INDEX, pid, exe: own_exe(), layout: Goroutines::layout() };
         self.probes.attach(&tracee, sites).expect("what can be loaded can be attached");
     }
 
@@ -262,4 +269,64 @@ fn measuring_the_cost_leaves_nothing_behind() {
         assert_eq!(bench.drain(), BTreeMap::new());
         assert_eq!(bench.probes.counters().unwrap(), leaktrace::kernel::Counters::default());
     }
+}
+
+#[test]
+fn a_fork_is_not_the_target() {
+    for backend in BACKENDS {
+        let Some(mut bench) = Bench::on(16, backend) else { return };
+        bench.attach(&[Kind::End], Cost::Emulated);
+        goroutines(0).run_in_fork(bench.specimen).unwrap();
+        bench.run(&goroutines(0), 1);
+        assert_eq!(bench.drain(), BTreeMap::from([(Kind::End, 1)]), "{backend:?}");
+        let counters = bench.probes.counters().unwrap();
+        assert_eq!((counters.hits_of(Kind::End), counters.lost()), (1 + counters.dropped_of(Kind::End), 0));
+    }
+}
+
+#[test]
+fn a_killed_tracer_leaves_no_probe() {
+    if let Ok(order) = std::env::var(HOLD) {
+        hold(&order);
+    }
+    for (backend, number) in BACKENDS.into_iter().zip([17, 18]) {
+        let Some(bench) = Bench::on(number, backend) else { return };
+        let before = instruction(bench.specimen);
+        let mut tracer = Command::new(own_exe())
+            .args(["--exact", "a_killed_tracer_leaves_no_probe"])
+            .env(HOLD, format!("{} {number} {}", std::process::id(), backend.as_str()))
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let is = |there: bool| (there == (instruction(bench.specimen) != before)).then_some(());
+        poll_until(PATIENCE, "the tracer has attached", || is(true));
+        tracer.kill().unwrap();
+        tracer.wait().unwrap();
+        poll_until(PATIENCE, "the probe of the killed tracer is gone", || is(false));
+    }
+}
+
+/// Tells a copy of this test binary to attach to a process, and what to attach: pid, specimen and backend.
+const HOLD: &str = "LEAKTRACE_TEST_HOLD";
+
+/// Attaches to another process that runs this binary, and waits to be killed.
+fn hold(order: &str) -> ! {
+    let mut words = order.splitn(3, ' ');
+    let mut number = || words.next().and_then(|word| word.parse().ok()).expect("a number");
+    let (pid, specimen) = (number(), number());
+    let name = words.next();
+    let backend = BACKENDS.into_iter().find(|backend| name == Some(backend.as_str()));
+    let mut bench = Bench::on(u64::from(specimen), backend.expect("a backend")).expect("it could load");
+    bench.attach_to(pid, &[Kind::End], Cost::Emulated);
+    loop {
+        std::thread::park();
+    }
+}
+
+/// The first byte of a specimen's instruction, as it is in memory: the kernel puts a breakpoint there.
+fn instruction(specimen: Specimen) -> u8 {
+    let mut byte = [0];
+    let memory = File::open("/proc/self/mem").expect("our own memory");
+    memory.read_exact_at(&mut byte, specimen.at(Cost::Emulated).0).expect("our own code");
+    byte[0]
 }

@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 
 use leaktrace_common::layout::GoLayout;
-use leaktrace_core::num::FileOffset;
+use leaktrace_core::num::{Avma, FileOffset};
 use leaktrace_core::plan::Cost;
 
 use crate::process::maps::Maps;
@@ -24,7 +24,7 @@ global_asm!(
     ".type leaktrace_specimen,@function",
     ".balign 32",
     "leaktrace_specimen:",
-    ".rept 16",
+    ".rept 24",
     ".balign 32, 0xcc",
     "push r14",
     "mov r14, rsi",
@@ -48,7 +48,7 @@ global_asm!(
     ".type leaktrace_specimen,@function",
     ".balign 32",
     "leaktrace_specimen:",
-    ".rept 16",
+    ".rept 24",
     ".balign 32",
     "stp x28, x30, [sp, #-16]!",
     "mov x28, x1",
@@ -97,7 +97,7 @@ pub struct Specimen(u64);
 
 impl Specimen {
     /// How many there are.
-    pub const COUNT: u64 = 16;
+    pub const COUNT: u64 = 24;
 
     /// The one with this number; numbers beyond the last begin anew.
     pub const fn new(number: u64) -> Self {
@@ -106,12 +106,17 @@ impl Specimen {
 
     /// Where in our binary its instruction of this cost is.
     pub fn place(self, cost: Cost) -> io::Result<FileOffset> {
-        let address = self.address() + offset_of(cost);
+        let address = self.at(cost).0;
         let maps = Maps::read(&Procfs::system(), Pid::own()).map_err(io::Error::other)?;
         let mapping = maps.iter().find(|mapping| (mapping.start.0..mapping.end.0).contains(&address));
         mapping
             .map(|mapping| mapping.offset.plus(address - mapping.start.0))
             .ok_or_else(|| io::Error::other("the specimens are not in a mapping of this process"))
+    }
+
+    /// Where in our memory its instruction of this cost is.
+    pub fn at(self, cost: Cost) -> Avma {
+        Avma(self.address() + offset_of(cost))
     }
 
     fn address(self) -> u64 {
@@ -214,6 +219,24 @@ impl Goroutines {
     pub fn run(&self, specimen: Specimen) {
         std::hint::black_box((&self.m, &self.curg, &self.frames));
         specimen.call(self.g.as_ptr(), self.g0.as_ptr());
+    }
+
+    /// Runs a specimen in a fork of this process, which has the same code at the same place.
+    pub fn run_in_fork(&self, specimen: Specimen) -> io::Result<()> {
+        // SAFETY: the child calls nothing but the specimen and `_exit`.
+        match unsafe { libc::fork() } {
+            0 => {
+                self.run(specimen);
+                // SAFETY: it does not return.
+                unsafe { libc::_exit(0) }
+            }
+            -1 => Err(io::Error::last_os_error()),
+            child => {
+                // SAFETY: a null pointer says that the status is not wanted.
+                unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
+                Ok(())
+            }
+        }
     }
 
     /// Runs a specimen with a `g` that cannot be read.
