@@ -20,6 +20,7 @@ use leaktrace_core::num::FileOffset;
 use leaktrace_core::plan::Site;
 use thiserror::Error;
 
+use super::exec::ExecWatch;
 use super::features::in_initial_pid_namespace;
 use super::load::{Backend, Probes, Programs};
 use super::object;
@@ -110,6 +111,7 @@ pub enum AttachError {
 #[derive(Default)]
 pub(super) struct Attachments {
     by_kind: BTreeMap<(u16, Kind), Attachment>,
+    execs: BTreeMap<u16, ExecWatch>,
     detaching: Vec<JoinHandle<()>>,
 }
 
@@ -186,6 +188,7 @@ impl Probes {
     /// Detaches everything from a process and forgets it. Does not wait for it.
     pub fn detach_target(&mut self, index: u16) {
         let attachments = &mut self.attachments;
+        attachments.execs.remove(&index);
         let links = |(_, attachment): (_, Attachment)| attachment.links;
         let gone = attachments.by_kind.extract_if(.., |(owner, _), _| *owner == index);
         let gone = gone.flat_map(links).collect();
@@ -212,7 +215,19 @@ impl Probes {
             return Err(AttachError::NoFilter);
         }
         let target = Target { layout: tracee.layout, tgid, valid: 1 };
-        self.targets.set(u32::from(tracee.index), target, 0).map_err(AttachError::Describe)
+        self.targets.set(u32::from(tracee.index), target, 0).map_err(AttachError::Describe)?;
+        if tgid != 0 {
+            self.watch_exec(tracee.index, tgid);
+        }
+        Ok(())
+    }
+
+    /// Without it an exec is still noticed, only a little later.
+    fn watch_exec(&mut self, index: u16, tgid: u32) {
+        match ExecWatch::start(self.targets_fd.as_fd(), index, tgid) {
+            Ok(watch) => _ = self.attachments.execs.insert(index, watch),
+            Err(error) => tracing::warn!(%error, "an exec of the target cannot be watched"),
+        }
     }
 
     fn link(&mut self, index: u16, kind: Kind, attachment: &mut Attachment) -> Result<(), AttachError> {

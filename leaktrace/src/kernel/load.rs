@@ -109,6 +109,8 @@ pub struct Probes {
     pub(super) attachments: Attachments,
     pub(super) programs: Programs,
     pub(super) targets: Array<MapData, Target>,
+    /// The same map, for programs that are loaded later.
+    pub(super) targets_fd: OwnedFd,
     control: Array<MapData, Control>,
     counters: CounterMaps,
     /// What was counted and is not to be told.
@@ -132,7 +134,9 @@ impl Probes {
         let loaded = EbpfLoader::new().map_max_entries("EVENTS", options.ring_bytes).load(OBJECT);
         let mut ebpf = loaded.map_err(not_permitted_or)?;
         let programs = load_multi(&ebpf, options.backend)?;
+        let targets_fd = descriptor(&ebpf, "TARGETS")?;
         let mut probes = Self {
+            targets_fd,
             ring: Ring::new(RingBuf::try_from(take(&mut ebpf, "EVENTS")?)?),
             targets: Array::try_from(take(&mut ebpf, "TARGETS")?)?,
             control: Array::try_from(take(&mut ebpf, "CONTROL")?)?,
@@ -183,6 +187,14 @@ impl Probes {
 
 fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, ObjectError> {
     ebpf.take_map(name).ok_or(ObjectError::NoMap(name))
+}
+
+/// A descriptor of our own for an array.
+fn descriptor(ebpf: &Ebpf, name: &'static str) -> Result<OwnedFd, LoadError> {
+    match ebpf.map(name) {
+        Some(Map::Array(data)) => Ok(data.fd().as_fd().try_clone_to_owned().map_err(MapError::from)?),
+        _ => Err(ObjectError::NoMap(name).into()),
+    }
 }
 
 /// Loads for `uprobe_multi`; `None` where perf events are to be used instead.

@@ -6,6 +6,7 @@
 mod attach;
 pub mod cost;
 mod drops;
+mod exec;
 pub mod features;
 mod load;
 mod object;

@@ -1,5 +1,5 @@
-//! The three uses of `bpf(2)` that aya has no call for: loading a program for `uprobe_multi`, linking it, and
-//! finding out whether the kernel can.
+//! The uses of `bpf(2)` that aya has no call for: loading a program for `uprobe_multi`, linking it, finding out
+//! whether the kernel can, and attaching a program that was not compiled.
 //!
 //! The structs are the leading parts of the kernel's `union bpf_attr` (`include/uapi/linux/bpf.h`); what follows
 //! them is zero to the kernel.
@@ -11,8 +11,10 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use aya_obj::generated::bpf_insn;
 
 const BPF_PROG_LOAD: c_long = 5;
+const BPF_RAW_TRACEPOINT_OPEN: c_long = 17;
 const BPF_LINK_CREATE: c_long = 28;
 const BPF_PROG_TYPE_KPROBE: u32 = 2;
+const BPF_PROG_TYPE_RAW_TRACEPOINT: u32 = 17;
 const BPF_TRACE_UPROBE_MULTI: u32 = 48;
 
 /// The log that the verifier writes when it refuses a program.
@@ -52,6 +54,13 @@ struct LinkUprobeMulti {
     reserved: u32,
 }
 
+#[repr(C)]
+struct RawTracepoint {
+    name: u64,
+    prog_fd: u32,
+    reserved: u32,
+}
+
 /// The kernel's refusal of a program, with what the verifier said.
 #[derive(Debug)]
 pub(super) struct Refused {
@@ -88,20 +97,42 @@ pub(super) fn load_for_uprobe_multi(
     instructions: &[bpf_insn],
     license: &CStr,
 ) -> Result<OwnedFd, Refused> {
-    let mut attr = ProgLoad {
+    let attr = ProgLoad {
         prog_type: BPF_PROG_TYPE_KPROBE,
-        insn_cnt: u32::try_from(instructions.len()).unwrap_or(u32::MAX),
-        insns: instructions.as_ptr() as u64,
-        license: license.as_ptr() as u64,
-        prog_name: program_name(name),
         expected_attach_type: BPF_TRACE_UPROBE_MULTI,
         ..ProgLoad::default()
     };
+    load(attr, name, instructions, license)
+}
+
+/// Loads a program that can be attached by [`attach_raw_tracepoint`].
+pub(super) fn load_raw_tracepoint(name: &str, instructions: &[bpf_insn]) -> Result<OwnedFd, Refused> {
+    let attr = ProgLoad { prog_type: BPF_PROG_TYPE_RAW_TRACEPOINT, ..ProgLoad::default() };
+    load(attr, name, instructions, c"GPL")
+}
+
+fn load(
+    mut attr: ProgLoad,
+    name: &str,
+    instructions: &[bpf_insn],
+    license: &CStr,
+) -> Result<OwnedFd, Refused> {
+    attr.insn_cnt = u32::try_from(instructions.len()).unwrap_or(u32::MAX);
+    attr.insns = instructions.as_ptr() as u64;
+    attr.license = license.as_ptr() as u64;
+    attr.prog_name = program_name(name);
     // SAFETY: the pointers in `attr` are those of slices and strings that live until the call is done.
     unsafe { bpf(BPF_PROG_LOAD, &mut attr) }.map_err(|error| {
         let log = verifier_log(&mut attr);
         Refused { error, log }
     })
+}
+
+/// Attaches a program to a tracepoint of the kernel's; closing the descriptor detaches it.
+pub(super) fn attach_raw_tracepoint(program: BorrowedFd<'_>, name: &CStr) -> io::Result<OwnedFd> {
+    let mut attr = RawTracepoint { name: name.as_ptr() as u64, prog_fd: raw(program), reserved: 0 };
+    // SAFETY: the pointer in `attr` is that of a string that lives until the call is done.
+    unsafe { bpf(BPF_RAW_TRACEPOINT_OPEN, &mut attr) }
 }
 
 /// Loads once more, for the log.
@@ -160,12 +191,17 @@ pub(super) fn load_nothing() -> Result<OwnedFd, Refused> {
     const MOV64_R0_0: u8 = 0xb7;
     const EXIT: u8 = 0x95;
     let instruction = |code| {
-        // SAFETY: eight bytes of integers: zero is a value.
-        let mut instruction: bpf_insn = unsafe { std::mem::zeroed() };
+        let mut instruction = no_instruction();
         instruction.code = code;
         instruction
     };
     load_for_uprobe_multi("leaktrace_ask", &[instruction(MOV64_R0_0), instruction(EXIT)], c"GPL")
+}
+
+/// An instruction of which nothing is set yet.
+pub(super) fn no_instruction() -> bpf_insn {
+    // SAFETY: eight bytes of integers: zero is a value.
+    unsafe { std::mem::zeroed() }
 }
 
 /// # Safety
