@@ -121,13 +121,13 @@ fn build() -> Result<()> {
 
 /// Compiles and strips the object for one architecture.
 fn compile(root: &Path, toolchain: &Toolchain, arch: &str) -> Result<Vec<u8>> {
-    // A target folder of its own: other flags or another compiler would throw away what cargo has in it.
-    let target = root.join("target/ebpf").join(arch);
+    // A target folder of its own: another compiler would throw away what cargo has in the usual one.
+    let target = root.join("target/ebpf");
     let mut cargo = toolchain.cargo(root, arch);
     cargo.current_dir(root).arg("build").args(manifest::BUILD_ARGUMENTS).arg("--target-dir").arg(&target);
     run(&format!("compiling the eBPF programs for {arch}"), &mut cargo)?;
     let linked = target.join("bpfel-unknown-none/bpf/leaktrace-ebpf");
-    let stripped = target.join("leaktrace.bpf.o");
+    let stripped = target.join(format!("leaktrace-{arch}.bpf.o"));
     toolchain.strip(&linked, &stripped)?;
     fs::read(&stripped).with_context(|| format!("cannot read {}", stripped.display()))
 }

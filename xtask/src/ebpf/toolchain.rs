@@ -93,12 +93,14 @@ impl Toolchain {
             .env("RUSTC", &self.rustc)
             .env("RUSTC_BOOTSTRAP", "1")
             .env("PATH", self.path())
-            .env("CARGO_ENCODED_RUSTFLAGS", self.flags(root, arch).join(OsStr::new("\x1f")));
+            // Read by aya's build scripts. As a flag of rustc it would compile the standard library anew.
+            .env("AYA_BPF_TARGET_ARCH", arch)
+            .env("CARGO_ENCODED_RUSTFLAGS", self.flags(root).join(OsStr::new("\x1f")));
         command
     }
 
     /// The arguments of rustc. Nothing in the object says where it was compiled.
-    fn flags(&self, root: &Path, arch: &str) -> Vec<OsString> {
+    fn flags(&self, root: &Path) -> Vec<OsString> {
         let remap = |from: PathBuf, to: &str| {
             let mut flag = OsString::from("--remap-path-prefix=");
             flag.push(from);
@@ -107,7 +109,6 @@ impl Toolchain {
             flag
         };
         let mut flags: Vec<OsString> = RUSTC_ARGUMENTS.iter().map(OsString::from).collect();
-        flags.push(format!("--cfg=bpf_target_arch=\"{arch}\"").into());
         flags.push(remap(root.to_owned(), "."));
         flags.push(remap(library(&self.sysroot), "rust"));
         flags.extend(registries().into_iter().map(|registry| remap(registry, "registry")));
