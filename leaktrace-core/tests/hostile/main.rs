@@ -1,0 +1,49 @@
+//! Files of which nothing is right but the beginning: everything that reads a binary must come to its end.
+
+mod entries;
+
+use proptest::prelude::{Strategy, any, prop, proptest};
+
+/// The bytes of an ELF header that let a file through to what is behind it, for both machines.
+const ELF_HEADERS: [&[u8]; 2] = [
+    b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x03\0\x3e\0\x01\0\0\0\0\0\0\0\0\0\0\0\x40\0\0\0\0\0\0\0\x80\0\0\0\0\0\0\0\
+      \0\0\0\0\x40\0\x38\0\x02\0\x40\0\x03\0\x01\0",
+    b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\xb7\0\x01\0\0\0\0\0\0\0\0\0\0\0\x40\0\0\0\0\0\0\0\x40\0\0\0\0\0\0\0\
+      \0\0\0\0\x40\0\x38\0\x01\0\x40\0\x02\0\x01\0",
+];
+
+/// The same for a function table: magic, shape, and a few functions.
+const TABLE_HEADERS: [&[u8]; 2] = [
+    b"\xf1\xff\xff\xff\0\0\x01\x08\x03\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x48\0\0\0\0\0\0\0\
+      \x58\0\0\0\0\0\0\0\x60\0\0\0\0\0\0\0\x68\0\0\0\0\0\0\0\x80\0\0\0\0\0\0\0",
+    b"\xf0\xff\xff\xff\0\0\x04\x08\x02\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x48\0\0\0\0\0\0\0\
+      \x50\0\0\0\0\0\0\0\x58\0\0\0\0\0\0\0\x60\0\0\0\0\0\0\0\x70\0\0\0\0\0\0\0",
+];
+
+/// Small numbers are what offsets and lengths are made of; half of the bytes are 0 to let more of them fit.
+fn behind(headers: [&'static [u8]; 2]) -> impl Strategy<Value = Vec<u8>> {
+    let byte = prop::sample::select(vec![0, 0, 0, 0, 1, 2, 4, 8, 16, 0x40, 0x80, 0xff]);
+    let bytes = prop::collection::vec(byte, 0..2048);
+    (prop::sample::select(headers.to_vec()), bytes).prop_map(|(header, bytes)| [header, &bytes].concat())
+}
+
+proptest! {
+    #[test]
+    fn elf_files_end(data in behind(ELF_HEADERS)) {
+        entries::elf(&data);
+        entries::modules(&data);
+        entries::buildinfo(&data);
+        entries::dwarf(&data);
+    }
+
+    #[test]
+    fn function_tables_end(data in behind(TABLE_HEADERS)) {
+        entries::pclntab(&data);
+    }
+
+    #[test]
+    fn anything_ends(data in prop::collection::vec(any::<u8>(), 0..512)) {
+        entries::elf(&data);
+        entries::pclntab(&data);
+    }
+}
