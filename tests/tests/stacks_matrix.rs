@@ -13,9 +13,10 @@ use leaktrace_core::go::goroutines::{
 use leaktrace_core::go::names::Status;
 use leaktrace_core::go::pclntab::FuncId;
 use leaktrace_core::go::program::Program;
+use leaktrace_core::memory::Memory;
 use leaktrace_core::num::Ktime;
 use leaktrace_core::symbolize::{self, Frame};
-use leaktrace_tests::matrix::each_build;
+use leaktrace_tests::matrix::{each_build, each_version};
 use leaktrace_tests::traceback::{self, GoroutineText, printed_name};
 use leaktrace_tests::{Mode, Target, Version};
 
@@ -69,19 +70,80 @@ fn stacks_are_those_that_the_runtime_prints() {
     each_build(|version, mode| {
         let mut target = Target::start(version, mode, &scenarios(version, mode));
         let own = target.goroutines();
-        let procfs = Procfs::system();
-        let process = find::Target::open(&procfs, Pid(target.pid())).unwrap();
-        let elf = Elf::parse(process.exe.bytes()).unwrap();
-        let segments = elf.segments().iter().map(|segment| (segment.svma, segment.file_offset));
-        let bias = process.bias(&procfs, segments).unwrap();
-        let memory = ProcessMemory::new(Pid(target.pid()));
-        let program = Program::inspect(&elf, bias, &memory).unwrap();
-        let snapshot =
-            Walker::new(WalkerInput::of(&program)).snapshot(&memory, Want::Stacks, &|| Ktime(0)).unwrap();
-        let compared = Comparison { version, program: &program, snapshot: &snapshot }.with(&own);
-        eprintln!("go {version} {}: {compared}", mode.as_str());
-        assert!(compared.goroutines > EVERYWHERE.len() * 2, "{compared}");
+        inspect(&target, |program, memory| {
+            let snapshot = snapshot(program, memory);
+            let compared = Comparison { version, program, snapshot: &snapshot }.with(&own);
+            eprintln!("go {version} {}: {compared}", mode.as_str());
+            assert!(compared.goroutines > EVERYWHERE.len() * 2, "{compared}");
+        });
     });
+}
+
+/// While goroutines wait now here and now there, each is shown where it can be and not between two places.
+#[test]
+fn moving_goroutines_are_never_shown_with_mixed_stacks() {
+    each_version(|version| {
+        let target = Target::start(version, Mode::Plain, "restless=20 parked=2000");
+        inspect(&target, |program, memory| {
+            let mut walker = Walker::new(WalkerInput::of(program));
+            let (mut ways, mut moved) = (BTreeMap::<Vec<&str>, usize>::new(), 0);
+            for _ in 0..100 {
+                let snapshot = walker.snapshot(memory, Want::Stacks, &|| Ktime(0)).expect("it is readable");
+                moved += snapshot.moved;
+                for goroutine in &snapshot.goroutines {
+                    let stack = goroutine.stack_id.and_then(|id| snapshot.stacks.get(id));
+                    *ways.entry(stack.map_or(vec![], |stack| own_functions(program, stack))).or_default() +=
+                        1;
+                }
+            }
+            eprintln!("go {version}: {ways:?}, {moved} moved");
+            for way in ways.keys().filter(|way| way.iter().any(|name| name.starts_with("main.odd"))) {
+                assert!(is_whole(way, &ODD), "{way:?}");
+            }
+            for way in ways.keys().filter(|way| way.iter().any(|name| name.starts_with("main.even"))) {
+                assert!(is_whole(way, &EVEN), "{way:?}");
+            }
+            assert!(
+                ways.keys().any(|way| way.len() == ODD.len()),
+                "nobody waited where they should: {ways:?}"
+            );
+        });
+    });
+}
+
+const ODD: [&str; 4] = ["main.oddInner", "main.oddMiddle", "main.oddOuter", "main.restless.func1"];
+const EVEN: [&str; 4] = ["main.evenInner", "main.evenMiddle", "main.evenOuter", "main.restless.func1"];
+
+/// Whether `way` is `full`, perhaps not entered yet to its end.
+fn is_whole(way: &[&str], full: &[&str]) -> bool {
+    full.ends_with(way)
+}
+
+/// The program's own functions on a stack, innermost first.
+fn own_functions<'d>(program: &Program<'d>, stack: Stack<'_>) -> Vec<&'d str> {
+    let mut frames = Vec::new();
+    for pc in stack.pcs {
+        symbolize::expand(&program.modules, pc.call_site(), &mut frames);
+    }
+    frames.into_iter().map(|frame| frame.function).filter(|name| name.starts_with("main.")).collect()
+}
+
+/// Finds out what leaktrace needs to know of a process.
+fn inspect(target: &Target, test: impl FnOnce(&Program<'_>, &ProcessMemory)) {
+    let procfs = Procfs::system();
+    let process = find::Target::open(&procfs, Pid(target.pid())).expect("the target runs");
+    let elf = Elf::parse(process.exe.bytes()).expect("the linker wrote it");
+    let segments = elf.segments().iter().map(|segment| (segment.svma, segment.file_offset));
+    let bias = process.bias(&procfs, segments).expect("it is mapped");
+    let memory = ProcessMemory::new(Pid(target.pid()));
+    let program = Program::inspect(&elf, bias, &memory).expect("it is a Go program");
+    test(&program, &memory);
+}
+
+fn snapshot(program: &Program<'_>, memory: &dyn Memory) -> Snapshot {
+    Walker::new(WalkerInput::of(program))
+        .snapshot(memory, Want::Stacks, &|| Ktime(0))
+        .expect("it is readable")
 }
 
 /// What was compared and found to be equal.

@@ -12,3 +12,4 @@ pub mod program;
 pub mod types;
 pub mod unwind;
 pub mod version;
+pub mod waiting;

@@ -14,6 +14,7 @@ func init() {
 	register("parked", parked)
 	register("exits", exits)
 	registerRestless("storm", storm)
+	registerRestless("restless", restless)
 }
 
 // `spawn N` starts goroutines, `finish N` ends as many: births and ends that a test knows exactly.
@@ -113,3 +114,46 @@ func leaveBehind() {
 		<-leftNever
 	}()
 }
+
+// Pairs that pass a token to and fro. One of each waits for it in turn on two ways whose frames are equally large, so
+// that a stack that was read while it changed would show a way that does not exist.
+func restless(n int) {
+	site := control.NewSite("restless")
+	for i := 0; i < n; i++ {
+		to, fro := make(chan int), make(chan int)
+		site.Spawned()
+		go func() {
+			for {
+				oddOuter(to)
+				fro <- 1
+				evenOuter(to)
+				fro <- 2
+			}
+		}()
+		site.Spawned()
+		go func() {
+			for {
+				to <- 1
+				<-fro
+			}
+		}()
+	}
+}
+
+//go:noinline
+func oddOuter(from chan int) int { return oddMiddle(from) + 1 }
+
+//go:noinline
+func oddMiddle(from chan int) int { return oddInner(from) + 1 }
+
+//go:noinline
+func oddInner(from chan int) int { return <-from + 1 }
+
+//go:noinline
+func evenOuter(from chan int) int { return evenMiddle(from) + 1 }
+
+//go:noinline
+func evenMiddle(from chan int) int { return evenInner(from) + 1 }
+
+//go:noinline
+func evenInner(from chan int) int { return <-from + 1 }
