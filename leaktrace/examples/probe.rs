@@ -59,7 +59,7 @@ fn typed() -> Option<Typed> {
 fn run(typed: &Typed) -> anyhow::Result<()> {
     let target = Target::open(&Procfs::system(), Pid(typed.pid))?;
     let inspected = Inspected::new(&target, &Procfs::system())?;
-    let plan = inspected.plan(&typed.kinds)?;
+    let plan = inspected.plan(&typed.kinds, false)?;
     for site in &plan.sites {
         println!(
             "{:6} {}+{:#x} {}: {}",

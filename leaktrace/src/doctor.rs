@@ -8,7 +8,9 @@ use leaktrace_core::plan::AttachPlan;
 use thiserror::Error;
 
 use crate::inspect::Inspected;
+use crate::kernel::cost::{CostPerHit, calibrate};
 use crate::kernel::features::{self, Finding, Need, State};
+use crate::kernel::{Options, Probes};
 use crate::process::find::Target;
 use crate::process::privileges::{Capability, Privileges};
 use crate::process::{Pid, Procfs};
@@ -94,12 +96,26 @@ pub fn run(pid: Option<Pid>, procfs: &Procfs, color: bool, out: &mut dyn Write) 
     let mut page = Page { out, color };
     let privileges = Privileges::of_this_process(procfs);
     let findings = features::find_all();
+    let cost = measure();
     page.heading("This machine")?;
-    page.items(&[machine(&privileges), kernel(&findings)].concat())?;
+    page.items(
+        &[machine(&privileges), kernel(&findings), cost.as_ref().map(of_cost).into_iter().collect()].concat(),
+    )?;
     if let Some(pid) = pid {
-        examine(pid, procfs, &mut page)?;
+        examine(pid, procfs, cost.is_some_and(|cost| cost.prefers_long_nops()), &mut page)?;
     }
     verdict(&privileges, &findings).map_err(Into::into)
+}
+
+/// What a hit costs, where we may find out.
+fn measure() -> Option<CostPerHit> {
+    calibrate(&mut Probes::load(&Options::default()).ok()?).ok()
+}
+
+fn of_cost(cost: &CostPerHit) -> Item {
+    let end = Kind::End.index();
+    let (emulated, nop5) = (cost.emulated[end], cost.nop5[end]);
+    Item::good(format!("a probe costs {emulated:.0} ns a hit, {nop5:.0} ns on a five-byte nop"))
 }
 
 fn machine(privileges: &Privileges) -> Vec<Item> {
@@ -151,7 +167,7 @@ fn verdict(privileges: &Privileges, findings: &[Finding]) -> Result<(), DoctorEr
     if privileges.missing().is_empty() { Ok(()) } else { Err(DoctorError::NotPermitted) }
 }
 
-fn examine(pid: Pid, procfs: &Procfs, page: &mut Page<'_>) -> anyhow::Result<()> {
+fn examine(pid: Pid, procfs: &Procfs, long_nops: bool, page: &mut Page<'_>) -> anyhow::Result<()> {
     let target = Target::open(procfs, pid)?;
     page.heading(&format!("Process {pid}: {}", target.exe.link().display()))?;
     let inspected = Inspected::new(&target, procfs);
@@ -161,7 +177,7 @@ fn examine(pid: Pid, procfs: &Procfs, page: &mut Page<'_>) -> anyhow::Result<()>
         Err(error) => items.push(Item::missing(format!("{error:#}"), "see below")),
     }
     page.items(&items)?;
-    let plan = inspected?.plan(&Kind::ALL)?;
+    let plan = inspected?.plan(&Kind::ALL, long_nops)?;
     page.heading("The plan: what would be probed, and why")?;
     show_plan(&plan, page)?;
     Ok(())

@@ -39,8 +39,9 @@ impl<'t> Inspected<'t> {
     }
 
     /// Where to attach, compared with the instructions that are in the process.
-    pub fn plan(&self, kinds: &[Kind]) -> anyhow::Result<AttachPlan> {
-        let plan = plan(&self.elf, &self.program, kinds, PlanOptions::default())?;
+    pub fn plan(&self, kinds: &[Kind], long_nops: bool) -> anyhow::Result<AttachPlan> {
+        let options = PlanOptions { long_nops, ..PlanOptions::default() };
+        let plan = plan(&self.elf, &self.program, kinds, options)?;
         plan.verify(&self.memory, self.bias)
             .context("the process does not run the code that its file has")?;
         Ok(plan)

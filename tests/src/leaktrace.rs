@@ -110,19 +110,29 @@ impl Running {
     /// When they do not come.
     #[track_caller]
     pub fn attach(pid: u32, options: &str) -> Self {
+        Self::attach_at(pid, options, 4)
+    }
+
+    /// Starts watching `pid` and waits until at least `places` in its code have probes. A budget may take some away
+    /// at once.
+    ///
+    /// # Panics
+    /// When they do not come.
+    #[track_caller]
+    pub fn attach_at(pid: u32, options: &str, places: usize) -> Self {
         let mut running = Self::start(command(&format!("--pid {pid} {options}")));
-        running.await_probes(pid);
+        running.await_probes(pid, places);
         running
     }
 
     /// Waits until the probes are in the code of `pid`, and as many of them as there will be.
     #[track_caller]
-    fn await_probes(&mut self, pid: u32) {
+    fn await_probes(&mut self, pid: u32, places: usize) {
         let mut before = 0;
         poll_until(PATIENCE, "probes in the target's code", || {
             assert!(self.is_running(), "leaktrace ended before it attached: {:?}", self.collect());
             let now = patched_places(pid).map_or(0, |places| places.len());
-            let settled = now >= 4 && now == before;
+            let settled = now >= places && now == before;
             before = now;
             settled.then_some(())
         });

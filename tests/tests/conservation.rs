@@ -68,7 +68,7 @@ fn over_its_budget_leaktrace_sheds_and_says_so() {
     }
     let mut target = Target::start(Version::NEWEST, Mode::Plain, "storm=2 leak_chan_send=3");
     let options = "--format json --top 0 --min-age 0s --max-overhead 1%";
-    let running = Running::attach(target.pid(), options);
+    let running = Running::attach_at(target.pid(), options, 1);
     let start = target.state().site("storm").spawned;
     poll_until(PATIENCE, "the storm rages", || {
         (target.state().site("storm").spawned >= start + 300_000).then_some(())

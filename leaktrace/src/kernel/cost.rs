@@ -70,6 +70,22 @@ pub enum CostError {
 }
 
 impl CostPerHit {
+    /// What it was in a virtual machine, rounded up: for where it cannot be measured, because it is better to shed
+    /// too early than too late.
+    pub const USUAL: Self = Self {
+        emulated: [600.0; Kind::ALL.len()],
+        nop5: [15_000.0; Kind::ALL.len()],
+        single_stepped: [15_000.0; Kind::ALL.len()],
+        stack: 700.0,
+    };
+
+    /// Whether a probe on a five-byte `nop` is quicker than one on an instruction that is emulated: on x86-64 from
+    /// Linux 6.18 on, where it becomes a call.
+    pub fn prefers_long_nops(&self) -> bool {
+        let end = Kind::End.index();
+        self.nop5[end] < self.emulated[end]
+    }
+
     /// What a hit of this kind costs at an instruction of this cost.
     pub const fn of(&self, kind: Kind, cost: Cost) -> f64 {
         let costs = match cost {

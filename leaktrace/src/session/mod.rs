@@ -11,15 +11,16 @@ mod walks;
 mod watch;
 
 use anyhow::Context;
+use leaktrace_common::event::Kind;
 use leaktrace_core::budget::{Costs, Governor};
 use leaktrace_core::go::goroutines::{Walker, WalkerInput, Want};
 use leaktrace_core::go::program::Program;
-use leaktrace_core::num::Ktime;
 use leaktrace_core::plan::{AttachPlan, MissedReason};
 use leaktrace_core::registry::Registry;
 
 use crate::config::Config;
 use crate::inspect::Inspected;
+use crate::kernel::cost::CostPerHit;
 use crate::kernel::{Options, Tracee};
 use crate::output::Sink;
 use crate::process::Procfs;
@@ -64,8 +65,14 @@ fn watch(config: &Config, procfs: &Procfs, sink: Sink) -> anyhow::Result<End> {
     let interrupted = signals::listen().context("cannot listen to signals")?;
     let target = Target::open(procfs, config.pid)?;
     let inspected = Inspected::new(&target, procfs)?;
-    let plan = inspected.plan(&config.probes)?;
-    let Begun { tracer, costs, at } = begin(config, &target, &inspected, &plan)?;
+    let (mut tracer, cost) = load(config)?.unzip();
+    let long_nops = cost.as_ref().is_some_and(CostPerHit::prefers_long_nops);
+    let plan = inspected.plan(&config.probes, long_nops)?;
+    let costs = cost.map_or(Costs::NOTHING, |cost| costs(&cost, &plan));
+    let attached_at = clock::now();
+    if let Some(tracer) = &mut tracer {
+        attach(tracer, &target, &inspected, &plan)?;
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::scope(|scope| {
         let walks = Walks::start(scope, || {
@@ -78,8 +85,8 @@ fn watch(config: &Config, procfs: &Procfs, sink: Sink) -> anyhow::Result<End> {
             procfs,
             target: &target,
             tracer,
-            governor: Governor::new(config.max_overhead, costs, kinds, at),
-            registry: Registry::new(at),
+            governor: Governor::new(config.max_overhead, costs, kinds, attached_at),
+            registry: Registry::new(attached_at),
             walks,
             snapshot: None,
             failures: 0,
@@ -94,32 +101,35 @@ fn watch(config: &Config, procfs: &Procfs, sink: Sink) -> anyhow::Result<End> {
     })
 }
 
-/// What tracing begins with.
-struct Begun {
-    /// `None` if nothing is to be traced.
-    tracer: Option<Tracer>,
-    costs: Costs,
-    /// Just before the first probe was there.
-    at: Ktime,
+/// The programs, loaded and attached to nothing yet, and what their hits cost; `None` if nothing is to be traced.
+fn load(config: &Config) -> anyhow::Result<Option<(Tracer, CostPerHit)>> {
+    if config.probes.is_empty() {
+        return Ok(None);
+    }
+    let mut tracer = Tracer::load(&Options::with_ring_bytes(config.ring_bytes))?;
+    let cost = tracer.calibrate();
+    Ok(Some((tracer, cost)))
 }
 
-fn begin(
-    config: &Config,
+fn attach(
+    tracer: &mut Tracer,
     target: &Target,
     inspected: &Inspected<'_>,
     plan: &AttachPlan,
-) -> anyhow::Result<Begun> {
-    if plan.sites.is_empty() {
-        return Ok(Begun { tracer: None, costs: Costs::NOTHING, at: clock::now() });
-    }
-    let mut tracer = Tracer::load(&Options::with_ring_bytes(config.ring_bytes))?;
-    let costs = tracer.calibrate(plan);
-    tracing::info!(?costs, "nanoseconds for a hit");
+) -> anyhow::Result<()> {
     let layout = inspected.program.layout.for_probes();
-    let tracee = Tracee { index: 0, pid: target.pid.0, exe: target.exe.door(), layout };
-    let at = clock::now();
-    tracer.attach(&tracee, plan)?;
-    Ok(Begun { tracer: Some(tracer), costs, at })
+    tracer.attach(&Tracee { index: 0, pid: target.pid.0, exe: target.exe.door(), layout }, plan)
+}
+
+/// What hits cost at the places of a plan.
+fn costs(measured: &CostPerHit, plan: &AttachPlan) -> Costs {
+    let mut hit = [0.0_f64; Kind::ALL.len()];
+    for site in &plan.sites {
+        let cost = &mut hit[site.kind.index()];
+        *cost = cost.max(measured.of(site.kind, site.cost));
+    }
+    tracing::info!(?hit, stack = measured.stack, "nanoseconds for a hit of each kind");
+    Costs { hit, stack: measured.stack }
 }
 
 fn walker<'p>(program: &'p Program<'_>) -> Walker<'p> {

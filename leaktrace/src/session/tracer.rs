@@ -4,9 +4,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
 use anyhow::Context;
-use leaktrace_common::event::Kind;
 use leaktrace_common::layout::Control;
-use leaktrace_core::budget::{Costs, Kinds, Stacks, Tracing};
+use leaktrace_core::budget::{Kinds, Stacks, Tracing};
 use leaktrace_core::decode::{Event, decode};
 use leaktrace_core::num::Ktime;
 use leaktrace_core::plan::AttachPlan;
@@ -24,14 +23,6 @@ const BATCH: usize = 1 << 16;
 
 /// One creator stack in so many is left when they are thinned.
 const THIN_MASK: u32 = (1 << 10) - 1;
-
-/// What a hit cost in a virtual machine, rounded up: better shed too early than too late.
-const USUAL_COST: CostPerHit = CostPerHit {
-    emulated: [600.0; Kind::ALL.len()],
-    nop5: [300.0; Kind::ALL.len()],
-    single_stepped: [15_000.0; Kind::ALL.len()],
-    stack: 700.0,
-};
 
 /// What came out of the ring.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,18 +64,12 @@ impl Tracer {
         })
     }
 
-    /// Measures what a hit will cost at each place of a plan. To be asked before anything is attached.
-    pub(super) fn calibrate(&mut self, plan: &AttachPlan) -> Costs {
-        let measured = calibrate(&mut self.probes).unwrap_or_else(|error| {
+    /// Measures what a hit costs here. To be asked before anything is attached.
+    pub(super) fn calibrate(&mut self) -> CostPerHit {
+        calibrate(&mut self.probes).unwrap_or_else(|error| {
             tracing::warn!(error = %anyhow::Error::new(error), "cannot measure what a probe costs here");
-            USUAL_COST
-        });
-        let mut hit = [0.0_f64; Kind::ALL.len()];
-        for site in &plan.sites {
-            let cost = &mut hit[site.kind.index()];
-            *cost = cost.max(measured.of(site.kind, site.cost));
-        }
-        Costs { hit, stack: measured.stack }
+            CostPerHit::USUAL
+        })
     }
 
     /// Attaches all that is planned.
