@@ -13,6 +13,7 @@ use leaktrace_core::go::goroutines::{
 use leaktrace_core::go::names::Status;
 use leaktrace_core::go::pclntab::FuncId;
 use leaktrace_core::go::program::Program;
+use leaktrace_core::go::waiting::{SemaphoreWaiters, WaitObject, waits_on};
 use leaktrace_core::memory::Memory;
 use leaktrace_core::num::Ktime;
 use leaktrace_core::symbolize::{self, Frame};
@@ -75,6 +76,53 @@ fn stacks_are_those_that_the_runtime_prints() {
             let compared = Comparison { version, program, snapshot: &snapshot }.with(&own);
             eprintln!("go {version} {}: {compared}", mode.as_str());
             assert!(compared.goroutines > EVERYWHERE.len() * 2, "{compared}");
+        });
+    });
+}
+
+/// What is waited on is found in the goroutine itself, or up to Go 1.25 for locks in the runtime's table.
+#[test]
+fn what_goroutines_wait_on_is_known() {
+    let scenarios =
+        ["leak_chan_send", "select_cases", "nil_chan_recv", "sleep", "cond", "mutex", "waitgroup"];
+    each_version(|version| {
+        let scenarios = scenarios.map(|name| format!("{name}=3")).join(" ");
+        let target = Target::start(version, Mode::Plain, &scenarios);
+        inspect(&target, |program, memory| {
+            let snapshot = snapshot(program, memory);
+            let semtable = program.globals.semtable.expect("it is found in every program");
+            let fields = &program.layout.sudog;
+            let waiters =
+                SemaphoreWaiters::read(memory, fields, program.arch, semtable).expect("it is readable");
+            let mut objects = BTreeMap::<&str, Vec<Vec<WaitObject>>>::new();
+            for goroutine in &snapshot.goroutines {
+                let stack = goroutine.stack_id.and_then(|id| snapshot.stacks.get(id));
+                let name = stack.and_then(|stack| own_functions(program, stack).into_iter().next_back());
+                let mut waits =
+                    waits_on(memory, fields, goroutine.g, goroutine.waiting).expect("it is readable");
+                waits.extend(waiters.semaphore_of(goroutine.g).map(WaitObject::Semaphore));
+                waits.dedup();
+                objects.entry(name.unwrap_or_default()).or_default().push(waits);
+            }
+            let channels = |name| -> Vec<usize> {
+                let is_channel = |object: &&WaitObject| matches!(object, WaitObject::Channel(_));
+                objects[name].iter().map(|waits| waits.iter().filter(is_channel).count()).collect()
+            };
+            let semaphores = |name: &str| -> BTreeSet<&Vec<WaitObject>> {
+                let waits = &objects[name];
+                assert!(waits.iter().flatten().all(|one| matches!(one, WaitObject::Semaphore(_))), "{name}");
+                waits.iter().collect()
+            };
+            assert_eq!(channels("main.leakChanSend.func1"), [1; 3]);
+            assert_eq!(channels("main.selectCases.func1"), [3; 3]);
+            assert_eq!(objects["main.nilChanRecv.func1"].concat(), []);
+            assert_eq!(objects["main.sleep.func1"].concat(), []);
+            // All three wait for the same one.
+            assert_eq!(semaphores("main.mutex.func1").len(), 1);
+            assert_eq!(semaphores("main.waitgroup.func1").len(), 1);
+            assert!(objects["main.mutex.func1"].iter().all(|waits| waits.len() == 1));
+            let known = usize::from(version.minor >= 26);
+            assert!(objects["main.cond.func1"].iter().all(|waits| waits.len() == known), "{objects:?}");
         });
     });
 }
