@@ -155,7 +155,11 @@ fn data(iced: &Iced, info: &InstructionInfo) -> Option<DataRef> {
         _ if info.used_memory().iter().any(|memory| is_write(memory.access())) => Access::Write,
         _ => Access::Read,
     };
-    Some(DataRef { address: Svma(iced.ip_rel_memory_address()), access })
+    let len = match access {
+        Access::Address => 0,
+        Access::Read | Access::Write => u8::try_from(iced.memory_size().size()).unwrap_or(u8::MAX),
+    };
+    Some(DataRef { address: Svma(iced.ip_rel_memory_address()), access, len })
 }
 
 #[cfg(test)]
@@ -208,14 +212,14 @@ mod tests {
     #[test]
     fn data_addresses_are_relative_to_the_next_instruction() {
         let lea = one(&[0x48, 0x8d, 0x05, 0xf9, 0x0f, 0, 0]);
-        assert_eq!(lea.data, Some(DataRef { address: Svma(0x2000), access: Access::Address }));
+        assert_eq!(lea.data, Some(DataRef { address: Svma(0x2000), access: Access::Address, len: 0 }));
         let load = one(&[0x48, 0x8b, 0x35, 0xf9, 0x0f, 0, 0]);
-        assert_eq!(load.data, Some(DataRef { address: Svma(0x2000), access: Access::Read }));
+        assert_eq!(load.data, Some(DataRef { address: Svma(0x2000), access: Access::Read, len: 8 }));
         let store = one(&[0x48, 0x89, 0x0d, 0xf9, 0x0f, 0, 0]);
-        assert_eq!(store.data, Some(DataRef { address: Svma(0x2000), access: Access::Write }));
+        assert_eq!(store.data, Some(DataRef { address: Svma(0x2000), access: Access::Write, len: 8 }));
         // cmp dword [rip+...], 0
         let compare = one(&[0x83, 0x3d, 0xf9, 0x0f, 0, 0, 0]);
-        assert_eq!(compare.data, Some(DataRef { address: Svma(0x2000), access: Access::Read }));
+        assert_eq!(compare.data, Some(DataRef { address: Svma(0x2000), access: Access::Read, len: 4 }));
         assert_eq!(compare.operation, Operation::Compare(0));
     }
 

@@ -100,6 +100,7 @@ impl Pages {
         let data = self.known[usize::from(access.base.0 & 31)].map(|base| DataRef {
             address: Svma(base.wrapping_add_signed(access.offset)),
             access: if access.loads { Access::Read } else { Access::Write },
+            len: access.len,
         });
         (data, None)
     }
@@ -112,7 +113,7 @@ impl Pages {
         if to == REGTMP {
             return (None, Some((to, address)));
         }
-        (Some(DataRef { address: Svma(address), access: Access::Address }), None)
+        (Some(DataRef { address: Svma(address), access: Access::Address, len: 0 }), None)
     }
 
     fn forget(&mut self, writes: RegisterSet) {
@@ -129,7 +130,7 @@ fn adr(word: Word) -> (Option<DataRef>, Option<(Register, u64)>) {
     let offset = word.signed(5, 19) * 4 + i64::from(word.field(29, 2));
     if word.field(31, 1) == 0 {
         let address = Svma(word.at.0.wrapping_add_signed(offset));
-        return (Some(DataRef { address, access: Access::Address }), None);
+        return (Some(DataRef { address, access: Access::Address, len: 0 }), None);
     }
     let page = (word.at.0 & !0xfff).wrapping_add_signed(offset * 4096);
     (None, Some((word.register(0), page)))
@@ -193,6 +194,8 @@ fn unknown_writes(word: Word) -> RegisterSet {
 /// A load or store at an offset from a base register.
 struct MemoryAccess {
     loads: bool,
+    /// How many bytes are loaded or stored.
+    len: u8,
     whole: bool,
     moves_base: bool,
     /// The integer register that is loaded or stored; `None` for a vector register.
@@ -249,6 +252,7 @@ fn memory(word: Word) -> Option<MemoryAccess> {
     let offset = if unsigned_offset { i64::from(word.field(10, 12)) << scale } else { word.signed(12, 9) };
     Some(MemoryAccess {
         loads: if integer { opc != 0 } else { opc & 1 == 1 },
+        len: 1 << scale,
         whole: size == 3,
         // 0 is unscaled, 1 post-index, 3 pre-index
         moves_base: signed_offset && word.field(10, 2) != 0,
@@ -264,6 +268,7 @@ fn pair(word: Word) -> MemoryAccess {
     let scale = if integer { 2 + word.field(31, 1) } else { 2 + word.field(30, 2) };
     MemoryAccess {
         loads: word.field(22, 1) == 1,
+        len: 2 << scale,
         whole: false,
         // 1 is post-index, 3 pre-index
         moves_base: word.field(23, 1) == 1,
@@ -306,14 +311,17 @@ mod tests {
     fn an_address_in_two_parts_is_put_together() {
         // adrp x1, +0x1000; add x1, x1, #0x230
         let taken = decoded(&[0xb000_0001, 0x9108_c021]);
-        assert_eq!(taken[1].data, Some(DataRef { address: Svma(0x1_2230), access: Access::Address }));
+        assert_eq!(taken[1].data, Some(DataRef { address: Svma(0x1_2230), access: Access::Address, len: 0 }));
         // adrp x27, +0x1000; ldr x0, [x27, #0x228]
         let read = decoded(&[0xb000_001b, 0xf941_1760]);
-        assert_eq!(read[1].data, Some(DataRef { address: Svma(0x1_2228), access: Access::Read }));
+        assert_eq!(read[1].data, Some(DataRef { address: Svma(0x1_2228), access: Access::Read, len: 8 }));
         // adrp x27; add x27, x27, #0x230; str x0, [x27]: the address itself is not taken
         let written = decoded(&[0xb000_001b, 0x9108_c37b, 0xf900_0360]);
         assert_eq!(written[1].data, None);
-        assert_eq!(written[2].data, Some(DataRef { address: Svma(0x1_2230), access: Access::Write }));
+        assert_eq!(written[2].data, Some(DataRef { address: Svma(0x1_2230), access: Access::Write, len: 8 }));
+        // adrp x27; add x27, x27, #0x230; ldp x0, x1, [x27]
+        let pair = decoded(&[0xb000_001b, 0x9108_c37b, 0xa940_0760])[2].data.unwrap();
+        assert_eq!(pair.words().collect::<Vec<_>>(), [Svma(0x1_2230), Svma(0x1_2238)]);
         // a register that was overwritten in between names nothing
         let lost = decoded(&[0xb000_0001, 0xaa02_03e1, 0x9108_c021]);
         assert_eq!(lost[2].data, None);

@@ -67,6 +67,15 @@ pub struct DataRef {
     pub address: Svma,
     /// What is done with it.
     pub access: Access,
+    /// How many bytes are read or written; 0 where only the address is taken.
+    pub len: u8,
+}
+
+impl DataRef {
+    /// The addresses of the words that are read or written, or the one that is taken.
+    pub fn words(self) -> impl Iterator<Item = Svma> {
+        (0..u64::from(self.len.max(1))).step_by(8).map(move |offset| self.address.plus(offset))
+    }
 }
 
 /// What an instruction does, as far as we ask.

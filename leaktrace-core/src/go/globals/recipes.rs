@@ -96,8 +96,11 @@ impl<'a, 'd> Recipes<'a, 'd> {
     }
 
     fn refs(&self, function: &str) -> Vec<(Avma, Access)> {
-        let running = |DataRef { address, access }: DataRef| (self.sources.bias.to_avma(address), access);
-        self.sources.code.data_refs(function).into_iter().map(running).collect()
+        // A pair of words may be read at once.
+        let running = |data: DataRef| {
+            data.words().map(move |word| (self.sources.bias.to_avma(word), data.access)).collect::<Vec<_>>()
+        };
+        self.sources.code.data_refs(function).into_iter().flat_map(running).collect()
     }
 
     fn within<'r>(

@@ -1,0 +1,168 @@
+//! Attach plans of every release and build mode, on both architectures.
+
+mod live;
+
+use std::fs;
+use std::path::Path;
+
+use leaktrace_common::cookie::GRegister;
+use leaktrace_common::event::Kind;
+use leaktrace_core::elf::{Arch, Elf, FileMemory};
+use leaktrace_core::go::globals::Found;
+use leaktrace_core::go::layout::Layout;
+use leaktrace_core::go::program::Program;
+use leaktrace_core::memory::Pieces;
+use leaktrace_core::num::Bias;
+use leaktrace_core::plan::{
+    AttachPlan, Cost, Missed, MissedReason, PlanOptions, PlanStyle, VerifyError, plan,
+};
+use leaktrace_tests::go::Toolchain;
+use leaktrace_tests::go::run::run;
+use leaktrace_tests::matrix::{each_build, each_version};
+use leaktrace_tests::{Mode, Target, Version};
+
+use self::live::{Live, without_sections};
+
+/// Starts goroutines in each of the ways that a plan must see.
+const PROGRAM: &str = r#"package main
+
+import "time"
+
+func main() {
+	done := make(chan bool)
+	go func() { done <- true }()
+	<-done
+	time.Sleep(time.Millisecond)
+}
+"#;
+
+#[test]
+fn every_program_has_a_cheap_place_for_every_event() {
+    each_build(|version, mode| {
+        // A coroutine makes the linker keep the second caller of newproc1.
+        let scenarios = if version.minor >= 23 { "leak_chan_send=1 coroutine=1" } else { "leak_chan_send=1" };
+        let target = Target::start(version, mode, scenarios);
+        let live = Live::open(target.pid());
+        let elf = Elf::parse(live.file()).unwrap();
+        let bias = live.bias(&elf);
+        let program = Program::inspect(&elf, bias, &live.memory).unwrap();
+        let plan = plan(&elf, &program, &Kind::ALL, PlanOptions::default()).unwrap();
+        is_cheap_and_complete(&plan);
+        sees_births_by_their_callers(&plan, version);
+        plan.verify(&live.memory, bias).unwrap();
+    });
+}
+
+fn is_cheap_and_complete(plan: &AttachPlan) {
+    for kind in Kind::ALL {
+        assert!(plan.sites_of(kind).count() > 0, "no place for {}:\n{plan}", kind.as_str());
+    }
+    assert!(plan.sites.iter().all(|site| site.cost != Cost::SingleStepped), "{plan}");
+    let is_known = |missed: &Missed| matches!(missed.reason, MissedReason::DebuggerOnly(_));
+    assert!(plan.missed.iter().all(is_known), "{plan}");
+}
+
+fn sees_births_by_their_callers(plan: &AttachPlan, version: Version) {
+    let mut found: Vec<_> =
+        plan.sites_of(Kind::Birth).map(|site| (site.function.as_str(), site.g_register)).collect();
+    found.sort_by_key(|(function, _)| *function);
+    let goroutine = ("runtime.newproc.func1", GRegister::Arg1);
+    let coroutine = ("runtime.newcoro.func1", GRegister::Arg0);
+    let wanted = if version.minor >= 23 { vec![coroutine, goroutine] } else { vec![goroutine] };
+    assert_eq!(found, wanted, "{plan}");
+    let end = if version.minor >= 22 { "runtime.gdestroy" } else { "runtime.goexit0" };
+    assert!(plan.sites_of(Kind::End).all(|site| site.function == end), "{plan}");
+}
+
+#[test]
+fn arm64_programs_have_a_cheap_plan_and_known_variables() {
+    each_version(|version| {
+        let directory = tempfile::tempdir().unwrap();
+        let file = compiled(version, directory.path(), &[("GOARCH", "arm64")], &[]);
+        let elf = Elf::parse(&file).unwrap();
+        assert_eq!(elf.arch(), Arch::Arm64);
+        let program = examined(&elf);
+        let plan = plan(&elf, &program, &Kind::ALL, PlanOptions::default()).unwrap();
+        is_cheap_and_complete(&plan);
+        assert!(plan.sites_of(Kind::Birth).all(|site| site.instruction == "ret"), "{plan}");
+        for kind in [Kind::End, Kind::Park, Kind::Ready] {
+            assert!(plan.sites_of(kind).all(|site| site.instruction.starts_with("b.ls")), "{plan}");
+        }
+        assert_eq!(program.layout, Layout::from_dwarf(&elf, program.version).unwrap());
+        let bare = without_sections(&file);
+        let bare = Elf::parse(&bare).unwrap();
+        let found = examined(&bare).globals;
+        assert_eq!(found.found, Found::Disassembly);
+        assert_eq!(
+            (found.allgs, found.allglen, found.allgptr, found.sched, found.allp, found.allm, found.semtable),
+            {
+                let stated = program.globals;
+                (
+                    stated.allgs,
+                    stated.allglen,
+                    stated.allgptr,
+                    stated.sched,
+                    stated.allp,
+                    stated.allm,
+                    stated.semtable,
+                )
+            }
+        );
+    });
+}
+
+#[test]
+fn programs_without_optimisation_have_a_cheap_plan() {
+    each_version(|version| {
+        let directory = tempfile::tempdir().unwrap();
+        let file = compiled(version, directory.path(), &[], &["-gcflags=all=-N -l"]);
+        let elf = Elf::parse(&file).unwrap();
+        let program = examined(&elf);
+        let plan = plan(&elf, &program, &Kind::ALL, PlanOptions::default()).unwrap();
+        is_cheap_and_complete(&plan);
+    });
+}
+
+#[test]
+fn the_style_for_benchmarks_is_at_entries_and_a_nop_is_taken_where_it_is_cheap() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = compiled(Version::NEWEST, directory.path(), &[], &[]);
+    let elf = Elf::parse(&file).unwrap();
+    let program = examined(&elf);
+    let entry = PlanOptions { style: PlanStyle::Entry, ..PlanOptions::default() };
+    let entry = plan(&elf, &program, &Kind::ALL, entry).unwrap();
+    assert!(entry.sites.iter().all(|site| site.cost == Cost::SingleStepped), "{entry}");
+    assert!(entry.sites_of(Kind::Park).all(|site| site.offset_in_function == 0), "{entry}");
+    let nop = PlanOptions { long_nops: true, ..PlanOptions::default() };
+    let nop = plan(&elf, &program, &[Kind::Birth], nop).unwrap();
+    assert!(nop.sites.iter().any(|site| site.cost == Cost::Nop5 && site.expected.len() == 5), "{nop}");
+}
+
+#[test]
+fn a_process_that_was_patched_is_refused() {
+    let target = Target::start(Version::NEWEST, Mode::Plain, "leak_chan_send=1");
+    let live = Live::open(target.pid());
+    let elf = Elf::parse(live.file()).unwrap();
+    let bias = live.bias(&elf);
+    let program = Program::inspect(&elf, bias, &live.memory).unwrap();
+    let plan = plan(&elf, &program, &[Kind::Park], PlanOptions::default()).unwrap();
+    let patched = Pieces::new().with(bias.to_avma(plan.sites[0].svma), vec![0xcc]);
+    assert!(matches!(plan.verify(&patched, bias), Err(VerifyError::Different { .. })));
+}
+
+/// What can be known of a program that does not run.
+fn examined<'d>(elf: &Elf<'d>) -> Program<'d> {
+    let memory = FileMemory::new(elf, Bias::ZERO);
+    Program::examine(elf, Bias::ZERO, &memory).unwrap()
+}
+
+/// The bytes of [`PROGRAM`], compiled without C.
+fn compiled(version: Version, directory: &Path, environment: &[(&str, &str)], arguments: &[&str]) -> Vec<u8> {
+    fs::write(directory.join("main.go"), PROGRAM).unwrap();
+    fs::write(directory.join("go.mod"), format!("module planned\n\ngo 1.{}\n", version.minor)).unwrap();
+    let toolchain = Toolchain::get(version, &mut |what| eprintln!("{what}")).unwrap();
+    let mut command = toolchain.go();
+    command.current_dir(directory).env("CGO_ENABLED", "0").envs(environment.iter().copied());
+    run(command.args(["build", "-o", "planned"]).args(arguments)).unwrap();
+    fs::read(directory.join("planned")).unwrap()
+}
