@@ -153,16 +153,17 @@ fn a_process_that_was_patched_is_refused() {
 /// What can be known of a program that does not run.
 fn examined<'d>(elf: &Elf<'d>) -> Program<'d> {
     let memory = FileMemory::new(elf, Bias::ZERO);
-    Program::examine(elf, Bias::ZERO, &memory).unwrap()
+    Program::examine(elf, Bias::ZERO, &memory).expect("the program is understood")
 }
 
 /// The bytes of [`PROGRAM`], compiled without C.
 fn compiled(version: Version, directory: &Path, environment: &[(&str, &str)], arguments: &[&str]) -> Vec<u8> {
-    fs::write(directory.join("main.go"), PROGRAM).unwrap();
-    fs::write(directory.join("go.mod"), format!("module planned\n\ngo 1.{}\n", version.minor)).unwrap();
-    let toolchain = Toolchain::get(version, &mut |what| eprintln!("{what}")).unwrap();
+    fs::write(directory.join("main.go"), PROGRAM).expect("the directory is writable");
+    fs::write(directory.join("go.mod"), format!("module planned\n\ngo 1.{}\n", version.minor))
+        .expect("the directory is writable");
+    let toolchain = Toolchain::get(version, &mut |what| eprintln!("{what}")).expect("the toolchain is there");
     let mut command = toolchain.go();
     command.current_dir(directory).env("CGO_ENABLED", "0").envs(environment.iter().copied());
-    run(command.args(["build", "-o", "planned"]).args(arguments)).unwrap();
-    fs::read(directory.join("planned")).unwrap()
+    run(command.args(["build", "-o", "planned"]).args(arguments)).expect("the program compiles");
+    fs::read(directory.join("planned")).expect("the program was written")
 }
