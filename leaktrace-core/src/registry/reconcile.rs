@@ -42,6 +42,12 @@ impl Registry {
         self.ends.hold();
     }
 
+    /// The snapshot that was expected could not be taken.
+    pub fn cancel_snapshot(&mut self) {
+        self.ends.release();
+        self.strangers = KeyedMap::default();
+    }
+
     /// Takes a snapshot in. Every event up to its `finished` must have been [applied](Self::apply) before, and
     /// [`expect_snapshot`](Self::expect_snapshot) called before its `started`; where that was not done, what
     /// cannot be decided is left to the next snapshot.
@@ -63,8 +69,7 @@ impl Registry {
         }
         self.sweep(&round, &mut result);
         self.compact();
-        self.ends.release();
-        self.strangers = KeyedMap::default();
+        self.cancel_snapshot();
         self.counts.snapshots += 1;
         self.counts.births_recovered += result.births_recovered;
         self.counts.ghosts_removed += result.ghosts_removed;

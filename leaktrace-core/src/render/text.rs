@@ -81,7 +81,9 @@ fn group(number: usize, group: &Group, columns: Columns, report: &Report) -> Vec
     let mut lines = vec![title(number, group, columns), ages(group, report.view.min_age_ns), change(group)];
     lines.extend(wait_reasons(group));
     lines.extend(blocked_at(group));
-    lines.extend(creators(group));
+    if !is_main(group) {
+        lines.extend(creators(group));
+    }
     lines
 }
 
@@ -95,12 +97,18 @@ fn title(number: usize, group: &Group, columns: Columns) -> Line {
         (Some(_) | None, _) => format!("  {}", by.pc),
     };
     let of = if group.live == 1 { " goroutine created by " } else { " goroutines created by " };
-    Line::new()
+    let line = Line::new()
         .role(Role::Label, format_args!("{number:<width$}"))
-        .role(Role::Strong, format_args!("{count:>count_width$}"))
-        .text(of)
-        .role(Role::Strong, function)
-        .text(place)
+        .role(Role::Strong, format_args!("{count:>count_width$}"));
+    if is_main(group) {
+        return line.text(" goroutine, the one that runs ").role(Role::Strong, "main.main");
+    }
+    line.text(of).role(Role::Strong, function).text(place)
+}
+
+/// Whether this is the main goroutine, which no `go` statement created.
+fn is_main(group: &Group) -> bool {
+    group.start_function.as_deref() == Some("runtime.main")
 }
 
 fn ages(group: &Group, min_age: u64) -> Line {
@@ -301,13 +309,21 @@ fn picture(completeness: &Completeness) -> Line {
         (_, _) => Line::new().role(Role::Warning, "with losses"),
     };
     let line = line.text(format_args!(": {decoded}{}", losses(completeness)));
-    if repaired {
+    let line = if repaired {
         let births = human::some(completeness.births_recovered, "unseen birth");
         let ends = human::some(completeness.ghosts_removed, "unseen end");
         line.text(format_args!(" · {snapshots} found {births} and {ends}"))
     } else {
         line.text(format_args!(" · {snapshots}"))
-    }
+    };
+    line.text(blind_spots(completeness))
+}
+
+/// ` · 3 goroutines unreadable`: what even the snapshots did not tell.
+fn blind_spots(completeness: &Completeness) -> String {
+    let spots = [(completeness.unreadable, "unreadable"), (completeness.untracked, "beyond the limit")];
+    let spots = spots.iter().filter(|(number, _)| *number > 0);
+    spots.map(|(number, what)| format!(" · {} {what}", human::some(*number, "goroutine"))).collect()
 }
 
 /// ` (200 ring_full, 3 undecodable, 12 in flight)`

@@ -197,6 +197,7 @@ impl Watch<'_> {
                 Ok(true)
             }
             Err(error) => {
+                self.registry.cancel_snapshot();
                 self.failures += 1;
                 if self.snapshot.is_none() || self.failures >= MOST_FAILURES {
                     return Err(error.into());
