@@ -35,6 +35,9 @@ const FOREVER: Duration = Duration::from_hours(100 * 365 * 24);
 /// Snapshots that may fail one after the other before we give up.
 const MOST_FAILURES: u32 = 5;
 
+/// Above this many goroutines there is no room for two snapshots at a time.
+const MOST_GOROUTINES_TWICE: usize = 400_000;
+
 /// The answer of the walking thread.
 pub(super) type Walked = Result<Snapshot, WalkError>;
 
@@ -145,10 +148,13 @@ impl Watch<'_> {
     }
 
     fn request_snapshot(&mut self) {
-        if !self.walks.is_pending() {
-            self.registry.expect_snapshot();
-            self.walks.request();
+        if self.walks.is_pending() {
+            return;
         }
+        // Should the target end while the next one is taken, a report still says who was alive, but not where.
+        self.snapshot.take_if(|snapshot| snapshot.goroutines.len() > MOST_GOROUTINES_TWICE);
+        self.registry.expect_snapshot();
+        self.walks.request();
     }
 
     /// Drains the ring, and says when to do so again.
@@ -199,7 +205,7 @@ impl Watch<'_> {
             Err(error) => {
                 self.registry.cancel_snapshot();
                 self.failures += 1;
-                if self.snapshot.is_none() || self.failures >= MOST_FAILURES {
+                if self.registry.counts().snapshots == 0 || self.failures >= MOST_FAILURES {
                     return Err(error.into());
                 }
                 tracing::warn!(%error, "no snapshot this time");
