@@ -216,3 +216,16 @@ fn dwarf_knows_the_structs_of_the_runtime() {
         assert_eq!(info.struct_layout("runtime.nosuch"), Ok(None));
     });
 }
+
+#[test]
+fn c_functions_of_cgo_programs_have_lines() {
+    let data = binary(Version::NEWEST, Mode::Cgo);
+    let elf = Elf::parse(&data).unwrap();
+    let info = DebugInfo::load(&elf).unwrap();
+    let mut lines = DwarfLines::new(&info).unwrap();
+    // Of `runtime/cgo`, and in every program with C code.
+    let frames = lines.frames(elf.symbol("x_cgo_init").unwrap()).unwrap();
+    let frame = frames.last().unwrap();
+    assert_eq!((frame.function, frame.inlined), ("x_cgo_init", false));
+    assert!(frame.file.ends_with(".c") && frame.line > 0, "{frame:?}");
+}
