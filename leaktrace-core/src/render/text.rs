@@ -323,7 +323,9 @@ fn picture(completeness: &Completeness) -> Line {
 fn blind_spots(completeness: &Completeness) -> String {
     let spots = [(completeness.unreadable, "unreadable"), (completeness.untracked, "beyond the limit")];
     let spots = spots.iter().filter(|(number, _)| *number > 0);
-    spots.map(|(number, what)| format!(" · {} {what}", human::some(*number, "goroutine"))).collect()
+    let told: Vec<String> =
+        spots.map(|(number, what)| format!(" · {} {what}", human::some(*number, "goroutine"))).collect();
+    told.concat()
 }
 
 /// ` (200 ring_full, 3 undecodable, 12 in flight)`
