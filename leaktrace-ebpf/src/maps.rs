@@ -18,8 +18,9 @@ use crate::atomic;
 /// How many creation sites are counted apart; beyond that the ones seen least recently start anew.
 const MAX_SITES: u32 = 8192;
 
-/// How many births on one CPU can interrupt one another while they collect a stack.
-const ROOMS: u32 = 4;
+/// How many births on one CPU can collect a stack at a time, the later ones having preempted the earlier. The
+/// verifier walks a stack of every length once for each.
+const ROOMS: u32 = 2;
 
 /// The size that the ring buffer has unless the loader says otherwise.
 const RING_BYTES: u32 = 8 << 20;

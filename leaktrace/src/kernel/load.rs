@@ -1,7 +1,7 @@
 //! Creates the maps and loads the programs.
 
 use std::collections::HashMap;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use aya::maps::{Array, Map, MapData, MapError, PerCpuArray, RingBuf};
 use aya::programs::{ProgramError, UProbe};
@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use super::attach::Attachments;
 use super::drops::{CounterMaps, Counters};
-use super::object::{self, OBJECT, ObjectError, Relocated};
+use super::object::{self, OBJECT, Object, ObjectError};
 use super::ring::Ring;
 use super::sys::{self, MultiSupport, Refused};
 
@@ -119,6 +119,9 @@ pub struct Probes {
     pub ring: Ring,
 }
 
+/// Maps by their names.
+type Maps = HashMap<String, Map>;
+
 /// The programs, loaded for one backend.
 pub(super) enum Programs {
     /// With whether the kernel's filter by process can be relied on.
@@ -131,22 +134,19 @@ impl Probes {
     /// Creates the maps and loads the programs; attaches nothing.
     pub fn load(options: &Options) -> Result<Self, LoadError> {
         object::check_abi(OBJECT)?;
-        let loaded = EbpfLoader::new().map_max_entries("EVENTS", options.ring_bytes).load(OBJECT);
-        let mut ebpf = loaded.map_err(not_permitted_or)?;
-        let programs = load_multi(&ebpf, options.backend)?;
-        let targets_fd = descriptor(&ebpf, "TARGETS")?;
+        let (mut maps, programs) = match choose(options.backend)? {
+            MultiSupport::None => load_for_perf(options.ring_bytes)?,
+            support => load_for_multi(options.ring_bytes, support)?,
+        };
         let mut probes = Self {
-            targets_fd,
-            ring: Ring::new(RingBuf::try_from(take(&mut ebpf, "EVENTS")?)?),
-            targets: Array::try_from(take(&mut ebpf, "TARGETS")?)?,
-            control: Array::try_from(take(&mut ebpf, "CONTROL")?)?,
+            programs,
+            targets_fd: descriptor(&maps, "TARGETS")?,
+            ring: Ring::new(RingBuf::try_from(take(&mut maps, "EVENTS")?)?),
+            targets: Array::try_from(take(&mut maps, "TARGETS")?)?,
+            control: Array::try_from(take(&mut maps, "CONTROL")?)?,
             counters: CounterMaps {
-                hits: PerCpuArray::try_from(take(&mut ebpf, "HITS")?)?,
-                drops: PerCpuArray::try_from(take(&mut ebpf, "DROPS")?)?,
-            },
-            programs: match programs {
-                Some(programs) => programs,
-                None => load_perf(ebpf)?,
+                hits: PerCpuArray::try_from(take(&mut maps, "HITS")?)?,
+                drops: PerCpuArray::try_from(take(&mut maps, "DROPS")?)?,
             },
             attachments: Attachments::default(),
             forgotten: Counters::default(),
@@ -185,69 +185,69 @@ impl Probes {
     }
 }
 
-fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, ObjectError> {
-    ebpf.take_map(name).ok_or(ObjectError::NoMap(name))
+fn take(maps: &mut Maps, name: &'static str) -> Result<Map, ObjectError> {
+    maps.remove(name).ok_or(ObjectError::NoMap(name))
 }
 
 /// A descriptor of our own for an array.
-fn descriptor(ebpf: &Ebpf, name: &'static str) -> Result<OwnedFd, LoadError> {
-    match ebpf.map(name) {
+fn descriptor(maps: &Maps, name: &'static str) -> Result<OwnedFd, LoadError> {
+    match maps.get(name) {
         Some(Map::Array(data)) => Ok(data.fd().as_fd().try_clone_to_owned().map_err(MapError::from)?),
         _ => Err(ObjectError::NoMap(name).into()),
     }
 }
 
-/// Loads for `uprobe_multi`; `None` where perf events are to be used instead.
-fn load_multi(ebpf: &Ebpf, wish: Option<Backend>) -> Result<Option<Programs>, LoadError> {
+/// How much of `uprobe_multi` to use; `None` where perf events are to be used instead.
+fn choose(wish: Option<Backend>) -> Result<MultiSupport, LoadError> {
     if wish == Some(Backend::PerfEvent) {
-        return Ok(None);
+        return Ok(MultiSupport::None);
     }
-    match (multi_support(), wish) {
-        (MultiSupport::None, Some(_)) => Err(LoadError::NoUprobeMulti),
-        (MultiSupport::None, None) => Ok(None),
-        (support, _) => load_for_multi(ebpf, support).map(Some),
-    }
-}
-
-fn multi_support() -> MultiSupport {
-    match sys::load_nothing() {
+    let support = match sys::load_nothing() {
         Ok(program) => sys::uprobe_multi_support(program.as_fd()),
+        Err(refused) if is_permission(&refused.error) => {
+            return Err(LoadError::NotPermitted(Box::new(refused.error)));
+        }
         Err(_) => MultiSupport::None,
+    };
+    if wish.is_some() && support == MultiSupport::None {
+        return Err(LoadError::NoUprobeMulti);
     }
+    Ok(support)
 }
 
-fn load_for_multi(ebpf: &Ebpf, support: MultiSupport) -> Result<Programs, LoadError> {
-    let relocated = Relocated::new(OBJECT, &map_fds(ebpf))?;
+/// Creates the maps with aya and loads the programs without it.
+fn load_for_multi(ring_bytes: u32, support: MultiSupport) -> Result<(Maps, Programs), LoadError> {
+    let mut object = Object::parse(OBJECT)?;
+    let mut maps = Maps::new();
+    let mut fds = HashMap::new();
+    for (name, definition) in object.maps(ring_bytes) {
+        let map = MapData::create(definition, &name, None).map_err(not_permitted_or)?;
+        fds.insert(name.clone(), map.fd().as_fd().as_raw_fd());
+        maps.insert(name, Map::from_map_data(map)?);
+    }
+    object.relocate(&fds)?;
     let mut programs = HashMap::new();
     for kind in Kind::ALL {
-        let (instructions, licence) = relocated.program(kind)?;
+        let (instructions, licence) = object.program(kind)?;
         let name = object::program_name(kind);
         let program = sys::load_for_uprobe_multi(name, instructions, &licence);
         programs.insert(kind, program.map_err(|refused| refusal(name, refused))?);
     }
-    Ok(Programs::Multi { programs, filter_is_right: support == MultiSupport::Full })
+    Ok((maps, Programs::Multi { programs, filter_is_right: support == MultiSupport::Full }))
 }
 
 fn refusal(program: &'static str, refused: Refused) -> LoadError {
     let Refused { error, log } = refused;
-    if error.raw_os_error() == Some(libc::EPERM) {
+    if is_permission(&error) {
         return LoadError::NotPermitted(Box::new(error));
     }
     LoadError::Program { program, source: error, verifier_log: log }
 }
 
-/// The descriptors of all maps of the kinds that the programs use.
-fn map_fds(ebpf: &Ebpf) -> HashMap<String, RawFd> {
-    let fd = |(name, map): (&str, &Map)| match map {
-        Map::Array(data) | Map::PerCpuArray(data) | Map::LruHashMap(data) | Map::RingBuf(data) => {
-            Some((name.to_owned(), data.fd().as_fd().as_raw_fd()))
-        }
-        _ => None,
-    };
-    ebpf.maps().filter_map(fd).collect()
-}
-
-fn load_perf(mut ebpf: Ebpf) -> Result<Programs, LoadError> {
+/// Creates the maps and loads the programs with aya.
+fn load_for_perf(ring_bytes: u32) -> Result<(Maps, Programs), LoadError> {
+    let loaded = EbpfLoader::new().map_max_entries(object::RING, ring_bytes).load(OBJECT);
+    let mut ebpf = loaded.map_err(not_permitted_or)?;
     for kind in Kind::ALL {
         let program = object::program_name(kind);
         let refused = |source| LoadError::PerfProgram { program, source: Box::new(source) };
@@ -255,18 +255,23 @@ fn load_perf(mut ebpf: Ebpf) -> Result<Programs, LoadError> {
             ebpf.program_mut(program).ok_or(ObjectError::NoProgram(program))?.try_into().map_err(refused)?;
         uprobe.load().map_err(refused)?;
     }
-    Ok(Programs::Perf(ebpf))
+    let names: Vec<String> = ebpf.maps().map(|(name, _)| name.to_owned()).collect();
+    let maps = names.into_iter().filter_map(|name| ebpf.take_map(&name).map(|map| (name, map))).collect();
+    Ok((maps, Programs::Perf(ebpf)))
 }
 
 /// Tells a missing permission from everything else that can be wrong with maps.
-fn not_permitted_or(error: EbpfError) -> LoadError {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
-    while let Some(error_) = cause {
-        let os = error_.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
-        if os == Some(libc::EPERM) {
-            return LoadError::NotPermitted(Box::new(error));
-        }
-        cause = error_.source();
-    }
-    LoadError::Maps(error)
+fn not_permitted_or<E>(error: E) -> LoadError
+where
+    E: Into<LoadError> + std::error::Error + Send + Sync + 'static,
+{
+    if is_permission(&error) { LoadError::NotPermitted(Box::new(error)) } else { error.into() }
+}
+
+/// Whether `EPERM` is what an error comes from.
+fn is_permission(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source()).any(|error| {
+        let os = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
+        os == Some(libc::EPERM)
+    })
 }

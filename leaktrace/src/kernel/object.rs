@@ -20,6 +20,9 @@ pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!("../../ebpf/leaktr
 /// The read-only global that carries the version.
 const ABI_SYMBOL: &str = "LEAKTRACE_ABI_VERSION";
 
+/// The map whose size the user chooses.
+pub(super) const RING: &str = "EVENTS";
+
 /// Why the object in this binary cannot be used. Each is a mistake in how leaktrace was built.
 #[derive(Debug, Error)]
 pub enum ObjectError {
@@ -65,7 +68,7 @@ pub(super) fn check_abi(object: &[u8]) -> Result<(), ObjectError> {
 }
 
 fn abi_version(object: &[u8]) -> Result<u32, ObjectError> {
-    let file = object::File::parse(object).map_err(|error| ObjectError::Unparsable(error.to_string()))?;
+    let file = object::File::parse(object).map_err(|error| unparsable(&error))?;
     let symbol = file.symbols().find(|symbol| symbol.name() == Ok(ABI_SYMBOL));
     let symbol = symbol.ok_or(ObjectError::NoAbiVersion)?;
     let bytes = symbol
@@ -76,22 +79,40 @@ fn abi_version(object: &[u8]) -> Result<u32, ObjectError> {
     bytes.map(|bytes| u32::from_ne_bytes(*bytes)).ok_or(ObjectError::NoAbiVersion)
 }
 
-/// A copy of the object with the numbers of our maps in its instructions.
-pub(super) struct Relocated {
+/// The object, for loading it without aya's loader: that one reads all types of the kernel first, which takes
+/// longer than everything else.
+pub(super) struct Object {
     object: aya_obj::Object,
 }
 
-impl Relocated {
-    /// Relocates a copy of the object to these maps.
-    pub(super) fn new(object: &[u8], maps: &HashMap<String, RawFd>) -> Result<Self, ObjectError> {
-        let unparsable = |error: &dyn std::fmt::Display| ObjectError::Unparsable(error.to_string());
-        let mut object = aya_obj::Object::parse(object).map_err(|error| unparsable(&error))?;
-        let text: HashSet<usize> = object.functions.keys().map(|(section, _)| *section).collect();
-        let definitions = object.maps.clone();
-        let known = definitions.iter().filter_map(|(name, map)| Some((name.as_str(), *maps.get(name)?, map)));
-        object.relocate_maps(known, &text).map_err(|error| unparsable(&error))?;
-        object.relocate_calls(&text).map_err(|error| unparsable(&error))?;
+impl Object {
+    /// Parses it.
+    pub(super) fn parse(object: &[u8]) -> Result<Self, ObjectError> {
+        let object = aya_obj::Object::parse(object).map_err(|error| unparsable(&error))?;
         Ok(Self { object })
+    }
+
+    /// The maps to create, with a ring buffer of the given size.
+    pub(super) fn maps(&self, ring_bytes: u32) -> Vec<(String, aya_obj::Map)> {
+        // Sections such as `.rodata` are maps to the linker. The programs refer to none of them.
+        let maps = self.object.maps.iter().filter(|(name, _)| !name.starts_with('.'));
+        maps.map(|(name, map)| {
+            let mut map = map.clone();
+            if name == RING {
+                map.set_max_entries(ring_bytes);
+            }
+            (name.clone(), map)
+        })
+        .collect()
+    }
+
+    /// Puts the descriptors of the created maps into the instructions.
+    pub(super) fn relocate(&mut self, maps: &HashMap<String, RawFd>) -> Result<(), ObjectError> {
+        let text: HashSet<usize> = self.object.functions.keys().map(|(section, _)| *section).collect();
+        let definitions = self.object.maps.clone();
+        let known = definitions.iter().filter_map(|(name, map)| Some((name.as_str(), *maps.get(name)?, map)));
+        self.object.relocate_maps(known, &text).map_err(|error| unparsable(&error))?;
+        self.object.relocate_calls(&text).map_err(|error| unparsable(&error))
     }
 
     /// The instructions of a program and its licence.
@@ -104,6 +125,10 @@ impl Relocated {
     }
 }
 
+fn unparsable(error: &dyn std::fmt::Display) -> ObjectError {
+    ObjectError::Unparsable(error.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,9 +136,9 @@ mod tests {
     #[test]
     fn the_object_in_this_binary_is_for_this_abi_and_has_all_programs() {
         check_abi(OBJECT).unwrap();
-        let relocated = Relocated::new(OBJECT, &HashMap::new());
-        // Without maps there is nothing to relocate to, and the object says so.
-        assert!(matches!(relocated, Err(ObjectError::Unparsable(_))));
+        let mut object = Object::parse(OBJECT).unwrap();
+        assert!(Kind::ALL.into_iter().all(|kind| object.program(kind).is_ok()));
+        assert!(object.relocate(&HashMap::new()).is_err(), "the programs refer to maps");
     }
 
     #[test]
