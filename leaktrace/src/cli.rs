@@ -56,7 +56,7 @@ pub struct Common {
     /// When to colour what is printed
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = Color::Auto, global = true, help_heading = "Output")]
     pub color: Color,
-    /// Say more on standard error; twice for everything
+    /// Say more on standard error; up to three times
     #[arg(short, long, action = ArgAction::Count, global = true, help_heading = "Output")]
     pub verbose: u8,
 }

@@ -11,8 +11,8 @@ const VARIABLE: &str = "LEAKTRACE_LOG";
 pub fn start(verbose: u8) {
     let level = match verbose {
         0 => "warn",
-        1 => "info",
-        2 => "debug",
+        1 => "warn,leaktrace=info",
+        2 => "warn,leaktrace=debug",
         _ => "trace",
     };
     let filter = EnvFilter::try_from_env(VARIABLE).unwrap_or_else(|_| EnvFilter::new(level));
