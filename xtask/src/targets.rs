@@ -18,6 +18,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let versions = args.versions.iter().map(|name| Version::parse(name)).collect::<Result<Vec<_>>>()?;
     let started = Instant::now();
+    go::target::prune()?;
     for version in
         Version::ALL.into_iter().filter(|version| versions.is_empty() || versions.contains(version))
     {

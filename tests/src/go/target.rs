@@ -5,6 +5,7 @@ use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
@@ -145,6 +146,21 @@ pub fn build(program: Program, version: Version, mode: Mode, say: &mut dyn FnMut
     run(&mut command).with_context(|| format!("cannot build {name}"))?;
     fs::rename(&partial, &binary)?;
     Ok(binary)
+}
+
+/// Removes the targets of sources that have not been built for two weeks: every edit leaves half a gigabyte behind.
+pub fn prune() -> Result<()> {
+    const KEPT: Duration = Duration::from_hours(14 * 24);
+    let all = cache_dir("targets");
+    fs::create_dir_all(&all)?;
+    for entry in fs::read_dir(all)? {
+        let path = entry?.path();
+        let age = path.metadata()?.modified()?.elapsed().unwrap_or_default();
+        if age > KEPT {
+            fs::remove_dir_all(path)?;
+        }
+    }
+    Ok(())
 }
 
 /// The CPU profile for this release, made by a run of [`Program::Hot`].
