@@ -9,13 +9,15 @@ use serde_json::Value;
 use crate::step::cargo;
 
 /// Licences that we may link and ship.
-const ALLOWED: [&str; 12] = [
+const ALLOWED: [&str; 13] = [
     "0BSD",
     "Apache-2.0",
     "Apache-2.0 WITH LLVM-exception",
     "BSD-2-Clause",
     "BSD-3-Clause",
     "BSL-1.0",
+    // File-level copyleft, and compatible with linking: inferno draws our flame graphs.
+    "CDDL-1.0",
     "ISC",
     "MIT",
     "MIT-0",
@@ -83,7 +85,7 @@ mod tests {
         for allowed in ["MIT", "MIT OR GPL-3.0", "MIT/Apache-2.0", "(MIT OR Apache-2.0) AND Unicode-3.0"] {
             assert!(is_allowed(allowed), "{allowed}");
         }
-        for refused in ["GPL-3.0", "MIT AND GPL-3.0", "(MIT OR Apache-2.0) AND CDDL-1.0", "none"] {
+        for refused in ["GPL-3.0", "MIT AND GPL-3.0", "(MIT OR Apache-2.0) AND MPL-2.0", "none"] {
             assert!(!is_allowed(refused), "{refused}");
         }
     }

@@ -17,7 +17,8 @@ pub(crate) fn dependencies() -> Result<()> {
     let found: Vec<&str> =
         NOT_IN_CORE.into_iter().filter(|name| core.iter().any(|dependency| dependency == name)).collect();
     if !found.is_empty() {
-        bail!("leaktrace-core depends on {}", found.join(", "));
+        let way = way_to(found[0])?;
+        bail!("leaktrace-core depends on {}, in this way:\n{way}", found.join(", "));
     }
     let common = dependencies_of("leaktrace-common")?;
     if common.len() > 1 {
@@ -69,6 +70,11 @@ fn dependencies_of(package: &str) -> Result<Vec<String>> {
     names.sort();
     names.dedup();
     Ok(names)
+}
+
+/// How `leaktrace-core` comes to depend on `package`.
+fn way_to(package: &str) -> Result<String> {
+    run(cargo().args(["tree", "--package", "leaktrace-core", "--edges", "normal,build", "--invert", package]))
 }
 
 /// The Rust files that git tracks, or would.
