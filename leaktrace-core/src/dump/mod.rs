@@ -9,10 +9,12 @@ mod describe;
 pub mod diff;
 pub mod filter;
 pub mod group;
+mod live;
 pub mod model;
 pub mod render;
 pub mod snapshot;
 pub mod text_rules;
 
 pub use describe::duration;
+pub use live::{Facts, from_snapshot};
 pub use model::{Dump, DumpBuilder, DumpGoroutine};
