@@ -58,6 +58,7 @@ fn folded() {
     insta::assert_snapshot!("folded_by_blocked_on", text(Format::Folded, &options));
 }
 
+#[cfg(feature = "svg")]
 #[test]
 fn a_flame_graph_has_every_function_and_no_markup_from_names() {
     let svg = text(Format::Svg, &Options::default());

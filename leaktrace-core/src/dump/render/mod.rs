@@ -9,6 +9,7 @@ mod json;
 pub mod pprof;
 mod profile;
 mod quote;
+#[cfg(feature = "svg")]
 mod svg;
 mod tabs;
 
@@ -142,7 +143,13 @@ pub fn render(format: Format, dump: &Dump, options: &Options, out: &mut dyn Writ
         Format::Pprof => pprof::render(dump, options, out),
         Format::Json => json::render(dump, options, out),
         Format::Folded => folded::render(dump, options, out),
+        #[cfg(feature = "svg")]
         Format::Svg => svg::render(dump, options, out),
+        #[cfg(not(feature = "svg"))]
+        Format::Svg => Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "leaktrace-core was built without its feature `svg`",
+        )),
         Format::Html => html::render(dump, options, out),
     }
 }
