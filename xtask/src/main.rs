@@ -1,5 +1,6 @@
 //! Developer commands: `cargo xtask help` lists them.
 
+mod bench;
 mod check;
 mod demo;
 mod ebpf;
@@ -18,6 +19,7 @@ use clap::Parser;
 enum Xtask {
     Demo(demo::Args),
     Test(test::Args),
+    Bench(bench::Args),
     Check(check::Args),
     Ebpf(ebpf::Args),
     Toolchains(toolchains::Args),
@@ -28,6 +30,7 @@ fn main() -> anyhow::Result<()> {
     match Xtask::parse() {
         Xtask::Demo(args) => demo::run(&args),
         Xtask::Test(args) => test::run(&args),
+        Xtask::Bench(args) => bench::run(&args),
         Xtask::Check(args) => check::run_all(&args),
         Xtask::Ebpf(args) => ebpf::run_typed(&args),
         Xtask::Toolchains(args) => toolchains::run(&args),

@@ -46,7 +46,7 @@ fn cargo_test(packages: &[&str], args: &Args, leaktrace: &Path, skip_log: &Path)
 }
 
 /// cargo runs tests through the program named in this variable.
-fn runner_variable() -> String {
+pub(crate) fn runner_variable() -> String {
     format!("CARGO_TARGET_{}_UNKNOWN_LINUX_GNU_RUNNER", std::env::consts::ARCH.to_uppercase())
 }
 

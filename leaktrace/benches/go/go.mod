@@ -1,0 +1,3 @@
+module leaktrace.test/benches
+
+go 1.27

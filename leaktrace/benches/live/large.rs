@@ -1,0 +1,60 @@
+//! A large Go program that others wrote: Debian's packer, one stripped binary of 107 MB.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread::sleep;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use leaktrace_core::elf::Elf;
+use leaktrace_tests::go::prerequisites::ensure_apt_lists;
+use leaktrace_tests::go::run::run;
+use leaktrace_tests::go::toolchain::cache_dir;
+
+use crate::go::Running;
+
+/// Starts `packer console`, which waits for input.
+pub(crate) fn start() -> Result<(Running, PathBuf)> {
+    let binary = fetch().context("cannot fetch Debian's packer")?;
+    let mut command = Command::new(&binary);
+    // It asks the network for newer releases unless told not to, and starts plugins that it finds at home.
+    command.arg("console").env("CHECKPOINT_DISABLE", "1").env("HOME", cache_dir("large"));
+    let program = Running::start(&mut command)?;
+    // It says nothing when it has come to rest.
+    sleep(Duration::from_secs(3));
+    Ok((program, binary))
+}
+
+/// Size of the file and of its function table, in MB.
+pub(crate) fn sizes(binary: &Path) -> Result<(f64, f64)> {
+    let bytes = std::fs::read(binary)?;
+    let elf = Elf::parse(&bytes)?;
+    let names = [".gopclntab", ".data.rel.ro.gopclntab"];
+    let table = names.iter().find_map(|name| elf.section(name)).map_or(0, |section| section.data.len());
+    Ok((megabytes(bytes.len()), megabytes(table)))
+}
+
+fn megabytes(bytes: usize) -> f64 {
+    crate::statistics::real(bytes as u64) / 1e6
+}
+
+fn fetch() -> Result<PathBuf> {
+    let directory = cache_dir("large");
+    let binary = directory.join("usr/bin/packer");
+    if binary.exists() {
+        return Ok(binary);
+    }
+    std::fs::create_dir_all(&directory)?;
+    let say = &mut |what: &str| eprintln!("bench: {what}");
+    ensure_apt_lists(say)?;
+    say("downloading packer from Debian (17 MB), a Go program of 107 MB");
+    run(Command::new("apt-get").args(["download", "packer"]).current_dir(&directory))?;
+    for entry in std::fs::read_dir(&directory)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "deb") {
+            run(Command::new("dpkg-deb").arg("-x").arg(&path).arg(&directory))?;
+            std::fs::remove_file(&path)?;
+        }
+    }
+    Ok(binary)
+}

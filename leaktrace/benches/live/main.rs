@@ -1,0 +1,57 @@
+//! What leaktrace costs and how fast it is, on real Go programs and with the real kernel: run it with
+//! `cargo xtask bench [NAME…]`. Needs root. It prints tables for docs/performance.md.
+
+mod drain;
+mod go;
+mod hits;
+mod http;
+mod large;
+mod machine;
+mod parked;
+mod start;
+mod statistics;
+mod tracer;
+
+use anyhow::{Result, bail};
+
+/// A name, and what it stands for.
+type Bench = (&'static str, fn() -> Result<()>);
+
+/// What can be asked for by name.
+const BENCHES: [Bench; 5] = [
+    ("hits", hits::run),
+    ("drain", drain::run),
+    ("start", start::run),
+    ("parked", parked::run),
+    ("http", http::run),
+];
+
+fn main() -> Result<()> {
+    // cargo adds options of its own.
+    let names: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    if let Some(unknown) = names.iter().find(|name| BENCHES.iter().all(|(known, _)| known != name)) {
+        let known: Vec<&str> = BENCHES.iter().map(|(name, _)| *name).collect();
+        bail!("no benchmark is called {unknown}: there are {}", known.join(", "));
+    }
+    println!("{}\n", machine::describe()?);
+    let mut failed = Vec::new();
+    for (name, bench) in
+        BENCHES.iter().filter(|(name, _)| names.is_empty() || names.iter().any(|n| n == name))
+    {
+        let busy = machine::busy()?;
+        if busy > machine::QUIET {
+            println!(
+                "**Not quiet**: before `{name}`, other programs kept {:.0}% of the CPUs busy.\n",
+                busy * 100.0
+            );
+        }
+        if let Err(error) = bench() {
+            println!("`{name}` failed: {error:#}\n");
+            failed.push(*name);
+        }
+    }
+    if !failed.is_empty() {
+        bail!("failed: {}", failed.join(", "));
+    }
+    Ok(())
+}

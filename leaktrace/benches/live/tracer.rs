@@ -1,0 +1,144 @@
+//! A reader of the ring as leaktrace has it, and leaktrace itself as a child.
+
+use std::io::Read as _;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+use leaktrace::kernel::{Counters, Probes};
+use leaktrace::process::Pid;
+use leaktrace_core::decode::decode;
+use leaktrace_core::registry::Registry;
+use rustix::process::{Signal, kill_process};
+use rustix::time::{ClockId, clock_gettime};
+
+/// How often the ring is looked at.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// What a reader did.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Drained {
+    pub(crate) events: u64,
+    pub(crate) undecodable: u64,
+    pub(crate) cpu: Duration,
+    pub(crate) wall: Duration,
+}
+
+/// Decodes everything that waits in the ring and folds it into `registry`.
+pub(crate) fn drain(probes: &mut Probes, registry: &mut Registry) -> Drained {
+    let (began, cpu) = (Instant::now(), thread_time());
+    let mut drained = Drained::default();
+    probes.ring.drain(|record| match decode(record) {
+        Ok(event) => {
+            drained.events += 1;
+            registry.apply(&event);
+        }
+        Err(_) => drained.undecodable += 1,
+    });
+    drained.cpu = thread_time().saturating_sub(cpu);
+    drained.wall = began.elapsed();
+    drained
+}
+
+/// For how long this thread has been on a CPU.
+pub(crate) fn thread_time() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
+}
+
+/// A thread that drains until it is told to stop.
+pub(crate) struct Reader {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Result<(Probes, Registry, Drained)>>,
+}
+
+impl Reader {
+    /// Takes what is attached already.
+    pub(crate) fn start(mut probes: Probes, mut registry: Registry) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let asked = Arc::clone(&stop);
+        let thread = thread::spawn(move || {
+            let (began, cpu) = (Instant::now(), thread_time());
+            let mut total = Drained::default();
+            while !asked.load(Ordering::Relaxed) {
+                let drained = drain(&mut probes, &mut registry);
+                total.events += drained.events;
+                total.undecodable += drained.undecodable;
+                thread::sleep(PAUSE);
+            }
+            total.cpu = thread_time().saturating_sub(cpu);
+            total.wall = began.elapsed();
+            Ok((probes, registry, total))
+        });
+        Self { stop, thread }
+    }
+
+    /// Detaches everything, drains the rest, and says what came and what was counted.
+    pub(crate) fn finish(self) -> Result<(Drained, Counters)> {
+        self.stop.store(true, Ordering::Relaxed);
+        let joined = self.thread.join().map_err(|_| anyhow!("the reader panicked"))?;
+        let (mut probes, mut registry, mut total) = joined?;
+        probes.detach_target(0);
+        probes.wait_until_detached();
+        let rest = drain(&mut probes, &mut registry);
+        total.events += rest.events;
+        total.undecodable += rest.undecodable;
+        Ok((total, probes.counters()?))
+    }
+}
+
+/// leaktrace, watching a process.
+pub(crate) struct Leaktrace {
+    child: Child,
+    /// From its start to the first byte of its first report.
+    pub(crate) first_report: Duration,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Leaktrace {
+    /// Starts it and waits for the first report.
+    pub(crate) fn start(pid: u32, options: &str) -> Result<Self> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_leaktrace"));
+        command.arg("--pid").arg(pid.to_string()).args(options.split_whitespace());
+        let began = Instant::now();
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let mut stdout = child.stdout.take().context("stdout is piped")?;
+        let mut some = [0; 4096];
+        ensure!(stdout.read(&mut some)? > 0, "leaktrace ended without a report");
+        let first_report = began.elapsed();
+        // Whatever it writes has to be read by someone.
+        let reader = thread::spawn(move || drop(std::io::copy(&mut stdout, &mut std::io::sink())));
+        Ok(Self { child, first_report, reader: Some(reader) })
+    }
+
+    /// Asks it to end; the most memory that it had until it did, in bytes.
+    pub(crate) fn finish(mut self) -> Result<u64> {
+        let pid = Pid(self.child.id());
+        kill_process(pid.raw().context("a child has a pid")?, Signal::INT)?;
+        let mut peak = 0;
+        while self.child.try_wait()?.is_none() {
+            peak = high_water(pid).unwrap_or(peak);
+            thread::sleep(Duration::from_micros(500));
+        }
+        ensure!(self.child.wait()?.success(), "leaktrace failed");
+        drop(self.reader.take().map(JoinHandle::join));
+        Ok(peak)
+    }
+}
+
+impl Drop for Leaktrace {
+    fn drop(&mut self) {
+        // It may have ended by itself, which is as good.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// `VmHWM`; none once the process has no memory left.
+fn high_water(pid: Pid) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib << 10)
+}
