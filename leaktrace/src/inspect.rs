@@ -6,6 +6,7 @@ use leaktrace_core::elf::Elf;
 use leaktrace_core::go::program::Program;
 use leaktrace_core::num::Bias;
 use leaktrace_core::plan::{AttachPlan, PlanOptions, plan};
+use leaktrace_core::report::{LazyDebugInfo, ProgramSymbols};
 
 use crate::process::find::Target;
 use crate::process::memory::ProcessMemory;
@@ -21,6 +22,8 @@ pub struct Inspected<'t> {
     pub program: Program<'t>,
     /// Its memory.
     pub memory: ProcessMemory,
+    /// What the binary says of its C code.
+    debug: LazyDebugInfo<'t>,
 }
 
 impl<'t> Inspected<'t> {
@@ -35,7 +38,13 @@ impl<'t> Inspected<'t> {
         if target.exit.has_exited() {
             return Err(ProcessError::Exited { pid: target.pid }.into());
         }
-        Ok(Self { program: program?, elf, bias, memory })
+        let debug = LazyDebugInfo::of(elf.clone());
+        Ok(Self { program: program?, elf, bias, memory, debug })
+    }
+
+    /// The names of the program's functions.
+    pub const fn symbols(&self) -> ProgramSymbols<'_, 't> {
+        ProgramSymbols::new(&self.program, self.bias, &self.debug)
     }
 
     /// Where to attach, compared with the instructions that are in the process.

@@ -27,6 +27,22 @@ fn a_leaking_handler_is_found_with_its_caller() {
 }
 
 #[test]
+fn c_code_that_led_to_a_go_statement_has_names() {
+    if !can_probe() {
+        return;
+    }
+    let mut target = Target::start(Version::NEWEST, Mode::Cgo, "cgo_call=1");
+    let running = Running::attach(target.pid(), WHOLE);
+    target.command("start cgo_creator=2");
+    let report = running.stop().report();
+    let group = report.group("main.startedBelowC");
+    assert_eq!(group.born, 2);
+    let stack: Vec<String> = group.creation_stack.iter().map(|frame| frame.place().function).collect();
+    assert!(stack.iter().any(|function| function == "call_back"), "{stack:?}");
+    assert_eq!(stack[..2], ["main.startedBelowC", "main.goCallback"]);
+}
+
+#[test]
 fn goroutines_that_work_are_counted_where_they_are() {
     if !can_probe() {
         return;

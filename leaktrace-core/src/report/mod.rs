@@ -15,6 +15,7 @@ use leaktrace_common::drops::DropReason;
 use serde::{Deserialize, Serialize};
 
 pub use build::{Sources, build};
+pub use program::{LazyDebugInfo, ProgramSymbols};
 pub use symbols::{Symbol, Symbols};
 pub use view::{Sort, View};
 

@@ -1,5 +1,6 @@
 //! What a report asks a program's symbols, each address once.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use rustc_hash::FxHashMap;
@@ -10,22 +11,28 @@ use crate::num::{Pc, ReturnPc};
 use crate::{symbolize, traceback};
 
 /// One call at an address, physical or inlined.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Symbol<'s> {
     /// The function, as the linker recorded its name.
     pub function: &'s str,
     /// The path of the source file.
-    pub file: Option<&'s str>,
+    pub file: Option<Cow<'s, str>>,
     /// The line in it.
     pub line: Option<u32>,
     /// Whether the function is special to the runtime.
     pub id: FuncId,
+    /// Whether it is C code, to which Go's rules do not apply.
+    pub native: bool,
 }
 
 impl Symbol<'_> {
     /// The function's name as Go prints it.
     pub(super) fn display_name(&self) -> String {
         symbolize::display_name(self.function).into_owned()
+    }
+
+    fn path(&self) -> Option<String> {
+        self.file.as_deref().map(str::to_owned)
     }
 }
 
@@ -68,7 +75,7 @@ impl<'s> Names<'s> {
 
     /// The physical function at `pc`.
     pub(super) fn function(&mut self, pc: Pc) -> Option<Symbol<'s>> {
-        self.at(pc).last().copied()
+        self.at(pc).last().cloned()
     }
 
     /// Where a `go` statement is, as Go prints it: the physical function, with the line of the innermost call.
@@ -77,7 +84,7 @@ impl<'s> Names<'s> {
         let innermost = symbols.first();
         Location {
             function: symbols.last().map(Symbol::display_name),
-            file: innermost.and_then(|symbol| symbol.file).map(str::to_owned),
+            file: innermost.and_then(Symbol::path),
             line: innermost.and_then(|symbol| symbol.line),
             pc: at.to_string(),
         }
@@ -97,7 +104,7 @@ impl<'s> Names<'s> {
                 callee = Some(FuncId::Normal);
             }
             for symbol in symbols {
-                if traceback::is_shown(symbol.function, symbol.id, callee) {
+                if symbol.native || traceback::is_shown(symbol.function, symbol.id, callee) {
                     shown.push(all.len());
                 }
                 callee = Some(symbol.id);
@@ -117,11 +124,6 @@ fn keep(frames: Vec<Frame>, indices: &[usize]) -> Vec<Frame> {
 
 impl Frame {
     fn of(symbol: &Symbol<'_>) -> Self {
-        Self {
-            function: Some(symbol.display_name()),
-            file: symbol.file.map(str::to_owned),
-            line: symbol.line,
-            pc: None,
-        }
+        Self { function: Some(symbol.display_name()), file: symbol.path(), line: symbol.line, pc: None }
     }
 }

@@ -46,7 +46,7 @@ impl Symbols for Code {
     fn symbols<'s>(&'s self, pc: Pc, out: &mut Vec<Symbol<'s>>) {
         if let Some((function, file, id)) = self.functions.get(&(pc.0 >> 8)) {
             let line = u32::try_from(pc.0 & 0xff).ok();
-            out.push(Symbol { function, file: Some(file), line, id: *id });
+            out.push(Symbol { function, file: Some(file.into()), line, id: *id, native: false });
         }
     }
 

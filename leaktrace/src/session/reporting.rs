@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use leaktrace_common::drops::DropReason;
 use leaktrace_core::render::{self, Style, TextOptions};
-use leaktrace_core::report::{self, Overhead, Report, Shed, Sort, Sources, Traced, View};
+use leaktrace_core::report::{self, Overhead, ProgramSymbols, Report, Shed, Sort, Sources, Traced, View};
 
 use super::clock;
 use super::meter::Reading;
@@ -16,7 +16,7 @@ use crate::output::Sink;
 
 /// Makes the reports of one session.
 pub(super) struct Reporter<'t> {
-    inspected: &'t Inspected<'t>,
+    symbols: ProgramSymbols<'t, 't>,
     about: report::Target,
     view: View,
     output: &'t config::Output,
@@ -36,7 +36,15 @@ impl<'t> Reporter<'t> {
         notices: Vec<String>,
     ) -> Self {
         let about = about(watch, inspected);
-        Self { inspected, about, view: view(&watch.config.view), output, sink, notices, last: watch.budgeted }
+        Self {
+            symbols: inspected.symbols(),
+            about,
+            view: view(&watch.config.view),
+            output,
+            sink,
+            notices,
+            last: watch.budgeted,
+        }
     }
 
     /// Makes and writes one.
@@ -70,7 +78,7 @@ impl<'t> Reporter<'t> {
             target: self.about.clone(),
             registry: &watch.registry,
             snapshot: watch.snapshot.as_ref(),
-            symbols: &self.inspected.program,
+            symbols: &self.symbols,
             now: clock::now(),
             unix_ns: unix_ns(),
             probes: &watch.config.probes,

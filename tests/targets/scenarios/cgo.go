@@ -3,6 +3,7 @@
 package main
 
 /*
+#cgo CFLAGS: -fno-omit-frame-pointer -O1 -g
 #include <unistd.h>
 
 extern void goCallback(int);
@@ -17,6 +18,7 @@ import "leaktrace.test/targets/control"
 func init() {
 	register("cgo_call", cgoCall)
 	register("cgo_callback", cgoCallback)
+	register("cgo_creator", cgoCreator)
 }
 
 // Blocks in C: the goroutine shows as "syscall", its thread is in pause(2).
@@ -40,10 +42,37 @@ func cgoCallback(n int) {
 		site.Spawned()
 		go func() {
 			defer site.Finished()
-			C.call_back(1)
+			C.call_back(waits)
 		}()
 	}
 }
 
+// C code between a `go` statement and the Go code that led there.
+func cgoCreator(n int) {
+	for i := 0; i < n; i++ {
+		C.call_back(starts)
+	}
+}
+
+const (
+	waits  = 1
+	starts = 2
+)
+
 //export goCallback
-func goCallback(C.int) { <-neverCalledBack }
+func goCallback(what C.int) {
+	if what == starts {
+		startedBelowC()
+		return
+	}
+	<-neverCalledBack
+}
+
+func startedBelowC() {
+	site := control.NewSite("cgo_creator")
+	site.Spawned()
+	go func() {
+		defer site.Finished()
+		<-neverCalledBack
+	}()
+}
