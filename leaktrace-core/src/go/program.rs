@@ -271,3 +271,38 @@ fn is_packed(data: &[u8]) -> bool {
     let end = data.get(data.len().saturating_sub(MARKED)..).unwrap_or_default();
     [beginning, end].iter().any(|part| part.windows(4).any(|four| four == b"UPX!"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::elf::tests::tiny_elf;
+    use crate::memory::Pieces;
+
+    fn refused(data: &[u8]) -> ProgramError {
+        let file = tiny_elf(data);
+        Program::inspect(&Elf::parse(&file).unwrap(), Bias::ZERO, &Pieces::new()).unwrap_err()
+    }
+
+    #[test]
+    fn what_is_no_go_program_is_told_apart() {
+        assert_eq!(refused(b"int main(void) { return 0; }"), ProgramError::NotGo);
+        assert_eq!(refused(b"....UPX!...."), ProgramError::Packed);
+    }
+
+    #[test]
+    fn refusals_say_what_is_supported() {
+        let refusal = |error: ProgramError| error.to_string();
+        assert_eq!(
+            refusal(ProgramError::TooOld(GoVersion::new(1, 17))),
+            "built with go1.17, and go1.19 is the oldest release that is supported"
+        );
+        assert_eq!(
+            refusal(ProgramError::Obfuscated(Obfuscation::Magic(0x1234))),
+            "obfuscated (with garble, perhaps): its function table has the unknown magic 0x1234"
+        );
+        assert_eq!(
+            Notice::Newer(GoVersion::new(1, 28)).to_string(),
+            "go1.28 is newer than go1.27, the newest that leaktrace was tested with"
+        );
+    }
+}

@@ -24,6 +24,10 @@ const NEWPROC1: &str = "runtime.newproc1";
 const DEAD: u64 = 6;
 /// Functions that run only when a debugger injects a call (`src/runtime/debugcall.go`).
 const DEBUGGER: &str = "runtime.debugCall";
+/// The most callers of `newproc1` that are looked at: the runtime has three.
+const MAX_CALLERS: usize = 64;
+/// How far from a call of `newproc1` a place may be, in instructions.
+const MAX_DISTANCE: usize = 64;
 /// The registers in which a cookie can say that the `g` is, in the order of preference.
 const REGISTERS: [GRegister; 3] = [GRegister::Arg0, GRegister::Arg1, GRegister::Arg2];
 
@@ -92,7 +96,7 @@ impl<'d> Planner<'_, 'd> {
         let target = self.code.address(newproc1.entry());
         let (start, text) = self.code.text();
         let mut callers = Callers::default();
-        for at in disasm::references_to(self.code.arch(), start, text, target) {
+        for at in disasm::references_to(self.code.arch(), start, text, target).into_iter().take(MAX_CALLERS) {
             // `newproc1` jumps to its own beginning when its stack has grown.
             let Some(caller) = self.code.function_at(at).filter(|caller| caller != newproc1) else {
                 continue;
@@ -144,7 +148,7 @@ fn cheapest_after<'b>(
     let mut tracker = machine.track(GRegister::Arg0);
     let targets = body.jump_targets();
     let mut best: Option<(Cost, &Instruction, GRegister)> = None;
-    for instruction in body.instructions.get(call + 1..)? {
+    for instruction in body.instructions.get(call + 1..)?.iter().take(MAX_DISTANCE) {
         if targets.contains(&instruction.at) || tracker.is_lost() {
             break;
         }

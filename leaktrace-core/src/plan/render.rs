@@ -78,3 +78,23 @@ fn list(f: &mut fmt::Formatter<'_>, functions: &[String]) -> fmt::Result {
         rest => write!(f, " and {rest} more"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use leaktrace_common::event::Kind;
+
+    #[test]
+    fn what_is_missed_is_said_with_a_few_names_and_a_count() {
+        let missed = |reason| {
+            let missed = Missed { kind: Kind::Ready, function: "runtime.ready".to_owned(), reason };
+            missed.to_string()
+        };
+        let into = ["a", "b", "c", "d", "e", "f"].map(|name| format!("runtime.{name}"));
+        assert_eq!(
+            missed(MissedReason::InlinedInto(into.to_vec())),
+            "ready  missed: runtime.ready is also inlined into runtime.a, runtime.b, runtime.c, runtime.d and 2 more"
+        );
+        assert_eq!(missed(MissedReason::NoFunction), "ready  missed: runtime.ready is not in this binary");
+    }
+}

@@ -107,7 +107,10 @@ impl Globals {
         let (allgs, found) = match (symbol("runtime.allgs"), allgadd.as_ref()) {
             (Some(at), _) => (at, Found::Symbols),
             (None, Some(refs)) => (refs.allgs, Found::Disassembly),
-            (None, None) => (search::allgs(sources.module, layout, memory)?, Found::MemoryShape),
+            (None, None) => {
+                let ranges = [sources.module.data, sources.module.bss];
+                (search::allgs(ranges, &layout.g, memory)?, Found::MemoryShape)
+            }
         };
         let sched_lock = layout.sched.as_ref().map(|sched| u64::from(sched.lock));
         Ok(Self {

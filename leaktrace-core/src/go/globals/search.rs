@@ -2,8 +2,8 @@
 //! goroutines.
 
 use crate::go::globals::GlobalsError;
-use crate::go::layout::{GFields, Layout};
-use crate::go::moduledata::Module;
+use crate::go::layout::GFields;
+use crate::go::moduledata::AvmaRange;
 use crate::memory::{Memory, ReadError};
 use crate::num::Avma;
 
@@ -16,15 +16,15 @@ const EXAMINED: u64 = 4;
 /// The most goroutines that are believed.
 const MAX_GOROUTINES: u64 = 1 << 28;
 
-/// The one place in the module's variables that looks like `allgs`.
-pub(super) fn allgs(module: &Module<'_>, layout: &Layout, memory: &dyn Memory) -> Result<Avma, GlobalsError> {
+/// The one place in `ranges` that looks like `allgs`.
+pub(super) fn allgs(ranges: [AvmaRange; 2], g: &GFields, memory: &dyn Memory) -> Result<Avma, GlobalsError> {
     let mut found = Vec::new();
-    for range in [&module.data, &module.bss] {
+    for range in ranges {
         let len = range.end.offset_from(range.start).unwrap_or(0).min(MAX_SEARCHED);
         for start in (0..len).step_by(usize::try_from(CHUNK).unwrap_or(usize::MAX)) {
             // A slice may begin in one chunk and end in the next.
             let end = (start + CHUNK + 16).min(len);
-            candidates(range.start.plus(start), end - start, &layout.g, memory, &mut found)?;
+            candidates(range.start.plus(start), end - start, g, memory, &mut found)?;
         }
     }
     found.dedup();
@@ -68,4 +68,28 @@ fn is_goroutine(g: Avma, fields: &GFields, memory: &dyn Memory) -> bool {
     let stack =
         (lo == 0 && hi == 0) || hi.checked_sub(lo).is_some_and(|size| size >= 2048 && size.is_power_of_two());
     stack && word(fields.stackguard1) == Ok(u64::MAX) && word(fields.sched_g) == Ok(g.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::go::layout::sample::Process;
+
+    #[test]
+    fn the_list_of_goroutines_is_told_by_what_it_points_to() {
+        let process = Process::with_goroutines(9);
+        let ranges = [AvmaRange::default(), process.variables()];
+        let found = allgs(ranges, &process.layout().g, &process.memory());
+        assert_eq!(found, Ok(process.globals().allgs));
+    }
+
+    #[test]
+    fn another_slice_of_pointers_is_not_taken_for_it() {
+        let mut process = Process::with_goroutines(9);
+        let stackguard1 = process.layout().g.stackguard1;
+        process.put(Process::goroutine(0), stackguard1, 0x1000);
+        let ranges = [AvmaRange::default(), process.variables()];
+        let found = allgs(ranges, &process.layout().g, &process.memory());
+        assert_eq!(found, Err(GlobalsError::NoAllgs { candidates: 0 }));
+    }
 }

@@ -4,7 +4,7 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::dwarf::{DebugInfo, DwarfError, StructLayout};
-use crate::go::layout::shape::{MAX_FIELDS, Shape};
+use crate::go::layout::shape::Shape;
 
 /// How deep structs inside structs are followed, as for type descriptors.
 const MAX_DEPTH: usize = 4;
@@ -45,11 +45,14 @@ impl DwarfShapes {
         for field in &of.fields {
             let path = format!("{prefix}{}", field.name);
             let offset = base.saturating_add(field.offset);
-            let inner = field.type_name.as_ref().and_then(|name| self.layouts.get(name));
-            if let Some(inner) = inner.filter(|_| depth < MAX_DEPTH && out.fields.len() < MAX_FIELDS) {
-                self.flatten(inner, &format!("{path}."), offset, depth + 1, out);
+            let inner_prefix = format!("{path}.");
+            if !out.add(path, offset) {
+                break;
             }
-            out.fields.insert(path, u32::try_from(offset).unwrap_or(u32::MAX));
+            let inner = field.type_name.as_ref().and_then(|name| self.layouts.get(name));
+            if let Some(inner) = inner.filter(|_| depth < MAX_DEPTH) {
+                self.flatten(inner, &inner_prefix, offset, depth + 1, out);
+            }
         }
     }
 }

@@ -12,6 +12,8 @@ mod descriptors;
 mod dwarf;
 mod fields;
 mod read;
+#[cfg(test)]
+pub(crate) mod sample;
 mod sched;
 mod shape;
 mod validate;

@@ -143,3 +143,45 @@ impl SchedFields {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::go::layout::sample::{layout, shape};
+    use crate::go::layout::{LabelsFormat, Layout, LayoutError};
+    use crate::go::version::GoVersion;
+
+    #[test]
+    fn an_address_behind_a_traceable_pointer_is_read_from_its_second_word() {
+        let layout = layout();
+        assert_eq!((layout.sudog.elem, layout.sudog.c), (32, 96));
+        // go1.25 and earlier
+        let older = |name: &str| {
+            let mut shape = shape(name);
+            if let Some(sudog) = shape.as_mut().filter(|shape| shape.name == "runtime.sudog") {
+                sudog.fields.retain(|path, _| !path.contains('.'));
+            }
+            Ok(shape)
+        };
+        let older = Layout::from_shapes(&older, GoVersion::new(1, 25)).unwrap();
+        assert_eq!((older.sudog.elem, older.sudog.c), (24, 88));
+    }
+
+    #[test]
+    fn a_missing_field_is_named_and_an_optional_one_is_none() {
+        let without = |field: &'static str| {
+            move |name: &str| {
+                let mut shape = shape(name);
+                if let Some(shape) = shape.as_mut() {
+                    shape.fields.remove(field);
+                }
+                Ok(shape)
+            }
+        };
+        let older = Layout::from_shapes(&without("parentGoid"), GoVersion::new(1, 19)).unwrap();
+        assert_eq!((older.g.parent_goid, older.labels), (None, LabelsFormat::Map));
+        let error = Layout::from_shapes(&without("gFree.size"), GoVersion::new(1, 27)).unwrap_err();
+        assert_eq!(error.to_string(), "runtime.p has no field gFree.n or gFree.size");
+        let error = Layout::from_shapes(&|_| Ok(None), GoVersion::new(1, 27)).unwrap_err();
+        assert_eq!(error, LayoutError::NoStruct { name: "runtime.g".to_owned() });
+    }
+}

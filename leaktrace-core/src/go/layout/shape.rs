@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::go::layout::LayoutError;
 
-/// The most fields of a flattened struct.
-pub(super) const MAX_FIELDS: usize = 4096;
+/// The most fields of a flattened struct, counting those that have the same path as often as they come.
+const MAX_FIELDS: usize = 4096;
 
 /// A struct with the fields of the structs inside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,12 +16,21 @@ pub(super) struct Shape {
     pub(super) size: u32,
     /// The offset of each field by its path, as `sched.sp`.
     pub(super) fields: BTreeMap<String, u32>,
+    /// How many were added.
+    added: usize,
 }
 
 impl Shape {
     /// A struct without fields yet.
     pub(super) fn new(name: impl Into<String>, size: u32) -> Self {
-        Self { name: name.into(), size, fields: BTreeMap::new() }
+        Self { name: name.into(), size, fields: BTreeMap::new(), added: 0 }
+    }
+
+    /// Adds a field; `false` once there are more than any struct of the runtime has.
+    pub(super) fn add(&mut self, path: String, offset: u64) -> bool {
+        self.fields.insert(path, u32::try_from(offset).unwrap_or(u32::MAX));
+        self.added += 1;
+        self.added < MAX_FIELDS
     }
 
     /// The offset of the field with one of these paths, which are tried in their order.

@@ -168,3 +168,70 @@ impl Check<'_> {
         Ok(self.word(at, m.procid)? <= MAX_TID && back(g0)? && (curg.is_null() || back(curg)?))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::go::layout::sample::Process;
+
+    fn validated(process: &Process) -> Result<(), InvalidLayout> {
+        process.layout().validate(&process.memory(), &process.globals())
+    }
+
+    fn wrong(result: &Result<(), InvalidLayout>) -> Option<(&'static str, usize)> {
+        match result {
+            Err(InvalidLayout::NotAsExpected { what, wrong, .. }) => Some((what, *wrong)),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_layout_that_fits_is_believed() {
+        assert_eq!(validated(&Process::with_goroutines(9)), Ok(()));
+    }
+
+    #[test]
+    fn offsets_of_another_release_are_not() {
+        let process = Process::with_goroutines(9);
+        let mut layout = process.layout().clone();
+        // As in go1.24.
+        (layout.g.atomicstatus, layout.g.goid) = (152, 160);
+        let result = layout.validate(&process.memory(), &process.globals());
+        // All but the one whose id looks like the status of a dead one.
+        assert_eq!(wrong(&result), Some(("goroutines", 8)));
+        let mut layout = process.layout().clone();
+        layout.m.curg = 64;
+        let result = layout.validate(&process.memory(), &process.globals());
+        assert_eq!(wrong(&result), Some(("threads", 1)));
+    }
+
+    #[test]
+    fn a_goroutine_in_the_middle_of_a_change_is_no_reason_for_doubt() {
+        let mut process = Process::with_goroutines(9);
+        let stack_hi = process.layout().g.stack_hi;
+        for index in 0..2 {
+            process.put(Process::goroutine(index), stack_hi, 0);
+        }
+        assert_eq!(validated(&process), Ok(()));
+        process.put(Process::goroutine(2), stack_hi, 0);
+        assert_eq!(wrong(&validated(&process)), Some(("goroutines", 3)));
+    }
+
+    #[test]
+    fn a_processor_carries_its_number() {
+        let mut process = Process::with_goroutines(1);
+        process.put(Process::processors(), 0, Process::thread().0 + 64);
+        assert_eq!(wrong(&validated(&process)), Some(("processors", 1)));
+    }
+
+    #[test]
+    fn an_empty_or_an_endless_list_is_told_apart() {
+        assert_eq!(validated(&Process::with_goroutines(0)), Err(InvalidLayout::NotStarted));
+        let process = Process::with_goroutines(1);
+        let mut globals = process.globals();
+        // A word that is no length.
+        globals.allglen = Some(Process::goroutine(0).plus(process.layout().g.stackguard1.into()));
+        let result = process.layout().validate(&process.memory(), &globals);
+        assert_eq!(result, Err(InvalidLayout::BadLength { at: globals.allgs, len: u64::MAX }));
+    }
+}
