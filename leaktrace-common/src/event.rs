@@ -140,7 +140,8 @@ pub struct Park {
 pub struct Ready {
     /// `kind` is [`Kind::Ready`]; `goid` and `g` are the woken goroutine's.
     pub header: Header,
-    /// The goroutine on whose behalf the wake-up ran; 0 if there was none.
+    /// The goroutine on whose behalf the wake-up ran; 0 if there was none, or it was not
+    /// [asked for](crate::layout::Control::wakers).
     pub waker_goid: u64,
 }
 

@@ -53,8 +53,8 @@ pub struct Control {
     pub stack_sample_mask: u32,
     /// The reader is woken when this many bytes wait in the ring buffer; [`u32::MAX`] never wakes it.
     pub wakeup_bytes: u32,
-    /// Always 0.
-    pub reserved: u32,
+    /// Not 0: records of [`crate::event::Ready`] say which goroutine did it, at the price of three more reads.
+    pub wakers: u32,
 }
 
 const _: () = assert!(size_of::<GoLayout>() == 32);

@@ -72,7 +72,7 @@ pub struct ParkEvent {
 pub struct ReadyEvent {
     /// The goroutine that was woken.
     pub about: About,
-    /// The goroutine that woke it; `None` if no goroutine did.
+    /// The goroutine that woke it; `None` if no goroutine did, or the probes were not asked for it.
     pub waker: Option<Goid>,
 }
 

@@ -1,14 +1,18 @@
 //! The only file that reads the target: its registers, a `runtime.g` and a chain of frames.
 //!
-//! A read of 32 bytes costs hardly more than one of 8, and a second read as much as the first. In every Go
-//! release so far the fields that an event needs lie within 32 bytes of each other; that is checked against the
-//! layout each time, and where it does not hold the fields are read one by one.
+//! A long read costs hardly more than a short one, and a second read as much as the first. In every Go release so
+//! far the fields that an event needs lie close to each other; that is checked against the layout each time, and
+//! where it does not hold the fields are read one by one.
 
-use core::{mem::size_of, ptr};
+use core::{
+    ffi::c_void,
+    mem::{MaybeUninit, size_of},
+    ptr,
+};
 
 use aya_ebpf::{
     bindings::pt_regs,
-    helpers::{bpf_get_current_pid_tgid, bpf_probe_read_user},
+    helpers::{bpf_get_current_pid_tgid, generated::bpf_probe_read_user},
     programs::ProbeContext,
 };
 use leaktrace_common::{
@@ -85,6 +89,7 @@ fn select(register: GRegister, places: [&u64; 4]) -> u64 {
 
 /// What a new goroutine says about its creation.
 pub(crate) struct Origin {
+    pub(crate) goid: u64,
     /// 0 where this Go release does not keep it.
     pub(crate) parent_goid: u64,
     pub(crate) creation_pc: u64,
@@ -108,19 +113,38 @@ pub(crate) fn goid_and_wait_reason(g: u64, layout: &GoLayout) -> Result<(u64, u8
     Ok((word(g, layout.g_goid)?, read::<u8>(g, layout.g_waitreason)?))
 }
 
-/// `g.parentGoid`, `g.gopc` and `g.startpc`
+/// `g.goid`, `g.parentGoid`, `g.gopc` and `g.startpc`
 #[inline]
 pub(crate) fn origin(g: u64, layout: &GoLayout) -> Result<Origin, ProbeError> {
     // go-runtime: field runtime.g.parentGoid uint64, gopc, ancestors, startpc uintptr (go1.21..)
-    if layout.g_gopc.wrapping_sub(layout.g_parent_goid) == WORD
-        && layout.g_startpc.wrapping_sub(layout.g_gopc) == 2 * WORD
-    {
-        let [parent_goid, creation_pc, _, start_pc] = read::<[u64; 4]>(g, layout.g_parent_goid)?;
-        return Ok(Origin { parent_goid, creation_pc, start_pc });
+    let is_together = layout.g_gopc.wrapping_sub(layout.g_parent_goid) == WORD
+        && layout.g_startpc.wrapping_sub(layout.g_gopc) == 2 * WORD;
+    if is_together {
+        // The verifier wants to know the places in what was read, so each distance has code of its own.
+        match layout.g_parent_goid.wrapping_sub(layout.g_goid) / WORD {
+            15 => return origin_in_one::<19>(g, layout),
+            16 => return origin_in_one::<20>(g, layout),
+            _ => {}
+        }
     }
     let parent_goid = if layout.g_parent_goid == ABSENT { 0 } else { word(g, layout.g_parent_goid)? };
-    let creation_pc = word(g, layout.g_gopc)?;
-    Ok(Origin { parent_goid, creation_pc, start_pc: word(g, layout.g_startpc)? })
+    let (goid, creation_pc) = (word(g, layout.g_goid)?, word(g, layout.g_gopc)?);
+    Ok(Origin { goid, parent_goid, creation_pc, start_pc: word(g, layout.g_startpc)? })
+}
+
+/// The same where all of it lies in `WORDS` words, from the goid to the start pc.
+#[inline]
+fn origin_in_one<const WORDS: usize>(g: u64, layout: &GoLayout) -> Result<Origin, ProbeError> {
+    let mut words = MaybeUninit::<[u64; WORDS]>::uninit();
+    read_into(g, layout.g_goid, &mut words)?;
+    // SAFETY: the read has filled it.
+    let words = unsafe { words.assume_init_ref() };
+    Ok(Origin {
+        goid: words[0],
+        parent_goid: words[WORDS - 4],
+        creation_pc: words[WORDS - 3],
+        start_pc: words[WORDS - 1],
+    })
 }
 
 /// The user goroutine of the thread that runs on `g0`: `None` if there is none or it cannot be read.
@@ -178,7 +202,17 @@ fn word(base: u64, offset: u32) -> Result<u64, ProbeError> {
 
 #[inline]
 fn read<T>(base: u64, offset: u32) -> Result<T, ProbeError> {
-    let at = base.wrapping_add(u64::from(offset)) as *const T;
+    let mut value = MaybeUninit::uninit();
+    read_into(base, offset, &mut value)?;
+    // SAFETY: the read has filled it, and no type that is read here has invalid values.
+    Ok(unsafe { value.assume_init() })
+}
+
+/// Reads in place: the stack of a program has no room for a copy of something long.
+#[inline]
+fn read_into<T>(base: u64, offset: u32, value: &mut MaybeUninit<T>) -> Result<(), ProbeError> {
+    let at = base.wrapping_add(u64::from(offset)) as *const c_void;
     // SAFETY: the helper reads any address of the current process, or says that it cannot.
-    unsafe { bpf_probe_read_user(at) }.map_err(|_| ProbeError::Unreadable)
+    let status = unsafe { bpf_probe_read_user(value.as_mut_ptr().cast(), size_of::<T>() as u32, at) };
+    if status == 0 { Ok(()) } else { Err(ProbeError::Unreadable) }
 }

@@ -13,7 +13,7 @@ use leaktrace::kernel::{Backend, LoadError, Options, ProbeSite, Probes, Tracee, 
 use leaktrace_common::cookie::GRegister;
 use leaktrace_common::drops::DropReason;
 use leaktrace_common::event::{Kind, MAX_CREATOR_FRAMES, StackState};
-use leaktrace_common::layout::Control;
+use leaktrace_common::layout::{ABSENT, Control, GoLayout};
 use leaktrace_core::decode::{BirthEvent, Event, decode};
 use leaktrace_core::num::{Goid, Pc, ReturnPc};
 use leaktrace_core::plan::Cost;
@@ -33,7 +33,7 @@ const TINY: u32 = 4096;
 
 /// Takes every stack.
 const EVERY_STACK: Control =
-    Control { stacks_per_site: u32::MAX, stack_sample_mask: 0, wakeup_bytes: u32::MAX, reserved: 0 };
+    Control { stacks_per_site: u32::MAX, stack_sample_mask: 0, wakeup_bytes: u32::MAX, wakers: 0 };
 
 /// The loaded programs and the specimen that this test has for itself.
 struct Bench {
@@ -63,9 +63,13 @@ impl Bench {
     }
 
     fn attach_to(&mut self, pid: u32, kinds: &[Kind], cost: Cost) {
+        self.attach_with(pid, Goroutines::layout(), kinds, cost);
+    }
+
+    fn attach_with(&mut self, pid: u32, layout: GoLayout, kinds: &[Kind], cost: Cost) {
         let offset = self.specimen.place(cost).expect("our own binary is mapped");
         let sites = kinds.iter().map(|&kind| ProbeSite { kind, offset, g: GRegister::Arg0 });
-        let tracee = Tracee { index: INDEX, pid, exe: own_exe(), layout: Goroutines::layout() };
+        let tracee = Tracee { index: INDEX, pid, exe: own_exe(), layout };
         self.probes.attach(&tracee, sites).expect("what can be loaded can be attached");
     }
 
@@ -127,7 +131,7 @@ fn every_kind_of_event_says_what_the_process_has() {
                     assert_eq!(birth.stack_state, StackState::Complete);
                 }
                 Event::Park(park) => assert_eq!(park.wait_reason, 19),
-                Event::Ready(ready) => assert_eq!(ready.waker, Some(Goid(7))),
+                Event::Ready(ready) => assert_eq!(ready.waker, None, "nobody asked"),
                 Event::End(_) => {}
             }
             kinds.push(event.kind());
@@ -135,6 +139,30 @@ fn every_kind_of_event_says_what_the_process_has() {
         kinds.sort_unstable();
         assert_eq!(kinds, Kind::ALL);
     }
+}
+
+#[test]
+fn fields_that_lie_apart_are_read_one_by_one() {
+    let Some(mut bench) = Bench::load(20, Options::default()) else { return };
+    let layout = GoLayout { g_parent_goid: ABSENT, ..Goroutines::layout() };
+    bench.attach_with(std::process::id(), layout, &[Kind::Birth], Cost::Emulated);
+    bench.run(&goroutines(0), 1);
+    let seen = bench.birth(|birth| (birth.about.goid, birth.parent, birth.creation_pc, birth.start_pc));
+    assert_eq!(seen, (Goid(42), Some(Goid(7)), ReturnPc(0x1234), Pc(0x5678)), "the parent is the creator");
+}
+
+#[test]
+fn wakers_are_named_when_asked_for() {
+    let control = Control { wakers: 1, ..EVERY_STACK };
+    let Some(mut bench) = Bench::load(19, Options { control, ..Options::default() }) else { return };
+    bench.attach(&[Kind::Ready], Cost::Emulated);
+    bench.run(&goroutines(0), 1);
+    let mut wakers = Vec::new();
+    bench.probes.ring.drain(|record| match decode(record) {
+        Ok(Event::Ready(ready)) => wakers.push(ready.waker),
+        other => panic!("{other:?} is not a wake-up"),
+    });
+    assert_eq!(wakers, [Some(Goid(7))]);
 }
 
 #[test]
@@ -221,7 +249,7 @@ fn a_stack_deeper_than_a_record_is_cut_and_says_so() {
 
 #[test]
 fn a_site_has_the_stacks_of_its_first_births_and_then_samples() {
-    let control = Control { stacks_per_site: 3, stack_sample_mask: 7, wakeup_bytes: u32::MAX, reserved: 0 };
+    let control = Control { stacks_per_site: 3, stack_sample_mask: 7, wakeup_bytes: u32::MAX, wakers: 0 };
     let Some(mut bench) = Bench::load(6, Options { control, ..Options::default() }) else { return };
     bench.attach(&[Kind::Birth], Cost::Emulated);
     let goroutines = goroutines(2);

@@ -7,13 +7,16 @@ use leaktrace_common::{
 };
 
 use super::{Hit, ProbeError};
-use crate::{emit, g};
+use crate::{emit, g, maps};
 
 #[inline]
 pub(crate) fn try_ready(ctx: &ProbeContext) -> Result<(), ProbeError> {
     let hit = Hit::of(ctx)?;
     let goid = g::goid(hit.g, hit.layout())?;
-    let g0 = g::in_register(ctx, GRegister::Current);
-    let waker_goid = g::user_goid(g0, hit.layout());
+    let waker_goid = if maps::control().is_some_and(|control| control.wakers != 0) {
+        g::user_goid(g::in_register(ctx, GRegister::Current), hit.layout())
+    } else {
+        0
+    };
     emit::record(&Ready { header: hit.header(Kind::Ready, goid), waker_goid })
 }

@@ -31,7 +31,6 @@ pub(crate) fn try_birth(ctx: &ProbeContext) -> Result<(), ProbeError> {
 #[inline]
 fn birth(ctx: &ProbeContext, hit: &Hit) -> Result<Birth, ProbeError> {
     let layout = hit.layout();
-    let goid = g::goid(hit.g, layout)?;
     let origin = g::origin(hit.g, layout)?;
     let parent_goid = if layout.g_parent_goid == ABSENT {
         let g0 = g::in_register(ctx, GRegister::Current);
@@ -40,7 +39,7 @@ fn birth(ctx: &ProbeContext, hit: &Hit) -> Result<Birth, ProbeError> {
         origin.parent_goid
     };
     Ok(Birth {
-        header: hit.header(Kind::Birth, goid),
+        header: hit.header(Kind::Birth, origin.goid),
         parent_goid,
         creation_pc: origin.creation_pc,
         start_pc: origin.start_pc,
@@ -102,7 +101,7 @@ mod tests {
     use super::*;
 
     fn sampled(stacks_per_site: u32, stack_sample_mask: u32) -> Vec<u64> {
-        let control = Control { stacks_per_site, stack_sample_mask, wakeup_bytes: u32::MAX, reserved: 0 };
+        let control = Control { stacks_per_site, stack_sample_mask, wakeup_bytes: u32::MAX, wakers: 0 };
         (0..12).filter(|&earlier| !takes_none(&control) && is_sampled(&control, earlier)).collect()
     }
 

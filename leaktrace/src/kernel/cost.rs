@@ -34,7 +34,7 @@ const SLOW_CALLS: u32 = 10;
 
 /// No stack at all, and no wake-up.
 const NO_STACKS: Control =
-    Control { stacks_per_site: 0, stack_sample_mask: u32::MAX, wakeup_bytes: u32::MAX, reserved: 0 };
+    Control { stacks_per_site: 0, stack_sample_mask: u32::MAX, wakeup_bytes: u32::MAX, wakers: 0 };
 
 /// Every stack.
 const ALL_STACKS: Control = Control { stacks_per_site: u32::MAX, ..NO_STACKS };

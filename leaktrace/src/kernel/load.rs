@@ -56,7 +56,7 @@ impl Default for Options {
 
 /// The stacks of the first 16 births of each site, then of every 64th; a wake-up when a quarter is full.
 const fn default_control(ring_bytes: u32) -> Control {
-    Control { stacks_per_site: 16, stack_sample_mask: 63, wakeup_bytes: ring_bytes / 4, reserved: 0 }
+    Control { stacks_per_site: 16, stack_sample_mask: 63, wakeup_bytes: ring_bytes / 4, wakers: 0 }
 }
 
 impl Options {

@@ -139,23 +139,26 @@ pub fn own_exe() -> &'static Path {
 /// Enough of the Go runtime's structs for a probe to find what it looks for: a new goroutine, and a thread that
 /// runs it on behalf of another.
 pub struct Goroutines {
-    g: Box<[u64; 8]>,
-    g0: Box<[u64; 8]>,
-    m: Box<[u64; 8]>,
-    curg: Box<[u64; 8]>,
+    g: Box<[u64; word::ALL]>,
+    g0: Box<[u64; word::ALL]>,
+    m: Box<[u64; word::ALL]>,
+    curg: Box<[u64; word::ALL]>,
     frames: Box<[[u64; 2]]>,
 }
 
-/// Where [`Goroutines`] keeps things, in words; the order is Go's.
+/// Where [`Goroutines`] keeps things, in words, with the distances of Go 1.26: what the programs read in one go
+/// depends on them.
 mod word {
     pub(super) const GOID: usize = 0;
-    pub(super) const M: usize = 1;
-    pub(super) const SCHED_BP: usize = 2;
     pub(super) const WAITREASON: usize = 3;
-    pub(super) const PARENT_GOID: usize = 4;
-    pub(super) const GOPC: usize = 5;
-    pub(super) const STARTPC: usize = 7;
+    pub(super) const PARENT_GOID: usize = 16;
+    pub(super) const GOPC: usize = 17;
+    pub(super) const STARTPC: usize = 19;
+    pub(super) const M: usize = 20;
+    pub(super) const SCHED_BP: usize = 21;
     pub(super) const CURG: usize = 0;
+    /// How long everything is.
+    pub(super) const ALL: usize = 22;
 }
 
 /// What the specimen's goroutines say of themselves.
@@ -180,14 +183,14 @@ impl Goroutines {
         for index in 1..depth {
             frames[index - 1][0] = address(&frames[index]);
         }
-        let mut curg = Box::new([0; 8]);
+        let mut curg = Box::new([0; word::ALL]);
         curg[word::GOID] = identity.parent_goid;
         curg[word::SCHED_BP] = frames.first().map_or(0, address);
-        let mut m = Box::new([0; 8]);
+        let mut m = Box::new([0; word::ALL]);
         m[word::CURG] = address(&*curg);
-        let mut g0 = Box::new([0; 8]);
+        let mut g0 = Box::new([0; word::ALL]);
         g0[word::M] = address(&*m);
-        let mut g = Box::new([0; 8]);
+        let mut g = Box::new([0; word::ALL]);
         g[word::GOID] = identity.goid;
         g[word::WAITREASON] = u64::from(identity.wait_reason);
         g[word::PARENT_GOID] = identity.parent_goid;
@@ -249,7 +252,7 @@ fn address<T>(of: &T) -> u64 {
     std::ptr::from_ref(of) as u64
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "a struct of eight words")]
+#[expect(clippy::cast_possible_truncation, reason = "a struct of a few words")]
 const fn offset(word: usize) -> u32 {
     (word * size_of::<u64>()) as u32
 }
