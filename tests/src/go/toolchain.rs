@@ -125,7 +125,7 @@ pub fn lock(dir: &Path, name: &str) -> Result<File> {
 }
 
 fn is_toolchain(root: &Path) -> bool {
-    root.join("bin/go").exists() && root.join("src/runtime/proc.go").exists()
+    ["bin/go", "src/runtime/proc.go", "pkg/include/textflag.h"].iter().all(|part| root.join(part).exists())
 }
 
 /// Fetches into a directory beside `dir` and renames, so that half a toolchain is never found.
@@ -242,19 +242,24 @@ fn assemble_debian_root(dir: &Path, version: Version) -> Result<()> {
     let release = format!("go-1.{}", version.minor);
     let root = dir.join("go");
     fs::rename(dir.join("usr/lib").join(&release), &root)?;
-    let share = dir.join("usr/share").join(&release);
-    for part in ["api", "misc", "src", "test"] {
-        let link = root.join(part);
-        if link.is_symlink() {
-            fs::remove_file(&link)?;
-            if share.join(part).exists() {
-                fs::rename(share.join(part), &link)?;
+    replace_links(&root, &dir.join("usr/share").join(&release))?;
+    Ok(fs::remove_dir_all(dir.join("usr"))?)
+}
+
+/// Puts what `share` has in the place of each symbolic link in `directory`; links to other packages go.
+fn replace_links(directory: &Path, share: &Path) -> Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let (path, counterpart) = (entry.path(), share.join(entry.file_name()));
+        let kind = entry.file_type()?;
+        if kind.is_symlink() {
+            fs::remove_file(&path)?;
+            if counterpart.exists() {
+                fs::rename(&counterpart, &path)?;
             }
+        } else if kind.is_dir() {
+            replace_links(&path, &counterpart)?;
         }
     }
-    if root.join("VERSION").is_symlink() {
-        fs::remove_file(root.join("VERSION"))?;
-        fs::copy(share.join("VERSION"), root.join("VERSION"))?;
-    }
-    Ok(fs::remove_dir_all(dir.join("usr"))?)
+    Ok(())
 }
