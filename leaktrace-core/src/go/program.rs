@@ -18,6 +18,8 @@ use crate::num::{Avma, Bias};
 
 /// How much of a file's beginning and end is searched for a packer's mark.
 const MARKED: usize = 4096;
+/// How much of a file is searched for the name of a library that it needs. It is in the first segment.
+const MAX_NEEDED: usize = 8 << 20;
 /// The longest version string that is believed.
 const MAX_VERSION: usize = 128;
 
@@ -253,7 +255,7 @@ fn refusal(elf: &Elf<'_>, error: ModuledataError) -> ProgramError {
 fn foreign(elf: &Elf<'_>) -> ProgramError {
     if is_packed(elf.data()) {
         ProgramError::Packed
-    } else if elf.section(".go_export").is_some() || elf.symbol("__go_go").is_some() {
+    } else if is_gccgo(elf) {
         ProgramError::Gccgo
     } else if ["tinygo_startTask", "tinygo_launch", "tinygo_scanCurrentStack"]
         .iter()
@@ -263,6 +265,15 @@ fn foreign(elf: &Elf<'_>) -> ProgramError {
     } else {
         ProgramError::NotGo
     }
+}
+
+/// gccgo's own section and symbol, or the name of the library that its programs need.
+fn is_gccgo(elf: &Elf<'_>) -> bool {
+    const LIBRARY: &[u8] = b"libgo.so.";
+    let data = elf.data().get(..MAX_NEEDED).unwrap_or(elf.data());
+    elf.section(".go_export").is_some()
+        || elf.symbol("__go_go").is_some()
+        || data.windows(LIBRARY.len()).any(|part| part == LIBRARY)
 }
 
 /// UPX leaves `UPX!` after the program headers and at the end of the file.
@@ -287,6 +298,7 @@ mod tests {
     fn what_is_no_go_program_is_told_apart() {
         assert_eq!(refused(b"int main(void) { return 0; }"), ProgramError::NotGo);
         assert_eq!(refused(b"....UPX!...."), ProgramError::Packed);
+        assert_eq!(refused(b"\0libc.so.6\0libgo.so.21\0"), ProgramError::Gccgo);
     }
 
     #[test]

@@ -96,12 +96,14 @@ impl<'d> Planner<'_, 'd> {
         let target = self.code.address(newproc1.entry());
         let (start, text) = self.code.text();
         let mut callers = Callers::default();
-        for at in disasm::references_to(self.code.arch(), start, text, target).into_iter().take(MAX_CALLERS) {
+        let references = disasm::references_to(self.code.arch(), start, text, target);
+        for (index, at) in references.into_iter().enumerate() {
             // `newproc1` jumps to its own beginning when its stack has grown.
             let Some(caller) = self.code.function_at(at).filter(|caller| caller != newproc1) else {
                 continue;
             };
-            match self.after_call(&caller, at) {
+            let found = if index < MAX_CALLERS { self.after_call(&caller, at) } else { AfterCall::NoPlace };
+            match found {
                 AfterCall::Site(site) => callers.sites.push(*site),
                 AfterCall::NoCall => {}
                 AfterCall::NoPlace => callers.without.push(caller.name().to_owned()),
