@@ -28,6 +28,8 @@ const USUAL_RING: u32 = 16 << 20;
 
 pub(crate) fn run() -> Result<()> {
     let mut program = Running::start(Command::new(go::build("loops")?).env("GOMAXPROCS", "1"))?;
+    // Once it answers, its binary is mapped.
+    program.ask("spawn 1")?;
     let filled = filled(&mut program)?;
     let mut capacity = Samples::default();
     let mut wall = Samples::default();
