@@ -14,6 +14,7 @@
 #![expect(clippy::cast_possible_truncation, reason = "indices and sizes here are small constants")]
 
 mod atomic;
+mod diagnose;
 mod emit;
 mod g;
 mod maps;
@@ -37,33 +38,33 @@ pub static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
 #[uprobe]
 pub fn leaktrace_birth(ctx: ProbeContext) -> u32 {
     maps::count_hit(Kind::Birth);
-    finish(Kind::Birth, probes::spawn::try_birth(&ctx))
+    finish(&ctx, Kind::Birth, probes::spawn::try_birth(&ctx))
 }
 
 /// A goroutine is ending.
 #[uprobe]
 pub fn leaktrace_end(ctx: ProbeContext) -> u32 {
     maps::count_hit(Kind::End);
-    finish(Kind::End, probes::exit::try_end(&ctx))
+    finish(&ctx, Kind::End, probes::exit::try_end(&ctx))
 }
 
 /// A goroutine begins to wait.
 #[uprobe]
 pub fn leaktrace_park(ctx: ProbeContext) -> u32 {
     maps::count_hit(Kind::Park);
-    finish(Kind::Park, probes::park::try_park(&ctx))
+    finish(&ctx, Kind::Park, probes::park::try_park(&ctx))
 }
 
 /// A waiting goroutine is made runnable.
 #[uprobe]
 pub fn leaktrace_ready(ctx: ProbeContext) -> u32 {
     maps::count_hit(Kind::Ready);
-    finish(Kind::Ready, probes::ready::try_ready(&ctx))
+    finish(&ctx, Kind::Ready, probes::ready::try_ready(&ctx))
 }
 
 /// Counts a hit that became no record. Always 0: every other value means something to the kernel.
 #[inline]
-fn finish(kind: Kind, outcome: Result<(), ProbeError>) -> u32 {
+fn finish(ctx: &ProbeContext, kind: Kind, outcome: Result<(), ProbeError>) -> u32 {
     let reason = match outcome {
         Ok(()) => return 0,
         Err(ProbeError::RingFull) => DropReason::RingFull,
@@ -73,7 +74,19 @@ fn finish(kind: Kind, outcome: Result<(), ProbeError>) -> u32 {
         Err(ProbeError::OtherProcess) => DropReason::OtherProcess,
     };
     maps::count_drop(kind, reason);
+    if is_unexpected(reason) {
+        diagnose::dropped(ctx, kind, reason);
+    }
     0
+}
+
+/// Whether something is wrong if a hit is dropped for this reason: with us, the target or the kernel.
+#[inline]
+fn is_unexpected(reason: DropReason) -> bool {
+    match reason {
+        DropReason::GFault | DropReason::NoLayout | DropReason::BadCookie => true,
+        DropReason::RingFull | DropReason::OtherProcess => false,
+    }
 }
 
 #[cfg(target_arch = "bpf")]

@@ -46,6 +46,10 @@ static HITS: PerCpuArray<AtomicU64> = PerCpuArray::with_max_entries(Kind::ALL.le
 static DROPS: PerCpuArray<AtomicU64> =
     PerCpuArray::with_max_entries((Kind::ALL.len() * DropReason::COUNT) as u32, 0);
 
+/// Not 0 where a hit of that kind was already dropped for that reason, on any CPU: indexed like `DROPS`.
+#[map]
+static SAID: Array<AtomicU64> = Array::with_max_entries((Kind::ALL.len() * DropReason::COUNT) as u32, 0);
+
 /// Births by creation site.
 #[map]
 static SITES: LruHashMap<CreationSite, AtomicU64> = LruHashMap::with_max_entries(MAX_SITES, 0);
@@ -89,7 +93,18 @@ pub(crate) fn count_hit(kind: Kind) {
 /// Counts a hit that became no record.
 #[inline]
 pub(crate) fn count_drop(kind: Kind, reason: DropReason) {
-    increment(&DROPS, (kind.index() * DropReason::COUNT) as u32 + reason as u32);
+    increment(&DROPS, drop_index(kind, reason));
+}
+
+/// Whether no hit of this kind was dropped for this reason before: says so once.
+#[inline]
+pub(crate) fn is_first_drop(kind: Kind, reason: DropReason) -> bool {
+    SAID.get(drop_index(kind, reason)).is_some_and(|said| atomic::swap(said, 1) == 0)
+}
+
+#[inline]
+fn drop_index(kind: Kind, reason: DropReason) -> u32 {
+    (kind.index() * DropReason::COUNT) as u32 + reason as u32
 }
 
 /// The target with this index, once userspace has described it.
@@ -158,7 +173,7 @@ mod tests {
         const LRU_OVERHEAD: usize = 64;
         let sites = MAX_SITES as usize * (size_of::<CreationSite>() + size_of::<u64>() + LRU_OVERHEAD);
         let targets = MAX_TARGETS as usize * size_of::<Target>() + size_of::<Control>();
-        let counters = Kind::ALL.len() * (1 + DropReason::COUNT) * size_of::<u64>();
+        let counters = Kind::ALL.len() * (1 + 2 * DropReason::COUNT) * size_of::<u64>();
         let per_cpu = ROOMS as usize * size_of::<Room>() + counters;
         assert!(sites + targets + 64 * per_cpu < 2 << 20);
     }

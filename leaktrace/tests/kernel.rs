@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 
 use leaktrace::kernel::specimen::{Goroutines, Identity, Specimen, own_exe};
 use leaktrace::kernel::{Backend, LoadError, Options, ProbeSite, Probes, Tracee, cost};
@@ -230,6 +231,59 @@ fn a_g_that_cannot_be_read_is_a_drop() {
     assert_eq!(bench.drain(), BTreeMap::new());
     let counters = bench.probes.counters().unwrap();
     assert_eq!((counters.dropped_for(DropReason::GFault), counters.lost()), (4, 4));
+}
+
+#[test]
+fn what_should_never_happen_is_said_once_for_each_kind() {
+    log::set_logger(&SAID).expect("no other test listens");
+    for backend in BACKENDS {
+        let Some(mut bench) = Bench::on(8, backend) else { return };
+        bench.attach(&Kind::ALL, Cost::Emulated);
+        bench.run(&goroutines(2), 3);
+        bench.probes.tell_diagnostics();
+        assert_eq!(SAID.take(), [""; 0], "nothing is wrong: {backend:?}");
+        for expected in [Kind::ALL.len(), 0] {
+            (0..3).for_each(|_| goroutines(0).run_unreadable(bench.specimen));
+            bench.probes.tell_diagnostics();
+            let said = SAID.take();
+            let right = format!("unreadable runtime.g in process {}, cookie ", std::process::id());
+            assert!(
+                said.iter().all(|line| line.starts_with("WARN event ") && line.contains(&right)),
+                "{said:?}"
+            );
+            assert_eq!(said.len(), expected, "{backend:?}: {said:?}");
+        }
+        assert_eq!(bench.probes.counters().unwrap().dropped_for(DropReason::GFault), 24);
+    }
+}
+
+/// What the programs have said.
+static SAID: Said = Said(Mutex::new(Vec::new()));
+
+struct Said(Mutex<Vec<String>>);
+
+impl Said {
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().expect("nobody panics with it"))
+    }
+}
+
+impl log::Log for Said {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if record.target().starts_with("leaktrace_ebpf") {
+            self.0.lock().expect("nobody panics with it").push(format!(
+                "{} {}",
+                record.level(),
+                record.args()
+            ));
+        }
+    }
+
+    fn flush(&self) {}
 }
 
 #[test]

@@ -11,6 +11,7 @@ use leaktrace_common::layout::{Control, Target};
 use thiserror::Error;
 
 use super::attach::Attachments;
+use super::diagnostics::Diagnostics;
 use super::drops::{CounterMaps, Counters};
 use super::object::{self, OBJECT, Object, ObjectError};
 use super::ring::Ring;
@@ -113,6 +114,7 @@ pub struct Probes {
     pub(super) targets_fd: OwnedFd,
     control: Array<MapData, Control>,
     counters: CounterMaps,
+    diagnostics: Diagnostics,
     /// What was counted and is not to be told.
     forgotten: Counters,
     /// The records.
@@ -121,6 +123,9 @@ pub struct Probes {
 
 /// Maps by their names.
 type Maps = HashMap<String, Map>;
+
+/// What one of the two ways of loading makes.
+type Loaded = (Maps, Programs, Diagnostics);
 
 /// The programs, loaded for one backend.
 pub(super) enum Programs {
@@ -134,12 +139,13 @@ impl Probes {
     /// Creates the maps and loads the programs; attaches nothing.
     pub fn load(options: &Options) -> Result<Self, LoadError> {
         object::check_abi(OBJECT)?;
-        let (mut maps, programs) = match choose(options.backend)? {
+        let (mut maps, programs, diagnostics) = match choose(options.backend)? {
             MultiSupport::None => load_for_perf(options.ring_bytes)?,
             support => load_for_multi(options.ring_bytes, support)?,
         };
         let mut probes = Self {
             programs,
+            diagnostics,
             targets_fd: descriptor(&maps, "TARGETS")?,
             ring: Ring::new(RingBuf::try_from(take(&mut maps, "EVENTS")?)?),
             targets: Array::try_from(take(&mut maps, "TARGETS")?)?,
@@ -171,6 +177,12 @@ impl Probes {
     /// What has been counted since the programs were loaded.
     pub fn counters(&self) -> Result<Counters, MapError> {
         Ok(self.counters.read()?.since(&self.forgotten))
+    }
+
+    /// Hands what the programs had to say to the `log` crate: no more than a line for each kind of event and
+    /// mishap, ever.
+    pub fn tell_diagnostics(&mut self) {
+        self.diagnostics.tell();
     }
 
     /// Starts to count anew.
@@ -216,12 +228,16 @@ fn choose(wish: Option<Backend>) -> Result<MultiSupport, LoadError> {
 }
 
 /// Creates the maps with aya and loads the programs without it.
-fn load_for_multi(ring_bytes: u32, support: MultiSupport) -> Result<(Maps, Programs), LoadError> {
+fn load_for_multi(ring_bytes: u32, support: MultiSupport) -> Result<Loaded, LoadError> {
     let mut object = Object::parse(OBJECT)?;
     let mut maps = Maps::new();
     let mut fds = HashMap::new();
     for (name, definition) in object.maps(ring_bytes) {
+        let constants = object::is_constants(&name).then(|| definition.data().to_vec());
         let map = MapData::create(definition, &name, None).map_err(not_permitted_or)?;
+        if let Some(constants) = constants {
+            set_constants(&map, &constants)?;
+        }
         fds.insert(name.clone(), map.fd().as_fd().as_raw_fd());
         maps.insert(name, Map::from_map_data(map)?);
     }
@@ -233,7 +249,13 @@ fn load_for_multi(ring_bytes: u32, support: MultiSupport) -> Result<(Maps, Progr
         let program = sys::load_for_uprobe_multi(name, instructions, &licence);
         programs.insert(kind, program.map_err(|refused| refusal(name, refused))?);
     }
-    Ok((maps, Programs::Multi { programs, filter_is_right: support == MultiSupport::Full }))
+    let diagnostics = Diagnostics::of_program(programs.values().next().map(AsFd::as_fd));
+    Ok((maps, Programs::Multi { programs, filter_is_right: support == MultiSupport::Full }, diagnostics))
+}
+
+fn set_constants(map: &MapData, constants: &[u8]) -> Result<(), LoadError> {
+    // SAFETY: the map was made for a section with just these contents.
+    unsafe { sys::set_constants(map.fd().as_fd(), constants) }.map_err(|error| MapError::from(error).into())
 }
 
 fn refusal(program: &'static str, refused: Refused) -> LoadError {
@@ -245,7 +267,7 @@ fn refusal(program: &'static str, refused: Refused) -> LoadError {
 }
 
 /// Creates the maps and loads the programs with aya.
-fn load_for_perf(ring_bytes: u32) -> Result<(Maps, Programs), LoadError> {
+fn load_for_perf(ring_bytes: u32) -> Result<Loaded, LoadError> {
     let loaded = EbpfLoader::new().map_max_entries(object::RING, ring_bytes).load(OBJECT);
     let mut ebpf = loaded.map_err(not_permitted_or)?;
     for kind in Kind::ALL {
@@ -255,9 +277,10 @@ fn load_for_perf(ring_bytes: u32) -> Result<(Maps, Programs), LoadError> {
             ebpf.program_mut(program).ok_or(ObjectError::NoProgram(program))?.try_into().map_err(refused)?;
         uprobe.load().map_err(refused)?;
     }
+    let diagnostics = Diagnostics::of_object(&mut ebpf);
     let names: Vec<String> = ebpf.maps().map(|(name, _)| name.to_owned()).collect();
     let maps = names.into_iter().filter_map(|name| ebpf.take_map(&name).map(|map| (name, map))).collect();
-    Ok((maps, Programs::Perf(ebpf)))
+    Ok((maps, Programs::Perf(ebpf), diagnostics))
 }
 
 /// Tells a missing permission from everything else that can be wrong with maps.

@@ -5,6 +5,7 @@
 
 mod attach;
 pub mod cost;
+mod diagnostics;
 mod drops;
 mod exec;
 pub mod features;

@@ -92,10 +92,11 @@ impl Object {
         Ok(Self { object })
     }
 
-    /// The maps to create, with a ring buffer of the given size.
+    /// The maps to create, with a ring buffer of the given size. Sections with constants are maps too.
     pub(super) fn maps(&self, ring_bytes: u32) -> Vec<(String, aya_obj::Map)> {
-        // Sections such as `.rodata` are maps to the linker. The programs refer to none of them.
-        let maps = self.object.maps.iter().filter(|(name, _)| !name.starts_with('.'));
+        // Other sections, such as `.bss`, are maps to the linker. The programs have no variables.
+        let is_wanted = |name: &str| !name.starts_with('.') || is_constants(name);
+        let maps = self.object.maps.iter().filter(|(name, _)| is_wanted(name));
         maps.map(|(name, map)| {
             let mut map = map.clone();
             if name == RING {
@@ -123,6 +124,11 @@ impl Object {
         let function = function.ok_or(ObjectError::NoProgram(name))?;
         Ok((&function.instructions, program.license.clone()))
     }
+}
+
+/// Whether a map of this name is a section with constants.
+pub(super) fn is_constants(name: &str) -> bool {
+    name.starts_with(".rodata")
 }
 
 fn unparsable(error: &dyn std::fmt::Display) -> ObjectError {

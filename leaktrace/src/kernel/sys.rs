@@ -10,8 +10,11 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use aya_obj::generated::bpf_insn;
 
+const BPF_MAP_UPDATE_ELEM: c_long = 2;
 const BPF_PROG_LOAD: c_long = 5;
+const BPF_OBJ_GET_INFO_BY_FD: c_long = 15;
 const BPF_RAW_TRACEPOINT_OPEN: c_long = 17;
+const BPF_MAP_FREEZE: c_long = 22;
 const BPF_LINK_CREATE: c_long = 28;
 const BPF_PROG_TYPE_KPROBE: u32 = 2;
 const BPF_PROG_TYPE_RAW_TRACEPOINT: u32 = 17;
@@ -52,6 +55,30 @@ struct LinkUprobeMulti {
     multi_flags: u32,
     pid: u32,
     reserved: u32,
+}
+
+#[repr(C)]
+struct MapElement {
+    map_fd: u32,
+    padding: u32,
+    key: u64,
+    value: u64,
+    flags: u64,
+}
+
+#[repr(C)]
+struct InfoByFd {
+    fd: u32,
+    length: u32,
+    buffer: u64,
+}
+
+/// The beginning of the kernel's `bpf_prog_info`.
+#[repr(C)]
+#[derive(Default)]
+struct ProgramInfo {
+    prog_type: u32,
+    id: u32,
 }
 
 #[repr(C)]
@@ -135,6 +162,32 @@ pub(super) fn attach_raw_tracepoint(program: BorrowedFd<'_>, name: &CStr) -> io:
     unsafe { bpf(BPF_RAW_TRACEPOINT_OPEN, &mut attr) }
 }
 
+/// Fills the one entry of a map with constants, and makes it immutable so that the verifier knows them.
+///
+/// # Safety
+/// `constants` must be as long as the values of the map, whose keys must be of four bytes.
+pub(super) unsafe fn set_constants(map: BorrowedFd<'_>, constants: &[u8]) -> io::Result<()> {
+    let key = 0_u32;
+    let (key, value) = (&raw const key as u64, constants.as_ptr() as u64);
+    let mut element = MapElement { map_fd: raw(map), padding: 0, key, value, flags: 0 };
+    // SAFETY: the pointers are those of a key and, as the caller promises, of a value.
+    unsafe { call(BPF_MAP_UPDATE_ELEM, &mut element) }?;
+    // SAFETY: all that the command takes is the descriptor.
+    unsafe { call(BPF_MAP_FREEZE, &mut raw(map)) }?;
+    Ok(())
+}
+
+/// The number by which the whole system knows a program.
+pub(super) fn program_id(program: BorrowedFd<'_>) -> io::Result<u32> {
+    const LENGTH: u32 = 8;
+    const { assert!(size_of::<ProgramInfo>() == LENGTH as usize) };
+    let mut info = ProgramInfo::default();
+    let mut attr = InfoByFd { fd: raw(program), length: LENGTH, buffer: &raw mut info as u64 };
+    // SAFETY: the pointer is that of a struct of the length that is given, which lives until the call is done.
+    unsafe { call(BPF_OBJ_GET_INFO_BY_FD, &mut attr) }?;
+    Ok(info.id)
+}
+
 /// Loads once more, for the log.
 fn verifier_log(attr: &mut ProgLoad) -> String {
     let mut log = vec![0_u8; LOG_BYTES as usize];
@@ -207,13 +260,19 @@ pub(super) fn no_instruction() -> bpf_insn {
 /// # Safety
 /// `attr` must be what `command` takes, a command that returns a file descriptor, with valid pointers in it.
 unsafe fn bpf<T>(command: c_long, attr: &mut T) -> io::Result<OwnedFd> {
+    // SAFETY: the caller's promise.
+    let fd = unsafe { call(command, attr) }?;
+    let fd = RawFd::try_from(fd).map_err(io::Error::other)?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// # Safety
+/// `attr` must be what `command` takes, with valid pointers in it.
+unsafe fn call<T>(command: c_long, attr: &mut T) -> io::Result<c_long> {
     // SAFETY: the caller's promise; the kernel reads no more than the size that it is given.
-    let fd = unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attr), size_of::<T>()) };
-    match RawFd::try_from(fd) {
-        // SAFETY: the kernel has just made this descriptor for us.
-        Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
-        _ => Err(io::Error::last_os_error()),
-    }
+    let result = unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attr), size_of::<T>()) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
 /// The kernel keeps 15 bytes of a name.

@@ -100,6 +100,7 @@ impl Tracer {
         let (tally, elapsed) = (&mut self.tally, self.drained.elapsed());
         tally.bytes = 0;
         let count = self.probes.ring.drain_up_to(BATCH, |record| take(record, registry, tally));
+        self.probes.tell_diagnostics();
         self.drained = Instant::now();
         self.pace.adapt(tally.bytes, elapsed);
         count == BATCH
