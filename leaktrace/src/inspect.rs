@@ -1,9 +1,11 @@
 //! From a process that we hold to a Go program that we understand, and to the plan of its probes.
 
+use std::time::Duration;
+
 use anyhow::Context;
 use leaktrace_common::event::Kind;
 use leaktrace_core::elf::Elf;
-use leaktrace_core::go::program::Program;
+use leaktrace_core::go::program::{Program, ProgramError};
 use leaktrace_core::num::Bias;
 use leaktrace_core::plan::{AttachPlan, PlanOptions, plan};
 use leaktrace_core::report::{LazyDebugInfo, ProgramSymbols};
@@ -34,7 +36,7 @@ impl<'t> Inspected<'t> {
         let segments = elf.segments().iter().map(|segment| (segment.svma, segment.file_offset));
         let bias = target.bias(procfs, segments)?;
         let memory = ProcessMemory::new(target.pid);
-        let program = Program::inspect(&elf, bias, &memory);
+        let program = inspect(&elf, bias, memory);
         if target.exit.has_exited() {
             return Err(ProcessError::Exited { pid: target.pid }.into());
         }
@@ -55,4 +57,19 @@ impl<'t> Inspected<'t> {
             .context("the process does not run the code that its file has")?;
         Ok(plan)
     }
+}
+
+/// A program that has only just started has not yet set up everything that is compared: it is looked at again, this
+/// often and after this long.
+const TRIES: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(25);
+
+fn inspect<'t>(elf: &Elf<'t>, bias: Bias, memory: ProcessMemory) -> Result<Program<'t>, ProgramError> {
+    for _ in 1..TRIES {
+        match Program::inspect(elf, bias, &memory) {
+            Err(ProgramError::Invalid(_)) => std::thread::sleep(PAUSE),
+            result => return result,
+        }
+    }
+    Program::inspect(elf, bias, &memory)
 }

@@ -7,9 +7,13 @@
 //!    the result: `call runqput` in `newproc.func1`, a jump in `newcoro.func1`. Every caller must have one.
 //! 2. the second `call casgstatus` in `newproc1`, which Go 1.24 and later make when the `goid` is set.
 //! 3. the `ret` after all.
+//!
+//! Profile-guided optimisation may inline `newproc1` into `newproc.func1`; the `call runqput` there is a place all the
+//! same.
 
 use leaktrace_common::cookie::GRegister;
 use leaktrace_common::event::Kind;
+use rustc_hash::FxHashMap;
 
 use crate::disasm::{self, Instruction, Operation};
 use crate::elf::Arch;
@@ -20,6 +24,9 @@ use crate::plan::machine::Machine;
 use crate::plan::{Cost, Found, Missed, MissedReason, PlanStyle, Planner, Site};
 
 const NEWPROC1: &str = "runtime.newproc1";
+/// What every `go` statement runs on the thread's own stack (`newproc` in `src/runtime/proc.go`): it has `newproc1` make
+/// the goroutine, and puts that on a queue.
+const STARTER: &str = "runtime.newproc.func1";
 /// `_Gdead` in `src/runtime/runtime2.go`: what a `g` is before it is made runnable.
 const DEAD: u64 = 6;
 /// Functions that run only when a debugger injects a call (`src/runtime/debugcall.go`).
@@ -41,7 +48,7 @@ struct Callers {
 
 impl<'d> Planner<'_, 'd> {
     /// Where goroutines are born.
-    pub(super) fn birth(&self) -> Found {
+    pub(super) fn birth(&self, inlined: &FxHashMap<&'static str, Vec<String>>) -> Found {
         let Some(newproc1) = self.code.function(NEWPROC1) else {
             return Found::missing(Kind::Birth, NEWPROC1, MissedReason::NoFunction);
         };
@@ -49,8 +56,26 @@ impl<'d> Planner<'_, 'd> {
             (PlanStyle::Cheap, Arch::Amd64) => self.cheap_birth(&newproc1),
             (PlanStyle::Entry, _) | (PlanStyle::Cheap, Arch::Arm64) => self.returns(&newproc1),
         };
+        let is_inlined = |into: &Vec<String>| into.iter().any(|name| name == STARTER);
+        if self.options.style == PlanStyle::Cheap && inlined.get(NEWPROC1).is_some_and(is_inlined) {
+            found.sites.extend(self.put_on_queue());
+        }
         found.probed.push(NEWPROC1);
         found
+    }
+
+    /// The call of `runqput` in [`STARTER`], if there is one: by the calling convention its second argument, the new
+    /// goroutine, is in the second register.
+    fn put_on_queue(&self) -> Option<Site> {
+        let starter = self.code.function(STARTER)?;
+        let runqput = self.code.address(self.code.function("runtime.runqput")?.entry());
+        let body = self.body(&starter).ok()?;
+        let mut calls =
+            body.instructions.iter().filter(|one| one.operation == Operation::Call(Some(runqput)));
+        let call = calls.next().filter(|_| calls.next().is_none())?;
+        let reason =
+            "puts the new goroutine, its second argument, on a queue; newproc1 was inlined before it";
+        self.site(Kind::Birth, &starter, &body, call, GRegister::Arg1, reason)
     }
 
     fn cheap_birth(&self, newproc1: &Function<'d>) -> Found {

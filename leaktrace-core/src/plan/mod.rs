@@ -107,17 +107,19 @@ impl<'d> Planner<'_, 'd> {
         let mut plan = AttachPlan::default();
         for &kind in kinds {
             let found = match kind {
-                Kind::Birth => self.birth(),
+                Kind::Birth => self.birth(&inlined),
                 Kind::End => self.end(&inlined),
                 Kind::Park => self.at_entry(kind, "runtime.park_m"),
                 Kind::Ready => self.at_entry(kind, "runtime.ready"),
             };
+            plan.missed.extend(found.probed.iter().filter_map(|name| {
+                let has_site = |function: &String| found.sites.iter().any(|site| site.function == *function);
+                let into: Vec<_> = inlined.get(name)?.iter().filter(|one| !has_site(one)).cloned().collect();
+                let reason = MissedReason::InlinedInto(into.clone());
+                (!into.is_empty()).then(|| Missed { kind, function: (*name).to_owned(), reason })
+            }));
             plan.sites.extend(found.sites);
             plan.missed.extend(found.missed);
-            plan.missed.extend(found.probed.iter().filter_map(|name| {
-                let into = inlined.get(name)?.clone();
-                Some(Missed { kind, function: (*name).to_owned(), reason: MissedReason::InlinedInto(into) })
-            }));
         }
         plan
     }
