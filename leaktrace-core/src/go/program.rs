@@ -122,7 +122,7 @@ pub enum ProgramError {
     #[error("what the binary says does not fit the running process")]
     Invalid(#[from] InvalidLayout),
     /// The process's memory could not be read.
-    #[error(transparent)]
+    #[error("the memory of the process could not be read")]
     Read(#[from] ReadError),
 }
 

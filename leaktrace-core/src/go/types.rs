@@ -38,7 +38,7 @@ const NAME_HEADER: usize = 3;
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum TypeError {
     /// The memory could not be read.
-    #[error(transparent)]
+    #[error("the memory of the process could not be read")]
     Read(#[from] ReadError),
     /// The address is not one of a type descriptor.
     #[error("{at} is outside the type descriptors, {start} to {end}")]

@@ -118,7 +118,7 @@ pub enum VerifyError {
         found: Vec<u8>,
     },
     /// The code could not be read.
-    #[error(transparent)]
+    #[error("the memory of the process could not be read")]
     Read(#[from] ReadError),
 }
 

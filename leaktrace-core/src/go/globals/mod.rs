@@ -77,7 +77,7 @@ pub enum GlobalsError {
         candidates: usize,
     },
     /// The process's memory could not be read.
-    #[error(transparent)]
+    #[error("the memory of the process could not be read")]
     Read(#[from] ReadError),
 }
 

@@ -48,7 +48,7 @@ pub enum InvalidLayout {
         first: Avma,
     },
     /// The process's memory could not be read.
-    #[error(transparent)]
+    #[error("the memory of the process could not be read")]
     Read(#[from] ReadError),
 }
 
