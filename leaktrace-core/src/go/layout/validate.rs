@@ -16,6 +16,10 @@ use crate::num::Avma;
 const SAMPLED: u64 = 256;
 /// More goroutines than fit into any machine.
 const MAX_GOROUTINES: u64 = 1 << 30;
+/// How often a thread is looked at before it counts as wrong: it may switch goroutines between two reads, and in a
+/// program that only starts and ends them it often does. Wrong offsets are as wrong the next time.
+const ATTEMPTS: usize = 16;
+
 /// The greatest thread id that Linux gives out (`PID_MAX_LIMIT`).
 const MAX_TID: u64 = 1 << 22;
 /// The smallest stack (`stackMin` in `src/runtime/stack.go`).
@@ -105,7 +109,8 @@ impl Check<'_> {
             if examined.len() as u64 >= SAMPLED {
                 break;
             }
-            examined.push((m, self.is_thread(m).unwrap_or(false)));
+            let is_thread = (0..ATTEMPTS).any(|_| self.is_thread(m).unwrap_or(false));
+            examined.push((m, is_thread));
             slot = Some(m.plus(self.layout.m.alllink.into()));
         }
         examined
