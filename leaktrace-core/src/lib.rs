@@ -8,6 +8,7 @@
 pub mod budget;
 mod bytes;
 pub mod decode;
+pub mod detect;
 pub mod disasm;
 pub mod dump;
 pub mod dwarf;

@@ -84,6 +84,7 @@ pub fn build(sources: Sources<'_>, view: &View) -> Report {
             include_runtime: view.include_runtime,
         },
         totals,
+        verdicts: Vec::new(),
         groups,
         not_listed,
         completeness: Completeness::new(&sources.traced, sources.registry.counts(), unreadable),

@@ -19,6 +19,7 @@ pub use program::{LazyDebugInfo, ProgramSymbols};
 pub use symbols::{Symbol, Symbols};
 pub use view::{Sort, View};
 
+use crate::detect::Verdict;
 use crate::registry::Counts;
 
 /// The version of the report's fields.
@@ -37,6 +38,9 @@ pub struct Report {
     pub view: Listing,
     /// All its goroutines together.
     pub totals: Totals,
+    /// What is wrong, by severity and then by size.
+    #[serde(default)]
+    pub verdicts: Vec<Verdict>,
     /// Its goroutines by the `go` statement that created them.
     pub groups: Vec<Group>,
     /// What the view leaves out of `groups`.
