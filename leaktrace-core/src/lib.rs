@@ -17,6 +17,7 @@ pub mod go;
 pub mod memory;
 pub mod num;
 pub mod plan;
+pub mod reach;
 pub mod recording;
 pub mod registry;
 pub mod render;
