@@ -1,5 +1,9 @@
 //! What was typed. What it means is decided in [`crate::config`].
 
+pub mod diff;
+pub mod dump;
+pub mod report;
+
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
@@ -14,7 +18,7 @@ use crate::quantity::{self, Bytes, Overhead, Probes, Span};
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
     arg_required_else_help = true,
-    override_usage = "leaktrace --pid <PID> [OPTIONS]\n       leaktrace doctor [--pid <PID>]",
+    override_usage = USAGE,
     after_help = EXIT_CODES
 )]
 pub struct Args {
@@ -29,13 +33,28 @@ pub struct Args {
     pub common: Common,
 }
 
+const USAGE: &str = "\
+leaktrace --pid <PID> [OPTIONS]
+       leaktrace dump --pid <PID> [OPTIONS]
+       leaktrace report <FILE> [OPTIONS]
+       leaktrace diff <BEFORE> <AFTER> [OPTIONS]
+       leaktrace doctor [--pid <PID>]";
+
 const EXIT_CODES: &str = "\
-Exit status: 0 a report was made · 2 wrong use, or an error of the system · 3 no such process, or it has gone · \
-4 not permitted · 5 the kernel cannot · 6 not a Go program, or not one that can be read";
+Exit status: 0 a report was made · 1 what was to fail has been found (--fail-if-grew) · 2 wrong use, or an error of the system · 3 no such process, or it has gone · \
+4 not permitted · 5 the kernel cannot · 6 not a Go program, or not one that can be read, or not a file that can be";
 
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Writes all goroutines of a process as they are now, with what they wait for
+    ///
+    /// Works from memory alone: nothing is attached, nothing is stopped, and your own processes need no privileges.
+    Dump(dump::Dump),
+    /// Writes what is in a snapshot that was taken earlier
+    Report(report::Report),
+    /// Says which groups of goroutines grew between two snapshots
+    Diff(diff::Diff),
     /// Says what this machine and a process allow, with the remedy for what is missing
     ///
     /// With --pid, also prints which instructions would be probed and why, without attaching anything.
@@ -199,13 +218,27 @@ mod tests {
         assert_eq!(parse("").unwrap_err().kind(), ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand);
     }
 
-    #[test]
-    fn the_help_is_the_one_that_was_reviewed() {
-        let help = Args::command().term_width(100).render_help().to_string();
-        let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/help.txt");
+    /// Compares the help of a command, or of none, with the reviewed one.
+    #[track_caller]
+    fn help_is_reviewed(command: Option<&str>, golden: &str) {
+        let mut all = Args::command().term_width(100);
+        all.build();
+        let help = match command {
+            Some(name) => all.find_subcommand_mut(name).unwrap().render_help().to_string(),
+            None => all.render_help().to_string(),
+        };
+        let golden = format!("{}/tests/golden/{golden}", env!("CARGO_MANIFEST_DIR"));
         if std::env::var_os("LEAKTRACE_BLESS").is_some() {
-            std::fs::write(golden, &help).unwrap();
+            std::fs::write(&golden, &help).unwrap();
         }
         assert_eq!(help, std::fs::read_to_string(golden).unwrap(), "bless with LEAKTRACE_BLESS=1");
+    }
+
+    #[test]
+    fn the_help_is_the_one_that_was_reviewed() {
+        help_is_reviewed(None, "help.txt");
+        help_is_reviewed(Some("dump"), "help-dump.txt");
+        help_is_reviewed(Some("report"), "help-report.txt");
+        help_is_reviewed(Some("diff"), "help-diff.txt");
     }
 }

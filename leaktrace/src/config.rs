@@ -148,7 +148,8 @@ fn output(watch: &Watch, wish: Color, system: &System) -> Output {
     Output { file, format, color: color && format == Format::Text, in_place: to_screen }
 }
 
-fn by_ending(file: &Path) -> Option<Format> {
+/// The format of reports that a file with this name is expected to have.
+pub fn by_ending(file: &Path) -> Option<Format> {
     match file.extension()?.to_str()? {
         "json" => Some(Format::Json),
         _ => None,

@@ -5,6 +5,7 @@ pub mod cli;
 pub mod config;
 pub mod diagnose;
 pub mod doctor;
+pub mod dump;
 pub mod inspect;
 pub mod kernel;
 pub mod logs;
@@ -17,18 +18,31 @@ use crate::cli::{Args, Command};
 use crate::config::{Config, System};
 use crate::process::{Pid, Procfs};
 
-/// Does what was typed; there may be a remark on how it ended.
-pub fn run(args: &Args) -> anyhow::Result<Option<&'static str>> {
+/// How what was asked for ended, where it did not fail.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Done {
+    /// What the user should be told.
+    pub remark: Option<&'static str>,
+    /// Whether that was found on which the user wants to fail.
+    pub found: bool,
+}
+
+/// Does what was typed.
+pub fn run(args: &Args) -> anyhow::Result<Done> {
     let (system, procfs) = (System::probe(), Procfs::system());
+    let mut done = Done::default();
     match &args.command {
+        Some(Command::Dump(dump)) => dump::run(dump, &system, &procfs)?,
+        Some(Command::Report(report)) => dump::report(report, &system)?,
+        Some(Command::Diff(diff)) => done.found = dump::compare::run(diff)?,
         Some(Command::Doctor(doctor)) => {
             let color = config::color(args.common.color, &system);
             doctor::run(doctor.pid.map(Pid), &procfs, color, &mut std::io::stdout().lock())?;
-            Ok(None)
         }
         None => {
             let config = Config::resolve(&args.watch, &args.common, &system)?;
-            Ok(session::run(&config, &procfs)?.remark())
+            done.remark = session::run(&config, &procfs)?.remark();
         }
     }
+    Ok(done)
 }

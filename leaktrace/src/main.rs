@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use leaktrace::cli::Args;
-use leaktrace::diagnose::{diagnose, is_broken_pipe};
+use leaktrace::diagnose::{Exit, diagnose, is_broken_pipe};
 use leaktrace::process::Procfs;
 use leaktrace::process::privileges::Privileges;
 
@@ -12,11 +12,11 @@ fn main() -> ExitCode {
     let args = Args::parse();
     leaktrace::logs::start(args.common.verbose);
     match leaktrace::run(&args) {
-        Ok(remark) => {
-            if let Some(remark) = remark {
+        Ok(done) => {
+            if let Some(remark) = done.remark {
                 eprintln!("leaktrace: {remark}");
             }
-            ExitCode::SUCCESS
+            ExitCode::from(if done.found { Exit::Found as u8 } else { 0 })
         }
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {

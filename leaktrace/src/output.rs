@@ -85,9 +85,14 @@ impl Sink {
     }
 }
 
+/// Opens a file to be written, without changing what is in it.
+pub fn create(path: &Path) -> Result<File, OutputError> {
+    let opened = File::options().create(true).write(true).truncate(false).open(path);
+    opened.map_err(|source| OutputError::Open { path: path.to_owned(), source })
+}
+
 fn open_file(path: &Path) -> Result<To, OutputError> {
-    let opened = File::options().create(true).write(true).truncate(true).open(path);
-    let file = opened.map_err(|source| OutputError::Open { path: path.to_owned(), source })?;
+    let file = create(path)?;
     let is_regular = file.metadata().is_ok_and(|metadata| metadata.is_file());
     Ok(if is_regular { To::Rewrite(file) } else { To::Append(Append::File(file)) })
 }

@@ -70,3 +70,26 @@ fn what_is_not_go_is_6() {
     let arguments = format!("--pid {}", sleeper.0.id());
     refuses(&arguments, 6, "not a Go program: it has no Go function table\nhint: check the pid");
 }
+
+#[test]
+fn a_dump_is_refused_as_watching_is() {
+    refuses("dump", 2, "--pid <PID>");
+    refuses("dump --pid 1 --format xml", 2, "possible values: debug2, debug1");
+    refuses("dump --pid 1 --match main.(", 2, "is not a regular expression");
+    refuses("dump --pid 4194304 -o /nonexistent/x.ltr", 2, "cannot write to /nonexistent/x.ltr");
+    refuses("dump --pid 4194304", 3, "cannot dump pid 4194304: no process has pid 4194304\nhint: ");
+    let sleeper = Sleeper::start();
+    refuses(&format!("dump --pid {}", sleeper.0.id()), 6, "not a Go program");
+}
+
+#[test]
+fn files_that_are_not_ours_are_6_and_no_files_2() {
+    refuses("report /nonexistent.ltr", 2, "cannot read /nonexistent.ltr: No such file");
+    let foreign = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    refuses(&format!("report {foreign}"), 6, "is neither a leaktrace snapshot nor a recording\nhint: ");
+    refuses(
+        &format!("diff {foreign} {foreign}"),
+        6,
+        "is neither a leaktrace snapshot nor a recording\nhint: ",
+    );
+}

@@ -1,5 +1,6 @@
 //! Turns a chain of errors into one line, a `hint:` and an exit code.
 
+mod dump;
 mod kernel;
 mod program;
 
@@ -13,10 +14,12 @@ use crate::doctor::DoctorError;
 use crate::process::ProcessError;
 use crate::process::privileges::Privileges;
 
-/// Why we end without a report, as scripts see it.
+/// Why we end otherwise than well, as scripts see it.
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
+    /// All went well, and found what the user wants to fail on.
+    Found = 1,
     /// Wrong use, or an error of the system that has no code of its own.
     Usage = 2,
     /// No such process, or it has gone.
@@ -25,7 +28,7 @@ pub enum Exit {
     NotPermitted = 4,
     /// The kernel lacks what is needed.
     Kernel = 5,
-    /// Not a Go program, or not one that can be read.
+    /// Not a Go program, or not one that can be read, or not a file of ours that can be.
     NotReadable = 6,
 }
 
@@ -68,7 +71,8 @@ impl Meaning {
 
 /// Says what went wrong and what can be done about it.
 pub fn diagnose(error: &anyhow::Error, privileges: &Privileges) -> Diagnosis {
-    let meaning = error.chain().find_map(|cause| meaning(cause, privileges));
+    let of_dump = error.chain().find_map(|cause| dump::meaning(error, cause, privileges));
+    let meaning = of_dump.or_else(|| error.chain().find_map(|cause| meaning(cause, privileges)));
     let meaning = meaning.unwrap_or_else(|| Meaning::plain(Exit::Usage));
     Diagnosis { message: one_line(error), hint: meaning.hint, exit: meaning.exit }
 }

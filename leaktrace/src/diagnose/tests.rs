@@ -197,3 +197,26 @@ fn a_kernel_without_a_way_to_attach() {
          tracing, `--probes none` still reports from the target's memory alone",
     );
 }
+
+#[test]
+fn a_dump_needs_less_than_tracing() {
+    let refused = || {
+        anyhow::Error::new(ProcessError::NotPermitted { path: PathBuf::from("/proc/4242/exe") })
+            .context(crate::dump::CannotDump { pid: Pid(4242) })
+    };
+    check(
+        &refused(),
+        &[],
+        Exit::NotPermitted,
+        "leaktrace: cannot dump pid 4242: /proc/4242/exe: permission denied\n\
+         hint: run as the user that the process runs as, or as root (sudo), or grant CAP_SYS_PTRACE (in Docker: \
+         --cap-add SYS_PTRACE)",
+    );
+    let mut scope = Privileges::with(&[]);
+    scope.ptrace_scope = Some(1);
+    let hint = diagnose(&refused(), &scope).hint.unwrap();
+    assert!(
+        hint.starts_with("kernel.yama.ptrace_scope is 1, which closes even your own processes; "),
+        "{hint}"
+    );
+}

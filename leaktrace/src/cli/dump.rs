@@ -1,0 +1,102 @@
+//! `leaktrace dump`, and what it has in common with `leaktrace report`.
+
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use leaktrace_core::dump::filter::Pattern;
+use leaktrace_core::dump::group::By;
+use leaktrace_core::go::names::Status;
+
+use crate::dump::form::Form;
+use crate::quantity::{self, Span};
+
+/// What `leaktrace dump` takes.
+#[derive(Debug, ClapArgs)]
+pub struct Dump {
+    /// The process to dump
+    #[arg(short, long, value_name = "PID", help_heading = "Target")]
+    pub pid: u32,
+    /// What is wanted of the dump.
+    #[command(flatten)]
+    pub wanted: Wanted,
+}
+
+/// Which goroutines are written, where and how.
+#[derive(Debug, ClapArgs)]
+pub struct Wanted {
+    /// Which goroutines.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+    /// How they are shown.
+    #[command(flatten)]
+    pub view: ViewArgs,
+    /// How to write [default: by the ending of --output, else debug2]
+    #[arg(short, long, value_name = "FORMAT", value_parser = named(&Form::ALL, Form::as_str), help_heading = "Output")]
+    pub format: Option<Form>,
+
+    /// Write to this file instead of standard output; `.ltr` is a snapshot that `report` and `diff` open
+    #[arg(short, long, value_name = "FILE", help_heading = "Output")]
+    pub output: Option<PathBuf>,
+}
+
+/// Which goroutines are wanted.
+#[derive(Debug, ClapArgs)]
+pub struct FilterArgs {
+    /// Only those in this state; may be repeated
+    #[arg(long, value_name = "STATE", value_parser = named(&STATES, Status::as_str), help_heading = "Filter")]
+    pub state: Vec<Status>,
+
+    /// Only those whose wait reason begins with these words (`chan`, `sync.Mutex.Lock`); may be repeated
+    #[arg(long, value_name = "WORDS", help_heading = "Filter")]
+    pub wait: Vec<String>,
+
+    /// Only those known to have waited or lived at least this long
+    #[arg(long, value_name = "TIME", value_parser = quantity::span, help_heading = "Filter")]
+    pub older: Option<Span>,
+
+    /// Only those with a frame, creator or label (`key=value`) that matches; repeated, all must match
+    #[arg(long = "match", value_name = "REGEX", value_parser = Pattern::parse, help_heading = "Filter")]
+    pub matching: Vec<Pattern>,
+
+    /// Only those with no frame, creator or label that matches; may be repeated
+    #[arg(long, value_name = "REGEX", value_parser = Pattern::parse, help_heading = "Filter")]
+    pub not: Vec<Pattern>,
+}
+
+/// How goroutines are shown.
+#[derive(Debug, ClapArgs)]
+pub struct ViewArgs {
+    /// What is put together, in the formats that put anything together
+    #[arg(long, value_name = "KEY", value_parser = named(&By::ALL, By::as_str), default_value = "stack", help_heading = "View")]
+    pub by: By,
+
+    /// Show the runtime's own goroutines as well
+    #[arg(long, help_heading = "View")]
+    pub include_runtime: bool,
+
+    /// Show the frames that Go's own tracebacks hide
+    #[arg(long, help_heading = "View")]
+    pub all_frames: bool,
+}
+
+/// The states that a goroutine of a dump can be in.
+const STATES: [Status; 7] = [
+    Status::Runnable,
+    Status::Running,
+    Status::Syscall,
+    Status::Waiting,
+    Status::CopyStack,
+    Status::Preempted,
+    Status::Leaked,
+];
+
+/// Takes one of `all` by its name.
+pub(super) fn named<T: Copy + Send + Sync + 'static>(
+    all: &'static [T],
+    name: fn(T) -> &'static str,
+) -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(all.iter().map(move |one| name(*one))).try_map(move |typed: String| {
+        all.iter().copied().find(|one| name(*one) == typed).ok_or("none of the possible values")
+    })
+}

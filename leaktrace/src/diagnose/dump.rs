@@ -1,0 +1,65 @@
+//! What it means that a dump cannot be taken or opened. Less is needed for one than for tracing, so that less is
+//! asked for.
+
+use std::error::Error;
+
+use leaktrace_core::dump::snapshot::SnapshotError;
+use leaktrace_core::memory::ReadError;
+
+use super::{Exit, Meaning};
+use crate::dump::CannotDump;
+use crate::dump::config::DumpConfigError;
+use crate::dump::file::{self, FileError};
+use crate::process::ProcessError;
+use crate::process::privileges::{Capability, Privileges};
+
+pub(super) fn meaning(
+    error: &anyhow::Error,
+    cause: &(dyn Error + 'static),
+    privileges: &Privileges,
+) -> Option<Meaning> {
+    if let Some(error) = cause.downcast_ref::<SnapshotError>() {
+        return Some(Meaning::new(Exit::NotReadable, file::remedy(error)));
+    }
+    if let Some(error) = cause.downcast_ref::<FileError>() {
+        return Some(of_file(error));
+    }
+    if cause.is::<DumpConfigError>() {
+        return Some(Meaning::new(Exit::Usage, "name a file with --output, or pass it on through a pipe"));
+    }
+    let refused = error.is::<CannotDump>() && is_refusal(cause);
+    refused.then(|| Meaning::new(Exit::NotPermitted, permission(privileges)))
+}
+
+fn of_file(error: &FileError) -> Meaning {
+    match error {
+        FileError::Io { .. } => Meaning::plain(Exit::Usage),
+        FileError::Foreign { .. } => {
+            Meaning::new(Exit::NotReadable, "open what `leaktrace dump -o FILE.ltr` has written")
+        }
+        FileError::TooLong { .. } => Meaning::plain(Exit::NotReadable),
+    }
+}
+
+fn is_refusal(cause: &(dyn Error + 'static)) -> bool {
+    let of_process = cause.downcast_ref::<ProcessError>();
+    let of_read = cause.downcast_ref::<ReadError>();
+    matches!(of_process, Some(ProcessError::NotPermitted { .. }))
+        || matches!(of_read, Some(ReadError::NotPermitted))
+}
+
+/// What to do where the kernel does not let us read a process.
+fn permission(privileges: &Privileges) -> String {
+    if privileges.has(Capability::SysPtrace) {
+        return "CAP_SYS_PTRACE is there, so a security module or a user namespace refuses: see `leaktrace doctor`"
+            .to_owned();
+    }
+    let scope = privileges.ptrace_scope.filter(|scope| *scope > 0);
+    let closed = scope
+        .map(|scope| format!("kernel.yama.ptrace_scope is {scope}, which closes even your own processes; "));
+    format!(
+        "{}run as the user that the process runs as, or as root (sudo), or grant CAP_SYS_PTRACE (in Docker: --cap-add \
+         SYS_PTRACE)",
+        closed.unwrap_or_default()
+    )
+}

@@ -1,0 +1,128 @@
+//! What the options of `dump` and `report` mean.
+
+use std::path::{Path, PathBuf};
+
+use leaktrace_core::dump::filter::Filter;
+use leaktrace_core::dump::render::{Format, Options};
+use thiserror::Error;
+
+use super::form::Form;
+use crate::cli::dump::{FilterArgs, ViewArgs, Wanted};
+use crate::config::System;
+
+/// Why what was typed makes no sense.
+#[derive(Debug, PartialEq, Eq, Error)]
+pub enum DumpConfigError {
+    /// A terminal shows nothing of use of such a format.
+    #[error("{0} is not text, and would go to a terminal")]
+    BinaryToTerminal(&'static str),
+}
+
+/// What is written of a dump, where and how.
+#[derive(Clone, Debug)]
+pub struct DumpConfig {
+    /// Which goroutines.
+    pub filter: Filter,
+    /// How they are shown.
+    pub options: Options,
+    /// As what they are written.
+    pub form: Form,
+    /// The file, or `None` for standard output.
+    pub file: Option<PathBuf>,
+}
+
+impl DumpConfig {
+    /// Decides what the options mean.
+    pub fn resolve(wanted: &Wanted, system: &System) -> Result<Self, DumpConfigError> {
+        let file = wanted.output.as_deref();
+        let form = wanted.format.or_else(|| Form::by_ending(file?));
+        let form = form.unwrap_or(Form::Rendered(Format::Debug2));
+        refuse_binary(form, file, system)?;
+        Ok(Self {
+            filter: filter(&wanted.filter),
+            options: options(&wanted.view),
+            form,
+            file: wanted.output.clone(),
+        })
+    }
+}
+
+fn refuse_binary(form: Form, file: Option<&Path>, system: &System) -> Result<(), DumpConfigError> {
+    if form.is_binary() && file.is_none() && system.stdout_is_terminal {
+        return Err(DumpConfigError::BinaryToTerminal(form.as_str()));
+    }
+    Ok(())
+}
+
+fn filter(args: &FilterArgs) -> Filter {
+    Filter {
+        states: args.state.clone(),
+        waits: args.wait.clone(),
+        older_ns: args.older.map(|age| u64::try_from(age.as_nanos()).unwrap_or(u64::MAX)),
+        matching: args.matching.clone(),
+        not: args.not.clone(),
+    }
+}
+
+fn options(args: &ViewArgs) -> Options {
+    Options {
+        by: args.by,
+        include_runtime: args.include_runtime,
+        all_frames: args.all_frames,
+        ..Options::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use leaktrace_core::dump::group::By;
+    use leaktrace_core::go::names::Status;
+
+    use super::*;
+    use crate::cli::{Args, Command};
+
+    const PIPE: System = System { stdout_is_terminal: false, refuses_color: false, forces_color: false };
+    const TERMINAL: System = System { stdout_is_terminal: true, ..PIPE };
+
+    fn resolve(words: &str, system: &System) -> Result<DumpConfig, DumpConfigError> {
+        let words = ["leaktrace", "dump", "--pid", "7"].into_iter().chain(words.split_whitespace());
+        match Args::parse_from(words).command {
+            Some(Command::Dump(dump)) => DumpConfig::resolve(&dump.wanted, system),
+            _ => panic!("it is the dump command"),
+        }
+    }
+
+    fn form(words: &str) -> &'static str {
+        resolve(words, &PIPE).unwrap().form.as_str()
+    }
+
+    #[test]
+    fn the_format_is_the_one_named_else_the_files_else_debug2() {
+        assert_eq!(form(""), "debug2");
+        assert_eq!(form("-o a.ltr"), "ltr");
+        assert_eq!(form("-o a.pb.gz --format json"), "json");
+        assert_eq!(form("-o a.unknown"), "debug2");
+    }
+
+    #[test]
+    fn a_terminal_is_not_given_what_is_not_text() {
+        let error = resolve("--format pprof", &TERMINAL).unwrap_err();
+        assert_eq!(error, DumpConfigError::BinaryToTerminal("pprof"));
+        assert!(resolve("--format pprof", &PIPE).is_ok());
+        assert!(resolve("--format pprof -o g", &TERMINAL).is_ok());
+        assert!(resolve("--format debug1", &TERMINAL).is_ok());
+    }
+
+    #[test]
+    fn filters_and_views_are_passed_on() {
+        let words = "--state waiting --state leaked --wait chan --older 1m --match main\\. --match b --not c --by wait \
+                     --include-runtime --all-frames";
+        let config = resolve(words, &PIPE).unwrap();
+        assert_eq!(config.filter.states, [Status::Waiting, Status::Leaked]);
+        assert_eq!((config.filter.waits.len(), config.filter.older_ns), (1, Some(60_000_000_000)));
+        assert_eq!((config.filter.matching.len(), config.filter.not.len()), (2, 1));
+        assert_eq!(config.options.by, By::Wait);
+        assert!(config.options.include_runtime && config.options.all_frames);
+    }
+}

@@ -1,0 +1,67 @@
+//! Where a dump goes. It is opened before anything is read, and changed only when there is something to write.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use anyhow::Context as _;
+
+use crate::output::{OutputError, create};
+
+/// Standard output, or a file.
+#[derive(Debug)]
+pub struct Destination {
+    file: Option<File>,
+}
+
+impl Destination {
+    /// Opens the file, or standard output if none is named.
+    pub fn open(path: Option<&Path>) -> Result<Self, OutputError> {
+        Ok(Self { file: path.map(create).transpose()? })
+    }
+
+    /// Writes what `render` writes, replacing what is in the file.
+    pub fn write(self, render: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> anyhow::Result<()> {
+        match self.file {
+            Some(file) => replace(&file, render),
+            None => buffered(io::stdout().lock(), render),
+        }
+        .context("cannot write")
+    }
+}
+
+/// What is no regular file, such as a pipe, is appended to.
+fn replace(file: &File, render: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    if file.metadata()?.is_file() {
+        file.set_len(0)?;
+    }
+    buffered(file, render)
+}
+
+fn buffered(out: impl Write, render: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let mut out = BufWriter::with_capacity(1 << 16, out);
+    render(&mut out)?;
+    out.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_only_when_there_is_something_to_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dump.txt");
+        std::fs::write(&path, "what was there before").unwrap();
+        drop(Destination::open(Some(&path)).unwrap());
+        assert_eq!(std::fs::read(&path).unwrap(), b"what was there before");
+        Destination::open(Some(&path)).unwrap().write(|out| out.write_all(b"new")).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"new");
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_written_to() {
+        let null = Destination::open(Some(Path::new("/dev/null"))).unwrap();
+        null.write(|out| out.write_all(b"x")).unwrap();
+    }
+}

@@ -1,0 +1,151 @@
+//! What `/proc` says of a process that its memory does not, for the head of a dump. What cannot be found out is
+//! left empty: a dump without its machine's name is still one.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use leaktrace_core::dump::Facts;
+use leaktrace_core::dump::model::{Mapping, Target as DumpTarget, UnixTime};
+use leaktrace_core::elf::Elf;
+use leaktrace_core::num::Tgid;
+
+use crate::process::find::Target;
+use crate::process::maps::{self, Maps};
+use crate::process::{Pid, ProcessError, Procfs};
+
+/// The longest environment that is looked through, in bytes.
+const MAX_ENVIRON: u64 = 4 << 20;
+/// How much of a library is read for its build id: headers and notes come first.
+const MAX_HEAD: u64 = 64 << 10;
+/// How many libraries are asked for their build ids.
+const MAX_LIBRARIES: usize = 1_000;
+
+/// The facts of a live process that runs the binary `elf`.
+pub(super) fn of_process(target: &Target, elf: &Elf<'_>, procfs: &Procfs) -> Result<Facts, ProcessError> {
+    let build_id = elf.build_id();
+    let maps = Maps::read(procfs, target.pid)?;
+    let environ = procfs.read(target.pid, "environ", MAX_ENVIRON).ok();
+    Ok(Facts {
+        taken_at: UnixTime::default(),
+        mappings: mappings(&maps, target, build_id.as_ref(), procfs),
+        godebug: environ.as_deref().and_then(godebug),
+        target: DumpTarget {
+            pid: Tgid(target.pid.0),
+            started_at: started_at(target.identity.start_time, procfs),
+            exe: target.exe.name().to_string_lossy().into_owned(),
+            build_id,
+            hostname: hostname(procfs),
+            ..DumpTarget::default()
+        },
+    })
+}
+
+/// The executable parts of files. Only those of the binary itself are known to be what they say.
+fn mappings(maps: &Maps, target: &Target, build_id: Option<&String>, procfs: &Procfs) -> Vec<Mapping> {
+    let of_binary = maps.of_file(target.exe.link(), target.identity.exe.inode);
+    let mut libraries = Libraries { procfs, pid: target.pid, known: HashMap::new() };
+    let executable = maps.iter().filter(|mapping| mapping.executable && mapping.inode != 0);
+    let mapping = |mapping| {
+        let build_id =
+            if of_binary.contains(&mapping) { build_id.cloned() } else { libraries.build_id(mapping) };
+        Mapping {
+            start: mapping.start,
+            end: mapping.end,
+            offset: mapping.offset,
+            file: mapping.path.to_string_lossy().into_owned(),
+            build_id,
+        }
+    };
+    executable.map(mapping).collect()
+}
+
+/// The build ids of the libraries that a process has mapped.
+struct Libraries<'p> {
+    procfs: &'p Procfs,
+    pid: Pid,
+    known: HashMap<u64, Option<String>>,
+}
+
+impl Libraries<'_> {
+    fn build_id(&mut self, mapping: &maps::Mapping) -> Option<String> {
+        if self.known.len() >= MAX_LIBRARIES {
+            return None;
+        }
+        let (procfs, pid) = (self.procfs, self.pid);
+        self.known.entry(mapping.inode).or_insert_with(|| library_build_id(procfs, pid, mapping)).clone()
+    }
+}
+
+/// The name may lead to another file by now, and to anything at all in a container.
+fn library_build_id(procfs: &Procfs, pid: Pid, mapping: &maps::Mapping) -> Option<String> {
+    let inside = mapping.path.strip_prefix("/").ok()?;
+    let path = procfs.path(pid, "root").join(inside);
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path).ok()?;
+    let metadata = file.metadata().ok()?;
+    if !metadata.is_file() || metadata.ino() != mapping.inode {
+        return None;
+    }
+    let mut head = Vec::new();
+    file.take(MAX_HEAD).read_to_end(&mut head).ok()?;
+    Elf::parse(&head).ok()?.build_id()
+}
+
+/// The setting that the Go runtime took from the environment: the first of that name.
+fn godebug(environ: &[u8]) -> Option<String> {
+    let mut variables = environ.split(|byte| *byte == 0);
+    let value = variables.find_map(|variable| variable.strip_prefix(b"GODEBUG="))?;
+    Some(String::from_utf8_lossy(value).into_owned())
+}
+
+/// When a process started that did so `ticks` after boot.
+fn started_at(ticks: u64, procfs: &Procfs) -> Option<UnixTime> {
+    let stat = read(&procfs.root().join("stat"))?;
+    let booted = stat.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse::<u64>().ok()?;
+    let per_second = rustix::param::clock_ticks_per_second();
+    let nanoseconds = u128::from(ticks) * 1_000_000_000 / u128::from(per_second.max(1));
+    let since_boot = u64::try_from(nanoseconds).ok()?;
+    booted.checked_mul(1_000_000_000)?.checked_add(since_boot).map(UnixTime)
+}
+
+fn hostname(procfs: &Procfs) -> Option<String> {
+    let name = read(&procfs.root().join("sys/kernel/hostname"))?;
+    Some(name.trim_end().to_owned()).filter(|name| !name.is_empty())
+}
+
+fn read(path: &Path) -> Option<String> {
+    std::fs::read_to_string(path).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_godebug_of_the_environment_is_the_runtimes() {
+        assert_eq!(godebug(b"A=1\0GODEBUG=a=1,b=2\0GODEBUG=c\0"), Some("a=1,b=2".to_owned()));
+        assert_eq!(godebug(b"NOT_GODEBUG=x\0\xff=1\0"), None);
+    }
+
+    #[test]
+    fn a_start_is_counted_from_boot() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::write(root.path().join("stat"), "cpu 1 2 3\nbtime 1000\n").unwrap();
+        let procfs = Procfs::at(root.path());
+        let ticks = rustix::param::clock_ticks_per_second() * 5;
+        assert_eq!(started_at(ticks, &procfs), Some(UnixTime(1_005_000_000_000)));
+        assert_eq!(hostname(&procfs), None);
+    }
+
+    #[test]
+    fn our_own_libraries_have_build_ids() {
+        let procfs = Procfs::system();
+        let maps = Maps::read(&procfs, Pid::own()).unwrap();
+        let libc = maps.iter().find(|mapping| mapping.path.to_string_lossy().contains("libc.so")).unwrap();
+        assert!(library_build_id(&procfs, Pid::own(), libc).is_some_and(|id| id.len() >= 16));
+        let other = maps::Mapping { inode: libc.inode ^ 1, ..libc.clone() };
+        assert_eq!(library_build_id(&procfs, Pid::own(), &other), None);
+    }
+}

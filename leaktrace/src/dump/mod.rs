@@ -1,0 +1,63 @@
+//! `leaktrace dump`, `report` and `diff`: takes dumps and opens those that were taken. Nothing is attached to the
+//! process, and nothing in it is stopped.
+//!
+//! What a dump is taken of is a [`subject::Subject`], whatever its memory is; what a dump consists of, and how it is
+//! written, is [`leaktrace_core::dump`]'s.
+
+pub mod compare;
+pub mod config;
+pub mod destination;
+mod facts;
+pub mod file;
+pub mod form;
+pub mod subject;
+
+use anyhow::Context as _;
+use leaktrace_core::dump::Dump;
+use leaktrace_core::dump::render::render;
+use leaktrace_core::dump::snapshot::encode;
+
+use crate::cli;
+use crate::config::System;
+use crate::process::{Pid, Procfs};
+use config::DumpConfig;
+use destination::Destination;
+use form::Form;
+
+/// Dumps a process.
+pub fn run(args: &cli::dump::Dump, system: &System, procfs: &Procfs) -> anyhow::Result<()> {
+    let config = DumpConfig::resolve(&args.wanted, system)?;
+    let destination = Destination::open(config.file.as_deref())?;
+    let pid = Pid(args.pid);
+    let dump = subject::of_process(pid, procfs).context(CannotDump { pid })?;
+    write(dump, &config, destination)
+}
+
+/// Writes what is in a file that was taken earlier.
+pub fn report(args: &cli::report::Report, system: &System) -> anyhow::Result<()> {
+    let config = DumpConfig::resolve(&args.wanted, system)?;
+    let destination = Destination::open(config.file.as_deref())?;
+    write(file::open(&args.file)?, &config, destination)
+}
+
+/// Writes what is wanted of a dump.
+fn write(mut dump: Dump, config: &DumpConfig, destination: Destination) -> anyhow::Result<()> {
+    config.filter.apply(&mut dump);
+    destination.write(|out| match config.form {
+        Form::Rendered(format) => render(format, &dump, &config.options, out),
+        Form::Snapshot => encode(&dump, out),
+    })
+}
+
+/// That no dump came about. Says to [`crate::diagnose`] that nothing was to be traced, so that less is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CannotDump {
+    /// Of which process.
+    pub pid: Pid,
+}
+
+impl std::fmt::Display for CannotDump {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "cannot dump pid {}", self.pid)
+    }
+}

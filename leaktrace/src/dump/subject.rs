@@ -1,0 +1,58 @@
+//! What a dump is taken of: a program that is understood, and memory to read it from. A live process is one such
+//! subject; whatever else has a program's memory can be another.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use leaktrace_core::dump::model::UnixTime;
+use leaktrace_core::dump::{Dump, Facts, from_snapshot};
+use leaktrace_core::go::goroutines::{Walker, WalkerInput, Want};
+use leaktrace_core::go::program::Program;
+use leaktrace_core::memory::Memory;
+use leaktrace_core::num::Ktime;
+
+use super::facts;
+use crate::inspect::Inspected;
+use crate::process::find::Target;
+use crate::process::{Pid, ProcessError, Procfs};
+use crate::session::clock;
+
+/// What a dump is taken of.
+pub struct Subject<'s> {
+    /// The program.
+    pub program: &'s Program<'s>,
+    /// Its memory.
+    pub memory: &'s dyn Memory,
+    /// What is known of it from elsewhere.
+    pub facts: Facts,
+    /// The clock of the machine that it runs on, as the Go runtime reads it. Where that is not known it may stand
+    /// still at 0: then nobody has waited for any time.
+    pub clock: &'s dyn Fn() -> Ktime,
+}
+
+impl Subject<'_> {
+    /// Takes the dump.
+    pub fn dump(self) -> anyhow::Result<Dump> {
+        let mut walker = Walker::new(WalkerInput::of(self.program));
+        let snapshot = walker.snapshot(self.memory, Want::Stacks, self.clock)?;
+        Ok(from_snapshot(&snapshot, self.program, self.memory, self.facts))
+    }
+}
+
+/// Takes the dump of a live process.
+pub fn of_process(pid: Pid, procfs: &Procfs) -> anyhow::Result<Dump> {
+    let target = Target::open(procfs, pid)?;
+    let inspected = Inspected::new(&target, procfs)?;
+    let facts = Facts { taken_at: now(), ..facts::of_process(&target, &inspected.elf, procfs)? };
+    let (program, memory) = (&inspected.program, &inspected.memory);
+    let dump = Subject { program, memory, facts, clock: &clock::now }.dump();
+    if target.exit.has_exited() || target.space.is_gone() {
+        return Err(ProcessError::Exited { pid }.into());
+    }
+    dump
+}
+
+/// The time of day.
+fn now() -> UnixTime {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixTime(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+}
