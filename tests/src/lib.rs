@@ -3,9 +3,12 @@
 //! Nothing here knows leaktrace's own code: a test compares leaktrace with what the Go program says of itself.
 
 pub mod agreement;
+pub mod foreign;
 pub mod go;
+pub mod http;
 pub mod leaktrace;
 pub mod matrix;
+pub mod packages;
 pub mod poll;
 pub mod privilege;
 pub mod process;

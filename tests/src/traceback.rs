@@ -81,7 +81,7 @@ fn parse_goroutine(block: &str) -> Option<GoroutineText> {
     let mut goroutine = parse_header(lines.next()?)?;
     while let Some(line) = lines.next() {
         let elided = line.ends_with("frames elided...");
-        if elided || line.starts_with("\tgoroutine running on other thread") {
+        if elided || line.ends_with("; stack unavailable") {
             goroutine.elided = true;
         } else if let Some(creator) = line.strip_prefix("created by ") {
             goroutine.created_by = Some(parse_creator(creator, lines.next()?)?);

@@ -4,6 +4,7 @@ mod bench;
 mod check;
 mod demo;
 mod ebpf;
+mod foreign;
 mod licences;
 mod rules;
 mod step;
@@ -24,6 +25,7 @@ enum Xtask {
     Ebpf(ebpf::Args),
     Toolchains(toolchains::Args),
     Targets(targets::Args),
+    Foreign(foreign::Args),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -35,5 +37,6 @@ fn main() -> anyhow::Result<()> {
         Xtask::Ebpf(args) => ebpf::run_typed(&args),
         Xtask::Toolchains(args) => toolchains::run(&args),
         Xtask::Targets(args) => targets::run(&args),
+        Xtask::Foreign(args) => foreign::run(&args),
     }
 }

