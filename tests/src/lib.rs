@@ -3,8 +3,10 @@
 //! Nothing here knows leaktrace's own code: a test compares leaktrace with what the Go program says of itself.
 
 pub mod agreement;
+pub mod behaviour;
 pub mod foreign;
 pub mod go;
+pub mod held;
 pub mod http;
 pub mod leaktrace;
 pub mod matrix;

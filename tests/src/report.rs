@@ -16,6 +16,9 @@ pub struct Report {
     pub target: TargetInfo,
     /// Sums over all groups.
     pub totals: Totals,
+    /// Which sites leak, the surest first.
+    #[serde(default)]
+    pub verdicts: Vec<Verdict>,
     /// The goroutines by the `go` statement that created them.
     pub groups: Vec<Group>,
     /// How complete the picture is.
@@ -51,6 +54,31 @@ pub struct TargetInfo {
     pub go_version: Option<String>,
     /// The machine.
     pub arch: String,
+}
+
+/// What is said about a site.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Verdict {
+    /// The rule's code.
+    pub code: String,
+    /// `certain`, `likely` or `watch`.
+    pub severity: String,
+    /// The `go` statement.
+    pub created_by: Location,
+    /// How many goroutines it is about.
+    pub live: u64,
+    /// What most of them wait for.
+    pub wait_reason: String,
+    /// Where most of them stand.
+    pub blocked_at: Vec<Blocked>,
+    /// The stack that reached the `go` statement, innermost first.
+    pub creation_stack: Vec<Location>,
+    /// It all in a line.
+    pub summary: String,
+    /// The likely cause.
+    pub cause: String,
+    /// What to do.
+    pub remedy: String,
 }
 
 /// Sums over all groups.

@@ -88,6 +88,14 @@ pub enum Program {
     Service,
     /// Writes the profile for [`Mode::Pgo`].
     Hot,
+    /// The leaks of articles on Go, one behaviour for its argument.
+    Articles,
+    /// The same without the mistake.
+    Fixed,
+    /// What looks like a leak and is none.
+    Healthy,
+    /// Leaks that something alive still refers to.
+    Reachable,
 }
 
 impl Program {
@@ -97,7 +105,16 @@ impl Program {
             Self::Scenarios => "scenarios",
             Self::Service => "service",
             Self::Hot => "hot",
+            Self::Articles => "articles",
+            Self::Fixed => "fixed",
+            Self::Healthy => "healthy",
+            Self::Reachable => "reachable",
         }
+    }
+
+    /// Whether it consists of named behaviours, each with a file of its own.
+    pub const fn has_behaviours(self) -> bool {
+        matches!(self, Self::Articles | Self::Fixed | Self::Healthy | Self::Reachable)
     }
 }
 
@@ -137,6 +154,7 @@ pub fn build(program: Program, version: Version, mode: Mode, say: &mut dyn FnMut
     command
         .current_dir(tree)
         .env("CGO_ENABLED", if mode.uses_c() { "1" } else { "0" })
+        .envs(leak_profile(version).filter(|_| program.has_behaviours()))
         .args(["build", "-trimpath", "-buildvcs=false"])
         .args(mode.arguments())
         .args(profile.map(|profile| format!("-pgo={}", profile.display())))
@@ -146,6 +164,12 @@ pub fn build(program: Program, version: Version, mode: Mode, say: &mut dyn FnMut
     run(&mut command).with_context(|| format!("cannot build {name}"))?;
     fs::rename(&partial, &binary)?;
     Ok(binary)
+}
+
+/// What `go build` needs in its environment for the runtime's own profile of leaked goroutines: Go 1.27 always has it,
+/// 1.26 on request.
+pub fn leak_profile(version: Version) -> Option<(&'static str, &'static str)> {
+    (version.minor == 26).then_some(("GOEXPERIMENT", "goroutineleakprofile"))
 }
 
 /// Removes the targets of sources that have not been built for two weeks: every edit leaves half a gigabyte behind.
