@@ -6,6 +6,7 @@
 //! What differs between Go releases in the text that Go itself prints is all in [`text_rules`].
 
 mod describe;
+pub mod descriptors;
 pub mod diff;
 pub mod filter;
 pub mod group;

@@ -6,6 +6,7 @@
 
 pub mod compare;
 pub mod config;
+mod descriptors;
 pub mod destination;
 mod facts;
 pub mod file;

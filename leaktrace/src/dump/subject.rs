@@ -10,7 +10,7 @@ use leaktrace_core::go::program::Program;
 use leaktrace_core::memory::Memory;
 use leaktrace_core::num::Ktime;
 
-use super::facts;
+use super::{descriptors, facts};
 use crate::inspect::Inspected;
 use crate::process::find::Target;
 use crate::process::{Pid, ProcessError, Procfs};
@@ -44,7 +44,10 @@ pub fn of_process(pid: Pid, procfs: &Procfs) -> anyhow::Result<Dump> {
     let inspected = Inspected::new(&target, procfs)?;
     let facts = Facts { taken_at: now(), ..facts::of_process(&target, &inspected.elf, procfs)? };
     let (program, memory) = (&inspected.program, &inspected.memory);
-    let dump = Subject { program, memory, facts, clock: &clock::now }.dump();
+    let dump = Subject { program, memory, facts, clock: &clock::now }.dump().map(|mut dump| {
+        dump.name_descriptors(&descriptors::name(&dump.descriptors(), pid, procfs));
+        dump
+    });
     if target.exit.has_exited() || target.space.is_gone() {
         return Err(ProcessError::Exited { pid }.into());
     }

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 
+use super::descriptors;
 use super::words::{Words, read_structs};
 use crate::dump::DumpBuilder;
 use crate::dump::model::{BlockedId, BlockedOn, Channel, ChannelId, ChannelOperation, LockKind, SelectCase};
@@ -55,6 +56,8 @@ pub(super) struct Waits {
     waiters: HashMap<Avma, u32>,
     /// When each sleeper wakes.
     deadlines: HashMap<GPtr, Ktime>,
+    /// The descriptor that each goroutine waits for.
+    descriptors: HashMap<GPtr, i32>,
     elements: HashMap<Avma, String>,
 }
 
@@ -69,6 +72,7 @@ impl Waits {
             locks: HashMap::new(),
             waiters: HashMap::new(),
             deadlines: HashMap::new(),
+            descriptors: descriptors::read(snapshot, program, memory),
             elements: HashMap::new(),
         };
         let source = Source { memory, layout: &program.layout, limit: limit(snapshot) };
@@ -226,6 +230,9 @@ impl Waits {
             "chan send" => self.channel(goroutine, ChannelOperation::Send, builder),
             "select" => self.select(goroutine, builder),
             "sleep" => self.sleep(goroutine),
+            "IO wait" => {
+                self.descriptors.get(&goroutine.g).map(|&fd| BlockedOn::Io { fd, description: None })
+            }
             reason => self.lock(goroutine, lock_kind(reason)?),
         };
         blocked.map(|blocked| builder.blocked_on(blocked))

@@ -6,6 +6,7 @@
 
 mod blocked;
 mod bubbles;
+mod descriptors;
 mod labels;
 mod places;
 mod words;

@@ -1,0 +1,75 @@
+//! What the file descriptors of a process are, as far as `/proc` tells.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::Path;
+
+use leaktrace_core::dump::descriptors::{Link, SocketTable};
+
+use crate::process::{Pid, Procfs};
+
+/// How much of a table is read, in bytes: that of a million sockets.
+const MAX_TABLE: u64 = 256 << 20;
+
+/// What each of `descriptors` is. Those that have been closed meanwhile have no name.
+pub(super) fn name(descriptors: &BTreeSet<i32>, pid: Pid, procfs: &Procfs) -> HashMap<i32, String> {
+    let (mut names, mut sockets) = (HashMap::new(), HashMap::new());
+    for &fd in descriptors {
+        let Ok(link) = procfs.link(pid, &format!("fd/{fd}")) else { continue };
+        match Link::parse(&link.to_string_lossy()) {
+            Link::Socket { inode } => drop(sockets.insert(fd, inode)),
+            Link::Other(name) => drop(names.insert(fd, name)),
+        }
+    }
+    let described = describe(&sockets.values().copied().collect(), pid, procfs);
+    let name = |inode: &u64| described.get(inode).cloned().unwrap_or_else(|| "socket".to_owned());
+    names.extend(sockets.iter().map(|(fd, inode)| (*fd, name(inode))));
+    names
+}
+
+/// What the sockets with these inodes are. The tables are those of the process's own network.
+fn describe(inodes: &BTreeSet<u64>, pid: Pid, procfs: &Procfs) -> HashMap<u64, String> {
+    let mut described = HashMap::new();
+    for (file, table) in SocketTable::FILES {
+        if described.len() < inodes.len() {
+            let path = procfs.path(pid, "net").join(file);
+            described.extend(
+                lines(&path)
+                    .filter_map(|line| table.parse_line(&line))
+                    .filter(|(inode, _)| inodes.contains(inode)),
+            );
+        }
+    }
+    described
+}
+
+/// The lines of a file; none if it cannot be read.
+fn lines(path: &Path) -> impl Iterator<Item = String> {
+    let file = File::open(path).ok().map(|file| BufReader::new(file.take(MAX_TABLE)));
+    file.into_iter()
+        .flat_map(|file| file.split(b'\n'))
+        .map_while(Result::ok)
+        .map(|line| String::from_utf8_lossy(&line).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::os::fd::AsRawFd as _;
+
+    use super::*;
+
+    #[test]
+    fn our_own_descriptors_are_known_by_what_they_are() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (reader, _writer) = std::io::pipe().unwrap();
+        let null = File::open("/dev/null").unwrap();
+        let fds = [listener.as_raw_fd(), reader.as_raw_fd(), null.as_raw_fd()];
+        let names =
+            name(&BTreeSet::from(fds).into_iter().chain([i32::MAX]).collect(), Pid::own(), &Procfs::system());
+        let address = listener.local_addr().unwrap();
+        let expected = [format!("listening socket {address}"), "pipe".to_owned(), "/dev/null".to_owned()];
+        assert_eq!(names, fds.into_iter().zip(expected).collect());
+    }
+}
