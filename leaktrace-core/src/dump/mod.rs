@@ -13,6 +13,7 @@ pub mod group;
 mod live;
 pub mod model;
 pub mod render;
+mod sentence;
 pub mod snapshot;
 pub mod text_rules;
 

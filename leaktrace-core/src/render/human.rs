@@ -33,12 +33,12 @@ pub(super) fn count(number: u64) -> String {
 }
 
 /// `1 goroutine`, `2 goroutines`.
-pub(super) fn some(number: u64, noun: &str) -> String {
+pub(crate) fn some(number: u64, noun: &str) -> String {
     format!("{} {noun}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
 /// A size in binary units: `24 MiB`, `1.5 GiB`.
-pub(super) fn bytes(size: u64) -> String {
+pub(crate) fn bytes(size: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let power = (size.max(1).ilog2() / 10).min(4);
     let unit = UNITS[power as usize];

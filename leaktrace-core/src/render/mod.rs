@@ -1,7 +1,7 @@
 //! A report in the formats that people and programs read. Each is a pure function of the report: same report, same
 //! bytes.
 
-mod human;
+pub(crate) mod human;
 mod json;
 mod line;
 mod paint;

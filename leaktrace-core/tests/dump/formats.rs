@@ -52,6 +52,13 @@ fn json() {
 }
 
 #[test]
+fn groups_as_text() {
+    insta::assert_snapshot!("text", text(Format::Text, &Options::default()));
+    let options = Options { by: By::BlockedOn, ..Options::default() };
+    insta::assert_snapshot!("text_by_blocked_on", text(Format::Text, &options));
+}
+
+#[test]
 fn folded() {
     insta::assert_snapshot!(text(Format::Folded, &Options::default()));
     let options = Options { by: By::BlockedOn, all_frames: true, ..Options::default() };

@@ -31,7 +31,7 @@ pub struct Wanted {
     /// How they are shown.
     #[command(flatten)]
     pub view: ViewArgs,
-    /// How to write [default: by the ending of --output, else debug2]
+    /// How to write [default: by the ending of --output, else debug2, with --by text]
     #[arg(short, long, value_name = "FORMAT", value_parser = named(&Form::ALL, Form::as_str), help_heading = "Output")]
     pub format: Option<Form>,
 
@@ -67,9 +67,9 @@ pub struct FilterArgs {
 /// How goroutines are shown.
 #[derive(Debug, ClapArgs)]
 pub struct ViewArgs {
-    /// What is put together, in the formats that put anything together
-    #[arg(long, value_name = "KEY", value_parser = named(&By::ALL, By::as_str), default_value = "stack", help_heading = "View")]
-    pub by: By,
+    /// What the goroutines of a group have in common [default: stack]; without a format, shows groups as text
+    #[arg(long, value_name = "KEY", value_parser = named(&By::ALL, By::as_str), help_heading = "View")]
+    pub by: Option<By>,
 
     /// Show the runtime's own goroutines as well
     #[arg(long, help_heading = "View")]

@@ -36,7 +36,7 @@ impl DumpConfig {
     pub fn resolve(wanted: &Wanted, system: &System) -> Result<Self, DumpConfigError> {
         let file = wanted.output.as_deref();
         let form = wanted.format.or_else(|| Form::by_ending(file?));
-        let form = form.unwrap_or(Form::Rendered(Format::Debug2));
+        let form = form.unwrap_or_else(|| default_form(&wanted.view));
         refuse_binary(form, file, system)?;
         Ok(Self {
             filter: filter(&wanted.filter),
@@ -45,6 +45,11 @@ impl DumpConfig {
             file: wanted.output.clone(),
         })
     }
+}
+
+/// Who asks for groups wants to see some, and debug2 has none.
+fn default_form(view: &ViewArgs) -> Form {
+    Form::Rendered(if view.by.is_some() { Format::Text } else { Format::Debug2 })
 }
 
 fn refuse_binary(form: Form, file: Option<&Path>, system: &System) -> Result<(), DumpConfigError> {
@@ -66,7 +71,7 @@ fn filter(args: &FilterArgs) -> Filter {
 
 fn options(args: &ViewArgs) -> Options {
     Options {
-        by: args.by,
+        by: args.by.unwrap_or_default(),
         include_runtime: args.include_runtime,
         all_frames: args.all_frames,
         ..Options::default()
@@ -103,6 +108,8 @@ mod tests {
         assert_eq!(form("-o a.ltr"), "ltr");
         assert_eq!(form("-o a.pb.gz --format json"), "json");
         assert_eq!(form("-o a.unknown"), "debug2");
+        assert_eq!(form("--by blocked-on"), "text");
+        assert_eq!(form("--by blocked-on -o a.json"), "json");
     }
 
     #[test]

@@ -15,9 +15,10 @@ pub enum Form {
 
 impl Form {
     /// Every form.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Rendered(Format::Debug2),
         Self::Rendered(Format::Debug1),
+        Self::Rendered(Format::Text),
         Self::Rendered(Format::Pprof),
         Self::Rendered(Format::Json),
         Self::Rendered(Format::Folded),

@@ -163,6 +163,8 @@ impl<'d> MappingJson<'d> {
 #[derive(Serialize)]
 struct GroupJson<'d> {
     title: &'d str,
+    /// The same as a sentence, with how many they are.
+    summary: String,
     count: usize,
     oldest_ns: Option<u64>,
     stack_bytes: u64,
@@ -179,6 +181,7 @@ impl<'d> GroupJson<'d> {
         }
         Self {
             title: &group.title,
+            summary: view.dump.sentence(group, view.options.by),
             count: group.len(),
             oldest_ns: group.oldest_ns,
             stack_bytes: group.stack_bytes,

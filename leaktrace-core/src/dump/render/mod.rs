@@ -12,6 +12,7 @@ mod quote;
 #[cfg(feature = "svg")]
 mod svg;
 mod tabs;
+mod text;
 
 use std::io::{self, Write};
 
@@ -39,12 +40,22 @@ pub enum Format {
     Svg,
     /// A page with a flame graph and a table of groups.
     Html,
+    /// The groups for people, a few lines each.
+    Text,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 7] =
-        [Self::Debug2, Self::Debug1, Self::Pprof, Self::Json, Self::Folded, Self::Svg, Self::Html];
+    pub const ALL: [Self; 8] = [
+        Self::Debug2,
+        Self::Debug1,
+        Self::Text,
+        Self::Pprof,
+        Self::Json,
+        Self::Folded,
+        Self::Svg,
+        Self::Html,
+    ];
 
     /// The name that users type.
     pub const fn as_str(self) -> &'static str {
@@ -56,6 +67,7 @@ impl Format {
             Self::Folded => "folded",
             Self::Svg => "svg",
             Self::Html => "html",
+            Self::Text => "text",
         }
     }
 
@@ -151,5 +163,6 @@ pub fn render(format: Format, dump: &Dump, options: &Options, out: &mut dyn Writ
             "leaktrace-core was built without its feature `svg`",
         )),
         Format::Html => html::render(dump, options, out),
+        Format::Text => text::render(dump, options, out),
     }
 }
