@@ -6,7 +6,9 @@ mod demo;
 mod ebpf;
 mod foreign;
 mod licences;
+mod page;
 mod rules;
+mod score;
 mod step;
 mod targets;
 mod test;
@@ -26,6 +28,7 @@ enum Xtask {
     Toolchains(toolchains::Args),
     Targets(targets::Args),
     Foreign(foreign::Args),
+    Score(score::Args),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -38,5 +41,6 @@ fn main() -> anyhow::Result<()> {
         Xtask::Toolchains(args) => toolchains::run(&args),
         Xtask::Targets(args) => targets::run(&args),
         Xtask::Foreign(args) => foreign::run(&args),
+        Xtask::Score(args) => score::run(&args),
     }
 }

@@ -1,0 +1,106 @@
+//! `cargo xtask score`: how many leaks leaktrace finds, how often it is wrong, and how others do on the same runs.
+//!
+//! A case is a program and the truth about its sites ([`case`]). It runs, leaktrace watches it, and then the runtime's
+//! own leak profile is taken ([`watch`]); each of its `go` statements with goroutines left becomes an item ([`judge`]).
+
+mod case;
+mod expected;
+mod judge;
+mod suite;
+mod table;
+mod watch;
+
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+use leaktrace_tests::Version;
+use leaktrace_tests::privilege;
+
+use self::case::Case;
+use self::judge::{Finder, Item};
+use self::table::Tally;
+use self::watch::Watch;
+use crate::page;
+use crate::step::{build_leaktrace, say};
+
+/// Score the verdicts on programs that leak and on healthy ones, next to Go's own profile and goleak (through sudo unless root)
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Only programs whose set and name contain one of these: `goker`, `healthy burst`
+    words: Vec<String>,
+    /// The release of Go that builds the programs, 1.26 or later
+    #[arg(long, default_value_t = Version::NEWEST.to_string())]
+    go: String,
+    /// How many seconds to watch each program
+    #[arg(long, default_value_t = 50)]
+    seconds: u32,
+    /// How many programs to watch side by side
+    #[arg(long, default_value_t = 32)]
+    side_by_side: usize,
+    /// Another option for leaktrace
+    #[arg(long, allow_hyphen_values = true)]
+    option: Vec<String>,
+    /// Put the score into docs/score.md: that of everything
+    #[arg(long, conflicts_with = "words")]
+    save: bool,
+}
+
+/// Builds, runs and scores; fails where the score is below what we promise.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    if std::env::var_os("LEAKTRACE_BIN").is_none() {
+        return run_as_root_with(build_leaktrace()?.as_os_str());
+    }
+    let mut cases = case::all(Version::parse(&args.go)?)?;
+    cases.retain(|case| is_wanted(&args.words, case));
+    let (seconds, side_by_side) = (args.seconds, args.side_by_side);
+    say(&format!("watching {} programs for {seconds} s, {side_by_side} side by side", cases.len()));
+    let watch = Watch { seconds, side_by_side, options: args.option.clone() };
+    let seen = watch.all(&cases);
+    let items: Vec<Item> = seen.iter().flat_map(|(index, seen)| judge::items(&cases[*index], seen)).collect();
+    let score = table::write(&items, seen.len());
+    println!("{score}");
+    if args.save {
+        page::save("docs/score.md", "cargo xtask score --save", &score)?;
+    }
+    if seen.len() < cases.len() {
+        bail!("{} programs could not be watched", cases.len() - seen.len());
+    }
+    judge_ourselves(&items)
+}
+
+/// Becomes the same command again, as root and with the binary that was just built.
+fn run_as_root_with(leaktrace: &std::ffi::OsStr) -> Result<()> {
+    let own = std::env::current_exe()?;
+    let mut command = if privilege::is_root() {
+        Command::new(own)
+    } else {
+        say("probing needs root: running through sudo");
+        let mut sudo = Command::new("sudo");
+        sudo.arg("--preserve-env=PATH,HOME,XDG_CACHE_HOME,LEAKTRACE_GO_DIR,LEAKTRACE_BIN").arg(own);
+        sudo
+    };
+    // `exec` returns only when it has failed.
+    Err(command.args(std::env::args_os().skip(1)).env("LEAKTRACE_BIN", leaktrace).exec().into())
+}
+
+fn is_wanted(words: &[String], case: &Case) -> bool {
+    words.is_empty() || words.iter().any(|word| case.title().contains(word.as_str()))
+}
+
+/// What the verdicts are for: `certain` is never wrong, `likely` once in twenty times at most, and together they find
+/// more than the runtime itself.
+fn judge_ourselves(items: &[Item]) -> Result<()> {
+    let [certain, likely, go] = [Finder::Leaktrace(0), Finder::Leaktrace(1), Finder::GoProfile]
+        .map(|finder| Tally::of(items, finder));
+    if certain.wrong > 0 {
+        bail!("{} healthy sites are called certain leaks", certain.wrong);
+    }
+    if likely.wrong * 20 > likely.wrong + likely.found {
+        bail!("{} of {} sites called likely leaks are none", likely.wrong, likely.wrong + likely.found);
+    }
+    if likely.found < go.found {
+        bail!("Go's profile finds {} leaks, and leaktrace {}", go.found, likely.found);
+    }
+    Ok(())
+}
