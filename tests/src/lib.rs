@@ -4,6 +4,7 @@
 
 pub mod agreement;
 pub mod behaviour;
+pub mod browser;
 pub mod foreign;
 pub mod go;
 pub mod held;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Result, bail};
-use leaktrace_tests::privilege;
+use leaktrace_tests::{browser, privilege};
 
 use crate::step::{build_leaktrace, cargo, say, watch};
 use crate::{foreign, targets};
@@ -23,6 +23,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let leaktrace = build_leaktrace()?;
     targets::run(&targets::Args::default())?;
     foreign::fetch();
+    if let Err(error) = browser::ensure(&mut say) {
+        // Its tests will be reported as skipped, or fail in CI.
+        say(&format!("going on without a browser: {error:#}"));
+    }
     let skip_log = leaktrace.with_file_name("skipped-tests.txt");
     fs::write(&skip_log, "")?;
 
