@@ -22,5 +22,6 @@ pub mod recording;
 pub mod registry;
 pub mod render;
 pub mod report;
+pub mod source;
 pub mod symbolize;
 pub mod traceback;

@@ -2,6 +2,8 @@
 //!
 //! Nothing is called a leak because it is old: every [`Verdict`] carries the evidence that it rests on.
 
+mod gate;
 mod verdict;
 
+pub use gate::Gate;
 pub use verdict::{Severity, Verdict};

@@ -77,6 +77,30 @@ pub struct Verdict {
     pub remedy: String,
 }
 
+/// A verdict of no rule.
+#[cfg(test)]
+pub(crate) fn made_up(code: &str, severity: Severity) -> Verdict {
+    Verdict {
+        code: code.to_owned(),
+        name: "made-up".to_owned(),
+        severity,
+        created_by: Location { function: None, file: None, line: None, pc: "0x1".to_owned() },
+        start_function: None,
+        live: 1,
+        net_per_minute: None,
+        oldest_age_ns: None,
+        age_is_lower_bound: false,
+        wait_reason: String::new(),
+        blocked_at: Vec::new(),
+        creation_stack: Vec::new(),
+        stack_bytes: 0,
+        evidence: BTreeMap::new(),
+        summary: "1 goroutine".to_owned(),
+        cause: String::new(),
+        remedy: String::new(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::Severity;

@@ -85,6 +85,7 @@ pub fn build(sources: Sources<'_>, view: &View) -> Report {
         },
         totals,
         verdicts: Vec::new(),
+        sources: Vec::new(),
         groups,
         not_listed,
         completeness: Completeness::new(&sources.traced, sources.registry.counts(), unreadable),

@@ -21,6 +21,7 @@ pub use view::{Sort, View};
 
 use crate::detect::Verdict;
 use crate::registry::Counts;
+use crate::source::SourceLine;
 
 /// The version of the report's fields.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -41,6 +42,9 @@ pub struct Report {
     /// What is wrong, by severity and then by size.
     #[serde(default)]
     pub verdicts: Vec<Verdict>,
+    /// The lines of source code that the verdicts speak of, where they were at hand.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<SourceLine>,
     /// Its goroutines by the `go` statement that created them.
     pub groups: Vec<Group>,
     /// What the view leaves out of `groups`.

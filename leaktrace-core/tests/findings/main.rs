@@ -1,0 +1,56 @@
+//! Verdicts in the formats that other tools read. After a wanted change: `INSTA_UPDATE=always cargo test -p
+//! leaktrace-core`, and read the diff.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod sample;
+mod schema;
+
+use std::io::{self, Write};
+
+use leaktrace_core::detect::{Gate, Severity};
+use leaktrace_core::render::{github, junit, sarif};
+use leaktrace_core::report::Report;
+
+type Format = fn(&Report, &Gate, &mut dyn Write) -> io::Result<()>;
+
+pub(crate) fn rendered(format: Format, report: &Report, gate: &Gate) -> String {
+    let mut out = Vec::new();
+    format(report, gate, &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+/// A gate that fails on what is likely, or surer.
+pub(crate) fn likely() -> Gate {
+    Gate { fail_on: Some(Severity::Likely), deny: Vec::new() }
+}
+
+#[test]
+fn annotations() {
+    insta::assert_snapshot!("github", rendered(github, &sample::report(), &likely()));
+}
+
+#[test]
+fn annotations_of_a_run_that_is_not_to_fail() {
+    let text = rendered(github, &sample::report(), &Gate::default());
+    let commands: Vec<&str> = text.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(commands, ["::error", "::warning", "::notice"]);
+}
+
+#[test]
+fn a_suite_of_tests() {
+    insta::assert_snapshot!("junit", rendered(junit, &sample::report(), &likely()));
+}
+
+#[test]
+fn code_scanning() {
+    insta::assert_snapshot!("sarif", rendered(sarif, &sample::report(), &likely()));
+}
+
+#[test]
+fn a_clean_program_is_a_passed_test_and_no_annotation() {
+    let mut report = sample::report();
+    report.verdicts.clear();
+    assert_eq!(rendered(github, &report, &likely()), "");
+    insta::assert_snapshot!("junit_clean", rendered(junit, &report, &likely()));
+}
