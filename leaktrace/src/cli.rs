@@ -2,12 +2,14 @@
 
 pub mod diff;
 pub mod dump;
+pub mod findings;
 pub mod report;
 
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+use self::findings::{Findings, ReportFormat};
 use crate::quantity::{self, Bytes, Overhead, Probes, Span};
 
 /// Finds goroutine leaks in a running Go process, from outside: no restart, no pprof endpoint, stripped or not.
@@ -136,21 +138,25 @@ pub struct Watch {
     #[arg(long, value_name = "SIZE", value_parser = quantity::bytes, default_value = "16MiB", help_heading = "Tracing")]
     pub ring_size: Bytes,
 
+    /// Which verdicts to fail on, and what is shown beside them.
+    #[command(flatten)]
+    pub findings: Findings,
+
     /// How to write reports [default: by the ending of --output, else text]
     #[arg(short, long, value_enum, value_name = "FORMAT", help_heading = "Output")]
-    pub format: Option<Format>,
+    pub format: Option<ReportFormat>,
 
     /// Write reports to this file instead of standard output; it always holds the last one
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     pub output: Option<PathBuf>,
 }
 
-/// How a report is written.
+/// How a comparison is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// For people
     Text,
-    /// For programs, as docs/report.md says
+    /// For programs
     Json,
 }
 

@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use leaktrace_common::event::Kind;
+use leaktrace_core::detect::Gate;
 use thiserror::Error;
 
+use crate::cli::findings::{Findings, ReportFormat};
 use crate::cli::{Color, Common, Format, Sort, Watch};
 use crate::process::Pid;
+use crate::sources::SourceTree;
 
 /// How often the report refreshes unless told otherwise.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -75,8 +78,21 @@ pub struct Config {
     pub max_overhead: Option<f64>,
     /// The size of the ring buffer: a power of two, and whole pages.
     pub ring_bytes: u32,
+    /// What makes it end with exit status 1.
+    pub gate: Gate,
+    /// Where the lines of source code are that verdicts speak of.
+    pub sources: Sources,
     /// Where and how reports go.
     pub output: Output,
+}
+
+/// Where lines of source code are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sources {
+    /// The folder; `None` if they are not wanted, or there is none.
+    pub folder: Option<PathBuf>,
+    /// Whether git is asked who wrote them.
+    pub blame: bool,
 }
 
 /// What of the report is shown.
@@ -98,7 +114,7 @@ pub struct Output {
     /// The file, or `None` for standard output.
     pub file: Option<PathBuf>,
     /// How they are written.
-    pub format: Format,
+    pub format: ReportFormat,
     /// Whether they are coloured.
     pub color: bool,
     /// Whether each replaces the one before it on the screen.
@@ -108,7 +124,9 @@ pub struct Output {
 impl Config {
     /// Decides what the options mean.
     pub fn resolve(watch: &Watch, common: &Common, system: &System) -> Result<Self, ConfigError> {
-        let interval = watch.interval.or_else(|| watch.duration.is_none().then_some(INTERVAL));
+        let output = output(watch, common.color, system);
+        let one_report = watch.duration.is_some() || output.format.is_for_tools();
+        let interval = watch.interval.or_else(|| (!one_report).then_some(INTERVAL));
         if let Some(short) = interval.filter(|interval| *interval < SHORTEST_INTERVAL) {
             return Err(ConfigError::IntervalTooShort(short));
         }
@@ -125,7 +143,9 @@ impl Config {
             probes: watch.probes.0.clone(),
             max_overhead: watch.max_overhead.0,
             ring_bytes: ring_bytes(watch.ring_size.0)?,
-            output: output(watch, common.color, system),
+            gate: Gate { fail_on: watch.findings.fail_on, deny: Vec::new() },
+            sources: sources(&watch.findings, output.format),
+            output,
         })
     }
 }
@@ -142,13 +162,31 @@ pub fn color(wish: Color, system: &System) -> bool {
 
 fn output(watch: &Watch, wish: Color, system: &System) -> Output {
     let file = watch.output.clone();
-    let format = watch.format.or_else(|| by_ending(file.as_deref()?)).unwrap_or(Format::Text);
-    let to_screen = file.is_none() && system.stdout_is_terminal && format == Format::Text;
+    let format = watch.format.or_else(|| report_by_ending(file.as_deref()?)).unwrap_or(ReportFormat::Text);
+    let to_screen = file.is_none() && system.stdout_is_terminal && format == ReportFormat::Text;
     let color = if file.is_some() { wish == Color::Always } else { color(wish, system) };
-    Output { file, format, color: color && format == Format::Text, in_place: to_screen }
+    Output { file, format, color: color && format == ReportFormat::Text, in_place: to_screen }
 }
 
-/// The format of reports that a file with this name is expected to have.
+/// What is shown of the sources; tools always want to know what the repository calls a file.
+pub fn sources(wish: &Findings, format: ReportFormat) -> Sources {
+    let around = || SourceTree::repository(&std::env::current_dir().ok()?);
+    let wanted = format.is_for_tools() || wish.blame;
+    let folder = wish.source.clone().or_else(|| wanted.then(around).flatten());
+    Sources { folder, blame: wish.blame }
+}
+
+/// The format that a file with this name is expected to have.
+fn report_by_ending(file: &Path) -> Option<ReportFormat> {
+    match file.extension()?.to_str()? {
+        "json" => Some(ReportFormat::Json),
+        "sarif" => Some(ReportFormat::Sarif),
+        "xml" => Some(ReportFormat::Junit),
+        _ => None,
+    }
+}
+
+/// The format of comparisons that a file with this name is expected to have.
 pub fn by_ending(file: &Path) -> Option<Format> {
     match file.extension()?.to_str()? {
         "json" => Some(Format::Json),
@@ -199,9 +237,9 @@ mod tests {
 
     #[test]
     fn the_ending_of_the_file_decides_the_format_unless_it_is_typed() {
-        assert_eq!(resolve("-o x.json", &PIPE).unwrap().output.format, Format::Json);
-        assert_eq!(resolve("-o x.txt", &PIPE).unwrap().output.format, Format::Text);
-        assert_eq!(resolve("-o x.json --format text", &PIPE).unwrap().output.format, Format::Text);
+        assert_eq!(resolve("-o x.json", &PIPE).unwrap().output.format, ReportFormat::Json);
+        assert_eq!(resolve("-o x.txt", &PIPE).unwrap().output.format, ReportFormat::Text);
+        assert_eq!(resolve("-o x.json --format text", &PIPE).unwrap().output.format, ReportFormat::Text);
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod output;
 pub mod process;
 pub mod quantity;
 pub mod session;
+pub mod sources;
 
 use crate::cli::{Args, Command};
 use crate::config::{Config, System};
@@ -41,7 +42,8 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
         }
         None => {
             let config = Config::resolve(&args.watch, &args.common, &system)?;
-            done.remark = session::run(&config, &procfs)?.remark();
+            let ended = session::run(&config, &procfs)?;
+            (done.remark, done.found) = (ended.end.remark(), ended.found);
         }
     }
     Ok(done)

@@ -142,10 +142,10 @@ fn frame(report: &str, drawn: usize, rows: usize) -> (String, usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::Format;
+    use crate::cli::findings::ReportFormat;
 
     fn to_file(path: &Path) -> Output {
-        Output { file: Some(path.to_owned()), format: Format::Text, color: false, in_place: false }
+        Output { file: Some(path.to_owned()), format: ReportFormat::Text, color: false, in_place: false }
     }
 
     #[test]

@@ -26,8 +26,10 @@ fn annotation(finding: &Finding<'_>, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "title={}::{}", property(&finding.title()), data(&finding.message()))
 }
 
+/// Control characters would colour the log, or worse.
 fn data(text: &str) -> String {
-    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+    let text = text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
+    text.replace(char::is_control, "\u{fffd}")
 }
 
 fn property(text: &str) -> String {
@@ -41,6 +43,6 @@ mod tests {
     #[test]
     fn nothing_in_a_name_ends_the_command() {
         assert_eq!(property("a,b::c\nd%"), "a%2Cb%3A%3Ac%0Ad%25");
-        assert_eq!(data("a,b::c\r\nd%"), "a,b::c%0D%0Ad%25");
+        assert_eq!(data("a,b::c\r\nd\u{1b}[31m%"), "a,b::c%0D%0Ad\u{fffd}[31m%25");
     }
 }

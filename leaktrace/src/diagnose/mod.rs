@@ -13,6 +13,7 @@ use crate::config::ConfigError;
 use crate::doctor::DoctorError;
 use crate::process::ProcessError;
 use crate::process::privileges::Privileges;
+use crate::sources::SourceError;
 
 /// Why we end otherwise than well, as scripts see it.
 #[repr(u8)]
@@ -111,6 +112,9 @@ fn meaning(cause: &(dyn std::error::Error + 'static), privileges: &Privileges) -
     }
     if let Some(error) = cause.downcast_ref::<DoctorError>() {
         return Some(of_doctor(*error));
+    }
+    if cause.is::<SourceError>() {
+        return Some(Meaning::new(Exit::Usage, "name the folder of the program's sources, with its go.mod"));
     }
     program::meaning(cause).or_else(|| kernel::meaning(cause, privileges))
 }

@@ -55,13 +55,22 @@ impl End {
     }
 }
 
+/// What came of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// How it ended.
+    pub end: End,
+    /// Whether that was found on which the user wants to fail.
+    pub found: bool,
+}
+
 /// Watches a process until it ends or the user has seen enough.
-pub fn run(config: &Config, procfs: &Procfs) -> anyhow::Result<End> {
+pub fn run(config: &Config, procfs: &Procfs) -> anyhow::Result<Ended> {
     let sink = Sink::open(&config.output)?;
     watch(config, procfs, sink).with_context(|| format!("cannot watch pid {}", config.pid))
 }
 
-fn watch(config: &Config, procfs: &Procfs, sink: Sink) -> anyhow::Result<End> {
+fn watch(config: &Config, procfs: &Procfs, sink: Sink) -> anyhow::Result<Ended> {
     let interrupted = signals::listen().context("cannot listen to signals")?;
     let target = Target::open(procfs, config.pid)?;
     let inspected = Inspected::new(&target, procfs)?;
@@ -93,11 +102,10 @@ fn watch(config: &Config, procfs: &Procfs, sink: Sink) -> anyhow::Result<End> {
             budgeted: meter::Reading::default(),
         };
         watch.budgeted = watch.read()?;
-        let mut reporter =
-            Reporter::new(&watch, &inspected, &config.output, sink, notices(&inspected, &plan));
-        let end = runtime.block_on(watch.run(interrupted, |watch| reporter.write(watch, false)))?;
-        reporter.write(&watch, true)?;
-        Ok(end)
+        let mut reporter = Reporter::new(&watch, &inspected, config, sink, notices(&inspected, &plan))?;
+        let end = runtime.block_on(watch.run(interrupted, |watch| reporter.write(watch, false).map(drop)))?;
+        let found = reporter.write(&watch, true)?;
+        Ok(Ended { end, found })
     })
 }
 

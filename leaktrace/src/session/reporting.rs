@@ -10,16 +10,19 @@ use super::clock;
 use super::meter::Reading;
 use super::watch::Watch;
 use crate::cli;
-use crate::config;
+use crate::cli::findings::ReportFormat;
+use crate::config::{self, Config};
 use crate::inspect::Inspected;
 use crate::output::Sink;
+use crate::sources::SourceTree;
 
 /// Makes the reports of one session.
 pub(super) struct Reporter<'t> {
     symbols: ProgramSymbols<'t, 't>,
     about: report::Target,
     view: View,
-    output: &'t config::Output,
+    config: &'t Config,
+    sources: Option<SourceTree>,
     sink: Sink,
     /// What users should know about every report.
     notices: Vec<String>,
@@ -31,36 +34,51 @@ impl<'t> Reporter<'t> {
     pub(super) fn new(
         watch: &Watch<'_>,
         inspected: &'t Inspected<'t>,
-        output: &'t config::Output,
+        config: &'t Config,
         sink: Sink,
         notices: Vec<String>,
-    ) -> Self {
+    ) -> anyhow::Result<Self> {
         let about = about(watch, inspected);
-        Self {
+        let wish = &config.sources;
+        let sources =
+            wish.folder.as_deref().map(|folder| SourceTree::open(folder, wish.blame)).transpose()?;
+        Ok(Self {
             symbols: inspected.symbols(),
             about,
-            view: view(&watch.config.view),
-            output,
+            view: view(&config.view),
+            config,
+            sources,
             sink,
             notices,
             last: watch.budgeted,
-        }
+        })
     }
 
-    /// Makes and writes one.
-    pub(super) fn write(&mut self, watch: &Watch<'_>, is_last: bool) -> anyhow::Result<()> {
-        let report = self.make(watch)?;
-        let mut bytes = Vec::new();
-        match self.output.format {
-            cli::Format::Text => render::text(&report, self.look(is_last), &mut bytes)?,
-            cli::Format::Json => render::json(&report, &mut bytes)?,
+    /// Makes and writes one; whether it holds what the user wants to fail on.
+    pub(super) fn write(&mut self, watch: &Watch<'_>, is_last: bool) -> anyhow::Result<bool> {
+        let mut report = self.make(watch)?;
+        if let Some(sources) = &mut self.sources {
+            sources.annotate(&mut report);
         }
+        let bytes = self.render(&report, is_last)?;
         self.sink.write(&bytes, is_last)?;
-        Ok(())
+        Ok(self.config.gate.fails_any(&report.verdicts))
+    }
+
+    fn render(&self, report: &Report, is_last: bool) -> std::io::Result<Vec<u8>> {
+        let (mut bytes, gate) = (Vec::new(), &self.config.gate);
+        match self.config.output.format {
+            ReportFormat::Text => render::text(report, self.look(is_last), &mut bytes),
+            ReportFormat::Json => render::json(report, &mut bytes),
+            ReportFormat::Github => render::github(report, gate, &mut bytes),
+            ReportFormat::Sarif => render::sarif(report, gate, &mut bytes),
+            ReportFormat::Junit => render::junit(report, gate, &mut bytes),
+        }?;
+        Ok(bytes)
     }
 
     fn look(&self, is_last: bool) -> TextOptions {
-        let style = if self.output.color { Style::Ansi } else { Style::Plain };
+        let style = if self.config.output.color { Style::Ansi } else { Style::Plain };
         TextOptions { style, width: self.sink.width(is_last) }
     }
 

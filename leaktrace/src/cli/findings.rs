@@ -1,0 +1,50 @@
+//! What decides about verdicts: which of them to fail on, and what is shown beside them.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, ValueEnum};
+use leaktrace_core::detect::Severity;
+
+use super::dump::named;
+
+/// How a report is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// For people
+    Text,
+    /// For programs, as docs/report.md says
+    Json,
+    /// Annotations of GitHub Actions, one for each verdict
+    Github,
+    /// SARIF 2.1.0, for code scanning
+    Sarif,
+    /// A JUnit report: a failed test for each verdict to fail on
+    Junit,
+}
+
+impl ReportFormat {
+    /// Whether a tool reads it that wants one report, and the files as the repository calls them.
+    pub const fn is_for_tools(self) -> bool {
+        match self {
+            Self::Text | Self::Json => false,
+            Self::Github | Self::Sarif | Self::Junit => true,
+        }
+    }
+}
+
+/// On which verdicts to fail, and what is shown beside them.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub struct Findings {
+    /// End with exit status 1 if any verdict is at least this sure
+    #[arg(long, value_name = "SEVERITY", value_parser = named(&Severity::ALL, Severity::as_str), help_heading = "Findings")]
+    pub fail_on: Option<Severity>,
+
+    /// Show lines of source code from this folder [default for github, sarif and junit: the repository around the
+    /// current folder]
+    #[arg(long, value_name = "DIR", help_heading = "Findings")]
+    pub source: Option<PathBuf>,
+
+    /// Add commit, author and age of each line, from git
+    #[arg(long, help_heading = "Findings")]
+    pub blame: bool,
+}

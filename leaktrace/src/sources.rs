@@ -1,0 +1,164 @@
+//! Reads the lines of source code that verdicts speak of, and asks git who wrote them. What a file is called below
+//! the folder, and what its bytes say, is [`leaktrace_core::source`]'s.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use leaktrace_core::report::Report;
+use leaktrace_core::source::{Blame, SourceLine, candidates, line_of, module_path, parse_blame, places};
+use thiserror::Error;
+
+/// The longest file that is read.
+const MAX_FILE: u64 = 16 << 20;
+
+/// The most lines that git is asked about in one run.
+const MAX_BLAMES: usize = 64;
+
+/// The most of git's answer that is read.
+const MAX_ANSWER: usize = 64 << 10;
+
+/// Why there are no sources.
+#[derive(Debug, Error)]
+pub enum SourceError {
+    /// The folder cannot be read.
+    #[error("cannot read the sources in {}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// A folder with the sources of a program.
+#[derive(Debug)]
+pub struct SourceTree {
+    root: PathBuf,
+    /// The module that it holds, if it is the root of one.
+    module: Option<String>,
+    blames_left: usize,
+    known: HashMap<(String, u32), Option<SourceLine>>,
+}
+
+impl SourceTree {
+    /// The sources in `root`; `blame` says whether git is asked about them.
+    pub fn open(root: &Path, blame: bool) -> Result<Self, SourceError> {
+        let failed = |source| SourceError::Folder { path: root.to_owned(), source };
+        std::fs::read_dir(root).map_err(failed)?;
+        let go_mod = read(&root.join("go.mod")).unwrap_or_default();
+        let module = module_path(&String::from_utf8_lossy(&go_mod)).map(str::to_owned);
+        let blames_left = if blame { MAX_BLAMES } else { 0 };
+        Ok(Self { root: root.to_owned(), module, blames_left, known: HashMap::new() })
+    }
+
+    /// The repository around `folder`.
+    pub fn repository(folder: &Path) -> Option<PathBuf> {
+        folder.ancestors().find(|folder| folder.join(".git").exists()).map(Path::to_owned)
+    }
+
+    /// Adds the lines that `report`'s verdicts speak of.
+    pub fn annotate(&mut self, report: &mut Report) {
+        report.sources = places(report).into_iter().filter_map(|place| self.line(place)).collect();
+    }
+
+    fn line(&mut self, place: (String, u32)) -> Option<SourceLine> {
+        if let Some(known) = self.known.get(&place) {
+            return known.clone();
+        }
+        let found = self.look_up(&place.0, place.1);
+        self.known.insert(place, found.clone());
+        found
+    }
+
+    fn look_up(&mut self, file: &str, line: u32) -> Option<SourceLine> {
+        let places = candidates(file, self.module.as_deref());
+        let path = places.into_iter().find(|path| self.root.join(path).is_file())?;
+        let text = read(&self.root.join(&path)).ok().and_then(|bytes| line_of(&bytes, line));
+        let blame = (self.blames_left > 0).then(|| self.blame(&path, line)).flatten();
+        Some(SourceLine { file: file.to_owned(), line, path, text, blame })
+    }
+
+    fn blame(&mut self, path: &str, line: u32) -> Option<Blame> {
+        self.blames_left -= 1;
+        let asked = Command::new("git")
+            .arg("-C")
+            .arg(&self.root)
+            .args(["blame", "--porcelain", "-L", &format!("{line},{line}"), "--", path])
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .output();
+        match asked {
+            Ok(answer) if answer.status.success() => {
+                let text = &answer.stdout[..answer.stdout.len().min(MAX_ANSWER)];
+                parse_blame(&String::from_utf8_lossy(text))
+            }
+            Ok(answer) => {
+                tracing::warn!(path, line, status = %answer.status, "git does not say who wrote a line");
+                None
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot run git");
+                self.blames_left = 0;
+                None
+            }
+        }
+    }
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MAX_FILE).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn git(folder: &Path, arguments: &[&str]) {
+        let identity = ["-c", "user.name=Jo", "-c", "user.email=jo@example.com"];
+        let mut git = Command::new("git");
+        git.arg("-C").arg(folder).args(identity).args(arguments).stdout(Stdio::null());
+        assert!(git.status().unwrap().success(), "{arguments:?}");
+    }
+
+    fn repository() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("order")).unwrap();
+        std::fs::write(folder.path().join("go.mod"), "module example.com/shop\n").unwrap();
+        std::fs::write(folder.path().join("order/worker.go"), "package order\n\n\tgo work()\n").unwrap();
+        git(folder.path(), &["init", "-q"]);
+        git(folder.path(), &["add", "."]);
+        git(folder.path(), &["commit", "-qm", "Process orders"]);
+        folder
+    }
+
+    #[test]
+    fn a_line_is_found_by_the_end_of_its_path_and_git_knows_its_author() {
+        let folder = repository();
+        let mut tree = SourceTree::open(folder.path(), true).unwrap();
+        for file in ["/build/order/worker.go", "example.com/shop/order/worker.go"] {
+            let line = tree.line((file.to_owned(), 3)).unwrap();
+            assert_eq!((line.path.as_str(), line.text.as_deref()), ("order/worker.go", Some("go work()")));
+            let blame = line.blame.unwrap();
+            assert_eq!((blame.author.as_str(), blame.summary.as_str()), ("Jo", "Process orders"));
+        }
+        assert_eq!(tree.line(("/build/order/other.go".to_owned(), 3)), None);
+    }
+
+    #[test]
+    fn a_repository_is_found_from_inside_of_it() {
+        let folder = repository();
+        let found = SourceTree::repository(&folder.path().join("order"));
+        assert_eq!(found.as_deref(), Some(folder.path()));
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_told() {
+        let error = SourceTree::open(Path::new("/nonexistent"), false).unwrap_err();
+        assert_eq!(error.to_string(), "cannot read the sources in /nonexistent");
+    }
+}
