@@ -149,6 +149,14 @@ pub struct Watch {
     /// Write reports to this file instead of standard output; it always holds the last one
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     pub output: Option<PathBuf>,
+
+    /// Keep a recording of the trace in this file, which `leaktrace report` opens, on another machine as well
+    #[arg(long, value_name = "FILE", help_heading = "Recording")]
+    pub record: Option<PathBuf>,
+
+    /// How large the recording may become; what does not fit is counted
+    #[arg(long, value_name = "SIZE", value_parser = quantity::bytes, default_value = "1GiB", help_heading = "Recording")]
+    pub record_max_size: Bytes,
 }
 
 /// How a comparison is written.

@@ -22,6 +22,9 @@ const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
 /// The bounds of the ring buffer, in bytes.
 const RING: std::ops::RangeInclusive<u64> = 4096..=1 << 30;
 
+/// A recording smaller than this would have no room for one snapshot.
+const SMALLEST_RECORDING: u64 = 1 << 20;
+
 /// Why what was typed makes no sense.
 #[derive(Debug, PartialEq, Eq, Error)]
 pub enum ConfigError {
@@ -34,6 +37,9 @@ pub enum ConfigError {
     /// The ring would be too small to be one, or larger than the kernel takes.
     #[error("--ring-size {0} is not between {least} and {most} bytes", least = RING.start(), most = RING.end())]
     RingSize(u64),
+    /// The recording would be too small for anything.
+    #[error("--record-max-size {0} is less than {SMALLEST_RECORDING} bytes")]
+    RecordingTooSmall(u64),
 }
 
 /// The part of the system that decides what options mean.
@@ -84,6 +90,17 @@ pub struct Config {
     pub sources: Sources,
     /// Where and how reports go.
     pub output: Output,
+    /// The recording that is kept.
+    pub record: Option<Record>,
+}
+
+/// A recording to be kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Its file.
+    pub file: PathBuf,
+    /// How long that may become, in bytes.
+    pub max_bytes: u64,
 }
 
 /// Where lines of source code are.
@@ -146,8 +163,18 @@ impl Config {
             gate: Gate { fail_on: watch.findings.fail_on, deny: Vec::new() },
             sources: sources(&watch.findings, output.format),
             output,
+            record: record(watch)?,
         })
     }
+}
+
+fn record(watch: &Watch) -> Result<Option<Record>, ConfigError> {
+    let max_bytes = watch.record_max_size.0;
+    let Some(file) = watch.record.clone() else { return Ok(None) };
+    if max_bytes < SMALLEST_RECORDING {
+        return Err(ConfigError::RecordingTooSmall(max_bytes));
+    }
+    Ok(Some(Record { file, max_bytes }))
 }
 
 /// Whether to colour what goes to standard output.

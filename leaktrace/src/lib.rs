@@ -34,7 +34,7 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
     let mut done = Done::default();
     match &args.command {
         Some(Command::Dump(dump)) => dump::run(dump, &system, &procfs)?,
-        Some(Command::Report(report)) => dump::report(report, &system)?,
+        Some(Command::Report(report)) => dump::report(report, &args.common, &system)?,
         Some(Command::Diff(diff)) => done.found = dump::compare::run(diff)?,
         Some(Command::Doctor(doctor)) => {
             let color = config::color(args.common.color, &system);

@@ -1,35 +1,40 @@
 //! Blocks and the numbers in front of them.
 
+use serde::{Deserialize, Serialize};
+
+use super::Records;
 use crate::num::Ktime;
 
 /// One block.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Block {
-    /// Raw records as the ring buffer had them, in order.
-    Records {
-        /// When the block was closed.
-        at: Ktime,
-        /// The records.
-        records: Vec<Vec<u8>>,
-    },
-    /// A snapshot, in whatever form it was given.
-    Snapshot {
-        /// When it was taken.
-        at: Ktime,
-        /// Its bytes.
-        bytes: Vec<u8>,
-    },
-    /// The last block of a recording that was ended on purpose.
-    End {
-        /// When it was ended.
-        at: Ktime,
-        /// What is in it and what is not.
-        totals: Totals,
-    },
+pub struct Block {
+    /// When it was closed, or its content taken.
+    pub at: Ktime,
+    /// What is in it.
+    pub content: Content,
+}
+
+/// What is in a block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// Raw records as the ring buffer had them.
+    Records(Records),
+    /// A snapshot file: a [`Dump`](crate::dump::Dump) with all its names.
+    Snapshot(Vec<u8>),
+    /// A walk through memory as the registry takes it in, without names: see [`walk`](super::walk).
+    Walk(Vec<u8>),
+    /// Names of addresses: see [`names`](super::names).
+    Names(Vec<u8>),
+    /// What was counted until now: see [`Meter`](super::Meter).
+    Meter(Vec<u8>),
+    /// From now on a walk is under way.
+    Asked,
+    /// The last block of a recording that was ended on purpose: what is in it and what is not.
+    End(Totals),
 }
 
 /// What a recording has and has not.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
     /// Records written.
     pub records: u64,
@@ -70,6 +75,10 @@ pub(super) enum BlockKind {
     Records = 1,
     Snapshot = 2,
     End = 3,
+    Walk = 4,
+    Names = 5,
+    Meter = 6,
+    Asked = 7,
 }
 
 impl BlockKind {
@@ -78,6 +87,10 @@ impl BlockKind {
             1 => Some(Self::Records),
             2 => Some(Self::Snapshot),
             3 => Some(Self::End),
+            4 => Some(Self::Walk),
+            5 => Some(Self::Names),
+            6 => Some(Self::Meter),
+            7 => Some(Self::Asked),
             _ => None,
         }
     }

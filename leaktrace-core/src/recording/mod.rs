@@ -5,15 +5,30 @@
 //! were written can be read; what follows the last whole one is [reported](Ending), not read. A recording never
 //! grows beyond its bound: what does not fit any more is counted, and the counts are in the last block.
 //! `docs/dump.md` has the details.
+//!
+//! The container is [`Writer`] and [`Reader`]; what a live trace puts into it are [`Header`], [`Records`], [`walk`]s,
+//! [`names`], [`Meter`]s and snapshot files. [`Replay`] makes of them what the live trace saw.
 
 mod block;
+mod header;
+mod meter;
+pub mod names;
 mod reader;
+mod records;
+mod replay;
+mod spacing;
+pub mod walk;
 mod writer;
 
 use thiserror::Error;
 
-pub use block::{Block, Totals};
+pub use block::{Block, Content, Totals};
+pub use header::Header;
+pub use meter::Meter;
 pub use reader::{Ending, Reader};
+pub use records::Records;
+pub use replay::{Replay, ReplayError};
+pub use spacing::Spacing;
 pub use writer::{Bounds, Writer};
 
 /// What every recording begins with.
@@ -45,6 +60,9 @@ pub enum RecordingError {
     /// The checksum of its header is wrong.
     #[error("this recording is corrupt: the checksum of its header is wrong")]
     Corrupt,
+    /// Its header does not say what was recorded.
+    #[error("this recording is corrupt: its header does not say what was recorded")]
+    NoHeader,
     /// Its header is longer than any is written.
     #[error("this recording is corrupt: its header is {len} bytes long, and {MAX_HEADER} is the limit")]
     TooLong {

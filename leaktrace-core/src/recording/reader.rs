@@ -4,8 +4,8 @@ use std::io::{self, Read};
 
 use flate2::read::ZlibDecoder;
 
-use super::block::{Block, BlockHeader, BlockKind, Totals, crc};
-use super::{MAGIC, MAX_BLOCK, MAX_HEADER, MAX_RECORD, RecordingError, VERSION};
+use super::block::{Block, BlockHeader, BlockKind, Content, Totals, crc};
+use super::{MAGIC, MAX_BLOCK, MAX_HEADER, RecordingError, Records, VERSION};
 
 /// How a recording ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,8 +79,8 @@ impl<R: Read> Reader<R> {
             self.lost_blocks += header.sequence.saturating_sub(self.next_sequence);
             self.next_sequence = header.sequence.saturating_add(1);
             let block = block(&header, &stored);
-            if let Some(Block::End { totals, .. }) = block {
-                self.ending = Ending::Complete(totals);
+            if let Some(Block { content: Content::End(totals), .. }) = &block {
+                self.ending = Ending::Complete(*totals);
             }
             match block {
                 Some(block) => return Ok(Some(block)),
@@ -149,12 +149,16 @@ fn block(header: &BlockHeader, stored: &[u8]) -> Option<Block> {
         return None;
     }
     let bytes = unpack(header, stored)?;
-    let at = header.at;
-    match kind {
-        BlockKind::Records => Some(Block::Records { at, records: records(&bytes)? }),
-        BlockKind::Snapshot => Some(Block::Snapshot { at, bytes }),
-        BlockKind::End => Some(Block::End { at, totals: Totals::from_bytes(&bytes)? }),
-    }
+    let content = match kind {
+        BlockKind::Records => Content::Records(Records::from_bytes(bytes)?),
+        BlockKind::Snapshot => Content::Snapshot(bytes),
+        BlockKind::Walk => Content::Walk(bytes),
+        BlockKind::Names => Content::Names(bytes),
+        BlockKind::Meter => Content::Meter(bytes),
+        BlockKind::Asked => Content::Asked,
+        BlockKind::End => Content::End(Totals::from_bytes(&bytes)?),
+    };
+    Some(Block { at: header.at, content })
 }
 
 fn unpack(header: &BlockHeader, stored: &[u8]) -> Option<Vec<u8>> {
@@ -168,16 +172,4 @@ fn unpack(header: &BlockHeader, stored: &[u8]) -> Option<Vec<u8>> {
     let mut raw = Vec::new();
     let read = ZlibDecoder::new(stored).take(u64::from(header.raw_len) + 1).read_to_end(&mut raw).ok()?;
     (read == len).then_some(raw)
-}
-
-fn records(mut bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
-    let mut records = Vec::new();
-    while !bytes.is_empty() {
-        let (len, rest) = bytes.split_first_chunk()?;
-        let len = u32::from_le_bytes(*len) as usize;
-        let (record, rest) = rest.split_at_checked(len).filter(|_| len <= MAX_RECORD)?;
-        records.push(record.to_vec());
-        bytes = rest;
-    }
-    Some(records)
 }

@@ -5,11 +5,8 @@ use std::io::{self, Write};
 use flate2::{Compression, write::ZlibEncoder};
 
 use super::block::{BlockHeader, BlockKind, Totals, crc};
-use super::{MAGIC, MAX_BLOCK, MAX_HEADER, MAX_RECORD, VERSION};
+use super::{MAGIC, MAX_BLOCK, MAX_HEADER, Records, VERSION};
 use crate::num::Ktime;
-
-/// Records are collected up to this many bytes, and then written as a block.
-const BLOCK: usize = 256 << 10;
 
 /// How large a recording may become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,9 +26,8 @@ impl Bounds {
 
 /// Writes a recording block by block.
 ///
-/// Nothing is in the file before its block is [flushed](Self::flush), and each block is one call of the
-/// underlying writer: give it a file and no buffer, and whoever kills this process loses no more than what was
-/// collected since.
+/// Each block is one call of the underlying writer: give it a file and no buffer, and whoever kills this process
+/// loses no block that was written.
 #[derive(Debug)]
 pub struct Writer<W> {
     out: W,
@@ -39,8 +35,6 @@ pub struct Writer<W> {
     written: u64,
     record_bytes: u64,
     sequence: u64,
-    pending: Vec<u8>,
-    pending_records: u64,
     totals: Totals,
 }
 
@@ -62,61 +56,82 @@ impl<W: Write> Writer<W> {
             written: bytes.len() as u64,
             record_bytes: 0,
             sequence: 0,
-            pending: Vec::new(),
-            pending_records: 0,
             totals: Totals::default(),
         })
     }
 
-    /// Adds a record, which is written with the next block. `now` is when that is, should it be now.
-    pub fn record(&mut self, record: &[u8], now: Ktime) -> io::Result<()> {
-        let Some(len) = u32::try_from(record.len()).ok().filter(|_| record.len() <= MAX_RECORD) else {
-            self.totals.records_left_out += 1;
-            return Ok(());
-        };
-        self.pending.extend(len.to_le_bytes());
-        self.pending.extend(record);
-        self.pending_records += 1;
-        if self.pending.len() < BLOCK { Ok(()) } else { self.flush(now) }
-    }
-
-    /// Writes the records that were collected. To be called every second or so.
-    pub fn flush(&mut self, now: Ktime) -> io::Result<()> {
-        let records = std::mem::take(&mut self.pending_records);
-        if records == 0 {
+    /// Writes records, unless they do not fit any more.
+    pub fn records(&mut self, records: &Records, now: Ktime) -> io::Result<()> {
+        if records.is_empty() {
             return Ok(());
         }
-        let pending = std::mem::take(&mut self.pending);
         let bound = self.bounds.records.saturating_sub(self.record_bytes);
-        let written = self.block(BlockKind::Records, &pending, now, bound)?;
+        let written = self.block(BlockKind::Records, records.as_bytes(), now, bound)?;
         self.record_bytes += written.unwrap_or(0);
         match written {
-            Some(_) => self.totals.records += records,
-            None => self.totals.records_left_out += records,
+            Some(_) => self.totals.records += records.len(),
+            None => self.leave_out(records.len()),
         }
-        self.pending = pending;
-        self.pending.clear();
         Ok(())
     }
 
-    /// Writes a snapshot, after all records that came before it.
-    pub fn snapshot(&mut self, bytes: &[u8], now: Ktime) -> io::Result<()> {
-        self.flush(now)?;
-        match self.block(BlockKind::Snapshot, bytes, now, u64::MAX)? {
+    /// Counts records that were left out before they came here.
+    pub const fn leave_out(&mut self, records: u64) {
+        self.totals.records_left_out += records;
+    }
+
+    /// Writes a snapshot file; how many bytes it takes, or `None` if it does not fit any more.
+    pub fn snapshot(&mut self, bytes: &[u8], now: Ktime) -> io::Result<Option<u64>> {
+        let written = self.block(BlockKind::Snapshot, bytes, now, u64::MAX)?;
+        match written {
             Some(_) => self.totals.snapshots += 1,
-            None => self.totals.snapshots_left_out += 1,
+            None => self.leave_out_snapshot(),
         }
-        Ok(())
+        Ok(written)
     }
 
-    /// What has been written and left out so far, but for what is still collected.
+    /// Counts a snapshot that was left out before it came here.
+    pub const fn leave_out_snapshot(&mut self) {
+        self.totals.snapshots_left_out += 1;
+    }
+
+    /// Writes a [walk](super::walk), unless it does not fit any more.
+    pub fn walk(&mut self, bytes: &[u8], now: Ktime) -> io::Result<Option<u64>> {
+        self.block(BlockKind::Walk, bytes, now, u64::MAX)
+    }
+
+    /// Writes [names](super::names), unless they do not fit any more.
+    pub fn names(&mut self, bytes: &[u8], now: Ktime) -> io::Result<Option<u64>> {
+        self.block(BlockKind::Names, bytes, now, u64::MAX)
+    }
+
+    /// Writes a [`Meter`](super::Meter), unless it does not fit any more.
+    pub fn meter(&mut self, bytes: &[u8], now: Ktime) -> io::Result<Option<u64>> {
+        self.block(BlockKind::Meter, bytes, now, u64::MAX)
+    }
+
+    /// Says that a walk begins after this, unless there is no room to say it.
+    pub fn asked(&mut self, now: Ktime) -> io::Result<Option<u64>> {
+        self.block(BlockKind::Asked, &[], now, u64::MAX)
+    }
+
+    /// How many bytes records may still take.
+    pub const fn room_for_records(&self) -> u64 {
+        self.bounds.records.saturating_sub(self.record_bytes)
+    }
+
+    /// How many bytes it may still grow by.
+    pub const fn room(&self) -> u64 {
+        self.bounds.total.saturating_sub(self.written)
+    }
+
+    /// What has been written and left out so far.
     pub const fn totals(&self) -> Totals {
         self.totals
     }
 
-    /// Writes what is collected and the last block.
+    /// Writes the last block.
     pub fn finish(mut self, now: Ktime) -> io::Result<W> {
-        self.flush(now)?;
         let totals = self.totals.to_bytes();
         let block = self.header(BlockKind::End, false, &totals, totals.len(), now);
         self.write(&[&block, &totals])?;

@@ -4,7 +4,8 @@ use std::io::{self, Write};
 
 use leaktrace_core::num::Ktime;
 use leaktrace_core::recording::{
-    Block, Bounds, Ending, MAX_RECORD, Reader, RecordingError, Totals, VERSION, Writer, is_recording,
+    Block, Bounds, Content, Ending, MAX_RECORD, Reader, RecordingError, Records, Totals, VERSION, Writer,
+    is_recording,
 };
 use proptest::prelude::*;
 
@@ -25,13 +26,24 @@ fn begin<W: Write>(out: W, bounds: Bounds) -> Writer<W> {
     Writer::begin(out, "{\"pid\":1}", bounds).unwrap()
 }
 
+fn records<'r>(all: impl IntoIterator<Item = &'r [u8]>) -> Records {
+    let mut records = Records::default();
+    for record in all {
+        assert!(records.push(record));
+    }
+    records
+}
+
+fn block(at: u64, content: Content) -> Block {
+    Block { at: Ktime(at), content }
+}
+
 /// Two blocks of records with a snapshot between them.
 fn recording() -> Vec<u8> {
     let mut writer = begin(Vec::new(), BOUNDS);
-    writer.record(b"birth", Ktime(1)).unwrap();
-    writer.record(b"", Ktime(2)).unwrap();
+    writer.records(&records([&b"birth"[..], b""]), Ktime(3)).unwrap();
     writer.snapshot(&[7; 5_000], Ktime(3)).unwrap();
-    writer.record(b"end", Ktime(4)).unwrap();
+    writer.records(&records([&b"end"[..]]), Ktime(5)).unwrap();
     writer.finish(Ktime(5)).unwrap()
 }
 
@@ -39,10 +51,10 @@ fn recording() -> Vec<u8> {
 fn a_recording_comes_back_in_order() {
     let totals = Totals { records: 3, snapshots: 1, ..Totals::default() };
     let expected = vec![
-        Block::Records { at: Ktime(3), records: vec![b"birth".to_vec(), Vec::new()] },
-        Block::Snapshot { at: Ktime(3), bytes: vec![7; 5_000] },
-        Block::Records { at: Ktime(5), records: vec![b"end".to_vec()] },
-        Block::End { at: Ktime(5), totals },
+        block(3, Content::Records(records([&b"birth"[..], b""]))),
+        block(3, Content::Snapshot(vec![7; 5_000])),
+        block(5, Content::Records(records([&b"end"[..]]))),
+        block(5, Content::End(totals)),
     ];
     assert!(is_recording(&recording()));
     assert_eq!(read(&recording()), (expected, Ending::Complete(totals), 0));
@@ -84,17 +96,17 @@ fn a_recording_never_grows_beyond_its_bound_and_says_what_it_left_out() {
     let bounds = Bounds { total: 50_000, records: 30_000 };
     let mut writer = begin(Vec::new(), bounds);
     let mut noise = 1_u64;
+    let mut random = || {
+        noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        noise.to_le_bytes()[7]
+    };
     for tick in 0..200 {
+        let mut batch = Records::default();
         for _ in 0..10 {
-            let record: Vec<u8> = (0..64)
-                .map(|_| {
-                    noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                    noise.to_le_bytes()[7]
-                })
-                .collect();
-            writer.record(&record, Ktime(tick)).unwrap();
+            let record: Vec<u8> = (0..64).map(|_| random()).collect();
+            assert!(batch.push(&record));
         }
-        writer.flush(Ktime(tick)).unwrap();
+        writer.records(&batch, Ktime(tick)).unwrap();
         if tick % 20 == 0 {
             writer.snapshot(&[3; 100], Ktime(tick)).unwrap();
         }
@@ -108,13 +120,11 @@ fn a_recording_never_grows_beyond_its_bound_and_says_what_it_left_out() {
 }
 
 #[test]
-fn what_is_too_long_is_left_out() {
-    let mut writer = begin(Vec::new(), BOUNDS);
-    writer.record(&vec![0; MAX_RECORD + 1], Ktime(1)).unwrap();
-    writer.record(&vec![0; MAX_RECORD], Ktime(1)).unwrap();
-    let (blocks, ending, _) = read(&writer.finish(Ktime(2)).unwrap());
-    assert_eq!(blocks.len(), 2);
-    assert_eq!(ending, Ending::Complete(Totals { records: 1, records_left_out: 1, ..Totals::default() }));
+fn what_is_too_long_is_no_record() {
+    let mut records = Records::default();
+    assert!(!records.push(&vec![0; MAX_RECORD + 1]));
+    assert!(records.push(&vec![0; MAX_RECORD]));
+    assert_eq!(records.iter().map(<[u8]>::len).collect::<Vec<_>>(), [MAX_RECORD]);
 }
 
 #[test]
@@ -150,8 +160,7 @@ impl Write for &mut Calls {
 fn every_block_is_one_write() {
     let mut calls = Calls::default();
     let mut writer = begin(&mut calls, BOUNDS);
-    writer.record(b"one", Ktime(1)).unwrap();
-    writer.record(b"two", Ktime(1)).unwrap();
+    writer.records(&records([&b"one"[..], b"two"]), Ktime(2)).unwrap();
     writer.snapshot(b"memory", Ktime(2)).unwrap();
     writer.finish(Ktime(3)).unwrap();
     assert_eq!(calls.0.len(), 4, "the header, the records, the snapshot and the end: {:?}", calls.0);
@@ -173,22 +182,18 @@ proptest! {
     }
 
     #[test]
-    fn any_records_come_back(records in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..60), 0..60)) {
+    fn any_records_come_back(all in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..60), 0..60)) {
         let mut writer = begin(Vec::new(), BOUNDS);
-        for (index, record) in (0..).zip(&records) {
-            writer.record(record, Ktime(index)).unwrap();
-            if index % 7 == 0 {
-                writer.flush(Ktime(index)).unwrap();
-            }
+        for (at, some) in (0..).zip(all.chunks(7)) {
+            writer.records(&records(some.iter().map(Vec::as_slice)), Ktime(at)).unwrap();
         }
         let (blocks, ..) = read(&writer.finish(Ktime(100)).unwrap());
-        let read: Vec<_> = blocks
-            .into_iter()
-            .flat_map(|block| match block {
-                Block::Records { records, .. } => records,
-                Block::Snapshot { .. } | Block::End { .. } => Vec::new(),
-            })
-            .collect();
-        prop_assert_eq!(read, records);
+        let mut read = Vec::new();
+        for block in blocks {
+            if let Content::Records(records) = block.content {
+                read.extend(records.iter().map(<[u8]>::to_vec));
+            }
+        }
+        prop_assert_eq!(read, all);
     }
 }

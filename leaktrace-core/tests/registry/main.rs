@@ -1,5 +1,6 @@
 //! The registry from outside: stories told event by event, and random lives that must end in the truth.
 
 mod converges;
+mod replays;
 mod stories;
 mod support;

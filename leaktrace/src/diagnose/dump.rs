@@ -5,6 +5,7 @@ use std::error::Error;
 
 use leaktrace_core::dump::snapshot::SnapshotError;
 use leaktrace_core::memory::ReadError;
+use leaktrace_core::recording::{RecordingError, ReplayError};
 
 use super::{Exit, Meaning};
 use crate::dump::CannotDump;
@@ -12,6 +13,7 @@ use crate::dump::config::DumpConfigError;
 use crate::dump::file::{self, FileError};
 use crate::process::ProcessError;
 use crate::process::privileges::{Capability, Privileges};
+use crate::session::recorder::RecordError;
 
 pub(super) fn meaning(
     error: &anyhow::Error,
@@ -24,6 +26,18 @@ pub(super) fn meaning(
     if let Some(error) = cause.downcast_ref::<FileError>() {
         return Some(of_file(error));
     }
+    if let Some(error) = cause.downcast_ref::<RecordingError>() {
+        return Some(of_recording(error));
+    }
+    if let Some(ReplayError::NoSnapshot { .. }) = cause.downcast_ref::<ReplayError>() {
+        return Some(Meaning::new(Exit::Usage, "name a later moment with --at, or none for the last"));
+    }
+    if cause.is::<RecordError>() {
+        return Some(Meaning::new(
+            Exit::Usage,
+            "what was written before is a whole recording; see where --record goes",
+        ));
+    }
     if cause.is::<DumpConfigError>() {
         return Some(Meaning::new(Exit::Usage, "name a file with --output, or pass it on through a pipe"));
     }
@@ -34,10 +48,27 @@ pub(super) fn meaning(
 fn of_file(error: &FileError) -> Meaning {
     match error {
         FileError::Io { .. } => Meaning::plain(Exit::Usage),
-        FileError::Foreign { .. } => {
-            Meaning::new(Exit::NotReadable, "open what `leaktrace dump -o FILE.ltr` has written")
-        }
+        FileError::Foreign { .. } => Meaning::new(
+            Exit::NotReadable,
+            "open what `leaktrace dump -o FILE.ltr` or `leaktrace --record FILE.ltc` has written",
+        ),
         FileError::TooLong { .. } => Meaning::plain(Exit::NotReadable),
+    }
+}
+
+fn of_recording(error: &RecordingError) -> Meaning {
+    match error {
+        RecordingError::Foreign => {
+            Meaning::new(Exit::NotReadable, "open what `leaktrace --record FILE` has written")
+        }
+        RecordingError::Future { .. } => {
+            Meaning::new(Exit::NotReadable, "open it with the leaktrace that wrote it, or a newer one")
+        }
+        RecordingError::Truncated
+        | RecordingError::Corrupt
+        | RecordingError::NoHeader
+        | RecordingError::TooLong { .. } => Meaning::new(Exit::NotReadable, "copy it again, or make another"),
+        RecordingError::Io(_) => Meaning::plain(Exit::Usage),
     }
 }
 

@@ -147,6 +147,9 @@ fn of_config(error: &ConfigError) -> Meaning {
     match error {
         ConfigError::NoPid => Meaning::new(Exit::Usage, "see `leaktrace --help`"),
         ConfigError::IntervalTooShort(_) => Meaning::new(Exit::Usage, "use for example --interval 1s"),
+        ConfigError::RecordingTooSmall(_) => {
+            Meaning::new(Exit::Usage, "use for example --record-max-size 100MiB")
+        }
         ConfigError::RingSize(_) => Meaning::new(Exit::Usage, "use for example --ring-size 16MiB"),
     }
 }

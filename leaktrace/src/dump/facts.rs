@@ -24,7 +24,7 @@ const MAX_HEAD: u64 = 64 << 10;
 const MAX_LIBRARIES: usize = 1_000;
 
 /// The facts of a live process that runs the binary `elf`.
-pub(super) fn of_process(target: &Target, elf: &Elf<'_>, procfs: &Procfs) -> Result<Facts, ProcessError> {
+pub(crate) fn of_process(target: &Target, elf: &Elf<'_>, procfs: &Procfs) -> Result<Facts, ProcessError> {
     let build_id = elf.build_id();
     let maps = Maps::read(procfs, target.pid)?;
     let environ = procfs.read(target.pid, "environ", MAX_ENVIRON).ok();

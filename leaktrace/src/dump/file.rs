@@ -1,7 +1,7 @@
 //! Opens the files that leaktrace writes, by what they begin with.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Chain, Cursor, Read, Take};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -9,6 +9,8 @@ use leaktrace_core::dump::Dump;
 use leaktrace_core::dump::snapshot::{self, SnapshotError};
 use leaktrace_core::recording;
 use thiserror::Error;
+
+use super::recorded;
 
 /// The longest file that is read, in bytes: as long as a snapshot may be when it is unpacked.
 const MAX_FILE: u64 = 512 << 20;
@@ -49,31 +51,61 @@ enum Kind {
     Recording,
 }
 
-/// Opens a snapshot.
+/// A file of ours from its beginning on.
+pub(super) type Input = Chain<Cursor<Vec<u8>>, Take<File>>;
+
+/// A file of ours.
+#[derive(Debug)]
+pub(super) enum Opened {
+    /// One with a snapshot.
+    Snapshot(Box<Dump>),
+    /// One with a recording, which is read as far as it is needed.
+    Recording(Input),
+}
+
+/// Opens a snapshot, or the last one of a recording.
 pub fn open(path: &Path) -> anyhow::Result<Dump> {
-    let (kind, bytes) = read(path)?;
-    match kind {
-        Kind::Snapshot => decode(path, &bytes),
-        Kind::Recording => Err(FileError::Foreign { path: path.to_owned() }.into()),
+    match open_any(path)? {
+        Opened::Snapshot(dump) => Ok(*dump),
+        Opened::Recording(input) => recorded::last_snapshot(path, input),
     }
 }
 
-fn decode(path: &Path, bytes: &[u8]) -> anyhow::Result<Dump> {
-    snapshot::decode(bytes).with_context(|| format!("cannot open {}", path.display()))
+/// Opens a file, whichever of ours it is.
+pub(super) fn open_any(path: &Path) -> anyhow::Result<Opened> {
+    let (kind, input) = begin(path)?;
+    match kind {
+        Kind::Snapshot => {
+            let dump = snapshot::decode(&all(path, input)?);
+            dump.with_context(|| format!("cannot open {}", path.display()))
+                .map(|dump| Opened::Snapshot(Box::new(dump)))
+        }
+        Kind::Recording => Ok(Opened::Recording(input)),
+    }
 }
 
-/// The whole file, if it is one of ours. Of one that is not, only the beginning is read.
-fn read(path: &Path) -> Result<(Kind, Vec<u8>), FileError> {
+/// A file that is one of ours. It is opened once, because a pipe can be read only once.
+fn begin(path: &Path) -> Result<(Kind, Input), FileError> {
     let failed = |source| FileError::Io { path: path.to_owned(), source };
     let mut file = File::open(path).map_err(failed)?;
     let mut bytes = Vec::new();
     file.by_ref().take(MAGIC_LEN as u64).read_to_end(&mut bytes).map_err(failed)?;
     let kind = kind(&bytes).ok_or_else(|| FileError::Foreign { path: path.to_owned() })?;
-    file.take(MAX_FILE).read_to_end(&mut bytes).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    // A recording may still be growing, and faster than it is read.
+    let end = if metadata.is_file() { metadata.len() } else { u64::MAX };
+    Ok((kind, Cursor::new(bytes).chain(file.take(end))))
+}
+
+/// All bytes of a file.
+fn all(path: &Path, input: Input) -> Result<Vec<u8>, FileError> {
+    let mut bytes = Vec::new();
+    let read = input.take(MAX_FILE + 1).read_to_end(&mut bytes);
+    read.map_err(|source| FileError::Io { path: path.to_owned(), source })?;
     if bytes.len() as u64 > MAX_FILE {
         return Err(FileError::TooLong { path: path.to_owned() });
     }
-    Ok((kind, bytes))
+    Ok(bytes)
 }
 
 /// What a file claims to be that begins with these bytes.

@@ -8,9 +8,10 @@ pub mod compare;
 pub mod config;
 mod descriptors;
 pub mod destination;
-mod facts;
+pub(crate) mod facts;
 pub mod file;
 pub mod form;
+mod recorded;
 pub mod subject;
 
 use anyhow::Context as _;
@@ -23,6 +24,7 @@ use crate::config::System;
 use crate::process::{Pid, Procfs};
 use config::DumpConfig;
 use destination::Destination;
+use file::Opened;
 use form::Form;
 
 /// Dumps a process.
@@ -35,10 +37,15 @@ pub fn run(args: &cli::dump::Dump, system: &System, procfs: &Procfs) -> anyhow::
 }
 
 /// Writes what is in a file that was taken earlier.
-pub fn report(args: &cli::report::Report, system: &System) -> anyhow::Result<()> {
-    let config = DumpConfig::resolve(&args.wanted, system)?;
-    let destination = Destination::open(config.file.as_deref())?;
-    write(file::open(&args.file)?, &config, destination)
+pub fn report(args: &cli::report::Report, common: &cli::Common, system: &System) -> anyhow::Result<()> {
+    match file::open_any(&args.file)? {
+        Opened::Snapshot(dump) => {
+            let config = DumpConfig::resolve(&args.wanted, system)?;
+            let destination = Destination::open(config.file.as_deref())?;
+            write(*dump, &config, destination)
+        }
+        Opened::Recording(input) => recorded::report(args, input, common, system),
+    }
 }
 
 /// Writes what is wanted of a dump.

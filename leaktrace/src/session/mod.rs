@@ -4,7 +4,8 @@ pub mod clock;
 mod meter;
 mod pace;
 mod readiness;
-mod reporting;
+pub mod recorder;
+pub(crate) mod reporting;
 mod signals;
 mod tracer;
 mod walks;
@@ -13,22 +14,29 @@ mod watch;
 use anyhow::Context;
 use leaktrace_common::event::Kind;
 use leaktrace_core::budget::{Costs, Governor};
+use leaktrace_core::dump::Facts;
+use leaktrace_core::dump::model::UnixTime;
 use leaktrace_core::go::goroutines::{Walker, WalkerInput, Want};
 use leaktrace_core::go::program::Program;
+use leaktrace_core::num::Ktime;
 use leaktrace_core::plan::{AttachPlan, MissedReason};
+use leaktrace_core::recording::Header;
 use leaktrace_core::registry::Registry;
 
 use crate::config::Config;
+use crate::dump::facts;
 use crate::inspect::Inspected;
 use crate::kernel::cost::CostPerHit;
 use crate::kernel::{Options, Tracee};
 use crate::output::Sink;
 use crate::process::Procfs;
 use crate::process::find::Target;
+use crate::process::memory::ProcessMemory;
+use recorder::{NamesOf, Recorded, Recorder, Recording};
 use reporting::Reporter;
 use tracer::Tracer;
 use walks::Walks;
-use watch::Watch;
+use watch::{Walk, Walked, Watch};
 
 /// How a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,10 +75,16 @@ pub struct Ended {
 /// Watches a process until it ends or the user has seen enough.
 pub fn run(config: &Config, procfs: &Procfs) -> anyhow::Result<Ended> {
     let sink = Sink::open(&config.output)?;
-    watch(config, procfs, sink).with_context(|| format!("cannot watch pid {}", config.pid))
+    let recording = config.record.as_ref().map(Recording::create).transpose()?;
+    watch(config, procfs, sink, recording).with_context(|| format!("cannot watch pid {}", config.pid))
 }
 
-fn watch(config: &Config, procfs: &Procfs, sink: Sink) -> anyhow::Result<Ended> {
+fn watch(
+    config: &Config,
+    procfs: &Procfs,
+    sink: Sink,
+    recording: Option<Recording>,
+) -> anyhow::Result<Ended> {
     let interrupted = signals::listen().context("cannot listen to signals")?;
     let target = Target::open(procfs, config.pid)?;
     let inspected = Inspected::new(&target, procfs)?;
@@ -84,10 +98,19 @@ fn watch(config: &Config, procfs: &Procfs, sink: Sink) -> anyhow::Result<Ended> 
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::scope(|scope| {
-        let walks = Walks::start(scope, || {
-            let mut walker = walker(&inspected.program);
-            move || walker.snapshot(&inspected.memory, Want::Stacks, &clock::now)
-        });
+        let notices = notices(&inspected, &plan);
+        let facts =
+            recording.as_ref().map(|_| facts::of_process(&target, &inspected.elf, procfs)).transpose()?;
+        let walks = Walks::start(scope, || walk(&inspected.program, inspected.memory, facts));
+        let recorder = match recording {
+            Some(recording) => {
+                let header = header(config, &target, &inspected, attached_at, &notices);
+                let names =
+                    NamesOf { program: &inspected.program, elf: &inspected.elf, bias: inspected.bias };
+                Some(Recorder::start(scope, recording, &header, names)?)
+            }
+            None => None,
+        };
         let kinds = plan.sites.iter().map(|site| site.kind).collect();
         let mut watch = Watch {
             config,
@@ -100,11 +123,15 @@ fn watch(config: &Config, procfs: &Procfs, sink: Sink) -> anyhow::Result<Ended> 
             snapshot: None,
             failures: 0,
             budgeted: meter::Reading::default(),
+            recorder,
+            metered: meter::Reading::default(),
         };
         watch.budgeted = watch.read()?;
-        let mut reporter = Reporter::new(&watch, &inspected, config, sink, notices(&inspected, &plan))?;
+        watch.metered = watch.budgeted;
+        let mut reporter = Reporter::new(&watch, &inspected, config, sink, notices)?;
         let end = runtime.block_on(watch.run(interrupted, |watch| reporter.write(watch, false).map(drop)))?;
         let found = reporter.write(&watch, true)?;
+        watch.recorder.take().map_or(Ok(()), Recorder::finish)?;
         Ok(Ended { end, found })
     })
 }
@@ -140,8 +167,37 @@ fn costs(measured: &CostPerHit, plan: &AttachPlan) -> Costs {
     Costs { hit, stack: measured.stack }
 }
 
-fn walker<'p>(program: &'p Program<'_>) -> Walker<'p> {
-    Walker::new(WalkerInput::of(program))
+/// What takes a walk, and prepares it for the recording if there are `facts` for one.
+fn walk(program: &Program<'_>, memory: ProcessMemory, facts: Option<Facts>) -> impl FnMut() -> Walked {
+    let mut walker = Walker::new(WalkerInput::of(program));
+    move || {
+        let snapshot = walker.snapshot(&memory, Want::Stacks, &clock::now)?;
+        let recorded = facts.as_ref().map(|facts| {
+            let facts = Facts { taken_at: UnixTime(clock::unix_ns().unwrap_or(0)), ..facts.clone() };
+            Box::new(Recorded::of(&snapshot, program, &memory, facts))
+        });
+        Ok(Walk { snapshot, recorded })
+    }
+}
+
+/// What a recording says of itself.
+fn header(
+    config: &Config,
+    target: &Target,
+    inspected: &Inspected<'_>,
+    attached_at: Ktime,
+    notices: &[String],
+) -> Header {
+    Header {
+        format: Header::FORMAT.to_owned(),
+        leaktrace: env!("CARGO_PKG_VERSION").to_owned(),
+        target: reporting::about(target, inspected),
+        attached_at,
+        attached_unix_ns: clock::unix_ns(),
+        probes: config.probes.iter().map(|kind| kind.as_str().to_owned()).collect(),
+        wait_reasons: inspected.program.wait_reasons.iter().map(str::to_owned).collect(),
+        notices: notices.to_vec(),
+    }
 }
 
 /// What every report of this session should say.

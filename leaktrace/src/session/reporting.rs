@@ -1,10 +1,7 @@
 //! From what a session knows to a written report.
 
-use std::time::SystemTime;
-
-use leaktrace_common::drops::DropReason;
 use leaktrace_core::render::{self, Style, TextOptions};
-use leaktrace_core::report::{self, Overhead, ProgramSymbols, Report, Shed, Sort, Sources, Traced, View};
+use leaktrace_core::report::{self, ProgramSymbols, Report, Sort, Sources, View};
 
 use super::clock;
 use super::meter::Reading;
@@ -14,6 +11,7 @@ use crate::cli::findings::ReportFormat;
 use crate::config::{self, Config};
 use crate::inspect::Inspected;
 use crate::output::Sink;
+use crate::process::find::Target;
 use crate::sources::SourceTree;
 
 /// Makes the reports of one session.
@@ -38,7 +36,7 @@ impl<'t> Reporter<'t> {
         sink: Sink,
         notices: Vec<String>,
     ) -> anyhow::Result<Self> {
-        let about = about(watch, inspected);
+        let about = about(watch.target, inspected);
         let wish = &config.sources;
         let sources =
             wish.folder.as_deref().map(|folder| SourceTree::open(folder, wish.blame)).transpose()?;
@@ -84,13 +82,7 @@ impl<'t> Reporter<'t> {
 
     fn make(&mut self, watch: &Watch<'_>) -> anyhow::Result<Report> {
         let reading = watch.read()?;
-        let cost = watch.governor.cost(&reading.since(&self.last));
-        let overhead = Overhead {
-            events_per_second: reading.events_per_second(&self.last),
-            target_cpu_percent_estimate: Some(cost * 100.0),
-            own_cpu_percent: Some(reading.own_percent(&self.last)),
-            shed: watch.governor.shed().into_iter().map(shed).collect(),
-        };
+        let overhead = watch.overhead(&reading, &self.last);
         self.last = reading;
         let sources = Sources {
             target: self.about.clone(),
@@ -98,9 +90,9 @@ impl<'t> Reporter<'t> {
             snapshot: watch.snapshot.as_ref(),
             symbols: &self.symbols,
             now: clock::now(),
-            unix_ns: unix_ns(),
+            unix_ns: clock::unix_ns(),
             probes: &watch.config.probes,
-            traced: traced(watch)?,
+            traced: watch.traced()?,
             overhead,
             notices: self.notices.clone(),
         };
@@ -108,17 +100,19 @@ impl<'t> Reporter<'t> {
     }
 }
 
-fn about(watch: &Watch<'_>, inspected: &Inspected<'_>) -> report::Target {
+/// What a report and a recording say of the process.
+pub(super) fn about(target: &Target, inspected: &Inspected<'_>) -> report::Target {
     report::Target {
-        pid: watch.target.pid.0,
-        exe: watch.target.exe.name().display().to_string(),
+        pid: target.pid.0,
+        exe: target.exe.name().display().to_string(),
         go_version: Some(inspected.program.version.to_string()),
         build_id: inspected.elf.build_id(),
         arch: inspected.program.arch.as_str().to_owned(),
     }
 }
 
-fn view(view: &config::View) -> View {
+/// What the options mean to a report.
+pub(crate) fn view(view: &config::View) -> View {
     View {
         min_age: u64::try_from(view.min_age.as_nanos()).unwrap_or(u64::MAX),
         top: view.top,
@@ -132,24 +126,4 @@ fn view(view: &config::View) -> View {
         include_runtime: view.include_runtime,
         ..View::default()
     }
-}
-
-fn traced(watch: &Watch<'_>) -> anyhow::Result<Traced> {
-    let Some(tracer) = &watch.tracer else { return Ok(Traced::default()) };
-    let (counters, tally) = (tracer.counters()?, tracer.tally());
-    Ok(Traced {
-        produced: counters.hits.iter().sum(),
-        decoded: tally.decoded,
-        undecodable: tally.undecodable,
-        dropped: DropReason::ALL.map(|reason| counters.dropped_for(reason)),
-    })
-}
-
-fn shed(shed: leaktrace_core::budget::Shed) -> Shed {
-    Shed { what: shed.what.as_str().to_owned(), duration_ns: shed.nanoseconds, now: shed.now }
-}
-
-fn unix_ns() -> Option<u64> {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()?;
-    u64::try_from(since.as_nanos()).ok()
 }

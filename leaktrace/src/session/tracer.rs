@@ -12,6 +12,7 @@ use leaktrace_core::plan::AttachPlan;
 use leaktrace_core::registry::Registry;
 
 use super::pace::Pace;
+use super::recorder::Recorder;
 use crate::kernel::cost::{CostPerHit, calibrate};
 use crate::kernel::{Counters, Options, Probes, Tracee};
 
@@ -95,11 +96,17 @@ impl Tracer {
         &self.pace
     }
 
-    /// Hands what waits in the ring to the registry, at most one batch of it; whether there may be more.
-    pub(super) fn drain(&mut self, registry: &mut Registry) -> bool {
+    /// Hands what waits in the ring to the registry, and to the recording if there is one, at most one batch of it;
+    /// whether there may be more.
+    pub(super) fn drain(&mut self, registry: &mut Registry, recorder: &mut Option<Recorder<'_>>) -> bool {
         let (tally, elapsed) = (&mut self.tally, self.drained.elapsed());
         tally.bytes = 0;
-        let count = self.probes.ring.drain_up_to(BATCH, |record| take(record, registry, tally));
+        let count = self.probes.ring.drain_up_to(BATCH, |record| {
+            if let Some(recorder) = recorder {
+                recorder.record(record);
+            }
+            take(record, registry, tally);
+        });
         self.probes.tell_diagnostics();
         self.drained = Instant::now();
         self.pace.adapt(tally.bytes, elapsed);
@@ -107,8 +114,13 @@ impl Tracer {
     }
 
     /// Hands on everything that happened until `time`.
-    pub(super) fn drain_past(&mut self, time: Ktime, registry: &mut Registry) {
-        while self.drain(registry) && self.tally.newest <= time {}
+    pub(super) fn drain_past(
+        &mut self,
+        time: Ktime,
+        registry: &mut Registry,
+        recorder: &mut Option<Recorder<'_>>,
+    ) {
+        while self.drain(registry, recorder) && self.tally.newest <= time {}
     }
 
     /// Makes the probes what the governor wants them to be.
@@ -138,10 +150,14 @@ impl Tracer {
 
     /// Takes all probes away and hands on what is left in the ring. After this everything that was counted is
     /// either decoded or dropped.
-    pub(super) fn finish(&mut self, registry: &mut Registry) -> anyhow::Result<Counters> {
+    pub(super) fn finish(
+        &mut self,
+        registry: &mut Registry,
+        recorder: &mut Option<Recorder<'_>>,
+    ) -> anyhow::Result<Counters> {
         self.probes.detach_target(INDEX);
         self.probes.wait_until_detached();
-        while self.drain(registry) {}
+        while self.drain(registry, recorder) {}
         self.counters()
     }
 }

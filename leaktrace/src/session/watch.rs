@@ -5,14 +5,18 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use anyhow::Context;
-use leaktrace_core::budget::Governor;
+use leaktrace_common::drops::DropReason;
+use leaktrace_core::budget::{self, Governor};
 use leaktrace_core::go::goroutines::{Snapshot, WalkError};
+use leaktrace_core::recording::{Meter, Totals};
 use leaktrace_core::registry::Registry;
+use leaktrace_core::report::{Overhead, Shed, Traced};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
 
 use super::meter::Reading;
+use super::recorder::{Recorded, Recorder};
 use super::tracer::Tracer;
 use super::walks::Walks;
 use super::{End, clock, readiness};
@@ -38,8 +42,15 @@ const MOST_FAILURES: u32 = 5;
 /// Above this many goroutines there is no room for two snapshots at a time.
 const MOST_GOROUTINES_TWICE: usize = 400_000;
 
+/// What a walk through memory brought.
+pub(super) struct Walk {
+    pub(super) snapshot: Snapshot,
+    /// What the recording keeps of it, if there is one.
+    pub(super) recorded: Option<Box<Recorded>>,
+}
+
 /// The answer of the walking thread.
-pub(super) type Walked = Result<Snapshot, WalkError>;
+pub(super) type Walked = Result<Walk, WalkError>;
 
 /// What the loop keeps up to date.
 pub(super) struct Watch<'t> {
@@ -56,6 +67,9 @@ pub(super) struct Watch<'t> {
     pub(super) failures: u32,
     /// What was counted when the governor was last asked.
     pub(super) budgeted: Reading,
+    pub(super) recorder: Option<Recorder<'t>>,
+    /// What was counted when the recording was last told.
+    pub(super) metered: Reading,
 }
 
 /// What the loop woke up for.
@@ -135,7 +149,7 @@ impl Watch<'_> {
                     self.keep_budget()?;
                 }
                 Step::Walked(walked) => {
-                    if self.take_snapshot(walked)? && std::mem::take(&mut report_due) {
+                    if self.take_snapshot(walked, false)? && std::mem::take(&mut report_due) {
                         report(self)?;
                     }
                 }
@@ -154,13 +168,16 @@ impl Watch<'_> {
         // Should the target end while the next one is taken, a report still says who was alive, but not where.
         self.snapshot.take_if(|snapshot| snapshot.goroutines.len() > MOST_GOROUTINES_TWICE);
         self.registry.expect_snapshot();
+        if let Some(recorder) = &mut self.recorder {
+            recorder.asked();
+        }
         self.walks.request();
     }
 
     /// Drains the ring, and says when to do so again.
     fn drain(&mut self) -> Instant {
         let Some(tracer) = &mut self.tracer else { return Instant::now() + IDLE };
-        let more = tracer.drain(&mut self.registry);
+        let more = tracer.drain(&mut self.registry, &mut self.recorder);
         let wait = if more { Duration::ZERO } else { tracer.pace().wait() };
         Instant::now() + wait
     }
@@ -169,9 +186,58 @@ impl Watch<'_> {
         let reading = self.read()?;
         let tracing = self.governor.tick(reading.at, &reading.since(&self.budgeted));
         self.budgeted = reading;
+        if let Some(recorder) = &mut self.recorder {
+            recorder.flush();
+            if recorder.wants_meter() {
+                self.write_meter(reading)?;
+            }
+        }
         match &mut self.tracer {
             Some(tracer) => tracer.apply(tracing),
             None => Ok(()),
+        }
+    }
+
+    /// Tells the recording what was counted until `reading`.
+    fn write_meter(&mut self, reading: Reading) -> anyhow::Result<()> {
+        let traced = self.traced()?;
+        let meter = Meter {
+            unix_ns: clock::unix_ns(),
+            produced: traced.produced,
+            dropped: DropReason::ALL
+                .map(|reason| reason.as_str().to_owned())
+                .into_iter()
+                .zip(traced.dropped)
+                .collect(),
+            overhead: self.overhead(&reading, &self.metered),
+            totals: Totals::default(),
+        };
+        self.metered = reading;
+        if let Some(recorder) = &mut self.recorder {
+            recorder.counted(meter);
+        }
+        Ok(())
+    }
+
+    /// What the kernel side and the decoder have counted.
+    pub(super) fn traced(&self) -> anyhow::Result<Traced> {
+        let Some(tracer) = &self.tracer else { return Ok(Traced::default()) };
+        let (counters, tally) = (tracer.counters()?, tracer.tally());
+        Ok(Traced {
+            produced: counters.hits.iter().sum(),
+            decoded: tally.decoded,
+            undecodable: tally.undecodable,
+            dropped: DropReason::ALL.map(|reason| counters.dropped_for(reason)),
+        })
+    }
+
+    /// What tracing cost between two readings.
+    pub(super) fn overhead(&self, reading: &Reading, last: &Reading) -> Overhead {
+        Overhead {
+            events_per_second: reading.events_per_second(last),
+            target_cpu_percent_estimate: Some(self.governor.cost(&reading.since(last)) * 100.0),
+            own_cpu_percent: Some(reading.own_percent(last)),
+            shed: self.governor.shed().into_iter().map(shed).collect(),
         }
     }
 
@@ -184,17 +250,21 @@ impl Watch<'_> {
         Ok(Reading::take(self.procfs, self.target.pid, clock::now(), hits, stacks))
     }
 
-    /// Takes a snapshot in, after every event that it may show the effect of; whether it could be taken.
-    fn take_snapshot(&mut self, walked: Option<Walked>) -> anyhow::Result<bool> {
+    /// Takes a snapshot in, after every event that it may show the effect of; whether it could be taken. The `last` one
+    /// of a session has its place in a recording.
+    fn take_snapshot(&mut self, walked: Option<Walked>, last: bool) -> anyhow::Result<bool> {
         let walked = walked.context("the thread that reads the target's memory has ended")?;
         if self.target.exit.has_exited() || self.target.space.is_gone() {
             // Whatever was read, part of it may be another process's; the loop ends for this very reason.
             return Ok(false);
         }
         match walked {
-            Ok(snapshot) => {
+            Ok(Walk { snapshot, recorded }) => {
                 if let Some(tracer) = &mut self.tracer {
-                    tracer.drain_past(snapshot.finished, &mut self.registry);
+                    tracer.drain_past(snapshot.finished, &mut self.registry, &mut self.recorder);
+                }
+                if let Some((recorder, recorded)) = self.recorder.as_mut().zip(recorded) {
+                    recorder.walked(*recorded, last);
                 }
                 let changes = self.registry.reconcile(&snapshot);
                 tracing::debug!(?changes, goroutines = snapshot.goroutines.len(), "snapshot");
@@ -219,7 +289,10 @@ impl Watch<'_> {
     async fn finish(&mut self, end: End, alarms: &mut Alarms) -> anyhow::Result<End> {
         let end = if end == End::Asked { self.last_snapshot(alarms).await? } else { end };
         if let Some(tracer) = &mut self.tracer {
-            tracer.finish(&mut self.registry)?;
+            tracer.finish(&mut self.registry, &mut self.recorder)?;
+        }
+        if self.recorder.is_some() {
+            self.write_meter(self.read()?)?;
         }
         Ok(end)
     }
@@ -236,7 +309,7 @@ impl Watch<'_> {
                 walked = self.walks.next() => Step::Walked(walked),
             };
             if let Step::Walked(walked) = step {
-                let taken = self.take_snapshot(walked)?;
+                let taken = self.take_snapshot(walked, !began_before)?;
                 if !taken || !began_before {
                     return Ok(End::Asked);
                 }
@@ -247,6 +320,10 @@ impl Watch<'_> {
             }
         }
     }
+}
+
+fn shed(shed: budget::Shed) -> Shed {
+    Shed { what: shed.what.as_str().to_owned(), duration_ns: shed.nanoseconds, now: shed.now }
 }
 
 fn every(period: Duration) -> Interval {

@@ -150,7 +150,7 @@ pub(super) fn read_section(
     limits: Limits,
     dump: &mut Dump,
 ) -> Result<(), SnapshotError> {
-    let mut input = Reader::new(raw, section, limits.entries);
+    let mut input = Reader::new(raw, section.name(), limits.entries);
     let tables = &mut dump.tables;
     match section {
         Section::Strings => read_strings(&mut input, tables)?,

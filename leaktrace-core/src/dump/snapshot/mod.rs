@@ -12,7 +12,7 @@ mod decode;
 mod encode;
 mod fuzz;
 mod rows;
-mod wire;
+pub(crate) mod wire;
 
 use std::io;
 

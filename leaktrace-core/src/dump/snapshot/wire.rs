@@ -1,19 +1,19 @@
 //! Numbers and strings as bytes: seven bits of a number in each byte, the lowest first.
 
-use super::{Section, SnapshotError};
+use super::SnapshotError;
 
 /// Appends what [`Reader`] reads.
 #[derive(Debug, Default)]
-pub(super) struct Writer {
+pub(crate) struct Writer {
     bytes: Vec<u8>,
 }
 
 impl Writer {
-    pub(super) fn into_bytes(self) -> Vec<u8> {
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
 
-    pub(super) fn number(&mut self, mut value: u64) {
+    pub(crate) fn number(&mut self, mut value: u64) {
         while value >= 0x80 {
             self.bytes.push(value.to_le_bytes()[0] | 0x80);
             value >>= 7;
@@ -22,54 +22,54 @@ impl Writer {
     }
 
     /// A number with a sign, the small ones of both signs short.
-    pub(super) fn signed(&mut self, value: i64) {
+    pub(crate) fn signed(&mut self, value: i64) {
         self.number((value << 1 ^ value >> 63).cast_unsigned());
     }
 
-    pub(super) fn count(&mut self, value: usize) {
+    pub(crate) fn count(&mut self, value: usize) {
         self.number(value as u64);
     }
 
-    pub(super) fn byte(&mut self, value: u8) {
+    pub(crate) fn byte(&mut self, value: u8) {
         self.bytes.push(value);
     }
 
-    pub(super) fn text(&mut self, text: &str) {
+    pub(crate) fn text(&mut self, text: &str) {
         self.count(text.len());
         self.bytes.extend_from_slice(text.as_bytes());
     }
 
     /// 0 for nothing, else the number and one.
-    pub(super) fn optional(&mut self, value: Option<u64>) {
+    pub(crate) fn optional(&mut self, value: Option<u64>) {
         self.number(value.map_or(0, |value| value.saturating_add(1)));
     }
 }
 
-/// Reads the bytes of one section.
+/// Reads the bytes of one part of a file.
 #[derive(Debug)]
-pub(super) struct Reader<'d> {
+pub(crate) struct Reader<'d> {
     bytes: &'d [u8],
-    section: Section,
+    part: &'static str,
     entries: u64,
 }
 
 impl<'d> Reader<'d> {
-    /// A reader of `section`, no table of which has more than `entries` entries.
-    pub(super) const fn new(bytes: &'d [u8], section: Section, entries: u64) -> Self {
-        Self { bytes, section, entries }
+    /// A reader of what is called `part`, no table of which has more than `entries` entries.
+    pub(crate) const fn new(bytes: &'d [u8], part: &'static str, entries: u64) -> Self {
+        Self { bytes, part, entries }
     }
 
-    pub(super) const fn corrupt(&self, what: &'static str) -> SnapshotError {
-        SnapshotError::Corrupt { part: self.section.name(), what }
+    pub(crate) const fn corrupt(&self, what: &'static str) -> SnapshotError {
+        SnapshotError::Corrupt { part: self.part, what }
     }
 
-    pub(super) fn byte(&mut self) -> Result<u8, SnapshotError> {
+    pub(crate) fn byte(&mut self) -> Result<u8, SnapshotError> {
         let (&first, rest) = self.bytes.split_first().ok_or(self.corrupt("a missing byte"))?;
         self.bytes = rest;
         Ok(first)
     }
 
-    pub(super) fn number(&mut self) -> Result<u64, SnapshotError> {
+    pub(crate) fn number(&mut self) -> Result<u64, SnapshotError> {
         let mut value = 0;
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;
@@ -85,34 +85,30 @@ impl<'d> Reader<'d> {
         Err(self.corrupt("a number that is too long"))
     }
 
-    pub(super) fn signed(&mut self) -> Result<i64, SnapshotError> {
+    pub(crate) fn signed(&mut self) -> Result<i64, SnapshotError> {
         let value = self.number()?;
         Ok((value >> 1).cast_signed() ^ -(value & 1).cast_signed())
     }
 
-    pub(super) fn small(&mut self) -> Result<u32, SnapshotError> {
+    pub(crate) fn small(&mut self) -> Result<u32, SnapshotError> {
         u32::try_from(self.number()?).map_err(|_| self.corrupt("a number that is too large"))
     }
 
-    pub(super) fn optional(&mut self) -> Result<Option<u64>, SnapshotError> {
+    pub(crate) fn optional(&mut self) -> Result<Option<u64>, SnapshotError> {
         Ok(self.number()?.checked_sub(1))
     }
 
     /// The number of entries that follow, each of at least one byte.
-    pub(super) fn count(&mut self) -> Result<usize, SnapshotError> {
+    pub(crate) fn count(&mut self) -> Result<usize, SnapshotError> {
         let count = self.number()?;
         if count > self.entries {
-            return Err(SnapshotError::TooLarge {
-                part: self.section.name(),
-                len: count,
-                bound: self.entries,
-            });
+            return Err(SnapshotError::TooLarge { part: self.part, len: count, bound: self.entries });
         }
         let count = usize::try_from(count).ok().filter(|&count| count <= self.bytes.len());
         count.ok_or(self.corrupt("a count of entries that are not there"))
     }
 
-    pub(super) fn text(&mut self) -> Result<&'d str, SnapshotError> {
+    pub(crate) fn text(&mut self) -> Result<&'d str, SnapshotError> {
         let len = self.number()?;
         let split = usize::try_from(len).ok().and_then(|len| self.bytes.split_at_checked(len));
         let (text, rest) = split.ok_or(self.corrupt("a string that is longer than its section"))?;
@@ -121,7 +117,7 @@ impl<'d> Reader<'d> {
     }
 
     /// Checks that everything was read.
-    pub(super) const fn finish(self) -> Result<(), SnapshotError> {
+    pub(crate) const fn finish(self) -> Result<(), SnapshotError> {
         if self.bytes.is_empty() { Ok(()) } else { Err(self.corrupt("more bytes than entries")) }
     }
 }
@@ -139,7 +135,7 @@ mod tests {
             writer.signed(number.cast_signed());
         }
         let bytes = writer.into_bytes();
-        let mut reader = Reader::new(&bytes, Section::Strings, 10);
+        let mut reader = Reader::new(&bytes, "the strings", 10);
         for number in numbers {
             assert_eq!(reader.number().unwrap(), number);
             assert_eq!(reader.signed().unwrap(), number.cast_signed());
@@ -150,7 +146,7 @@ mod tests {
     #[test]
     fn a_number_of_more_than_64_bits_is_refused() {
         for bytes in [&[0x80; 11][..], &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2], &[0x80]] {
-            assert!(Reader::new(bytes, Section::Strings, 10).number().is_err());
+            assert!(Reader::new(bytes, "the strings", 10).number().is_err());
         }
     }
 }

@@ -5,13 +5,16 @@
 //! releases that this code has never seen. Where names are hashed, the highest number tells the known
 //! numberings apart, because it is the wrapper's.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Function, Pclntab};
 
 /// How many numbers are known to [`FuncIds`]. Go 1.27 uses 24.
 const MAX_IDS: usize = 40;
 
 /// A function that the runtime treats specially: `abi.FuncID`, the same over all releases.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum FuncId {
     /// A function like any other.
     Normal,

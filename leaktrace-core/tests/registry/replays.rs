@@ -1,0 +1,185 @@
+//! A recording of a trace shows what the trace showed, with names of its own.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
+
+use leaktrace_common::event::Kind;
+use leaktrace_core::decode::decode;
+use leaktrace_core::go::goroutines::{Snapshot, StackEnd};
+use leaktrace_core::go::names::Status;
+use leaktrace_core::go::pclntab::FuncId;
+use leaktrace_core::num::{Ktime, Pc, ReturnPc};
+use leaktrace_core::recording::{
+    Bounds, Content, Header, Meter, Reader, Records, Replay, Writer, names, walk,
+};
+use leaktrace_core::registry::Registry;
+use leaktrace_core::report::{self, Report, Sources, Symbol, Symbols, Traced, View};
+
+use crate::support::{SITE, birth_record, goroutine, record, snapshot};
+
+const SECOND: u64 = 1_000_000_000;
+const ATTACHED: Ktime = Ktime(SECOND);
+const VIEW: View = View { min_age: 0, top: None, sort: report::Sort::Live, include_runtime: true, places: 5 };
+
+/// One function for every 4096 addresses.
+struct Code;
+
+impl Symbols for Code {
+    fn symbols<'s>(&'s self, pc: Pc, out: &mut Vec<Symbol<'s>>) {
+        let function = match pc.0 >> 12 {
+            0x400 => "main.serve",
+            0x401 => "main.spawn",
+            _ => return,
+        };
+        let line = u32::try_from(pc.0 & 0xfff).ok();
+        out.push(Symbol { function, file: Some("main.go".into()), line, id: FuncId::Normal, native: false });
+    }
+
+    fn wait_reason(&self, number: u8) -> Option<&str> {
+        (number == 2).then_some("chan receive")
+    }
+}
+
+fn records(seconds: u64) -> Vec<Vec<u8>> {
+    let at = seconds * SECOND;
+    let births = (0..5).map(|index| birth_record(at, seconds * 10 + index, SITE, &[SITE, 0x40_0123]));
+    births.chain([record(Kind::End, at + 1, seconds * 10, &[])]).collect()
+}
+
+/// What memory shows after the second `seconds`: one goroutine more than events told, and one less.
+fn shown(seconds: u64) -> Snapshot {
+    let at = seconds * SECOND;
+    let seen = (1..=seconds).flat_map(|second| (2..6).map(move |index| second * 10 + index));
+    let mut all = snapshot(at + 10, at + 20, seen.map(|goid| goroutine(goid, Status::Waiting, 2)).collect());
+    let stack = [ReturnPc(0x40_0042), ReturnPc(0x40_0043)];
+    all.goroutines[0].stack_id = all.stacks.intern(&stack, StackEnd::Outermost);
+    all
+}
+
+/// Three seconds of a trace: what it reported at the end, and its recording.
+fn trace() -> (Report, Vec<u8>) {
+    let header = Header {
+        format: Header::FORMAT.to_owned(),
+        attached_at: ATTACHED,
+        attached_unix_ns: Some(5),
+        probes: vec!["birth".to_owned(), "end".to_owned()],
+        wait_reasons: vec![String::new(), String::new(), "chan receive".to_owned()],
+        notices: vec!["made up".to_owned()],
+        ..Header::default()
+    };
+    let mut writer = Writer::begin(Vec::new(), &header.to_text(), Bounds::of_total(1 << 20)).unwrap();
+    let (mut registry, mut unnamed) = (Registry::new(ATTACHED), names::Unnamed::default());
+    let mut decoded = 0;
+    for seconds in 1..=3 {
+        let at = Ktime(seconds * SECOND + 30);
+        registry.expect_snapshot();
+        writer.asked(at).unwrap();
+        let mut batch = Records::default();
+        for record in records(seconds) {
+            registry.apply(&decode(&record).unwrap());
+            assert!(batch.push(&record));
+            decoded += 1;
+        }
+        let shown = shown(seconds);
+        registry.reconcile(&shown);
+        unnamed.add_records(&batch);
+        unnamed.extend(names::addresses(&shown));
+        if let Some(names) = unnamed.take(&Code) {
+            writer.names(&names, at).unwrap();
+        }
+        writer.records(&batch, at).unwrap();
+        writer.walk(&walk::encode(&shown), at).unwrap();
+    }
+    let traced = Traced { produced: decoded + 2, decoded, dropped: [2, 0, 0, 0, 0], ..Traced::default() };
+    let dropped = [("ring_full".to_owned(), 2)].into();
+    let meter = Meter { produced: traced.produced, dropped, ..Meter::default() };
+    let now = Ktime(4 * SECOND);
+    writer.meter(&meter.to_bytes(), now).unwrap();
+    let sources = Sources {
+        target: header.target.clone(),
+        registry: &registry,
+        snapshot: Some(&shown(3)),
+        symbols: &Code,
+        now,
+        unix_ns: Some(5 + 3 * SECOND),
+        probes: &[Kind::Birth, Kind::End],
+        traced,
+        overhead: report::Overhead::default(),
+        notices: header.notices.clone(),
+    };
+    (report::build(sources, &VIEW), writer.finish(now).unwrap())
+}
+
+#[test]
+fn a_replay_reports_what_the_trace_reported() {
+    let (live, recording) = trace();
+    let replayed = Replay::run(recording.as_slice(), None).unwrap().report(&VIEW);
+    assert_eq!(replayed, live);
+    assert!(live.completeness.balances() && live.completeness.births_recovered > 0, "{live:?}");
+    assert_eq!(live.groups[0].creation_stack[1].function.as_deref(), Some("main.serve"));
+}
+
+#[test]
+fn a_replay_ends_when_it_is_told_to() {
+    let (_, recording) = trace();
+    let early = Replay::run(recording.as_slice(), Some(SECOND + 40)).unwrap().report(&VIEW);
+    assert_eq!((early.completeness.decoded, early.window.duration_ns), (12, SECOND + 40));
+    let none = Replay::run(recording.as_slice(), Some(0)).unwrap();
+    assert_eq!(
+        none.dump().unwrap_err().to_string(),
+        "there is no snapshot in the first 0.0 s of this recording"
+    );
+}
+
+#[test]
+fn whatever_is_cut_off_the_rest_has_all_its_names() {
+    let (_, whole) = trace();
+    let mut cut = 0;
+    for len in 0..whole.len() {
+        let Ok(replay) = Replay::run(&whole[..len], None) else { continue };
+        let report = replay.report(&VIEW);
+        assert!(report.notices.iter().any(|notice| notice.contains("writer was stopped")), "{report:?}");
+        assert!(report.groups.iter().all(|group| group.created_by.function.is_some()), "{len}: {report:?}");
+        cut += 1;
+    }
+    assert!(cut > 500, "{cut}");
+}
+
+#[test]
+fn a_walk_comes_back() {
+    let before = shown(3);
+    let after = walk::decode(&walk::encode(&before)).unwrap();
+    assert_eq!((after.started, after.finished), (before.started, before.finished));
+    assert_eq!(after.goroutines.len(), before.goroutines.len());
+    for (after, before) in after.goroutines.iter().zip(&before.goroutines) {
+        assert_eq!(
+            (after.goid, after.parent_goid, after.gopc, after.startpc, after.stack.size(), after.status),
+            (
+                before.goid,
+                before.parent_goid,
+                before.gopc,
+                before.startpc,
+                before.stack.size(),
+                before.status
+            )
+        );
+    }
+    let stack =
+        |walk: &Snapshot| walk.goroutines[0].stack_id.and_then(|id| Some(walk.stacks.get(id)?.pcs.to_vec()));
+    assert_eq!(stack(&after), stack(&before));
+}
+
+#[test]
+fn damaged_contents_are_counted() {
+    let (_, whole) = trace();
+    let mut reader = Reader::open(whole.as_slice()).unwrap();
+    let mut writer = Writer::begin(Vec::new(), reader.header(), Bounds::of_total(1 << 20)).unwrap();
+    while let Some(block) = reader.next_block().unwrap() {
+        if let Content::Walk(bytes) = block.content {
+            writer.walk(&bytes[..bytes.len() - 1], block.at).unwrap();
+            writer.names(b"[{\"pc\":1}]", block.at).unwrap();
+            writer.meter(b"{", block.at).unwrap();
+        }
+    }
+    let replay = Replay::run(writer.finish(Ktime(9)).unwrap().as_slice(), None).unwrap();
+    assert_eq!(replay.report(&VIEW).notices[1], "9 blocks of the recording cannot be read");
+}

@@ -1,0 +1,264 @@
+//! Keeps a recording of the session, on a thread of its own: what drains the ring only copies records.
+
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread::{Scope, ScopedJoinHandle};
+
+use leaktrace_core::dump::{self, Facts};
+use leaktrace_core::elf::Elf;
+use leaktrace_core::go::goroutines::Snapshot;
+use leaktrace_core::go::program::Program;
+use leaktrace_core::memory::Memory;
+use leaktrace_core::num::{Bias, Ktime, Pc};
+use leaktrace_core::recording::{Bounds, Header, Meter, Records, Spacing, Writer, names, walk};
+use leaktrace_core::report::{LazyDebugInfo, ProgramSymbols, Symbols};
+use thiserror::Error;
+
+use super::clock;
+use crate::config::Record;
+
+/// How many bytes of records may wait to be written. What comes while they do is left out, and counted.
+const MOST_WAITING: usize = 32 << 20;
+
+/// How often it is written down what was counted, in nanoseconds.
+const METER: u64 = 1_000_000_000;
+
+/// Why there is no recording, or not all of it.
+#[derive(Debug, Error)]
+pub enum RecordError {
+    /// The file cannot be made. Found out before anything is traced.
+    #[error("cannot write to {}", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It could not be written to its end.
+    #[error("cannot write the recording any more")]
+    Write(#[source] io::Error),
+}
+
+/// Where the names in a recording come from.
+#[derive(Clone, Copy)]
+pub(super) struct NamesOf<'p, 'd> {
+    pub(super) program: &'p Program<'d>,
+    pub(super) elf: &'p Elf<'d>,
+    pub(super) bias: Bias,
+}
+
+/// A file that is open for a recording.
+#[derive(Debug)]
+pub(super) struct Recording {
+    file: File,
+    bounds: Bounds,
+}
+
+impl Recording {
+    /// Opens the file.
+    pub(super) fn create(record: &Record) -> Result<Self, RecordError> {
+        let open = |source| RecordError::Open { path: record.file.clone(), source };
+        let file = File::create(&record.file).map_err(open)?;
+        Ok(Self { file, bounds: Bounds::of_total(record.max_bytes) })
+    }
+}
+
+/// What a walk leaves in a recording.
+#[derive(Debug)]
+pub(super) struct Recorded {
+    walk: Vec<u8>,
+    addresses: Vec<Pc>,
+    snapshot: Vec<u8>,
+    /// Whether there will be no other.
+    last: bool,
+}
+
+impl Recorded {
+    /// Reads what a snapshot file has beyond the walk, and encodes both.
+    pub(super) fn of(snapshot: &Snapshot, program: &Program<'_>, memory: &dyn Memory, facts: Facts) -> Self {
+        let dump = dump::from_snapshot(snapshot, program, memory, facts);
+        let mut file = Vec::new();
+        // Memory takes whatever is written to it.
+        _ = dump::snapshot::encode(&dump, &mut file);
+        Self {
+            walk: walk::encode(snapshot),
+            addresses: names::addresses(snapshot),
+            snapshot: file,
+            last: false,
+        }
+    }
+}
+
+enum Message {
+    Records(Records),
+    Asked,
+    Walked(Recorded),
+    Counted(Box<Meter>),
+}
+
+/// The session's end of the recording.
+pub(super) struct Recorder<'scope> {
+    batch: Records,
+    left_out: u64,
+    metered: Ktime,
+    waiting: Arc<AtomicUsize>,
+    to: Sender<(Message, Ktime)>,
+    thread: ScopedJoinHandle<'scope, io::Result<()>>,
+}
+
+impl<'scope> Recorder<'scope> {
+    /// Starts the thread that writes.
+    pub(super) fn start<'d: 'scope>(
+        scope: &'scope Scope<'scope, '_>,
+        recording: Recording,
+        header: &Header,
+        names: NamesOf<'scope, 'd>,
+    ) -> Result<Self, RecordError> {
+        let writer = Writer::begin(recording.file, &header.to_text(), recording.bounds);
+        let writer = writer.map_err(RecordError::Write)?;
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let (to, messages) = mpsc::channel();
+        let desk = Desk {
+            spacing: Spacing::new(recording.bounds.total - recording.bounds.records),
+            left_out_before: 0,
+            writer,
+            unnamed: names::Unnamed::default(),
+            waiting: Arc::clone(&waiting),
+        };
+        let thread = scope.spawn(move || {
+            let debug = LazyDebugInfo::of(names.elf.clone());
+            desk.work(&messages, &ProgramSymbols::new(names.program, names.bias, &debug))
+        });
+        Ok(Self { batch: Records::default(), left_out: 0, metered: Ktime(0), waiting, to, thread })
+    }
+
+    /// Adds a record.
+    pub(super) fn record(&mut self, record: &[u8]) {
+        if self.waiting.load(Ordering::Relaxed) > MOST_WAITING || !self.batch.push(record) {
+            self.left_out += 1;
+        }
+        if self.batch.is_full() {
+            self.flush();
+        }
+    }
+
+    /// Hands on what was collected.
+    pub(super) fn flush(&mut self) {
+        if !self.batch.is_empty() {
+            let batch = std::mem::take(&mut self.batch);
+            self.waiting.fetch_add(batch.size(), Ordering::Relaxed);
+            self.send(Message::Records(batch));
+        }
+    }
+
+    /// A walk is about to begin.
+    pub(super) fn asked(&mut self) {
+        self.flush();
+        self.send(Message::Asked);
+    }
+
+    /// A walk was taken in, after all events that it may show the effect of. The `last` one is kept whatever its size.
+    pub(super) fn walked(&mut self, mut recorded: Recorded, last: bool) {
+        recorded.last = last;
+        self.flush();
+        self.send(Message::Walked(recorded));
+    }
+
+    /// Whether it is time to say what was counted.
+    pub(super) fn wants_meter(&self) -> bool {
+        clock::now().since(self.metered) >= METER
+    }
+
+    /// What was counted until now.
+    pub(super) fn counted(&mut self, mut meter: Meter) {
+        self.metered = clock::now();
+        meter.totals.records_left_out = self.left_out;
+        self.flush();
+        self.send(Message::Counted(Box::new(meter)));
+    }
+
+    fn send(&self, message: Message) {
+        // A thread that has ended says why when it is joined.
+        _ = self.to.send((message, clock::now()));
+    }
+
+    /// Writes what is left and the end.
+    pub(super) fn finish(mut self) -> Result<(), RecordError> {
+        self.flush();
+        drop(self.to);
+        match self.thread.join() {
+            Ok(result) => result.map_err(RecordError::Write),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    }
+}
+
+/// The writing thread's end.
+struct Desk {
+    writer: Writer<File>,
+    /// Records that never came here, as far as that is written down.
+    left_out_before: u64,
+    spacing: Spacing,
+    unnamed: names::Unnamed,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Desk {
+    fn work(mut self, messages: &Receiver<(Message, Ktime)>, symbols: &dyn Symbols) -> io::Result<()> {
+        while let Ok((message, at)) = messages.recv() {
+            match message {
+                Message::Records(records) => self.records(&records, at, symbols)?,
+                Message::Asked => drop(self.writer.asked(at)?),
+                Message::Walked(recorded) => self.walked(&recorded, at, symbols)?,
+                Message::Counted(meter) => self.counted(*meter, at)?,
+            }
+        }
+        self.writer.finish(clock::now()).map(drop)
+    }
+
+    fn records(&mut self, records: &Records, at: Ktime, symbols: &dyn Symbols) -> io::Result<()> {
+        self.unnamed.add_records(records);
+        self.names(at, symbols)?;
+        self.writer.records(records, at)?;
+        self.waiting.fetch_sub(records.size(), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// The snapshot comes last, so that a recording that ends within it still has the walk.
+    fn walked(&mut self, recorded: &Recorded, at: Ktime, symbols: &dyn Symbols) -> io::Result<()> {
+        let Recorded { walk, addresses, snapshot, last } = recorded;
+        if !last && !self.spacing.keeps((walk.len() + snapshot.len()) as u64, self.room()) {
+            self.writer.leave_out_snapshot();
+            return Ok(());
+        }
+        self.unnamed.extend(addresses.iter().copied());
+        self.names(at, symbols)?;
+        self.writer.walk(walk, at)?;
+        self.writer.snapshot(snapshot, at)?;
+        Ok(())
+    }
+
+    /// The bytes that snapshots may still take, records being left all of their part.
+    fn room(&self) -> u64 {
+        self.writer.room().saturating_sub(self.writer.room_for_records())
+    }
+
+    fn names(&mut self, at: Ktime, symbols: &dyn Symbols) -> io::Result<()> {
+        match self.unnamed.take(symbols) {
+            Some(names) => self.writer.names(&names, at).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    fn counted(&mut self, mut meter: Meter, at: Ktime) -> io::Result<()> {
+        let new = meter.totals.records_left_out.saturating_sub(self.left_out_before);
+        self.left_out_before += new;
+        self.writer.leave_out(new);
+        meter.totals = self.writer.totals();
+        self.writer.meter(&meter.to_bytes(), at).map(drop)
+    }
+}

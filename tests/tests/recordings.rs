@@ -1,0 +1,144 @@
+//! Ring 2: a recording shows what the trace showed, without the process, its binary or a happy end.
+
+use std::path::{Path, PathBuf};
+
+use leaktrace_tests::leaktrace::{Running, WHOLE, command, leaktrace};
+use leaktrace_tests::matrix::each_version;
+use leaktrace_tests::poll::{PATIENCE, poll_until};
+use leaktrace_tests::privilege::can_probe;
+use leaktrace_tests::report::Report;
+use leaktrace_tests::traceback::parse;
+use leaktrace_tests::{Mode, Target, Version};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Where a recording goes, and the options that make one of everything.
+fn recording() -> (TempDir, PathBuf, String) {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let file = folder.path().join("run.ltc");
+    let options = format!("{WHOLE} --record {}", file.display());
+    (folder, file, options)
+}
+
+/// `leaktrace report` where neither the process nor its binary is to be had.
+fn replay(file: &Path, options: &str) -> String {
+    let replayed = leaktrace(&format!("report {} {options}", file.display()));
+    assert_eq!(replayed.code, Some(0), "{}", replayed.stderr);
+    replayed.stdout
+}
+
+fn replayed_report(file: &Path) -> (Report, Value) {
+    let json = replay(file, "--format json --top 0 --min-age 0s");
+    let value = serde_json::from_str(&json).expect("it is JSON");
+    (serde_json::from_str(&json).expect("it is a report"), value)
+}
+
+/// What must be the same in both: not the times, since the two reports were not made in the same millisecond.
+fn facts(report: &Value) -> Value {
+    let mut facts = report.clone();
+    for group in facts["groups"].as_array_mut().expect("it has groups") {
+        let group = group.as_object_mut().expect("it is a group");
+        group.retain(|key, _| !key.ends_with("_ns") && key != "net_per_minute");
+    }
+    // Ages decide among groups of the same size.
+    let groups = facts["groups"].as_array_mut().expect("it has groups");
+    groups.sort_by_cached_key(|group| group["created_by"].to_string());
+    Value::Array(
+        ["target", "groups", "not_listed", "completeness", "notices"].map(|key| facts[key].clone()).to_vec(),
+    )
+}
+
+#[test]
+fn a_replay_reports_what_the_trace_reported() {
+    if !can_probe() {
+        return;
+    }
+    each_version(|version| {
+        let mut target = Target::start(version, Mode::Stripped, "leak_chan_send=20 mutex=3 storm=1");
+        let (_folder, file, options) = recording();
+        let running = Running::attach(target.pid(), &options);
+        let start = target.state().site("storm").spawned;
+        poll_until(PATIENCE, "the storm rages", || {
+            (target.state().site("storm").spawned >= start + 20_000).then_some(())
+        });
+        target.command("calm 0");
+        target.command("settle");
+        let own = target.goroutines();
+        let live = running.stop();
+        drop(target);
+        let last: Value =
+            serde_json::from_str(live.stdout.lines().last().expect("it reports")).expect("it is JSON");
+        let (report, replayed) = replayed_report(&file);
+        assert_eq!(facts(&replayed), facts(&last));
+        assert_eq!(report.totals.live, live.report().totals.live);
+        assert_eq!(report.group("main.leakChanSend").live, 20);
+
+        let text = replay(&file, "--format debug2");
+        let mut shown: Vec<_> = parse(&text).iter().map(|goroutine| goroutine.id).collect();
+        let mut expected: Vec<_> = own.iter().map(|goroutine| goroutine.id).collect();
+        shown.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(shown, expected);
+        assert!(text.contains("main.leakChanSend.func1(...)"), "{text}");
+    });
+}
+
+#[test]
+fn a_recording_survives_whoever_kills_its_writer() {
+    if !can_probe() {
+        return;
+    }
+    let mut target = Target::start(Version::NEWEST, Mode::Plain, "leak_chan_send=20 storm=1");
+    let (_folder, file, options) = recording();
+    let mut running = Running::attach(target.pid(), &format!("{options} --interval 500ms"));
+    let start = target.state().site("storm").spawned;
+    poll_until(PATIENCE, "snapshots of a storm are in the file", || {
+        let raged = target.state().site("storm").spawned >= start + 20_000;
+        let whole = leaktrace(&format!("report {} --format json", file.display()));
+        (raged && whole.code == Some(0) && whole.report().completeness.snapshots >= 2).then_some(())
+    });
+    running.kill();
+    target.command("calm 0");
+    let (report, _) = replayed_report(&file);
+    assert!(
+        report.notices.iter().any(|notice| notice.contains("its writer was stopped")),
+        "{:?}",
+        report.notices
+    );
+    assert_eq!(report.group("main.leakChanSend").live, 20);
+    let storm = report.group("main.stormRound");
+    assert!(storm.born > 0 && storm.creation_stack.len() >= 2, "{storm:?}");
+    assert!(replay(&file, "--snapshot").contains("main.leakChanSend.func1(...)"));
+}
+
+#[test]
+fn a_recording_keeps_within_its_size_and_says_what_it_left_out() {
+    if !can_probe() {
+        return;
+    }
+    let mut target = Target::start(Version::NEWEST, Mode::Plain, "leak_chan_send=20 storm=2");
+    let (_folder, file, options) = recording();
+    let running = Running::attach(target.pid(), &format!("{options} --record-max-size 1MiB"));
+    let start = target.state().site("storm").spawned;
+    poll_until(PATIENCE, "the storm rages", || {
+        (target.state().site("storm").spawned >= start + 200_000).then_some(())
+    });
+    target.command("calm 0");
+    let after = target.command("settle");
+    let live = running.stop().report();
+    let size = file.metadata().expect("it is there").len();
+    assert!(size <= 1 << 20, "{size} bytes");
+    let (report, _) = replayed_report(&file);
+    assert!(report.notices.iter().any(|notice| notice.contains("did not fit")), "{:?}", report.notices);
+    assert!(report.completeness.decoded < live.completeness.decoded);
+    // What no event told, the last snapshot does.
+    assert_eq!(report.totals.live, after.num_goroutine);
+}
+
+#[test]
+fn a_recording_that_cannot_be_made_is_told_before_anything_is_traced() {
+    let target = Target::start(Version::NEWEST, Mode::Plain, "mutex=1");
+    let mut run = command(&format!("--pid {}", target.pid()));
+    run.args(["--record", "/nonexistent/run.ltc"]);
+    Running::start(run).finish().refused(2, "cannot write to /nonexistent/run.ltc");
+}
