@@ -11,6 +11,8 @@ pub mod held;
 pub mod http;
 pub mod leaktrace;
 pub mod matrix;
+pub mod nobody;
+pub mod own_text;
 pub mod packages;
 pub mod poll;
 pub mod privilege;

@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use leaktrace_tests::go::{Toolchain, build, prerequisites, run::run};
-use leaktrace_tests::leaktrace::{Running, binary, command, leaktrace};
+use leaktrace_tests::leaktrace::{Running, command, leaktrace};
+use leaktrace_tests::nobody::Nobody;
 use leaktrace_tests::poll::{PATIENCE, poll_until};
 use leaktrace_tests::privilege::can_probe;
 use leaktrace_tests::{Mode, Program, Target, Version};
@@ -121,22 +121,9 @@ fn without_privileges() {
         return;
     }
     let target = Target::start(Version::NEWEST, Mode::Plain, "leak_chan_send=1");
-    let outcome = Running::start(as_nobody(&format!("--pid {} --duration 1s", target.pid())).0).finish();
+    let outcome = Nobody::new().leaktrace(&format!("--pid {} --duration 1s", target.pid()));
     outcome.refused(4, "permi");
     assert!(outcome.stderr.contains("CAP_"), "says which capability: {}", outcome.stderr);
-}
-
-/// leaktrace as a user who may nothing, from a place where that user can reach it.
-fn as_nobody(arguments: &str) -> (Command, tempfile::TempDir) {
-    const NOBODY: u32 = 65534;
-    let directory = tempfile::tempdir().expect("a directory");
-    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).expect("it is ours");
-    let copy = directory.path().join("leaktrace");
-    fs::copy(binary(), &copy).expect("leaktrace can be copied");
-    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("it is ours");
-    let mut nobody = Command::new(copy);
-    nobody.args(arguments.split_whitespace()).uid(NOBODY).gid(NOBODY).current_dir("/");
-    (nobody, directory)
 }
 
 #[test]

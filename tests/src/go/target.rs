@@ -68,7 +68,7 @@ impl Mode {
         matches!(self, Self::Cgo | Self::Static | Self::Race)
     }
 
-    fn arguments(self) -> &'static [&'static str] {
+    pub(super) fn arguments(self) -> &'static [&'static str] {
         match self {
             Self::Plain | Self::Cgo | Self::Pgo => &[],
             Self::Stripped => &["-ldflags=-s -w"],
@@ -187,6 +187,11 @@ pub fn prune() -> Result<()> {
     Ok(())
 }
 
+/// The CPU profile with which [`Mode::Pgo`] is built.
+pub(super) fn cpu_profile(version: Version, say: &mut dyn FnMut(&str)) -> Result<PathBuf> {
+    profile(version, &cache_dir("targets").join(Sources::read()?.hash()), say)
+}
+
 /// The CPU profile for this release, made by a run of [`Program::Hot`].
 fn profile(version: Version, directory: &Path, say: &mut dyn FnMut(&str)) -> Result<PathBuf> {
     let hot = build(Program::Hot, version, Mode::Plain, say)?;
@@ -232,7 +237,7 @@ impl Sources {
     }
 }
 
-fn collect(top: &Path, directory: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) -> Result<()> {
+pub(super) fn collect(top: &Path, directory: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) -> Result<()> {
     for entry in fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))? {
         let path = entry?.path();
         if path.is_dir() {

@@ -1,0 +1,266 @@
+//! `leaktrace dump`, `report` and `diff` as users run them.
+
+use std::fs;
+use std::io::Read as _;
+use std::path::Path;
+use std::process::Command;
+
+use leaktrace_tests::Target;
+use leaktrace_tests::go::{Mode, Program, Version, build};
+use leaktrace_tests::leaktrace::{Outcome, Running, binary, leaktrace};
+use leaktrace_tests::matrix::each_version;
+use leaktrace_tests::nobody::Nobody;
+use leaktrace_tests::own_text::OwnText;
+use leaktrace_tests::privilege::{can_probe, is_root, skip};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// What leaktrace writes, which must succeed and have nothing to remark.
+#[track_caller]
+fn written(arguments: &str) -> String {
+    let outcome = leaktrace(arguments);
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{arguments}");
+    outcome.stdout
+}
+
+#[track_caller]
+fn json(arguments: &str) -> Value {
+    serde_json::from_str(&written(&format!("{arguments} --format json"))).expect("it is JSON")
+}
+
+/// How many goroutines a dump in JSON has.
+#[track_caller]
+fn goroutines(json: &Value) -> u64 {
+    json["totals"]["goroutines"].as_u64().expect("it has a total")
+}
+
+fn directory() -> TempDir {
+    tempfile::tempdir().expect("a directory can be made")
+}
+
+fn target(scenarios: &str) -> Target {
+    Target::start(Version::NEWEST, Mode::Stripped, scenarios)
+}
+
+#[test]
+fn every_format_is_written_to_standard_output_and_to_files_by_their_endings() {
+    let target = target("leak_chan_send=5 mutex=2");
+    let directory = directory();
+    let beginnings: [(&str, &str, &[u8]); 8] = [
+        ("debug2", "a.txt", b"goroutine "),
+        ("pprof", "a.pb.gz", b"\x1f\x8b"),
+        ("json", "a.json", b"{\"schema_version\":1"),
+        ("folded", "a.folded", b""),
+        ("svg", "a.svg", b"<?xml"),
+        ("html", "a.html", b"<!doctype html>"),
+        ("ltr", "a.ltr", b"\x93LTR\r\n\x1a\n"),
+        ("debug1", "", b"goroutine profile: total "),
+    ];
+    for (format, file, beginning) in beginnings {
+        let output = Command::new(binary())
+            .args(["dump", "--format", format, "--pid", &target.pid().to_string()])
+            .output()
+            .expect("leaktrace runs");
+        assert!(output.status.success() && !output.stdout.is_empty(), "{format}");
+        let text = String::from_utf8_lossy(&output.stdout).to_lowercase();
+        let beginning_text = String::from_utf8_lossy(beginning).to_lowercase();
+        assert!(text.starts_with(&*beginning_text), "{format} begins with {:?}", text.get(..40));
+        if !file.is_empty() {
+            let path = directory.path().join(file);
+            assert_eq!(written(&format!("dump --pid {} -o {}", target.pid(), path.display())), "");
+            let mut start = vec![0; beginning.len()];
+            fs::File::open(&path).and_then(|mut file| file.read_exact(&mut start)).expect("it was written");
+            assert_eq!(start.to_ascii_lowercase(), beginning.to_ascii_lowercase(), "{file}");
+        }
+    }
+}
+
+#[test]
+fn filters_choose_goroutines_and_say_how_many_they_left_out() {
+    let target = target("leak_chan_send=5 mutex=2 sleep=3");
+    let count = |filter: &str| goroutines(&json(&format!("dump --pid {} {filter}", target.pid())));
+    let all = count("");
+    let sends = json(&format!("dump --pid {} --match leakChanSend --wait chan", target.pid()));
+    assert_eq!(
+        (goroutines(&sends), sends["completeness"]["filtered_out"].as_u64()),
+        (5, Some(sends_left(all, &target)))
+    );
+    assert_eq!(count("--wait sync.Mutex"), 2);
+    assert_eq!(count("--not leakChanSend"), all - 5);
+    assert_eq!(count("--state waiting --match scenarios.sleep|main.sleep"), 3);
+    assert_eq!(count("--older 20h"), 0);
+    let runtime = count("--include-runtime");
+    assert!(runtime > all, "{runtime} with the runtime's own, {all} without");
+}
+
+/// How many goroutines are left out of all, the runtime's own among them, when five are wanted.
+fn sends_left(all: u64, target: &Target) -> u64 {
+    let runtime = goroutines(&json(&format!("dump --pid {} --include-runtime", target.pid())));
+    assert!(runtime > all);
+    runtime - 5
+}
+
+#[test]
+fn every_grouping_has_groups_that_hold_all_goroutines() {
+    let target = target("leak_chan_send=5 mutex=2");
+    for by in ["stack", "created-by", "wait", "blocked-on"] {
+        let dump = json(&format!("dump --pid {} --by {by}", target.pid()));
+        let groups = dump["groups"].as_array().expect("there are groups");
+        let sum: u64 = groups.iter().filter_map(|group| group["count"].as_u64()).sum();
+        assert_eq!((dump["grouped_by"].as_str(), sum), (Some(by), goroutines(&dump)));
+        let text = written(&format!("dump --pid {} --by {by}", target.pid()));
+        assert!(text.lines().next().is_some_and(|line| line.ends_with(&format!("by {by}"))), "{text}");
+    }
+}
+
+#[test]
+fn many_senders_on_one_channel_are_one_line() {
+    const LINE: &str = "3,000 goroutines send on one channel that nobody receives from";
+    each_version(|version| {
+        let program = OwnText::with_senders(version, Mode::Plain, 3_000);
+        let text = written(&format!("dump --pid {} --by blocked-on", program.pid()));
+        assert_eq!(text.lines().nth(2), Some(LINE), "{text}");
+        let json = json(&format!("dump --pid {} --by blocked-on", program.pid()));
+        let group = &json["groups"][0];
+        assert_eq!((group["summary"].as_str(), group["count"].as_u64()), (Some(LINE), Some(3_000)));
+        let title = group["title"].as_str().expect("it has a title");
+        assert!(title.starts_with("chan send on chan int 0x"), "{title}");
+        assert!(title.ends_with("(len 0, cap 0, 0 receiving, 3000 sending)"), "{title}");
+    });
+}
+
+#[test]
+fn goroutines_that_wait_for_io_say_for_which_descriptor() {
+    each_version(|version| {
+        let target = Target::start(version, Mode::Plain, "io_wait=20");
+        let dump = json(&format!("dump --pid {} --wait IO", target.pid()));
+        let waiting = dump["goroutines"].as_array().expect("there are goroutines");
+        assert!(waiting.len() >= 20);
+        for goroutine in waiting {
+            let blocked = &goroutine["blocked_on"];
+            let fd = blocked["fd"].as_u64().unwrap_or_else(|| panic!("which descriptor? {goroutine}"));
+            let link = fs::read_link(format!("/proc/{}/fd/{fd}", target.pid())).expect("it is open");
+            let kind = link.to_string_lossy().split(':').next().map(ToOwned::to_owned);
+            let description = blocked["description"].as_str().expect("it is known what it is");
+            assert!(
+                kind.is_some_and(|kind| description.contains(&kind)),
+                "{description} is {}",
+                link.display()
+            );
+        }
+    });
+}
+
+/// The files of a dump before and after `spawn`.
+fn before_and_after(directory: &Path, spawned: u32) -> (String, String) {
+    let mut target = target("driven=2 leak_chan_send=3");
+    let file = |name: &str| directory.join(name).display().to_string();
+    let (before, after) = (file("before.ltr"), file("after.ltr"));
+    written(&format!("dump --pid {} -o {before}", target.pid()));
+    target.command(&format!("spawn {spawned}"));
+    written(&format!("dump --pid {} -o {after}", target.pid()));
+    (before, after)
+}
+
+#[test]
+fn a_snapshot_is_reported_in_any_format_when_the_process_is_gone() {
+    let directory = directory();
+    let (before, after) = before_and_after(directory.path(), 7);
+    let (before_json, after_json) = (json(&format!("report {before}")), json(&format!("report {after}")));
+    assert_eq!(goroutines(&after_json), goroutines(&before_json) + 7);
+    assert_eq!(before_json["target"]["started_at"], after_json["target"]["started_at"]);
+    assert!(after_json["mappings"].as_array().is_some_and(|mappings| !mappings.is_empty()));
+    let debug2 = written(&format!("report {after} --match leakChanSend"));
+    assert_eq!(debug2.matches("[chan send]:").count(), 3, "{debug2}");
+    let again = directory.path().join("again.ltr");
+    written(&format!("report {after} -o {}", again.display()));
+    assert_eq!(fs::read(&again).ok(), fs::read(&after).ok(), "the same snapshot is the same file");
+}
+
+#[test]
+fn a_difference_says_what_grew_and_fails_on_request() {
+    let directory = directory();
+    let (before, after) = before_and_after(directory.path(), 7);
+    let text = written(&format!("diff {before} {after}"));
+    assert!(text.contains("grew") && text.contains("+7"), "{text}");
+    let difference = json(&format!("diff {before} {after}"));
+    assert_eq!(difference["same_process"].as_bool(), Some(true));
+    assert_eq!(difference["changes"][0]["delta"].as_i64(), Some(7));
+    let code = |n: u32, files: &str| leaktrace(&format!("diff {files} --fail-if-grew {n}")).code;
+    assert_eq!(code(7, &format!("{before} {after}")), Some(1));
+    assert_eq!(code(8, &format!("{before} {after}")), Some(0));
+    assert_eq!(code(1, &format!("{after} {before}")), Some(0));
+}
+
+#[test]
+fn a_user_may_dump_their_own_processes_and_is_told_of_others() {
+    if !is_root() {
+        return skip("needs root to become another user");
+    }
+    let nobody = Nobody::new();
+    let built =
+        build(Program::Scenarios, Version::NEWEST, Mode::Plain, &mut |_| ()).expect("it can be built");
+    let mut command = nobody.command(&built);
+    command.args(["leak_chan_send=4", "io_wait=1"]);
+    let own = Target::spawn(command, &built);
+    let outcome = nobody.leaktrace(&format!("dump --pid {}", own.pid()));
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "no privileges are needed");
+    assert_eq!(outcome.stdout.matches("[chan send]:").count(), 4, "{}", outcome.stdout);
+
+    let foreign = target("leak_chan_send=1");
+    let outcome = nobody.leaktrace(&format!("dump --pid {}", foreign.pid()));
+    outcome.refused(4, "permission denied");
+    assert!(outcome.stderr.contains("run as the user that the process runs as"), "{}", outcome.stderr);
+    assert!(!outcome.stderr.contains("CAP_BPF"), "nothing is to be traced: {}", outcome.stderr);
+}
+
+/// A target in pid and mount namespaces of its own, from a file that does not exist outside of them.
+fn contained() -> Target {
+    let built =
+        build(Program::Scenarios, Version::NEWEST, Mode::Stripped, &mut |_| ()).expect("it can be built");
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--mount", "--pid", "--net", "--fork", "--kill-child", "--mount-proc", "sh", "-c"]);
+    unshare.arg(
+        "mount -t tmpfs none /mnt && cp \"$0\" /mnt/inner && exec /mnt/inner leak_chan_send=4 io_wait=2",
+    );
+    unshare.arg(&built);
+    let mut target = Target::spawn(unshare, &built);
+    assert_eq!(target.state().pid, 1, "in a pid namespace of its own");
+    target.follow_child();
+    target
+}
+
+#[track_caller]
+fn assert_dumped(outcome: &Outcome, exe: &str) {
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""));
+    let dump: Value = serde_json::from_str(&outcome.stdout).expect("it is JSON");
+    assert_eq!(
+        (dump["totals"]["doing"]["chan send"].as_u64(), dump["target"]["exe"].as_str()),
+        (Some(4), Some(exe))
+    );
+    assert_eq!(dump["completeness"]["unknown_places"].as_u64(), Some(0));
+    let described = |one: &&Value| one["blocked_on"]["description"].is_string();
+    let goroutines = dump["goroutines"].as_array().expect("there are goroutines");
+    assert!(goroutines.iter().filter(described).count() >= 2, "{dump}");
+}
+
+#[test]
+fn a_process_in_a_container_is_dumped_from_the_host() {
+    if !can_probe() {
+        return;
+    }
+    let target = contained();
+    assert_dumped(&leaktrace(&format!("dump --format json --pid {}", target.pid())), "/mnt/inner");
+}
+
+#[test]
+fn a_process_is_dumped_from_a_container_that_shares_its_pid_namespace() {
+    if !can_probe() {
+        return;
+    }
+    let target = contained();
+    let mut inside = Command::new("nsenter");
+    inside.args(["--pid", "--target", &target.pid().to_string(), "unshare", "--mount", "sh", "-c"]);
+    inside.arg("mount -t proc none /proc && exec \"$0\" dump --format json --pid 1").arg(binary());
+    assert_dumped(&Running::start(inside).finish(), "/mnt/inner");
+}
