@@ -7,6 +7,7 @@ use crate::dump::describe::base_name;
 use crate::dump::group::{By, Group, group};
 use crate::dump::model::{BlockedOn, Completeness, DumpGoroutine};
 use crate::dump::{Dump, duration};
+use crate::num::Goid;
 use crate::render::human::{bytes, some};
 
 /// How many frames of a stack are shown unless all are asked for: the innermost.
@@ -76,7 +77,8 @@ fn write_stack(
     if shown < frames.len() {
         writeln!(out, "{INDENT}  … {} more", some((frames.len() - shown) as u64, "frame"))?;
     }
-    match example.created_by {
+    // As in Go's own text: the first one was started by the runtime.
+    match example.created_by.filter(|_| example.goid != Goid(1)) {
         Some(at) => writeln!(out, "{INDENT}  created by {}", clean(&dump.creator(Some(at)))),
         None => Ok(()),
     }
