@@ -148,7 +148,8 @@ fn a_process_that_was_patched_is_refused() {
     let bias = live.bias(&elf);
     let program = Program::inspect(&elf, bias, &live.memory).unwrap();
     let plan = plan(&elf, &program, &[Kind::Park], PlanOptions::default()).unwrap();
-    let patched = Pieces::new().with(bias.to_avma(plan.sites[0].svma), vec![0xcc]);
+    let site = &plan.sites[0];
+    let patched = Pieces::new().with(bias.to_avma(site.svma), vec![0x90; site.expected.len()]);
     assert!(matches!(plan.verify(&patched, bias), Err(VerifyError::Different { .. })));
 }
 
