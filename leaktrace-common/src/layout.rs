@@ -36,8 +36,8 @@ pub struct GoLayout {
 pub struct Target {
     /// Where its runtime keeps things.
     pub layout: GoLayout,
-    /// Its process id as the kernel's initial namespace counts it; hits by others are not recorded. 0 if it is
-    /// not known, as in a container: then the kernel's own filter must do.
+    /// Its process id as the kernel's initial namespace counts it; hits by others are not recorded. 0 where the
+    /// kernel's own filter does that: asking at each hit costs time.
     pub tgid: u32,
     /// 1 once userspace has filled this entry; 0 makes the probes count [`crate::drops::DropReason::NoLayout`].
     pub valid: u32,

@@ -10,14 +10,18 @@ use leaktrace_common::event::{Birth, End, MAX_CREATOR_FRAMES, Park, Ready};
 
 use crate::{
     maps::{self, BirthWithStack, EVENTS},
-    probes::ProbeError,
+    probes::{Hit, ProbeError},
 };
 
-/// The reader is woken by records that land in this many bytes beyond [`Control::wakeup_bytes`], not by every
-/// later one: a wake-up costs many times a record.
+/// Whether the reader is to be woken is asked by every so many hits of a kind on a CPU: by each, it would cost a
+/// tenth of all that we do.
+const ASKED_EVERY: u64 = 32;
+
+/// The reader is woken by records that land in this many bytes beyond [`Control::wakeup_bytes`], not by later
+/// ones: a wake-up costs many times a record. So many bytes hold hundreds of records, some of which ask.
 ///
 /// [`Control::wakeup_bytes`]: leaktrace_common::layout::Control::wakeup_bytes
-const WAKEUP_BAND: u64 = 4096;
+const WAKEUP_BAND: u64 = 64 << 10;
 
 /// A struct that is a whole record.
 ///
@@ -36,28 +40,31 @@ unsafe impl Record for Ready {}
 
 /// Writes a record of fixed size.
 #[inline]
-pub(crate) fn record<T: Record>(record: &T) -> Result<(), ProbeError> {
-    output(ptr::from_ref(record).cast(), size_of::<T>())
+pub(crate) fn record<T: Record>(hit: &Hit, record: &T) -> Result<(), ProbeError> {
+    output(hit, ptr::from_ref(record).cast(), size_of::<T>())
 }
 
 /// Writes a birth with the frames that it says it has.
 #[inline]
-pub(crate) fn birth_with_stack(record: &BirthWithStack) -> Result<(), ProbeError> {
+pub(crate) fn birth_with_stack(hit: &Hit, record: &BirthWithStack) -> Result<(), ProbeError> {
     // It has no more; the verifier must see so too.
     let frames = (record.birth.stack_len as usize).min(MAX_CREATOR_FRAMES);
-    output(ptr::from_ref(record).cast(), size_of::<Birth>() + frames * size_of::<u64>())
+    output(hit, ptr::from_ref(record).cast(), size_of::<Birth>() + frames * size_of::<u64>())
 }
 
 #[inline]
-fn output(data: *const c_void, size: usize) -> Result<(), ProbeError> {
+fn output(hit: &Hit, data: *const c_void, size: usize) -> Result<(), ProbeError> {
     let ring = (&raw const EVENTS).cast_mut().cast::<c_void>();
     // SAFETY: `ring` is a ring buffer map; the verifier checks that `size` bytes can be read at `data`.
-    let status = unsafe { bpf_ringbuf_output(ring, data.cast_mut(), size as u64, wakeup(ring)) };
+    let status = unsafe { bpf_ringbuf_output(ring, data.cast_mut(), size as u64, wakeup(hit, ring)) };
     if status == 0 { Ok(()) } else { Err(ProbeError::RingFull) }
 }
 
 #[inline]
-fn wakeup(ring: *mut c_void) -> u64 {
+fn wakeup(hit: &Hit, ring: *mut c_void) -> u64 {
+    if !hit.earlier.is_multiple_of(ASKED_EVERY) {
+        return u64::from(BPF_RB_NO_WAKEUP);
+    }
     // SAFETY: `ring` is a ring buffer map.
     let waiting = unsafe { bpf_ringbuf_query(ring, u64::from(BPF_RB_AVAIL_DATA)) };
     match maps::control() {

@@ -37,29 +37,29 @@ pub static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
 /// A goroutine is being created.
 #[uprobe]
 pub fn leaktrace_birth(ctx: ProbeContext) -> u32 {
-    maps::count_hit(Kind::Birth);
-    finish(&ctx, Kind::Birth, probes::spawn::try_birth(&ctx))
+    let earlier = maps::count_hit(Kind::Birth);
+    finish(&ctx, Kind::Birth, probes::spawn::try_birth(&ctx, earlier))
 }
 
 /// A goroutine is ending.
 #[uprobe]
 pub fn leaktrace_end(ctx: ProbeContext) -> u32 {
-    maps::count_hit(Kind::End);
-    finish(&ctx, Kind::End, probes::exit::try_end(&ctx))
+    let earlier = maps::count_hit(Kind::End);
+    finish(&ctx, Kind::End, probes::exit::try_end(&ctx, earlier))
 }
 
 /// A goroutine begins to wait.
 #[uprobe]
 pub fn leaktrace_park(ctx: ProbeContext) -> u32 {
-    maps::count_hit(Kind::Park);
-    finish(&ctx, Kind::Park, probes::park::try_park(&ctx))
+    let earlier = maps::count_hit(Kind::Park);
+    finish(&ctx, Kind::Park, probes::park::try_park(&ctx, earlier))
 }
 
 /// A waiting goroutine is made runnable.
 #[uprobe]
 pub fn leaktrace_ready(ctx: ProbeContext) -> u32 {
-    maps::count_hit(Kind::Ready);
-    finish(&ctx, Kind::Ready, probes::ready::try_ready(&ctx))
+    let earlier = maps::count_hit(Kind::Ready);
+    finish(&ctx, Kind::Ready, probes::ready::try_ready(&ctx, earlier))
 }
 
 /// Counts a hit that became no record. Always 0: every other value means something to the kernel.

@@ -84,10 +84,10 @@ struct Room {
 // SAFETY: `record` is only reached through `with_room`, by the one program that has set `taken`.
 unsafe impl Sync for Room {}
 
-/// Counts a hit.
+/// Counts a hit; how many there were before, of this kind on this CPU.
 #[inline]
-pub(crate) fn count_hit(kind: Kind) {
-    increment(&HITS, kind.index() as u32);
+pub(crate) fn count_hit(kind: Kind) -> u64 {
+    increment(&HITS, kind.index() as u32)
 }
 
 /// Counts a hit that became no record.
@@ -153,12 +153,11 @@ fn free_room() -> Option<&'static Room> {
     None
 }
 
-/// Adds 1 to a counter of this CPU. Atomically, because a preempting program may be counting too.
+/// Adds 1 to a counter of this CPU; what it was before. Atomically, because a preempting program may be counting
+/// too.
 #[inline]
-fn increment(counters: &PerCpuArray<AtomicU64>, index: u32) {
-    if let Some(counter) = counters.get(index) {
-        atomic::increment(counter);
-    }
+fn increment(counters: &PerCpuArray<AtomicU64>, index: u32) -> u64 {
+    counters.get(index).map_or(0, atomic::increment)
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use super::{Hit, ProbeError};
 use crate::{emit, g};
 
 #[inline]
-pub(crate) fn try_end(ctx: &ProbeContext) -> Result<(), ProbeError> {
-    let hit = Hit::of(ctx)?;
+pub(crate) fn try_end(ctx: &ProbeContext, earlier: u64) -> Result<(), ProbeError> {
+    let hit = Hit::of(ctx, earlier)?;
     let goid = g::goid(hit.g, hit.layout())?;
-    emit::record(&End { header: hit.header(Kind::End, goid) })
+    emit::record(&hit, &End { header: hit.header(Kind::End, goid) })
 }

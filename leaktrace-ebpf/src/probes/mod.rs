@@ -26,15 +26,17 @@ pub(crate) enum ProbeError {
 }
 
 /// What every probe knows before it reads the target's memory.
-struct Hit {
+pub(crate) struct Hit {
     target: &'static Target,
     index: u32,
     g: u64,
+    /// How many hits of this kind there were before on this CPU.
+    pub(crate) earlier: u64,
 }
 
 impl Hit {
     #[inline]
-    fn of(ctx: &ProbeContext) -> Result<Self, ProbeError> {
+    fn of(ctx: &ProbeContext, earlier: u64) -> Result<Self, ProbeError> {
         // SAFETY: the helper wants the context of the running program, and `ctx` is that.
         let cookie = unsafe { bpf_get_attach_cookie(ctx.as_ptr()) };
         let index = cookie::target(cookie);
@@ -43,7 +45,7 @@ impl Hit {
             return Err(ProbeError::OtherProcess);
         }
         let register = cookie::register(cookie).ok_or(ProbeError::UnknownRegister)?;
-        Ok(Self { target, index, g: g::in_register(ctx, register) })
+        Ok(Self { target, index, g: g::in_register(ctx, register), earlier })
     }
 
     #[inline]

@@ -7,9 +7,9 @@ use super::{Hit, ProbeError};
 use crate::{emit, g};
 
 #[inline]
-pub(crate) fn try_park(ctx: &ProbeContext) -> Result<(), ProbeError> {
-    let hit = Hit::of(ctx)?;
+pub(crate) fn try_park(ctx: &ProbeContext, earlier: u64) -> Result<(), ProbeError> {
+    let hit = Hit::of(ctx, earlier)?;
     let (goid, wait_reason) = g::goid_and_wait_reason(hit.g, hit.layout())?;
     let header = hit.header(Kind::Park, goid);
-    emit::record(&Park { header, wait_reason: u32::from(wait_reason), reserved: 0 })
+    emit::record(&hit, &Park { header, wait_reason: u32::from(wait_reason), reserved: 0 })
 }

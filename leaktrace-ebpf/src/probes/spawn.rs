@@ -14,16 +14,16 @@ use crate::{
 };
 
 #[inline]
-pub(crate) fn try_birth(ctx: &ProbeContext) -> Result<(), ProbeError> {
-    let hit = Hit::of(ctx)?;
+pub(crate) fn try_birth(ctx: &ProbeContext, earlier: u64) -> Result<(), ProbeError> {
+    let hit = Hit::of(ctx, earlier)?;
     let mut birth = birth(ctx, &hit)?;
     if !wants_stack(birth.creation_pc, hit.index) {
-        return emit::record(&birth);
+        return emit::record(&hit, &birth);
     }
     birth.stack_state = StackState::NoRoom as u32;
     match maps::with_room(|room| fill(ctx, &hit, &birth, room)) {
         Some(written) => written,
-        None => emit::record(&birth),
+        None => emit::record(&hit, &birth),
     }
 }
 
@@ -58,7 +58,7 @@ fn fill(ctx: &ProbeContext, hit: &Hit, birth: &Birth, room: &mut BirthWithStack)
     };
     room.birth.stack_len = len;
     room.birth.stack_state = state as u32;
-    emit::birth_with_stack(room)
+    emit::birth_with_stack(hit, room)
 }
 
 /// The innermost frame of the creator.

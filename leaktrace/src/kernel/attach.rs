@@ -210,13 +210,11 @@ impl Probes {
         if u32::from(tracee.index) >= MAX_TARGETS {
             return Err(AttachError::TooManyTargets(tracee.index));
         }
-        let tgid = if in_initial_pid_namespace() { tracee.pid } else { 0 };
-        if tgid == 0 && matches!(self.programs, Programs::Multi { filter_is_right: false, .. }) {
-            return Err(AttachError::NoFilter);
-        }
-        let target = Target { layout: tracee.layout, tgid, valid: 1 };
+        let tgid = in_initial_pid_namespace().then_some(tracee.pid);
+        let checked = self.programs.checked(tgid)?;
+        let target = Target { layout: tracee.layout, tgid: checked, valid: 1 };
         self.targets.set(u32::from(tracee.index), target, 0).map_err(AttachError::Describe)?;
-        if tgid != 0 {
+        if let Some(tgid) = tgid {
             self.watch_exec(tracee.index, tgid);
         }
         Ok(())
@@ -237,12 +235,24 @@ impl Probes {
                 let Some(program) = programs.get(&kind) else { return Ok(()) };
                 let pid = if *filter_is_right { attachment.pid } else { 0 };
                 let link = link_multi(program, index, &path, pid, &attachment.sites);
-                vec![link.map_err(|source| AttachError::Multi { kind, source })?]
+                vec![Link::Multi(link.map_err(|source| AttachError::Multi { kind, source })?)]
             }
             Programs::Perf(ebpf) => link_perf(ebpf, index, kind, &path, attachment)?,
         };
         attachment.links = links;
         Ok(())
+    }
+}
+
+impl Programs {
+    /// The process id that the programs have to look for at each hit, 0 where the kernel sees to it; `tgid` is the
+    /// target's if it is known.
+    fn checked(&self, tgid: Option<u32>) -> Result<u32, AttachError> {
+        match (self, tgid) {
+            (Self::Multi { filter_is_right: true, .. }, _) | (Self::Perf(_), None) => Ok(0),
+            (Self::Multi { .. }, None) => Err(AttachError::NoFilter),
+            (Self::Multi { .. } | Self::Perf(_), Some(tgid)) => Ok(tgid),
+        }
     }
 }
 
@@ -281,18 +291,19 @@ fn open(path: &Path) -> Result<File, AttachError> {
     File::open(path).map_err(|source| AttachError::Exe { path: path.to_owned(), source })
 }
 
-fn link_multi(
+/// Attaches a program to all `sites` at once; closing the descriptor detaches it.
+pub(super) fn link_multi(
     program: &OwnedFd,
     index: u16,
     path: &str,
     pid: u32,
     sites: &[ProbeSite],
-) -> std::io::Result<Link> {
+) -> std::io::Result<OwnedFd> {
     let path = CString::new(path)?;
     let offsets: Vec<u64> = sites.iter().map(|site| site.offset.0).collect();
     let cookies: Vec<u64> = sites.iter().map(|site| cookie::pack(index, site.g)).collect();
     let link = MultiLink { path: &path, offsets: &offsets, cookies: &cookies, pid };
-    sys::link_uprobe_multi(program.as_fd(), &link).map(Link::Multi)
+    sys::link_uprobe_multi(program.as_fd(), &link)
 }
 
 fn link_perf(
