@@ -9,7 +9,8 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 use leaktrace::inspect::Inspected;
 use leaktrace::kernel::cost::calibrate;
-use leaktrace::kernel::{Options, Probes, Tracee};
+use leaktrace::kernel::nothing::Nothing;
+use leaktrace::kernel::{Options, ProbeSite, Probes, Tracee};
 use leaktrace::process::find::Target;
 use leaktrace::process::{Pid, Procfs};
 use leaktrace_common::event::Kind;
@@ -22,8 +23,8 @@ const ROUNDS: usize = 9;
 const MILLISECONDS: u32 = 120;
 const INDEX: u16 = 0;
 
-/// Holds what comes in one measurement, so that no hit is cheaper because it found no room.
-const RING_BYTES: u32 = 128 << 20;
+/// leaktrace's own default. It holds what comes in one measurement.
+const RING_BYTES: u32 = 16 << 20;
 
 /// The loop of the program that has these events.
 const fn loop_of(kind: Kind) -> &'static str {
@@ -33,13 +34,16 @@ const fn loop_of(kind: Kind) -> &'static str {
     }
 }
 
-/// What was measured for one kind.
+/// What was measured for one kind: nanoseconds that a hit adds, by our programs and by one that does nothing.
 #[derive(Default)]
 struct Figures {
     bare: Samples,
     cheap: Samples,
     entry: Samples,
     ratio: Samples,
+    cheap_bound: Samples,
+    entry_bound: Samples,
+    ratio_bound: Samples,
 }
 
 pub(crate) fn run() -> Result<()> {
@@ -79,42 +83,53 @@ impl Bench<'_> {
         entry: &AttachPlan,
         figures: &mut Figures,
     ) -> Result<()> {
-        let bare = self.go_round(kind)?;
-        let cheap = self.added(kind, cheap, bare)?;
-        let entry = self.added(kind, entry, bare)?;
+        let bare = self.turn(kind)?;
+        let (cheap, cheap_bound) = self.added(&of_kind(cheap, kind), kind, bare)?;
+        let (entry, entry_bound) = self.added(&of_kind(entry, kind), kind, bare)?;
         figures.bare.add(bare);
         figures.cheap.add(cheap);
         figures.entry.add(entry);
         figures.ratio.add(entry / cheap);
+        figures.cheap_bound.add(cheap_bound);
+        figures.entry_bound.add(entry_bound);
+        figures.ratio_bound.add(entry / cheap_bound);
         Ok(())
     }
 
-    /// Nanoseconds of processor time that a hit adds.
-    fn added(&mut self, kind: Kind, plan: &AttachPlan, bare: f64) -> Result<f64> {
-        let layout = self.inspected.program.layout.for_probes();
+    /// Nanoseconds of processor time that a hit adds: with our program, and with one that does nothing.
+    fn added(&mut self, sites: &[ProbeSite], kind: Kind, bare: f64) -> Result<(f64, f64)> {
         let exe = format!("/proc/{}/exe", self.program.pid());
+        let layout = self.inspected.program.layout.for_probes();
         let tracee = Tracee { index: INDEX, pid: self.program.pid(), exe: exe.as_ref(), layout };
-        let sites = plan.sites.iter().filter(|site| site.kind == kind);
-        self.probes.attach(&tracee, sites.map(Into::into))?;
+        self.probes.attach(&tracee, sites.iter().copied())?;
         // The first hits find cold caches, and the sites whose stacks are always taken.
         self.program.ask(&format!("{} 10", loop_of(kind)))?;
         let before = self.probes.counters()?;
-        let rounds_and_time = self.program.ask(&format!("{} {MILLISECONDS}", loop_of(kind)))?;
+        let answer = self.program.ask(&format!("{} {MILLISECONDS}", loop_of(kind)))?;
         let counted = self.probes.counters()?.since(&before);
         self.probes.detach_target(INDEX);
         self.probes.wait_until_detached();
         self.probes.ring.drain(|_| ());
         ensure!(counted.lost() == 0, "{} records were lost", counted.lost());
-        let [rounds, cpu, ..] = rounds_and_time[..] else { anyhow::bail!("no answer") };
-        Ok((cpu - bare * rounds) / real(counted.hits_of(kind)))
+        let (rounds, cpu) = answer.first().zip(answer.get(1)).context("no answer")?;
+        let hits_a_turn = real(counted.hits_of(kind)) / rounds;
+        let nothing = Nothing::attach(tracee.pid, &exe, sites)?;
+        self.program.ask(&format!("{} 10", loop_of(kind)))?;
+        let bound = self.turn(kind)?;
+        drop(nothing);
+        Ok(((cpu / rounds - bare) / hits_a_turn, (bound - bare) / hits_a_turn))
     }
 
-    /// Nanoseconds of processor time that the loop takes to go round without probes.
-    fn go_round(&mut self, kind: Kind) -> Result<f64> {
+    /// Nanoseconds of processor time that the loop takes to go round once.
+    fn turn(&mut self, kind: Kind) -> Result<f64> {
         let answer = self.program.ask(&format!("{} {MILLISECONDS}", loop_of(kind)))?;
         let (rounds, cpu) = answer.first().zip(answer.get(1)).context("no answer")?;
         Ok(cpu / rounds)
     }
+}
+
+fn of_kind(plan: &AttachPlan, kind: Kind) -> Vec<ProbeSite> {
+    plan.sites.iter().filter(|site| site.kind == kind).map(Into::into).collect()
 }
 
 fn print(figures: &[Figures], cheap: &AttachPlan, entry: &AttachPlan) {
@@ -137,6 +152,20 @@ fn print(figures: &[Figures], cheap: &AttachPlan, entry: &AttachPlan) {
             of.ratio.median(),
             loop_of(kind),
             grouped(of.bare.median()),
+        );
+    }
+    println!("\nThe same with a program that does nothing: what the kernel alone takes.\n");
+    println!("| event | cheap place | ours on top | at the entry | our entry / nothing at the cheap place |");
+    println!("|---|---:|---:|---:|---:|");
+    for kind in Kind::ALL {
+        let of = &figures[kind.index()];
+        println!(
+            "| {} | {} | {} | {} | **{:.1}** |",
+            kind.as_str(),
+            grouped(of.cheap_bound.median()),
+            grouped(of.cheap.median() - of.cheap_bound.median()),
+            grouped(of.entry_bound.median()),
+            of.ratio_bound.median(),
         );
     }
     println!();

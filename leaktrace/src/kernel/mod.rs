@@ -10,6 +10,7 @@ mod drops;
 mod exec;
 pub mod features;
 mod load;
+pub mod nothing;
 mod object;
 mod ring;
 pub mod specimen;
