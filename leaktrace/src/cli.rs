@@ -4,6 +4,7 @@ pub mod diff;
 pub mod dump;
 pub mod findings;
 pub mod report;
+pub mod run;
 
 use std::path::PathBuf;
 
@@ -37,6 +38,7 @@ pub struct Args {
 
 const USAGE: &str = "\
 leaktrace --pid <PID> [OPTIONS]
+       leaktrace run [OPTIONS] -- <PROGRAM> [ARGUMENTS]
        leaktrace dump --pid <PID> [OPTIONS]
        leaktrace report <FILE> [OPTIONS]
        leaktrace diff <BEFORE> <AFTER> [OPTIONS]
@@ -49,6 +51,13 @@ Exit status: 0 a report was made · 1 what was to fail has been found (--fail-if
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Starts a program under watch from its first instruction, and judges what is left when it ends
+    ///
+    /// Standard input and output are the program's, and so are signals and the exit status, unless --fail-on finds
+    /// something. `go test -exec 'leaktrace run --' ./...` does so with every test binary, and says which test created
+    /// what is left. Where tracing is not permitted, snapshots of memory alone are judged, the last one while the
+    /// program is held at its exit.
+    Run(run::Run),
     /// Writes all goroutines of a process as they are now, with what they wait for
     ///
     /// Works from memory alone: nothing is attached, nothing is stopped, and your own processes need no privileges.
@@ -251,6 +260,7 @@ mod tests {
     #[test]
     fn the_help_is_the_one_that_was_reviewed() {
         help_is_reviewed(None, "help.txt");
+        help_is_reviewed(Some("run"), "help-run.txt");
         help_is_reviewed(Some("dump"), "help-dump.txt");
         help_is_reviewed(Some("report"), "help-report.txt");
         help_is_reviewed(Some("diff"), "help-diff.txt");

@@ -84,6 +84,10 @@ pub struct Config {
     pub max_overhead: Option<f64>,
     /// The size of the ring buffer: a power of two, and whole pages.
     pub ring_bytes: u32,
+    /// Whether the target, which we have started, is held at its exit for a last look.
+    pub at_exit: bool,
+    /// Whether the creator's stack of every birth is taken, and not only of some.
+    pub every_stack: bool,
     /// What makes it end with exit status 1.
     pub gate: Gate,
     /// Where the lines of source code are that verdicts speak of.
@@ -125,11 +129,22 @@ pub struct View {
     pub include_runtime: bool,
 }
 
+/// A stream of this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error: standard output is another program's.
+    Stderr,
+}
+
 /// Where and how reports go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Output {
-    /// The file, or `None` for standard output.
+    /// The file, or `None` for the stream.
     pub file: Option<PathBuf>,
+    /// Where they go if there is no file.
+    pub stream: Stream,
     /// How they are written.
     pub format: ReportFormat,
     /// Whether they are coloured.
@@ -141,7 +156,7 @@ pub struct Output {
 impl Config {
     /// Decides what the options mean.
     pub fn resolve(watch: &Watch, common: &Common, system: &System) -> Result<Self, ConfigError> {
-        let output = output(watch, common.color, system);
+        let output = Output::to_stdout(watch.output.as_deref(), watch.format, common.color, system);
         let one_report = watch.duration.is_some() || output.format.is_for_tools();
         let interval = watch.interval.or_else(|| (!one_report).then_some(INTERVAL));
         if let Some(short) = interval.filter(|interval| *interval < SHORTEST_INTERVAL) {
@@ -160,6 +175,8 @@ impl Config {
             probes: watch.probes.0.clone(),
             max_overhead: watch.max_overhead.0,
             ring_bytes: ring_bytes(watch.ring_size.0)?,
+            at_exit: false,
+            every_stack: false,
             gate: Gate { fail_on: watch.findings.fail_on, deny: Vec::new() },
             sources: sources(&watch.findings, output.format),
             output,
@@ -187,12 +204,28 @@ pub fn color(wish: Color, system: &System) -> bool {
     }
 }
 
-fn output(watch: &Watch, wish: Color, system: &System) -> Output {
-    let file = watch.output.clone();
-    let format = watch.format.or_else(|| report_by_ending(file.as_deref()?)).unwrap_or(ReportFormat::Text);
-    let to_screen = file.is_none() && system.stdout_is_terminal && format == ReportFormat::Text;
-    let color = if file.is_some() { wish == Color::Always } else { color(wish, system) };
-    Output { file, format, color: color && format == ReportFormat::Text, in_place: to_screen }
+impl Output {
+    /// To a file or standard output, which is a screen if it is a terminal.
+    pub fn to_stdout(
+        file: Option<&Path>,
+        format: Option<ReportFormat>,
+        wish: Color,
+        system: &System,
+    ) -> Self {
+        let mut output = Self::to_stderr(file, format, wish);
+        output.stream = Stream::Stdout;
+        if file.is_none() && output.format == ReportFormat::Text {
+            (output.color, output.in_place) = (color(wish, system), system.stdout_is_terminal);
+        }
+        output
+    }
+
+    /// To a file or standard error.
+    pub fn to_stderr(file: Option<&Path>, format: Option<ReportFormat>, wish: Color) -> Self {
+        let format = format.or_else(|| report_by_ending(file?)).unwrap_or(ReportFormat::Text);
+        let color = wish == Color::Always && format == ReportFormat::Text;
+        Self { file: file.map(Path::to_owned), stream: Stream::Stderr, format, color, in_place: false }
+    }
 }
 
 /// What is shown of the sources; tools always want to know what the repository calls a file.
@@ -222,7 +255,7 @@ pub fn by_ending(file: &Path) -> Option<Format> {
 }
 
 /// The kernel wants a power of two and whole pages; a wish between two sizes gets the larger.
-fn ring_bytes(wish: u64) -> Result<u32, ConfigError> {
+pub(crate) fn ring_bytes(wish: u64) -> Result<u32, ConfigError> {
     if !RING.contains(&wish) {
         return Err(ConfigError::RingSize(wish));
     }

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use anyhow::Context;
 use leaktrace_common::event::Kind;
-use leaktrace_core::elf::Elf;
+use leaktrace_core::elf::{Elf, FileMemory};
+use leaktrace_core::go::layout::InvalidLayout;
 use leaktrace_core::go::program::{Program, ProgramError};
 use leaktrace_core::num::Bias;
 use leaktrace_core::plan::{AttachPlan, PlanOptions, plan};
 use leaktrace_core::report::{LazyDebugInfo, ProgramSymbols};
 
+use crate::process::exit::ExitWatch;
 use crate::process::find::Target;
 use crate::process::memory::ProcessMemory;
 use crate::process::{ProcessError, Procfs};
@@ -44,6 +46,18 @@ impl<'t> Inspected<'t> {
         Ok(Self { program: program?, elf, bias, memory, debug })
     }
 
+    /// Reads the binary of a target that was loaded and has not run: its memory is what the file says. What that
+    /// amounts to is to be [confirmed](confirm) once the program runs.
+    pub fn before_start(target: &'t Target, procfs: &Procfs) -> anyhow::Result<Self> {
+        let elf = Elf::parse(target.exe.bytes())
+            .with_context(|| format!("cannot read {}", target.exe.link().display()))?;
+        let segments = elf.segments().iter().map(|segment| (segment.svma, segment.file_offset));
+        let bias = target.bias(procfs, segments)?;
+        let program = Program::examine(&elf, bias, &FileMemory::new(&elf, bias))?;
+        let debug = LazyDebugInfo::of(elf.clone());
+        Ok(Self { program, elf, bias, memory: ProcessMemory::new(target.pid), debug })
+    }
+
     /// The names of the program's functions.
     pub const fn symbols(&self) -> ProgramSymbols<'_, 't> {
         ProgramSymbols::new(&self.program, self.bias, &self.debug)
@@ -58,6 +72,23 @@ impl<'t> Inspected<'t> {
         Ok(plan)
     }
 }
+
+/// Compares what was found out about a program with the process, which may only just be starting.
+pub fn confirm(program: &Program<'_>, memory: ProcessMemory, exit: &ExitWatch) -> Result<(), InvalidLayout> {
+    let validate = || program.layout.validate(&memory, &program.globals);
+    for _ in 1..START_TRIES {
+        match validate() {
+            Err(_) if !exit.has_exited() => std::thread::sleep(START_PAUSE),
+            result => return result,
+        }
+    }
+    validate()
+}
+
+/// How often, and after how long, a program that we have started is looked at until its runtime is there. The C part
+/// of a program may take a while before that.
+const START_TRIES: u32 = 2000;
+const START_PAUSE: Duration = Duration::from_millis(5);
 
 /// A program that has only just started has not yet set up everything that is compared: it is looked at again, this
 /// often and after this long.

@@ -12,6 +12,7 @@ pub mod logs;
 pub mod output;
 pub mod process;
 pub mod quantity;
+pub mod run;
 pub mod session;
 pub mod sources;
 
@@ -26,6 +27,8 @@ pub struct Done {
     pub remark: Option<&'static str>,
     /// Whether that was found on which the user wants to fail.
     pub found: bool,
+    /// The exit status to end with, if it is another program's.
+    pub code: u8,
 }
 
 /// Does what was typed.
@@ -33,6 +36,7 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
     let (system, procfs) = (System::probe(), Procfs::system());
     let mut done = Done::default();
     match &args.command {
+        Some(Command::Run(run)) => done.code = run::run(run, &args.common, &procfs)?,
         Some(Command::Dump(dump)) => dump::run(dump, &system, &procfs)?,
         Some(Command::Report(report)) => dump::report(report, &args.common, &system)?,
         Some(Command::Diff(diff)) => done.found = dump::compare::run(diff)?,
@@ -42,7 +46,7 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
         }
         None => {
             let config = Config::resolve(&args.watch, &args.common, &system)?;
-            let ended = session::run(&config, &procfs)?;
+            let ended = session::run(&config, &procfs, &mut session::AsItIs)?;
             (done.remark, done.found) = (ended.end.remark(), ended.found);
         }
     }

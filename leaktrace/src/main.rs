@@ -16,7 +16,7 @@ fn main() -> ExitCode {
             if let Some(remark) = done.remark {
                 eprintln!("leaktrace: {remark}");
             }
-            ExitCode::from(if done.found { Exit::Found as u8 } else { 0 })
+            ExitCode::from(if done.found { Exit::Found as u8 } else { done.code })
         }
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {

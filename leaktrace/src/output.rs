@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::config::Output;
+use crate::config::{Output, Stream};
 
 /// Why reports cannot be written.
 #[derive(Debug, Error)]
@@ -43,6 +43,7 @@ enum To {
 #[derive(Debug)]
 enum Append {
     Stdout,
+    Stderr,
     File(File),
 }
 
@@ -52,7 +53,10 @@ impl Sink {
         let to = match &output.file {
             Some(path) => open_file(path)?,
             None if output.in_place => To::Screen { drawn: 0 },
-            None => To::Append(Append::Stdout),
+            None => To::Append(match output.stream {
+                Stream::Stdout => Append::Stdout,
+                Stream::Stderr => Append::Stderr,
+            }),
         };
         Ok(Self { to })
     }
@@ -69,6 +73,7 @@ impl Sink {
     pub fn write(&mut self, report: &[u8], is_last: bool) -> io::Result<()> {
         match &mut self.to {
             To::Append(Append::Stdout) => write_all(&mut io::stdout().lock(), report),
+            To::Append(Append::Stderr) => write_all(&mut io::stderr().lock(), report),
             To::Append(Append::File(file)) => write_all(file, report),
             To::Rewrite(file) => {
                 file.seek(SeekFrom::Start(0))?;
@@ -145,7 +150,13 @@ mod tests {
     use crate::cli::findings::ReportFormat;
 
     fn to_file(path: &Path) -> Output {
-        Output { file: Some(path.to_owned()), format: ReportFormat::Text, color: false, in_place: false }
+        Output {
+            file: Some(path.to_owned()),
+            stream: Stream::Stdout,
+            format: ReportFormat::Text,
+            color: false,
+            in_place: false,
+        }
     }
 
     #[test]

@@ -12,10 +12,12 @@ mod ends;
 mod hash;
 mod reconcile;
 mod sites;
+mod suite;
 mod tracked;
 
 pub use reconcile::Reconciled;
 pub use sites::{CreatorStack, Site, SiteId};
+pub use suite::{Owner, Suite};
 pub use tracked::{Origin, Since, Tracked};
 
 use std::collections::hash_map::Entry as Slot;
@@ -81,6 +83,9 @@ pub struct Registry {
     newest: Ktime,
     round: u8,
     limits: Limits,
+    suite: Option<Suite>,
+    /// Whether the process had not run yet when the probes were attached.
+    from_start: bool,
 }
 
 impl Registry {
@@ -101,12 +106,37 @@ impl Registry {
             newest: attached_at,
             round: 0,
             limits,
+            suite: None,
+            from_start: false,
         }
+    }
+
+    /// Says that the process has not run yet: whatever a snapshot will show was born since.
+    pub const fn from_start(&mut self) {
+        self.from_start = true;
+    }
+
+    /// From now on, notes which test of `suite` each goroutine belongs to.
+    pub fn follow(&mut self, suite: Suite) {
+        self.suite = Some(suite);
+    }
+
+    /// Whether it is noted which test goroutines belong to.
+    pub const fn follows_tests(&self) -> bool {
+        self.suite.is_some()
+    }
+
+    /// The test that a goroutine belongs to, where that is known.
+    pub fn owner(&self, goid: Goid) -> Option<Owner> {
+        self.suite.as_ref()?.owner(goid)
     }
 
     /// Takes an event in. Its time need not be later than that of the last one.
     pub fn apply(&mut self, event: &Event<'_>) {
         self.newest = self.newest.max(event.about().ktime);
+        if let Some(suite) = &mut self.suite {
+            suite.apply(event);
+        }
         match event {
             Event::Birth(birth) => self.birth(birth),
             Event::End(end) => self.end(*end),

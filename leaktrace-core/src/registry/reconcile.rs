@@ -55,7 +55,7 @@ impl Registry {
         let wait_times = snapshot.goroutines.iter().filter_map(|goroutine| goroutine.wait_since);
         let round = Round {
             started: snapshot.started,
-            first: self.counts.snapshots == 0,
+            first: self.counts.snapshots == 0 && !self.from_start,
             ends_known: snapshot.started > self.ends.complete_after(),
             complete: snapshot.unreadable == 0 && snapshot.beyond_limit == 0,
             cycles: CycleEnds::of(wait_times, snapshot.finished),

@@ -5,6 +5,7 @@
 
 mod build;
 mod gather;
+mod owners;
 mod program;
 mod symbols;
 mod view;
@@ -15,6 +16,7 @@ use leaktrace_common::drops::DropReason;
 use serde::{Deserialize, Serialize};
 
 pub use build::{Sources, build};
+pub use owners::{Created, Owners, UNKNOWN_TEST, test_name};
 pub use program::{LazyDebugInfo, ProgramSymbols};
 pub use symbols::{Symbol, Symbols};
 pub use view::{Sort, View};
@@ -267,6 +269,16 @@ pub struct Shed {
     pub duration_ns: u64,
     /// Whether it is not traced now.
     pub now: bool,
+}
+
+impl Report {
+    /// Lists groups with goroutines alive only, and of those the first `top`.
+    pub fn keep_alive(&mut self, top: usize) {
+        self.not_listed.ended_groups += self.groups.extract_if(.., |group| group.live == 0).count() as u64;
+        let further = self.groups.split_off(top.min(self.groups.len()));
+        self.not_listed.further_groups += further.len() as u64;
+        self.not_listed.further_live += further.iter().map(|group| group.live).sum::<u64>();
+    }
 }
 
 /// What the kernel side and the decoder counted.

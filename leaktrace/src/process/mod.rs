@@ -4,6 +4,7 @@ pub mod cpu;
 pub mod exe;
 pub mod exit;
 pub mod find;
+pub mod launch;
 pub mod maps;
 pub mod memory;
 pub mod privileges;

@@ -1,6 +1,8 @@
 //! Watches one process: the event loop and what it holds together. What anything means is decided elsewhere.
 
 pub mod clock;
+mod judge;
+mod launched;
 mod meter;
 mod pace;
 mod readiness;
@@ -21,17 +23,20 @@ use leaktrace_core::go::program::Program;
 use leaktrace_core::num::Ktime;
 use leaktrace_core::plan::{AttachPlan, MissedReason};
 use leaktrace_core::recording::Header;
-use leaktrace_core::registry::Registry;
+use leaktrace_core::registry::{Registry, Suite};
 
 use crate::config::Config;
 use crate::dump::facts;
-use crate::inspect::Inspected;
+use crate::inspect::{Inspected, confirm};
 use crate::kernel::cost::CostPerHit;
 use crate::kernel::{Options, Tracee};
 use crate::output::Sink;
 use crate::process::Procfs;
 use crate::process::find::Target;
+use crate::process::launch::Launched;
 use crate::process::memory::ProcessMemory;
+pub use judge::{AsItIs, Judge};
+use launched::{Confirmation, Ends, without_tracing};
 use recorder::{NamesOf, Recorded, Recorder, Recording};
 use reporting::Reporter;
 use tracer::Tracer;
@@ -47,13 +52,15 @@ pub enum End {
     Exited,
     /// The target became another program.
     Execed,
+    /// The target is held at its exit.
+    Leaving,
 }
 
 impl End {
     /// What a user should be told, if this was not their own wish.
     pub const fn remark(self) -> Option<&'static str> {
         match self {
-            Self::Asked => None,
+            Self::Asked | Self::Leaving => None,
             Self::Exited => Some("the process has exited; the last report is of what was known then"),
             Self::Execed => Some(
                 "the process has become another program (exec); the last report is of what was known then, start \
@@ -73,35 +80,64 @@ pub struct Ended {
 }
 
 /// Watches a process until it ends or the user has seen enough.
-pub fn run(config: &Config, procfs: &Procfs) -> anyhow::Result<Ended> {
+pub fn run(config: &Config, procfs: &Procfs, judge: &mut dyn Judge) -> anyhow::Result<Ended> {
     let sink = Sink::open(&config.output)?;
     let recording = config.record.as_ref().map(Recording::create).transpose()?;
-    watch(config, procfs, sink, recording).with_context(|| format!("cannot watch pid {}", config.pid))
+    let errand = Errand { sink, recording, launched: None, judge };
+    watch(config, procfs, errand).with_context(|| format!("cannot watch pid {}", config.pid))
 }
 
-fn watch(
+/// Watches a program that we have started, from its first instruction to its end.
+pub fn run_launched(
     config: &Config,
     procfs: &Procfs,
+    launched: &mut Launched,
+    judge: &mut dyn Judge,
+) -> anyhow::Result<Ended> {
+    let sink = Sink::open(&config.output)?;
+    let recording = config.record.as_ref().map(Recording::create).transpose()?;
+    let errand = Errand { sink, recording, launched: Some(launched), judge };
+    watch(config, procfs, errand).context("cannot watch the program")
+}
+
+/// What a session works with beside the process.
+struct Errand<'e> {
     sink: Sink,
     recording: Option<Recording>,
-) -> anyhow::Result<Ended> {
-    let interrupted = signals::listen().context("cannot listen to signals")?;
+    /// The program, if it is one that we have started.
+    launched: Option<&'e mut Launched>,
+    judge: &'e mut dyn Judge,
+}
+
+fn watch(config: &Config, procfs: &Procfs, errand: Errand<'_>) -> anyhow::Result<Ended> {
+    let Errand { sink, recording, mut launched, judge } = errand;
+    let ends = Ends::of(launched.as_deref_mut())?;
     let target = Target::open(procfs, config.pid)?;
-    let inspected = Inspected::new(&target, procfs)?;
-    let (mut tracer, cost) = load(config)?.unzip();
-    let long_nops = cost.as_ref().is_some_and(CostPerHit::prefers_long_nops);
-    let plan = inspected.plan(&config.probes, long_nops)?;
-    let costs = cost.map_or(Costs::NOTHING, |cost| costs(&cost, &plan));
-    let attached_at = clock::now();
-    if let Some(tracer) = &mut tracer {
-        attach(tracer, &target, &inspected, &plan)?;
+    let inspected = match launched {
+        Some(_) => Inspected::before_start(&target, procfs)?,
+        None => Inspected::new(&target, procfs)?,
+    };
+    let traced = trace(config, &target, &inspected);
+    let Traced { tracer, plan, costs, attached_at, mut notices } = match launched {
+        Some(_) => traced.or_else(|error| without_tracing(&error, &inspected))?,
+        None => traced?,
+    };
+    notices.extend(self::notices(&inspected, &plan));
+    let confirmation = Confirmation::default();
+    if let Some(launched) = &launched {
+        launched.release(config.at_exit || tracer.is_none());
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let is_launched = launched.is_some();
     std::thread::scope(|scope| {
-        let notices = notices(&inspected, &plan);
         let facts =
             recording.as_ref().map(|_| facts::of_process(&target, &inspected.elf, procfs)).transpose()?;
-        let walks = Walks::start(scope, || walk(&inspected.program, inspected.memory, facts));
+        let walks = Walks::start(scope, || {
+            if is_launched {
+                confirmation.set(confirm(&inspected.program, inspected.memory, &target.exit));
+            }
+            walk(&inspected.program, inspected.memory, facts)
+        });
         let recorder = match recording {
             Some(recording) => {
                 let header = header(config, &target, &inspected, attached_at, &notices);
@@ -118,7 +154,7 @@ fn watch(
             target: &target,
             tracer,
             governor: Governor::new(config.max_overhead, costs, kinds, attached_at),
-            registry: Registry::new(attached_at),
+            registry: registry(&inspected, attached_at, is_launched),
             walks,
             snapshot: None,
             failures: 0,
@@ -128,12 +164,50 @@ fn watch(
         };
         watch.budgeted = watch.read()?;
         watch.metered = watch.budgeted;
-        let mut reporter = Reporter::new(&watch, &inspected, config, sink, notices)?;
-        let end = runtime.block_on(watch.run(interrupted, |watch| reporter.write(watch, false).map(drop)))?;
+        let mut reporter = Reporter::new(&watch, &inspected, config, sink, notices, judge)?;
+        let end = runtime.block_on(watch.run(ends, |watch| reporter.write(watch, false).map(drop)))?;
+        if let Some(launched) = &launched {
+            launched.let_end();
+            reporter.note(confirmation.result()?);
+        }
         let found = reporter.write(&watch, true)?;
         watch.recorder.take().map_or(Ok(()), Recorder::finish)?;
         Ok(Ended { end, found })
     })
+}
+
+/// What a session begins with.
+struct Traced {
+    tracer: Option<Tracer>,
+    plan: AttachPlan,
+    costs: Costs,
+    attached_at: Ktime,
+    notices: Vec<String>,
+}
+
+/// Attaches what is to be traced.
+fn trace(config: &Config, target: &Target, inspected: &Inspected<'_>) -> anyhow::Result<Traced> {
+    let (mut tracer, cost) = load(config)?.unzip();
+    let long_nops = cost.as_ref().is_some_and(CostPerHit::prefers_long_nops);
+    let plan = inspected.plan(&config.probes, long_nops)?;
+    let costs = cost.map_or(Costs::NOTHING, |cost| costs(&cost, &plan));
+    let attached_at = clock::now();
+    if let Some(tracer) = &mut tracer {
+        attach(tracer, target, inspected, &plan)?;
+    }
+    Ok(Traced { tracer, plan, costs, attached_at, notices: Vec::new() })
+}
+
+/// No goroutines yet. Of a program that we have started it is noted which test they belong to.
+fn registry(inspected: &Inspected<'_>, attached_at: Ktime, is_launched: bool) -> Registry {
+    let mut registry = Registry::new(attached_at);
+    if is_launched {
+        registry.from_start();
+        if let Some(suite) = Suite::of(&inspected.program.modules) {
+            registry.follow(suite);
+        }
+    }
+    registry
 }
 
 /// The programs, loaded and attached to nothing yet, and what their hits cost; `None` if nothing is to be traced.
@@ -141,7 +215,11 @@ fn load(config: &Config) -> anyhow::Result<Option<(Tracer, CostPerHit)>> {
     if config.probes.is_empty() {
         return Ok(None);
     }
-    let mut tracer = Tracer::load(&Options::with_ring_bytes(config.ring_bytes))?;
+    let mut options = Options::with_ring_bytes(config.ring_bytes);
+    if config.every_stack {
+        (options.control.stacks_per_site, options.control.stack_sample_mask) = (u32::MAX, 0);
+    }
+    let mut tracer = Tracer::load(&options)?;
     let cost = tracer.calibrate();
     Ok(Some((tracer, cost)))
 }

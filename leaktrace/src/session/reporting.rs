@@ -4,6 +4,7 @@ use leaktrace_core::render::{self, Style, TextOptions};
 use leaktrace_core::report::{self, ProgramSymbols, Report, Sort, Sources, View};
 
 use super::clock;
+use super::judge::Judge;
 use super::meter::Reading;
 use super::watch::Watch;
 use crate::cli;
@@ -21,6 +22,7 @@ pub(super) struct Reporter<'t> {
     view: View,
     config: &'t Config,
     sources: Option<SourceTree>,
+    judge: &'t mut dyn Judge,
     sink: Sink,
     /// What users should know about every report.
     notices: Vec<String>,
@@ -35,6 +37,7 @@ impl<'t> Reporter<'t> {
         config: &'t Config,
         sink: Sink,
         notices: Vec<String>,
+        judge: &'t mut dyn Judge,
     ) -> anyhow::Result<Self> {
         let about = about(watch.target, inspected);
         let wish = &config.sources;
@@ -46,15 +49,24 @@ impl<'t> Reporter<'t> {
             view: view(&config.view),
             config,
             sources,
+            judge,
             sink,
             notices,
             last: watch.budgeted,
         })
     }
 
+    /// Adds what users should know about every report from now on.
+    pub(super) fn note(&mut self, notice: Option<String>) {
+        self.notices.extend(notice);
+    }
+
     /// Makes and writes one; whether it holds what the user wants to fail on.
     pub(super) fn write(&mut self, watch: &Watch<'_>, is_last: bool) -> anyhow::Result<bool> {
         let mut report = self.make(watch)?;
+        if !self.judge.judge(&mut report, &watch.registry, &self.symbols, is_last) {
+            return Ok(false);
+        }
         if let Some(sources) = &mut self.sources {
             sources.annotate(&mut report);
         }

@@ -12,9 +12,9 @@ use leaktrace_core::recording::{Meter, Totals};
 use leaktrace_core::registry::Registry;
 use leaktrace_core::report::{Overhead, Shed, Traced};
 use tokio::io::unix::AsyncFd;
-use tokio::sync::oneshot;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
 
+use super::launched::Ends;
 use super::meter::Reading;
 use super::recorder::{Recorded, Recorder};
 use super::tracer::Tracer;
@@ -83,7 +83,7 @@ enum Step {
 
 /// Everything that wakes the loop from outside of it.
 struct Alarms {
-    interrupted: oneshot::Receiver<()>,
+    ends: Ends,
     exit: AsyncFd<OwnedFd>,
     ring: Option<AsyncFd<OwnedFd>>,
     deadline: Instant,
@@ -93,14 +93,14 @@ struct Alarms {
 }
 
 impl Alarms {
-    fn set(watch: &Watch<'_>, interrupted: oneshot::Receiver<()>) -> anyhow::Result<Self> {
+    fn set(watch: &Watch<'_>, ends: Ends) -> anyhow::Result<Self> {
         let now = Instant::now();
         let ring = match &watch.tracer {
             Some(tracer) => Some(readiness::of(tracer)?),
             None => None,
         };
         Ok(Self {
-            interrupted,
+            ends,
             exit: readiness::of(&watch.target.exit)?,
             ring,
             deadline: now + watch.config.duration.unwrap_or(FOREVER),
@@ -113,7 +113,7 @@ impl Alarms {
     async fn next(&mut self, walks: &mut Walks<Walked>) -> Step {
         tokio::select! {
             biased;
-            Ok(()) = &mut self.interrupted => Step::End(End::Asked),
+            end = self.ends.next() => Step::End(end),
             _ = self.exit.readable() => Step::End(End::Exited),
             () = sleep_until(self.deadline) => Step::End(End::Asked),
             () = filling(self.ring.as_ref()) => Step::Drain,
@@ -130,10 +130,10 @@ impl Watch<'_> {
     /// is due for a report.
     pub(super) async fn run(
         &mut self,
-        interrupted: oneshot::Receiver<()>,
+        ends: Ends,
         mut report: impl FnMut(&Self) -> anyhow::Result<()>,
     ) -> anyhow::Result<End> {
-        let mut alarms = Alarms::set(self, interrupted)?;
+        let mut alarms = Alarms::set(self, ends)?;
         // The first report comes with the first snapshot, as soon as there is one.
         let mut report_due = self.config.interval.is_some();
         self.request_snapshot();
@@ -287,7 +287,10 @@ impl Watch<'_> {
     /// Brings everything to its end: a last snapshot where there still is something to see, then no probes, then
     /// an empty ring.
     async fn finish(&mut self, end: End, alarms: &mut Alarms) -> anyhow::Result<End> {
-        let end = if end == End::Asked { self.last_snapshot(alarms).await? } else { end };
+        let end = match end {
+            End::Asked | End::Leaving => self.last_snapshot(end, alarms).await?,
+            End::Exited | End::Execed => end,
+        };
         if let Some(tracer) = &mut self.tracer {
             tracer.finish(&mut self.registry, &mut self.recorder)?;
         }
@@ -298,7 +301,7 @@ impl Watch<'_> {
     }
 
     /// Takes one more snapshot, begun now; says how it ended, because the target may end meanwhile.
-    async fn last_snapshot(&mut self, alarms: &mut Alarms) -> anyhow::Result<End> {
+    async fn last_snapshot(&mut self, end: End, alarms: &mut Alarms) -> anyhow::Result<End> {
         let mut began_before = self.walks.is_pending();
         self.request_snapshot();
         loop {
@@ -311,7 +314,7 @@ impl Watch<'_> {
             if let Step::Walked(walked) = step {
                 let taken = self.take_snapshot(walked, !began_before)?;
                 if !taken || !began_before {
-                    return Ok(End::Asked);
+                    return Ok(end);
                 }
                 began_before = false;
                 self.request_snapshot();

@@ -1,0 +1,222 @@
+//! What is left when a program ends, and whether it should be.
+//!
+//! A goroutine that a test created and that still waits when the test has returned is a likely leak: that is what
+//! goleak looks for. What a program leaves behind at its end is worth a look only: a server's goroutines are there
+//! by design. Goroutines of the runtime, of package `testing` and of `os/signal` are left out, as goleak does.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use crate::detect::{Severity, Verdict};
+use crate::render::human;
+use crate::report::{Group, Location, Owners, Report, UNKNOWN_TEST, test_name};
+
+/// The code and the name of what is said of goroutines that are left.
+pub const CODE: &str = "LT020";
+/// See [`CODE`].
+pub const NAME: &str = "left-at-exit";
+
+/// Wait reasons that end by themselves.
+const PASSING: [&str; 3] = ["sleep", "runnable", "running"];
+
+/// States in which a goroutine does not wait.
+const BUSY: [&str; 5] = ["runnable", "running", "syscall", "copystack", "preempted"];
+
+/// Adds a verdict on each `go` statement of which goroutines are left, unless there is one already: that is told how
+/// many are left, and by which tests.
+pub fn judge(report: &mut Report, owners: &Owners) {
+    let tests_run = report.groups.iter().any(is_running_test);
+    let left: Vec<Left> =
+        report.groups.iter().filter_map(|group| Left::of(group, owners, tests_run)).collect();
+    for left in left {
+        let known = report.verdicts.iter_mut().find(|verdict| is_at(verdict, &left.group));
+        match known {
+            Some(verdict) => left.add_to(verdict),
+            None => report.verdicts.push(left.verdict()),
+        }
+    }
+    report.verdicts.sort_by_key(|verdict| (verdict.severity, std::cmp::Reverse(verdict.live)));
+}
+
+/// The goroutines of one `go` statement that are left.
+struct Left {
+    group: Group,
+    tests: BTreeMap<String, u64>,
+    /// Those whose test has ended.
+    of_ended: u64,
+}
+
+impl Left {
+    fn of(group: &Group, owners: &Owners, tests_run: bool) -> Option<Self> {
+        if group.live == 0 || is_background(group) {
+            return None;
+        }
+        let mut left = Self { group: group.clone(), tests: BTreeMap::new(), of_ended: 0 };
+        for (test, created) in owners.at(&group.created_by) {
+            left.tests.insert(test.to_owned(), created.live);
+            let may_run = test == UNKNOWN_TEST && tests_run;
+            left.of_ended += if may_run { 0 } else { created.live - created.of_running };
+        }
+        if left.tests.keys().all(|test| test == UNKNOWN_TEST) {
+            left.guess(tests_run);
+        }
+        Some(left)
+    }
+
+    /// Without having seen births, the function with the `go` statement may still be a test.
+    fn guess(&mut self, tests_run: bool) {
+        let by = self.group.created_by.function.as_deref().map(test_name);
+        if let Some(test) = by.filter(|function| is_test(function)) {
+            self.tests = BTreeMap::from([(test.to_owned(), self.group.live)]);
+            self.of_ended = if tests_run { 0 } else { self.group.live };
+        }
+    }
+
+    fn severity(&self) -> Severity {
+        let passing: u64 = PASSING.iter().filter_map(|reason| self.group.wait_reasons.get(*reason)).sum();
+        if self.of_ended > passing { Severity::Likely } else { Severity::Watch }
+    }
+
+    fn evidence(&self) -> impl Iterator<Item = (String, serde_json::Value)> {
+        let tests = (!self.tests.is_empty()).then(|| ("tests".to_owned(), json!(self.tests)));
+        std::iter::once(("left_at_exit".to_owned(), json!(self.group.live))).chain(tests)
+    }
+
+    fn add_to(&self, verdict: &mut Verdict) {
+        verdict.evidence.extend(self.evidence());
+        if !self.tests.is_empty() {
+            verdict.summary = format!("{}; created in {}", verdict.summary, self.test_names());
+        }
+    }
+
+    /// `TestA and TestB`, at most three.
+    fn test_names(&self) -> String {
+        let names: Vec<&str> = self.tests.keys().map(|test| short(test)).collect();
+        match names.as_slice() {
+            [] => String::new(),
+            [one] => (*one).to_owned(),
+            [one, other] => format!("{one} and {other}"),
+            [one, other, rest @ ..] => format!("{one}, {other} and {} more", rest.len()),
+        }
+    }
+
+    fn summary(&self) -> String {
+        let group = &self.group;
+        let by = &group.created_by;
+        let function = by.function.as_deref().unwrap_or("unknown code");
+        let doing = most(group).map_or_else(String::new, |(reason, _)| format!(", {reason}"));
+        let tests =
+            if self.tests.is_empty() { String::new() } else { format!("; created in {}", self.test_names()) };
+        let count = human::some(group.live, "goroutine");
+        format!("{count} left at the end, created by {function}{}{doing}{tests}", place(by))
+    }
+
+    fn verdict(self) -> Verdict {
+        let (summary, severity) = (self.summary(), self.severity());
+        let (cause, remedy) = self.words();
+        let evidence = self.evidence().collect();
+        let waits = most(&self.group).filter(|(reason, _)| !BUSY.contains(&reason.as_str()));
+        Verdict {
+            code: CODE.to_owned(),
+            name: NAME.to_owned(),
+            severity,
+            wait_reason: waits.map_or_else(String::new, |(reason, _)| reason.clone()),
+            start_function: self.group.start_function,
+            live: self.group.live,
+            net_per_minute: self.group.net_per_minute,
+            oldest_age_ns: self.group.oldest_age_ns,
+            age_is_lower_bound: self.group.age_is_lower_bound,
+            blocked_at: self.group.blocked_at,
+            creation_stack: self.group.creation_stack,
+            stack_bytes: self.group.stack_bytes,
+            created_by: self.group.created_by,
+            evidence,
+            summary,
+            cause: cause.to_owned(),
+            remedy: remedy.to_owned(),
+        }
+    }
+
+    fn words(&self) -> (&'static str, &'static str) {
+        if self.of_ended > 0 {
+            return (
+                "The test has returned, and what it started goes on: nobody told it to end, or nobody waited for it.",
+                "End it before the test returns, in t.Cleanup or with defer: cancel its context, close the channel or \
+                 the server that it waits on, and wait until it is done.",
+            );
+        }
+        (
+            "The program ended and did not wait for it. By itself that is no leak.",
+            "If it should have ended before, find out what it waits for; else leave it.",
+        )
+    }
+}
+
+/// A test without its package.
+fn short(test: &str) -> &str {
+    if test == UNKNOWN_TEST { "a test" } else { test.rsplit('.').next().unwrap_or(test) }
+}
+
+/// What most of them do.
+fn most(group: &Group) -> Option<(&String, u64)> {
+    let reasons = group.wait_reasons.iter().map(|(reason, count)| (reason, *count));
+    reasons.max_by_key(|(reason, count)| (*count, std::cmp::Reverse(*reason)))
+}
+
+/// ` (worker.go:88)`
+fn place(location: &Location) -> String {
+    match (&location.file, location.line) {
+        (Some(file), Some(line)) => format!(" ({}:{line})", file.rsplit('/').next().unwrap_or(file)),
+        (Some(_) | None, _) => String::new(),
+    }
+}
+
+fn is_at(verdict: &Verdict, group: &Group) -> bool {
+    let (one, other) = (&verdict.created_by, &group.created_by);
+    (&one.function, &one.file, one.line) == (&other.function, &other.file, other.line)
+}
+
+/// The main goroutine, and those that packages `testing` and `os/signal` and the tracer keep for themselves.
+///
+/// Source: goleak, `options.go` (`isTestStack`, `isStdLibStack`, `isTraceStack`).
+fn is_background(group: &Group) -> bool {
+    let started = group.start_function.as_deref().unwrap_or_default();
+    let by = group.created_by.function.as_deref().unwrap_or_default();
+    let traces = |function: &str| function == "runtime.ReadTrace" || function == "os/signal.signal_recv";
+    let stack = group.blocked_at.iter().flat_map(|blocked| &blocked.stack);
+    started == "runtime.main"
+        || started == "os/signal.loop"
+        || by.starts_with("testing.")
+        || by.starts_with("os/signal.Notify.")
+        || stack.filter_map(|frame| frame.function.as_deref()).any(traces)
+}
+
+/// Whether these are the goroutines on which tests run.
+fn is_running_test(group: &Group) -> bool {
+    let by = group.created_by.function.as_deref().unwrap_or_default();
+    group.live > 0 && by.starts_with("testing.(*T).")
+}
+
+/// `pkg.TestOrder`, `pkg.FuzzOrder`, and not `pkg.Testify`.
+fn is_test(function: &str) -> bool {
+    let name = function.rsplit('.').next().unwrap_or_default();
+    let rest = ["Test", "Fuzz", "Benchmark", "Example"].iter().find_map(|kind| name.strip_prefix(kind));
+    rest.is_some_and(|rest| !rest.starts_with(|first: char| first.is_lowercase()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_test;
+
+    #[test]
+    fn tests_are_known_by_their_names() {
+        assert!(
+            ["order.TestOrder", "order.Test_x", "order.Test", "order.FuzzX"]
+                .map(is_test)
+                .iter()
+                .all(|&is| is)
+        );
+        assert!(!["order.Testify", "order.start", "main.main"].map(is_test).iter().any(|&is| is));
+    }
+}

@@ -1,0 +1,63 @@
+//! `leaktrace run`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+
+use super::findings::{Findings, ReportFormat};
+use crate::quantity::{self, Bytes, Overhead, Probes};
+
+/// What `leaktrace run` takes.
+#[derive(Debug, ClapArgs)]
+pub struct Run {
+    /// The program to run, and its arguments
+    #[arg(value_name = "PROGRAM", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub program: Vec<OsString>,
+
+    /// Hold the program at its exit for a last look at its memory, which takes milliseconds. Until then the kernel
+    /// tells us of each signal that its first thread gets
+    #[arg(long, help_heading = "Target")]
+    pub at_exit: bool,
+
+    /// Show this many groups of goroutines after the verdicts; 0 for all
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 10, help_heading = "View")]
+    pub top: usize,
+
+    /// What to trace: any of birth, end, park, ready, or none to work from memory alone
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_parser = quantity::probes,
+        default_value = "birth,end,park,ready",
+        help_heading = "Tracing"
+    )]
+    pub probes: Probes,
+
+    /// The most that tracing may cost, in percent of one core for each core that the program keeps busy; what is
+    /// shed to stay below is reported. `off` for no limit
+    #[arg(
+        long,
+        value_name = "PERCENT",
+        value_parser = quantity::overhead,
+        default_value = "off",
+        help_heading = "Tracing"
+    )]
+    pub max_overhead: Overhead,
+
+    /// How much the ring buffer between kernel and leaktrace holds
+    #[arg(long, value_name = "SIZE", value_parser = quantity::bytes, default_value = "16MiB", help_heading = "Tracing")]
+    pub ring_size: Bytes,
+
+    /// Which verdicts to fail on, and what is shown beside them.
+    #[command(flatten)]
+    pub findings: Findings,
+
+    /// How to write the report [default: by the ending of --output, else text]
+    #[arg(short, long, value_enum, value_name = "FORMAT", help_heading = "Output")]
+    pub format: Option<ReportFormat>,
+
+    /// Write the report to this file instead of standard error
+    #[arg(short, long, value_name = "FILE", help_heading = "Output")]
+    pub output: Option<PathBuf>,
+}

@@ -1,0 +1,289 @@
+//! Starts a program as a child that stands still before its first instruction, until we let it go.
+//!
+//! The kernel stops a child that asked to be traced at its exec: the program is mapped and has not run. Probes can be
+//! attached then. After that the child is no longer traced, unless it is to be held once more: at its exit, when its
+//! memory is still there. All of this is one thread's business, because only the thread that traces may ask for it.
+
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::ptr::null_mut;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread::JoinHandle;
+
+use libc::{c_int, c_uint, pid_t, sigset_t};
+use tokio::sync::oneshot;
+
+use super::Pid;
+
+/// What a shell adds to the number of the signal that ended a program.
+const SIGNALLED: c_int = 128;
+
+/// A program that was started. One that is not [released](Self::release) is killed when this is dropped.
+#[derive(Debug)]
+pub struct Launched {
+    pid: Pid,
+    orders: Sender<Order>,
+    leaving: Option<oneshot::Receiver<()>>,
+    keeper: JoinHandle<io::Result<u8>>,
+}
+
+/// What the thread that traces is asked for.
+#[derive(Clone, Copy, Debug)]
+enum Order {
+    /// Let it run; `hold` it at its exit.
+    Release { hold: bool },
+    /// Let it end.
+    LetEnd,
+}
+
+impl Launched {
+    /// Starts `command`, with `signals` blocked and no others. It stands still when this returns.
+    pub fn start(command: Command, signals: sigset_t) -> io::Result<Self> {
+        let (orders, asked) = mpsc::channel();
+        let (started, answer) = mpsc::channel();
+        let (leaves, leaving) = oneshot::channel();
+        let keeper = std::thread::Builder::new()
+            .name("child".to_owned())
+            .spawn(move || keep(command, signals, &started, &asked, leaves))?;
+        match answer.recv() {
+            Ok(pid) => Ok(Self { pid: Pid(pid.cast_unsigned()), orders, leaving: Some(leaving), keeper }),
+            Err(_) => Err(joined(keeper).err().unwrap_or_else(|| io::Error::other("it ended before it ran"))),
+        }
+    }
+
+    /// Its process id.
+    pub const fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Lets it run. With `hold` it stands still once more at its exit: all its threads but the first have ended or
+    /// are ending then, and its memory is as they left it.
+    pub fn release(&self, hold: bool) {
+        self.order(Order::Release { hold });
+    }
+
+    /// What is told when it is held at its exit; can be taken once.
+    pub const fn leaving(&mut self) -> Option<oneshot::Receiver<()>> {
+        self.leaving.take()
+    }
+
+    /// Lets it end, if it is held.
+    pub fn let_end(&self) {
+        self.order(Order::LetEnd);
+    }
+
+    /// Waits for its end and returns the exit status that a shell would show.
+    pub fn wait(self) -> io::Result<u8> {
+        drop(self.orders);
+        joined(self.keeper)
+    }
+
+    fn order(&self, order: Order) {
+        // The thread is gone only when the program is.
+        _ = self.orders.send(order);
+    }
+}
+
+fn joined(keeper: JoinHandle<io::Result<u8>>) -> io::Result<u8> {
+    keeper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// The life of the thread that traces.
+fn keep(
+    mut command: Command,
+    signals: sigset_t,
+    started: &Sender<pid_t>,
+    asked: &Receiver<Order>,
+    leaves: oneshot::Sender<()>,
+) -> io::Result<u8> {
+    // SAFETY: what runs between fork and exec are two system calls on values that it owns.
+    unsafe { command.pre_exec(move || prepare(&signals)) };
+    let pid = command.spawn()?.id().cast_signed();
+    if let Some(code) = Stop::next(pid)?.code() {
+        return Ok(code);
+    }
+    // Should we die now, nobody would ever let it run.
+    set_options(pid, libc::PTRACE_O_EXITKILL)?;
+    _ = started.send(pid);
+    match asked.recv() {
+        Ok(Order::Release { hold: false }) => ptrace(libc::PTRACE_DETACH, pid, 0)?,
+        Ok(Order::Release { hold: true }) => {
+            set_options(pid, libc::PTRACE_O_TRACEEXIT | libc::PTRACE_O_TRACEEXEC)?;
+            ptrace(libc::PTRACE_CONT, pid, 0)?;
+        }
+        Ok(Order::LetEnd) | Err(_) => kill(pid),
+    }
+    attend(pid, asked, leaves)
+}
+
+/// In the child: to be traced, and with the signals that we have blocked for ourselves open again.
+fn prepare(signals: &sigset_t) -> io::Result<()> {
+    ptrace(libc::PTRACE_TRACEME, 0, 0)?;
+    // SAFETY: `signals` is initialised, and the old mask is not asked for.
+    match unsafe { libc::sigprocmask(libc::SIG_SETMASK, signals, null_mut()) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Waits for the end. While it is traced its signals come by here, and its exit.
+fn attend(pid: pid_t, asked: &Receiver<Order>, leaves: oneshot::Sender<()>) -> io::Result<u8> {
+    let mut leaves = Some(leaves);
+    loop {
+        let stop = Stop::next(pid)?;
+        if let Some(code) = stop.code() {
+            return Ok(code);
+        }
+        if stop.event() == libc::PTRACE_EVENT_EXIT
+            && let Some(leaves) = leaves.take()
+        {
+            // Whoever no longer listens does not mind either.
+            if leaves.send(()).is_ok() {
+                _ = asked.recv();
+            }
+        }
+        let signal = if stop.event() == 0 { stop.signal() } else { 0 };
+        match ptrace(libc::PTRACE_CONT, pid, signal) {
+            // Killed while it stood still: the next answer says so.
+            Err(error) if error.raw_os_error() != Some(libc::ESRCH) => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+    }
+}
+
+/// What `waitpid` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stop(c_int);
+
+impl Stop {
+    fn next(pid: pid_t) -> io::Result<Self> {
+        let mut status = 0;
+        loop {
+            // SAFETY: `status` is ours to write.
+            match unsafe { libc::waitpid(pid, &raw mut status, libc::__WALL) } {
+                -1 if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted => {}
+                -1 => return Err(io::Error::last_os_error()),
+                _ => return Ok(Self(status)),
+            }
+        }
+    }
+
+    /// The exit status that a shell would show, if this is the end.
+    fn code(self) -> Option<u8> {
+        let code = if libc::WIFEXITED(self.0) {
+            libc::WEXITSTATUS(self.0)
+        } else if libc::WIFSIGNALED(self.0) {
+            SIGNALLED + libc::WTERMSIG(self.0)
+        } else {
+            return None;
+        };
+        Some(u8::try_from(code).unwrap_or(u8::MAX))
+    }
+
+    fn signal(self) -> c_int {
+        libc::WSTOPSIG(self.0)
+    }
+
+    /// Which `PTRACE_EVENT_…` it is, 0 for a signal.
+    fn event(self) -> c_int {
+        self.0 >> 16
+    }
+}
+
+fn set_options(pid: pid_t, options: c_int) -> io::Result<()> {
+    ptrace(libc::PTRACE_SETOPTIONS, pid, options)
+}
+
+/// A request whose last argument is a number and that has no other.
+fn ptrace(request: c_uint, pid: pid_t, data: c_int) -> io::Result<()> {
+    let data = libc::c_long::from(data);
+    // SAFETY: none of the requests that are made here reads or writes our memory.
+    match unsafe { libc::ptrace(request, pid, null_mut::<libc::c_void>(), data) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+fn kill(pid: pid_t) {
+    // SAFETY: takes two numbers. The child has not been waited for, so that the number is still its own.
+    _ = unsafe { libc::kill(pid, libc::SIGKILL) };
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::process::Procfs;
+    use crate::process::stat::Stat;
+
+    fn no_signals() -> sigset_t {
+        let mut set = std::mem::MaybeUninit::uninit();
+        // SAFETY: it initialises what it is given.
+        unsafe { libc::sigemptyset(set.as_mut_ptr()) };
+        // SAFETY: it has been initialised.
+        unsafe { set.assume_init() }
+    }
+
+    fn shell(script: &str) -> Launched {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        Launched::start(command, no_signals()).unwrap()
+    }
+
+    fn held(launched: &mut Launched) {
+        let mut leaving = launched.leaving().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while leaving.try_recv().is_err() {
+            assert!(Instant::now() < deadline, "it never left");
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn it_stands_still_until_it_is_released() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ran");
+        let launched = shell(&format!("> {}; exit 7", file.display()));
+        assert_eq!(Stat::read(&Procfs::system(), launched.pid()).unwrap().state, 't');
+        assert!(!file.exists());
+        launched.release(false);
+        assert_eq!(launched.wait().unwrap(), 7);
+        assert!(file.exists());
+    }
+
+    #[test]
+    fn its_memory_is_there_while_it_is_held_at_its_exit() {
+        for (script, code) in [("exit 3", 3), ("kill -TERM $$", 128 + 15), ("kill -USR1 $$", 128 + 10)] {
+            let mut launched = shell(script);
+            launched.release(true);
+            held(&mut launched);
+            let maps = Procfs::system().read(launched.pid(), "maps", 1 << 20).unwrap();
+            assert!(!maps.is_empty());
+            launched.let_end();
+            assert_eq!(launched.wait().unwrap(), code, "{script}");
+        }
+    }
+
+    #[test]
+    fn signals_and_execs_come_through_while_it_is_traced() {
+        let mut launched = shell("trap 'exec sh -c \"exit 5\"' USR1; kill -USR1 $$; exit 1");
+        launched.release(true);
+        held(&mut launched);
+        launched.let_end();
+        assert_eq!(launched.wait().unwrap(), 5);
+    }
+
+    #[test]
+    fn one_that_is_never_released_never_runs() {
+        let launched = shell("exit 0");
+        assert_eq!(launched.wait().unwrap(), 128 + 9);
+    }
+
+    #[test]
+    fn what_cannot_be_started_is_told() {
+        let error = Launched::start(Command::new("/nonexistent/program"), no_signals()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+}

@@ -1,0 +1,26 @@
+//! What commands add to the reports of their sessions.
+
+use leaktrace_core::registry::Registry;
+use leaktrace_core::report::{Report, Symbols};
+
+/// Looks at each report before it is written.
+pub trait Judge {
+    /// Adds to `report` what is to be said, and says whether it is to be written.
+    fn judge(
+        &mut self,
+        report: &mut Report,
+        registry: &Registry,
+        symbols: &dyn Symbols,
+        is_last: bool,
+    ) -> bool;
+}
+
+/// Adds nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct AsItIs;
+
+impl Judge for AsItIs {
+    fn judge(&mut self, _: &mut Report, _: &Registry, _: &dyn Symbols, _: bool) -> bool {
+        true
+    }
+}

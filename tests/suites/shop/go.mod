@@ -1,0 +1,3 @@
+module leaktrace.test/shop
+
+go 1.19
