@@ -24,5 +24,6 @@ pub mod registry;
 pub mod render;
 pub mod report;
 pub mod source;
+mod structs;
 pub mod symbolize;
 pub mod traceback;

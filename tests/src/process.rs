@@ -183,7 +183,16 @@ impl Target {
     /// Every goroutine as the runtime prints it. The first one is the one that answers.
     #[track_caller]
     pub fn goroutines(&mut self) -> Vec<GoroutineText> {
-        traceback::parse(&self.command("stacks").stacks)
+        self.goroutines_by("stacks")
+    }
+
+    /// Every goroutine as another command of the program prints it.
+    ///
+    /// # Panics
+    /// When the target is gone or says that the command failed.
+    #[track_caller]
+    pub fn goroutines_by(&mut self, command: &str) -> Vec<GoroutineText> {
+        traceback::parse(&self.command(command).stacks)
     }
 
     /// Whether the process still runs.

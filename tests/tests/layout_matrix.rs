@@ -35,8 +35,8 @@ fn every_program_is_understood_and_fits_its_process() {
 
 /// Nothing that is optional is missing in a tested release.
 fn is_complete(program: &Program<'_>) {
-    let Globals { allgs: _, allglen, allgptr, sched, allp, allm, semtable, fing_status, found: _ } =
-        program.globals;
+    let Globals { allglen, allgptr, sched, allp, allm, semtable, fing_status, finalizer_words, .. } =
+        &program.globals;
     for (name, found) in [
         ("allglen", allglen),
         ("allgptr", allgptr),
@@ -48,7 +48,9 @@ fn is_complete(program: &Program<'_>) {
     ] {
         assert!(found.is_some(), "{name} was not found");
     }
+    assert!(finalizer_words.len() > 3, "{finalizer_words:?}");
     let layout = &program.layout;
+    assert!(layout.collector.is_some(), "what the collector looks at was not found");
     assert!(layout.sched.is_some() && layout.timer.is_some() && layout.ancestor.is_some(), "{layout:?}");
 }
 

@@ -40,16 +40,30 @@
 //!
 //! Source: Go `src/runtime/mgc.go` (`findGoroutineLeaks`), `mgcmark.go` and `mheap.go`, go1.19 to go1.27.
 
+mod attached;
+mod candidates;
+mod goroutines;
+mod heap;
+mod pass;
 mod process;
+mod reasons;
 mod refusal;
+mod runtime;
+mod stacks;
 mod streaks;
+mod variables;
 mod verdict;
+mod waits;
 
 pub use process::{Limits, Process, Thread, Threads};
 pub use refusal::Refusal;
 pub use streaks::{STRONG, Streak, Streaks};
 pub use verdict::{Figures, Parked, Pass, Stuck, Verdict};
 
+use self::heap::SpanList;
+use self::pass::Work;
+use self::reasons::Kinds;
+use crate::go::layout::CollectorFields;
 use crate::go::program::Program;
 use crate::memory::Memory;
 
@@ -57,16 +71,31 @@ use crate::memory::Memory;
 #[derive(Debug)]
 pub struct Reach<'p, 'd> {
     program: &'p Program<'d>,
+    collector: &'p CollectorFields,
+    spans: SpanList,
+    kinds: Kinds,
 }
 
 impl<'p, 'd> Reach<'p, 'd> {
     /// Finds the heap of a running `program`.
-    pub fn new(program: &'p Program<'d>, _memory: &dyn Memory) -> Result<Self, Refusal> {
-        Ok(Self { program })
+    pub fn new(program: &'p Program<'d>, memory: &dyn Memory) -> Result<Self, Refusal> {
+        let unknown = Refusal::UnknownLayout { of: "runtime.mspan", version: program.version };
+        let collector = program.layout.collector.as_ref().ok_or(unknown)?;
+        if program.wait_reasons.is_empty() {
+            return Err(Refusal::NoWaitReasons);
+        }
+        let at = heap::all_spans(program.modules.main(), &collector.span, memory)?;
+        let spans = SpanList { at, fields: collector.span.clone() };
+        Ok(Self { program, collector, spans, kinds: Kinds::of(&program.wait_reasons) })
     }
 
-    /// Looks through all of the memory that the garbage collector would look through, once.
-    pub fn pass(&mut self, _process: &Process<'_>, _limits: &Limits<'_>) -> Result<Pass, Refusal> {
-        Err(Refusal::UnknownLayout { of: "runtime.mspan", version: self.program.version })
+    /// Looks through all of the memory that the garbage collector would look through.
+    pub fn pass(&mut self, process: &Process<'_>, limits: &Limits<'_>) -> Result<Pass, Refusal> {
+        match self.program.modules.pending().len() {
+            0 => {}
+            count => return Err(Refusal::UnknownModules { count }),
+        }
+        let work = Work::new(self.program, self.collector, &self.spans, process.memory, limits);
+        work.run(process, &self.kinds)
     }
 }

@@ -96,6 +96,8 @@ pub enum Program {
     Healthy,
     /// Leaks that something alive still refers to.
     Reachable,
+    /// Goroutines that wait for ever, and others that can be woken.
+    Stuck,
 }
 
 impl Program {
@@ -109,6 +111,7 @@ impl Program {
             Self::Fixed => "fixed",
             Self::Healthy => "healthy",
             Self::Reachable => "reachable",
+            Self::Stuck => "stuck",
         }
     }
 

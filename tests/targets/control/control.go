@@ -30,6 +30,7 @@ var (
 	sitesLock sync.Mutex
 	sites     []*Site
 	commands  = map[string]func(argument string){}
+	texts     = map[string]func() string{}
 )
 
 // NewSite registers a `go` statement, or finds it again.
@@ -96,6 +97,9 @@ func On(command string, action func(argument int)) {
 
 // OnText runs action when the test sends the command.
 func OnText(command string, action func(argument string)) { commands[command] = action }
+
+// OnStacks answers the command with what text returns, in the form of Stacks.
+func OnStacks(command string, text func() string) { texts[command] = text }
 
 type frameState struct {
 	Function string `json:"function"`
@@ -185,6 +189,10 @@ func obey(line string) state {
 	case known:
 		action(argument)
 		return current()
+	case texts[word] != nil:
+		now := current()
+		now.Stacks = texts[word]()
+		return now
 	case word == "state":
 		return current()
 	case word == "stacks":

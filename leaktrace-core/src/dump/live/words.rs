@@ -1,31 +1,9 @@
-//! Reads many small structs at once.
+//! Reads many small structs at once, as many as there still are: the process may end meanwhile.
 
-use crate::memory::{Memory, Span};
+use crate::memory::Memory;
 use crate::num::Avma;
-
-/// How many structs are asked for at a time, which is as many as the kernel takes.
-const BATCH: usize = 1_024;
-
-/// One struct's bytes.
-#[derive(Clone, Copy)]
-pub(super) struct Words<'b>(&'b [u8]);
-
-impl Words<'_> {
-    /// The 64-bit word at `offset`, `None` beyond the struct's end.
-    pub(super) fn u64(self, offset: u32) -> Option<u64> {
-        Some(u64::from_le_bytes(*self.0.get(offset as usize..)?.first_chunk()?))
-    }
-
-    /// The 32-bit word at `offset`.
-    pub(super) fn u32(self, offset: u32) -> Option<u32> {
-        Some(u32::from_le_bytes(*self.0.get(offset as usize..)?.first_chunk()?))
-    }
-
-    /// The pointer at `offset`.
-    pub(super) fn pointer(self, offset: u32) -> Option<Avma> {
-        self.u64(offset).map(Avma)
-    }
-}
+use crate::structs;
+pub(super) use crate::structs::Words;
 
 /// Reads the `size` bytes at each of `addresses` and hands on those that could be read, with their index. Stops
 /// when the process is gone.
@@ -33,18 +11,8 @@ pub(super) fn read_structs(
     memory: &dyn Memory,
     addresses: &[Avma],
     size: usize,
-    mut each: impl FnMut(usize, Words<'_>),
+    each: impl FnMut(usize, Words<'_>),
 ) {
-    let (mut bytes, mut readable) = (vec![0; size * BATCH.min(addresses.len())], Vec::new());
-    for (batch, addresses) in addresses.chunks(BATCH).enumerate() {
-        let spans: Vec<_> = addresses.iter().map(|&at| Span { at, len: size }).collect();
-        let bytes = &mut bytes[..size * addresses.len()];
-        if memory.read_spans(&spans, bytes, &mut readable).is_err() {
-            return;
-        }
-        let structs = bytes.chunks_exact(size.max(1)).zip(&readable).enumerate();
-        for (index, (bytes, _)) in structs.filter(|(_, (_, readable))| **readable) {
-            each(batch * BATCH + index, Words(bytes));
-        }
-    }
+    // What was read until then is shown.
+    let _ = structs::read_structs(memory, addresses, size, each);
 }

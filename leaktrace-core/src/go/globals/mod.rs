@@ -41,6 +41,10 @@ pub struct Globals {
     /// `runtime.fingStatus`, 32 bits: the bit of value 2 is set while a finalizer runs. Up to Go 1.19 this is
     /// `fingCreate`, in which the bit is never set.
     pub fing_status: Option<Avma>,
+    /// Words among which are the lists of finalizers that are to run: what `runtime.queuefinalizer` refers to.
+    pub finalizer_words: Vec<Avma>,
+    /// Words among which is `runtime.gcCleanups`, since Go 1.25: what `runtime.runCleanups` refers to.
+    pub cleanup_words: Vec<Avma>,
     /// How these were found.
     pub found: Found,
 }
@@ -122,6 +126,8 @@ impl Globals {
             allm: symbol("runtime.allm").or_else(|| recipes.allm()),
             semtable: symbol("runtime.semtable").or_else(|| recipes.semtable()),
             fing_status: symbol("runtime.fingStatus").or_else(|| recipes.fing_status()),
+            finalizer_words: recipes.variables_of("runtime.queuefinalizer"),
+            cleanup_words: recipes.variables_of("runtime.runCleanups"),
             found,
         })
     }

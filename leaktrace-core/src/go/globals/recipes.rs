@@ -57,6 +57,18 @@ impl<'a, 'd> Recipes<'a, 'd> {
         only(self.refs("runtime.createfing").in_noptrbss(is_address))
     }
 
+    /// All variables to whose words a function refers, in ascending order.
+    pub(super) fn variables_of(&self, function: &str) -> Vec<Avma> {
+        let module = self.sources.module;
+        let ranges = [module.data, module.noptrdata, module.bss, module.noptrbss];
+        let words = self.refs(function).words.into_iter().map(|(at, _)| at);
+        let mut found: Vec<Avma> =
+            words.filter(|at| ranges.iter().any(|range| range.contains(*at))).collect();
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
     fn refs(&self, function: &str) -> Refs {
         // A pair of words may be read at once.
         let running = |data: DataRef| {

@@ -99,6 +99,8 @@ fn globals() -> Globals {
         allm: None,
         semtable: None,
         fing_status: None,
+        finalizer_words: Vec::new(),
+        cleanup_words: Vec::new(),
         found: Found::Symbols,
     }
 }

@@ -113,6 +113,17 @@ impl<'p> Walker<'p> {
         Ok(walk.snapshot)
     }
 
+    /// Where all `runtime.g`s are, those that are free for reuse as well.
+    pub fn addresses(&mut self, memory: &dyn Memory) -> Result<Vec<GPtr>, WalkError> {
+        let len = self.list_len(memory)?.min(MAX_GOROUTINES);
+        let mut all = Vec::new();
+        for first in (0..len).step_by(to_usize(BATCH)) {
+            self.list(memory, first, BATCH.min(len - first))?;
+            all.extend_from_slice(&self.gs);
+        }
+        Ok(all)
+    }
+
     /// How many entries the list has. The length is read before the base, as the runtime itself does.
     fn list_len(&self, memory: &dyn Memory) -> Result<u64, WalkError> {
         let at = self.globals.allglen.unwrap_or_else(|| self.globals.allgs.plus(8));

@@ -8,6 +8,7 @@
 //! are at hand in memory, while debug information is often gone and takes seconds to search in a large binary.
 //! The two agree (`tests/tests/layout_matrix.rs`).
 
+mod collector;
 mod descriptors;
 mod dwarf;
 mod fields;
@@ -18,6 +19,7 @@ mod sched;
 mod shape;
 mod validate;
 
+pub use collector::{CollectorFields, DeferFields, SpanFields, SpecialFields};
 pub use fields::{
     AncestorFields, GFields, HchanFields, LabelsFormat, MFields, PFields, SchedFields, SudogFields,
     TimerFields,
@@ -128,6 +130,8 @@ pub struct Layout {
     pub ancestor: Option<AncestorFields>,
     /// `runtime.schedt`, which no descriptor reaches: where the table knows the release.
     pub sched: Option<SchedFields>,
+    /// What the garbage collector looks at.
+    pub collector: Option<CollectorFields>,
     /// How `g.labels` is to be read.
     pub labels: LabelsFormat,
 }
@@ -137,13 +141,14 @@ impl Layout {
     pub fn read(code: &Code<'_, '_>, memory: &dyn Memory, version: GoVersion) -> Result<Self, LayoutError> {
         let range = code.module().types;
         let types = Types::new(memory, range.start, range.end);
-        let found = Descriptors::reachable(types, roots(code), &WANTED);
+        let wanted: Vec<&str> = WANTED.into_iter().chain(collector::SHAPES).collect();
+        let found = Descriptors::reachable(types, roots(code), &wanted);
         Self::from_shapes(&|name| found.shape(name), version)
     }
 
     /// Reads the offsets from the debug information of `elf`.
     pub fn from_dwarf(elf: &Elf<'_>, version: GoVersion) -> Result<Self, LayoutError> {
-        let names: Vec<&str> = WANTED.into_iter().chain([SCHEDT]).collect();
+        let names: Vec<&str> = WANTED.into_iter().chain(collector::SHAPES).chain([SCHEDT]).collect();
         let found = DwarfShapes::read(&DebugInfo::load(elf)?, &names)?;
         Self::from_shapes(&|name| Ok(found.shape(name)), version)
     }
@@ -168,15 +173,17 @@ impl Layout {
         let timer = shape("runtime.timer")?.map(|timer| TimerFields::of(&timer)).transpose()?;
         let ancestor = shape("runtime.ancestorInfo")?;
         let sched = shape(SCHEDT)?.map(|sched| SchedFields::of(&sched)).transpose()?;
+        let (g, p) = (required("runtime.g")?, required("runtime.p")?);
         Ok(Self {
-            g: GFields::of(&required("runtime.g")?)?,
+            g: GFields::of(&g)?,
             m: MFields::of(&required("runtime.m")?)?,
-            p: PFields::of(&required("runtime.p")?)?,
+            p: PFields::of(&p)?,
             sudog: SudogFields::of(&required("runtime.sudog")?)?,
             hchan: HchanFields::of(&required("runtime.hchan")?)?,
             timer,
             ancestor: ancestor.map(|ancestor| AncestorFields::of(&ancestor)).transpose()?,
             sched: sched.or_else(|| sched::of(version)),
+            collector: collector_fields(shape, &g, &p)?,
             labels: LabelsFormat::of(version),
         })
     }
@@ -194,6 +201,17 @@ impl Layout {
             m_curg: self.m.curg,
         }
     }
+}
+
+/// What the garbage collector looks at, if all of it is known.
+fn collector_fields(
+    shape: &dyn Fn(&str) -> Result<Option<Shape>, LayoutError>,
+    g: &Shape,
+    p: &Shape,
+) -> Result<Option<CollectorFields>, LayoutError> {
+    let [span, special, defer] = collector::SHAPES.map(shape);
+    let (Some(span), Some(special), Some(defer)) = (span?, special?, defer?) else { return Ok(None) };
+    Ok(CollectorFields::of(g, p, [&span, &special, &defer]).ok())
 }
 
 /// Every address that the allocating functions name; what is no type descriptor is sorted out later.

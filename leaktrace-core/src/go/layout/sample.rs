@@ -218,6 +218,8 @@ impl Process {
             allm: Some(Avma(VARIABLES + 0x80)),
             semtable: None,
             fing_status: None,
+            finalizer_words: Vec::new(),
+            cleanup_words: Vec::new(),
             found: Found::Disassembly,
         }
     }

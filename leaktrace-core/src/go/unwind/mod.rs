@@ -35,6 +35,21 @@ pub struct Standing {
     pub in_syscall: bool,
 }
 
+/// One frame, as it is shown while a stack is walked.
+#[derive(Clone, Copy, Debug)]
+pub struct FrameView {
+    /// Where it stands: after a call, unless `exact`.
+    pub pc: Pc,
+    /// Its stack pointer.
+    pub sp: u64,
+    /// By how much that is below where it was at entry.
+    pub delta: u32,
+    /// Whether `pc` is an instruction that was interrupted.
+    pub exact: bool,
+    /// What is special about it.
+    pub traits: FrameTraits,
+}
+
 /// One frame while it is walked over.
 struct Frame {
     pc: u64,
@@ -70,14 +85,34 @@ impl Unwinder {
         limit: usize,
         out: &mut Vec<ReturnPc>,
     ) -> StackEnd {
+        self.frames(rules, standing, words, limit, |frame| {
+            if !frame.traits.has(FrameTraits::GOEXIT) {
+                let exact = frame.exact || frame.traits.has(FrameTraits::AT_ENTRY);
+                out.push(ReturnPc(frame.pc.0.wrapping_add(exact.into())));
+            }
+        })
+    }
+
+    /// Shows the frames of a stack to `visit`, at most `limit`, innermost first, and says why there are no more.
+    pub fn frames(
+        &mut self,
+        rules: &(impl FrameRules + ?Sized),
+        standing: &Standing,
+        words: &mut StackWords<'_>,
+        limit: usize,
+        mut visit: impl FnMut(&FrameView),
+    ) -> StackEnd {
         let Some(mut frame) = self.innermost(standing, words) else { return StackEnd::Broken };
         for _ in 0..limit {
             let Some(rule) = self.cache.rule(Pc(frame.pc), rules) else { return StackEnd::Broken };
             let Some(delta) = rule.delta else { return StackEnd::Boundary };
-            if !rule.traits.has(FrameTraits::GOEXIT) {
-                let exact = frame.exact || rule.traits.has(FrameTraits::AT_ENTRY);
-                out.push(ReturnPc(frame.pc.wrapping_add(exact.into())));
-            }
+            visit(&FrameView {
+                pc: Pc(frame.pc),
+                sp: frame.sp,
+                delta,
+                exact: frame.exact,
+                traits: rule.traits,
+            });
             if rule.traits.has(FrameTraits::OUTERMOST) {
                 return StackEnd::Outermost;
             }
