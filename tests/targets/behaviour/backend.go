@@ -14,12 +14,15 @@ import (
 
 const backendArgument = "backend"
 
+// The backend ends when this is closed, which the garbage collector would do.
+var backendInput io.Closer
+
 // Backend starts an HTTP server in a process of its own, whose goroutines are not ours, and returns its address.
 func Backend() string {
 	self, err := os.Executable()
 	check(err)
 	command := exec.Command(self, backendArgument)
-	_, err = command.StdinPipe()
+	backendInput, err = command.StdinPipe()
 	check(err)
 	output, err := command.StdoutPipe()
 	check(err)
