@@ -1,5 +1,6 @@
 //! What is known about the Go runtime; the only place with knowledge of particular releases.
 
+pub mod arguments;
 pub mod buildinfo;
 pub mod code;
 pub mod globals;

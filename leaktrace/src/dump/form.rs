@@ -43,6 +43,11 @@ impl Form {
         Format::from_file_name(file.file_name()?.to_str()?).map(Self::Rendered)
     }
 
+    /// Whether it has the values of arguments.
+    pub const fn has_arguments(self) -> bool {
+        matches!(self, Self::Snapshot | Self::Rendered(Format::Debug2))
+    }
+
     /// Whether it is not for the eye, so that a terminal should not be given it.
     pub const fn is_binary(self) -> bool {
         matches!(self, Self::Snapshot | Self::Rendered(Format::Pprof))

@@ -32,7 +32,7 @@ pub fn run(args: &cli::dump::Dump, system: &System, procfs: &Procfs) -> anyhow::
     let config = DumpConfig::resolve(&args.wanted, system)?;
     let destination = Destination::open(config.file.as_deref())?;
     let pid = Pid(args.pid);
-    let dump = subject::of_process(pid, procfs).context(CannotDump { pid })?;
+    let dump = subject::of_process(pid, procfs, config.form.has_arguments()).context(CannotDump { pid })?;
     write(dump, &config, destination)
 }
 

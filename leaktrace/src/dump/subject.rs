@@ -38,11 +38,12 @@ impl Subject<'_> {
     }
 }
 
-/// Takes the dump of a live process.
-pub fn of_process(pid: Pid, procfs: &Procfs) -> anyhow::Result<Dump> {
+/// Takes the dump of a live process, with the values of arguments if they are wanted.
+pub fn of_process(pid: Pid, procfs: &Procfs, with_arguments: bool) -> anyhow::Result<Dump> {
     let target = Target::open(procfs, pid)?;
     let inspected = Inspected::new(&target, procfs)?;
-    let facts = Facts { taken_at: now(), ..facts::of_process(&target, &inspected.elf, procfs)? };
+    let facts = facts::of_process(&target, &inspected.elf, procfs)?;
+    let facts = Facts { taken_at: now(), with_arguments, ..facts };
     let (program, memory) = (&inspected.program, &inspected.memory);
     let dump = Subject { program, memory, facts, clock: &clock::now }.dump().map(|mut dump| {
         dump.name_descriptors(&descriptors::name(&dump.descriptors(), pid, procfs));

@@ -4,6 +4,7 @@
 //! That is read after the walk, while the process goes on. What is read for a goroutine is kept only if it still
 //! belongs to it; otherwise it is not known, and nothing is wrong.
 
+mod arguments;
 mod blocked;
 mod bubbles;
 mod descriptors;
@@ -19,6 +20,7 @@ use crate::memory::Memory;
 use crate::num::{Goid, Ktime};
 
 use super::model::{Dump, DumpBuilder, DumpGoroutine, Mapping, StackId, StrId, Target, UnixTime};
+use arguments::Arguments;
 use blocked::Waits;
 use labels::Labels;
 use places::Places;
@@ -34,6 +36,8 @@ pub struct Facts {
     pub mappings: Vec<Mapping>,
     /// The `GODEBUG` that it was started with, if that is known.
     pub godebug: Option<String>,
+    /// Whether the values of arguments are wanted, which take longer than all else.
+    pub with_arguments: bool,
 }
 
 /// Makes a dump of `snapshot`, which was taken of `program` just now; `memory` is that of the process.
@@ -50,11 +54,14 @@ pub fn from_snapshot(snapshot: &Snapshot, program: &Program<'_>, memory: &dyn Me
         bubbles: bubbles::read(snapshot, program, memory),
         waits,
         stacks,
+        pcs: &snapshot.stacks,
+        arguments: Arguments::new(program, memory, facts.with_arguments),
         places,
         builder,
     };
-    for goroutine in &snapshot.goroutines {
-        live.add(goroutine);
+    for goroutines in snapshot.goroutines.chunks(arguments::CHUNK) {
+        live.arguments.load(goroutines);
+        goroutines.iter().enumerate().for_each(|(index, goroutine)| live.add(index, goroutine));
     }
     live.finish(snapshot)
 }
@@ -113,14 +120,19 @@ struct Live<'a, 'd> {
     waits: Waits,
     bubbles: HashMap<Goid, u64>,
     stacks: Stacks,
+    /// The same by their addresses.
+    pcs: &'a StackTable,
+    arguments: Arguments<'a>,
     places: Places<'a>,
     builder: DumpBuilder,
 }
 
 impl Live<'_, '_> {
-    fn add(&mut self, goroutine: &Goroutine) {
+    /// Adds the goroutine whose stack was loaded as number `index`.
+    fn add(&mut self, index: usize, goroutine: &Goroutine) {
         let named = goroutine.stack_id.and_then(|id| self.stacks.by_index.get(id.index()).copied());
         let Named { stack, cut } = named.unwrap_or(Named { stack: self.stacks.empty, cut: false });
+        let pcs = goroutine.stack_id.and_then(|id| Some(self.pcs.get(id)?.pcs));
         let goroutine = DumpGoroutine {
             parent: goroutine.parent_goid,
             waiting_ns: goroutine.wait_since.map(|since| self.finished.since(since)),
@@ -129,6 +141,7 @@ impl Live<'_, '_> {
             created_by: self.places.created_by(goroutine.gopc, &mut self.builder),
             wait_reason: self.wait_reason(goroutine),
             labels: self.labels.read(goroutine.labels, &mut self.builder),
+            arguments: pcs.and_then(|pcs| self.arguments.read(index, pcs, stack, &mut self.builder)),
             blocked_on: self.waits.blocked_on(goroutine, self.program, &mut self.builder),
             locked: goroutine.locked,
             moved: goroutine.moved,
@@ -159,7 +172,7 @@ impl Live<'_, '_> {
         completeness.beyond_limit = snapshot.beyond_limit;
         completeness.unknown_places = self.places.unknown();
         completeness.took_ns = Some(snapshot.finished.since(snapshot.started));
-        completeness.notes.extend(notices);
+        completeness.notes.extend(notices.chain(self.arguments.note()));
         self.builder.finish()
     }
 }

@@ -88,6 +88,11 @@ impl DumpBuilder {
         intern(&mut self.blocked, &mut self.dump.tables.blocked, blocked, BlockedId::next_of)
     }
 
+    /// Of each frame of a stack, innermost first, whether it was inlined into the next.
+    pub(in crate::dump) fn inlined(&self, stack: StackId) -> Vec<bool> {
+        self.dump.frames(stack).map(|frame| frame.inlined).collect()
+    }
+
     /// Adds the printed argument values of a goroutine's frames, innermost first.
     pub fn arguments(&mut self, arguments: Box<[Option<StrId>]>) -> ArgumentsId {
         let id = ArgumentsId::next_of(&self.dump.tables.arguments);
