@@ -147,6 +147,7 @@ fn sources<'a>(registry: &'a Registry, snapshot: &'a Snapshot) -> Sources<'a> {
         probes: &Kind::ALL,
         traced: Traced::default(),
         overhead: Overhead::default(),
+        findings: Vec::new(),
         notices: Vec::new(),
     }
 }
@@ -168,6 +169,7 @@ fn snapshot() -> Snapshot {
         stack_used: 400,
         status: Status::Waiting,
         wait_reason: 9,
+        tracking_seq: None,
         locked: false,
         moved: false,
         kind: GoroutineKind::User,

@@ -4,6 +4,7 @@ pub mod diff;
 pub mod dump;
 pub mod findings;
 pub mod report;
+pub mod rules;
 pub mod run;
 
 use std::path::PathBuf;
@@ -31,6 +32,12 @@ pub struct Args {
     /// How to watch a process.
     #[command(flatten)]
     pub watch: Watch,
+    /// What is judged, and how.
+    #[command(flatten)]
+    pub rules: rules::Rules,
+    /// List all rules, and do nothing else
+    #[arg(long, exclusive = true, help_heading = "Rules")]
+    pub list_rules: bool,
     /// What every command takes.
     #[command(flatten)]
     pub common: Common,
@@ -42,10 +49,11 @@ leaktrace --pid <PID> [OPTIONS]
        leaktrace dump --pid <PID> [OPTIONS]
        leaktrace report <FILE> [OPTIONS]
        leaktrace diff <BEFORE> <AFTER> [OPTIONS]
-       leaktrace doctor [--pid <PID>]";
+       leaktrace doctor [--pid <PID>]
+       leaktrace explain <RULE>";
 
 const EXIT_CODES: &str = "\
-Exit status: 0 a report was made · 1 what was to fail has been found (--fail-if-grew) · 2 wrong use, or an error of the system · 3 no such process, or it has gone · \
+Exit status: 0 a report was made · 1 what was to fail has been found (--deny, --fail-if-grew) · 2 wrong use, or an error of the system · 3 no such process, or it has gone · \
 4 not permitted · 5 the kernel cannot · 6 not a Go program, or not one that can be read, or not a file that can be";
 
 /// The commands.
@@ -70,6 +78,8 @@ pub enum Command {
     ///
     /// With --pid, also prints which instructions would be probed and why, without attaching anything.
     Doctor(Doctor),
+    /// Says what a rule looks at, what its numbers mean, and when it is sure
+    Explain(rules::Explain),
 }
 
 /// What `leaktrace doctor` takes.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use leaktrace_common::event::Kind;
-use leaktrace_core::detect::Gate;
+use leaktrace_core::detect::{Gate, Policy};
 use thiserror::Error;
 
 use crate::cli::findings::{Findings, ReportFormat};
@@ -90,6 +90,8 @@ pub struct Config {
     pub every_stack: bool,
     /// What makes it end with exit status 1.
     pub gate: Gate,
+    /// What is judged, and how.
+    pub policy: Policy,
     /// Where the lines of source code are that verdicts speak of.
     pub sources: Sources,
     /// Where and how reports go.
@@ -178,6 +180,7 @@ impl Config {
             at_exit: false,
             every_stack: false,
             gate: Gate { fail_on: watch.findings.fail_on, deny: Vec::new() },
+            policy: Policy::default(),
             sources: sources(&watch.findings, output.format),
             output,
             record: record(watch)?,
@@ -192,6 +195,14 @@ fn record(watch: &Watch) -> Result<Option<Record>, ConfigError> {
         return Err(ConfigError::RecordingTooSmall(max_bytes));
     }
     Ok(Some(Record { file, max_bytes }))
+}
+
+impl Config {
+    /// Sets what is judged, and fails on what that denies.
+    pub fn policy(&mut self, policy: Policy) {
+        self.gate.deny = policy.levels.denied();
+        self.policy = policy;
+    }
 }
 
 /// Whether to colour what goes to standard output.

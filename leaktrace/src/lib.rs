@@ -10,6 +10,7 @@ pub mod inspect;
 pub mod kernel;
 pub mod logs;
 pub mod output;
+pub mod policy;
 pub mod process;
 pub mod quantity;
 pub mod run;
@@ -44,8 +45,11 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
             let color = config::color(args.common.color, &system);
             doctor::run(doctor.pid.map(Pid), &procfs, color, &mut std::io::stdout().lock())?;
         }
+        Some(Command::Explain(explain)) => policy::explain(&explain.rule, &mut std::io::stdout().lock())?,
+        None if args.list_rules => policy::list(&mut std::io::stdout().lock())?,
         None => {
-            let config = Config::resolve(&args.watch, &args.common, &system)?;
+            let mut config = Config::resolve(&args.watch, &args.common, &system)?;
+            config.policy(policy::resolve(&args.rules)?);
             let ended = session::run(&config, &procfs, &mut session::AsItIs)?;
             (done.remark, done.found) = (ended.end.remark(), ended.found);
         }

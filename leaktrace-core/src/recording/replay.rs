@@ -158,6 +158,7 @@ impl Replay {
             probes: &probes,
             traced: self.traced(),
             overhead: self.meter.overhead.clone(),
+            findings: Vec::new(),
             notices,
         };
         report::build(sources, view)

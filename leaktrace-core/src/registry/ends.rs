@@ -57,12 +57,12 @@ impl RecentEnds {
         self.young.insert(goid, ended);
     }
 
-    /// Notes that the end of `goid` has been counted; says whether it was waiting for that.
-    pub(super) fn count(&mut self, goid: Goid) -> Option<bool> {
+    /// Notes that the end of `goid` has been counted; says what was known of it until now.
+    pub(super) fn count(&mut self, goid: Goid) -> Option<Ended> {
         let ended = self.young.get_mut(&goid).or_else(|| self.old.get_mut(&goid))?;
-        let waited = !ended.counted;
+        let before = *ended;
         ended.counted = true;
-        Some(waited)
+        Some(before)
     }
 
     /// Keeps every end until [`release`](Self::release), as far as the limit allows.
@@ -127,9 +127,7 @@ mod tests {
     fn an_end_is_counted_once() {
         let mut ends = RecentEnds::new(10);
         ends.insert(Goid(1), Ended { at: Ktime(1), counted: false }, Ktime(1));
-        assert_eq!(
-            [ends.count(Goid(1)), ends.count(Goid(1)), ends.count(Goid(2))],
-            [Some(true), Some(false), None]
-        );
+        let mut counted = |goid| ends.count(Goid(goid)).map(|ended| ended.counted);
+        assert_eq!([counted(1), counted(1), counted(2)], [Some(false), Some(true), None]);
     }
 }

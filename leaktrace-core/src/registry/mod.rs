@@ -10,11 +10,13 @@
 mod cycles;
 mod ends;
 mod hash;
+mod lifetimes;
 mod reconcile;
 mod sites;
 mod suite;
 mod tracked;
 
+pub use lifetimes::Lifetimes;
 pub use reconcile::Reconciled;
 pub use sites::{CreatorStack, Site, SiteId};
 pub use suite::{Owner, Suite};
@@ -153,8 +155,11 @@ impl Registry {
         match self.live.entry(about.goid) {
             Slot::Occupied(known) => self.counts.birth_of_known(known.into_mut(), birth, &mut self.sites),
             Slot::Vacant(slot) => match self.ends.count(about.goid) {
-                Some(true) => self.counts.birth_after_end(id, &mut self.sites),
-                Some(false) => self.counts.births_repeated += 1,
+                Some(Ended { counted: false, at }) => {
+                    self.counts.birth_after_end(id, &mut self.sites);
+                    self.sites.get_mut(id).lifetimes.add(at.since(about.ktime));
+                }
+                Some(_) => self.counts.births_repeated += 1,
                 None if full => self.counts.untracked += 1,
                 None => {
                     let known = self.strangers.remove(&about.goid);
@@ -173,7 +178,12 @@ impl Registry {
             return;
         }
         match known {
-            Some(entry) => self.counts.ended(entry.site, &mut self.sites),
+            Some(entry) => {
+                self.counts.ended(entry.site, &mut self.sites);
+                if entry.origin == Origin::Seen {
+                    self.sites.get_mut(entry.site).lifetimes.add(about.ktime.since(entry.born));
+                }
+            }
             None => self.counts.ends_unmatched += 1,
         }
         self.ends.insert(about.goid, Ended { at: about.ktime, counted: known.is_some() }, self.newest);

@@ -4,6 +4,7 @@
 use leaktrace_common::event::StackState;
 
 use super::hash::KeyedMap;
+use super::lifetimes::Lifetimes;
 use crate::decode::{BirthEvent, Stack};
 use crate::num::{Pc, ReturnPc};
 
@@ -43,6 +44,8 @@ pub struct Site {
     pub born: u64,
     /// How many of either have ended, as events told or as snapshots showed.
     pub ended: u64,
+    /// How long those lived whose birth and end were both seen.
+    pub lifetimes: Lifetimes,
     creators: Vec<CreatorStack>,
 }
 
@@ -58,8 +61,16 @@ pub struct CreatorStack {
 }
 
 impl Site {
-    const fn new(creation_pc: ReturnPc, start_pc: Pc) -> Self {
-        Self { creation_pc, start_pc, before_attach: 0, born: 0, ended: 0, creators: Vec::new() }
+    fn new(creation_pc: ReturnPc, start_pc: Pc) -> Self {
+        Self {
+            creation_pc,
+            start_pc,
+            before_attach: 0,
+            born: 0,
+            ended: 0,
+            lifetimes: Lifetimes::default(),
+            creators: Vec::new(),
+        }
     }
 
     /// How many goroutines of this site are alive.

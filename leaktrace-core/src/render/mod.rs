@@ -10,6 +10,7 @@ mod line;
 mod paint;
 mod sarif;
 mod text;
+mod verdicts;
 mod xml;
 
 pub use github::github;

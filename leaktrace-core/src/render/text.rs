@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use super::human;
 use super::line::{Line, Page};
 use super::paint::{Role, Style};
+use super::verdicts;
 use crate::report::{Blocked, Completeness, Frame, Group, Overhead, Report, Shed, Totals};
 use crate::traceback;
 
@@ -28,6 +29,9 @@ const MAX_FUNCTION_WIDTH: usize = 64;
 /// Writes `report` as text.
 pub fn text(report: &Report, options: TextOptions, out: &mut dyn Write) -> io::Result<()> {
     let page = Page { style: options.style, width: options.width };
+    for line in verdicts::lines(&report.verdicts) {
+        line.write(page, out)?;
+    }
     header(report).write(page, out)?;
     totals(&report.totals).write(page, out)?;
     let columns = Columns::of(report);
@@ -217,7 +221,7 @@ fn creators(group: &Group) -> Vec<Line> {
     lines
 }
 
-fn location(line: Line, frame: &Frame, width: usize) -> Line {
+pub(super) fn location(line: Line, frame: &Frame, width: usize) -> Line {
     let line = line.text(format_args!("{:<width$}", name(frame)));
     match (&frame.file, frame.line) {
         (Some(file), Some(number)) => line.role(Role::Faint, format_args!("  {file}:{number}")),
@@ -225,16 +229,16 @@ fn location(line: Line, frame: &Frame, width: usize) -> Line {
     }
 }
 
-fn name(frame: &Frame) -> &str {
+pub(super) fn name(frame: &Frame) -> &str {
     frame.function.as_deref().or(frame.pc.as_deref()).unwrap_or("unknown code")
 }
 
-fn labelled(label: &str) -> Line {
+pub(super) fn labelled(label: &str) -> Line {
     let width = BODY - LABEL;
     Line::of(format_args!("{:LABEL$}", "")).role(Role::Label, format_args!("{label:<width$}"))
 }
 
-fn unlabelled() -> Line {
+pub(super) fn unlabelled() -> Line {
     Line::of(format_args!("{:BODY$}", ""))
 }
 

@@ -16,6 +16,7 @@ use super::{
     Blocked, Completeness, Frame, Group, Listing, Location, NotListed, Overhead, Report, SCHEMA_VERSION,
     Sort, Symbols, Target, Totals, Traced, View, Window,
 };
+use crate::detect::{Finding, Verdict};
 use crate::go::goroutines::{Snapshot, StackId};
 use crate::go::pclntab::FuncId;
 use crate::num::Ktime;
@@ -51,6 +52,8 @@ pub struct Sources<'a> {
     pub traced: Traced,
     /// What tracing cost.
     pub overhead: Overhead,
+    /// What is wrong, the worst first.
+    pub findings: Vec<Finding>,
     /// What users should know about this run.
     pub notices: Vec<String>,
 }
@@ -69,6 +72,7 @@ pub fn build(sources: Sources<'_>, view: &View) -> Report {
     let totals = builder.totals(&candidates, runtime_hidden);
     let (listed, not_listed) = select(candidates, view);
     let groups = listed.into_iter().map(|candidate| builder.describe(candidate)).collect();
+    let verdicts = sources.findings.into_iter().map(|finding| builder.verdict(finding)).collect();
     let unreadable = sources.snapshot.map_or(0, |snapshot| snapshot.unreadable + snapshot.beyond_limit);
     Report {
         schema_version: SCHEMA_VERSION,
@@ -84,7 +88,7 @@ pub fn build(sources: Sources<'_>, view: &View) -> Report {
             include_runtime: view.include_runtime,
         },
         totals,
-        verdicts: Vec::new(),
+        verdicts,
         sources: Vec::new(),
         groups,
         not_listed,
@@ -184,6 +188,13 @@ impl Builder<'_> {
         }
     }
 
+    /// A verdict with the stack that created the goroutines most often.
+    fn verdict(&mut self, finding: Finding) -> Verdict {
+        let sites = finding.sites.iter().map(|id| self.registry.site(*id));
+        let (creation_stack, _) = self.most_frequent(sites.flat_map(Site::creators).collect());
+        Verdict { creation_stack, ..finding.verdict }
+    }
+
     /// Births less ends in a minute, to a thousandth.
     fn per_minute(&self, born: u64, ended: u64) -> Option<f64> {
         let minutes = as_float(self.window) / MINUTE;
@@ -244,7 +255,10 @@ impl Builder<'_> {
     /// The stack that most births came from, and how many others are kept.
     fn creation_stack(&mut self, tally: &Tally) -> (Vec<Frame>, u64) {
         let sites = tally.sites.iter().map(|id| self.registry.site(*id));
-        let mut stacks: Vec<&CreatorStack> = sites.flat_map(Site::creators).collect();
+        self.most_frequent(sites.flat_map(Site::creators).collect())
+    }
+
+    fn most_frequent(&mut self, mut stacks: Vec<&CreatorStack>) -> (Vec<Frame>, u64) {
         stacks.sort_by_key(|stack| (Reverse(stack.births), Reverse(stack.complete), &stack.pcs));
         let most = stacks.first().map(|stack| self.names.stack(&stack.pcs));
         (most.unwrap_or_default(), stacks.len().saturating_sub(1) as u64)
@@ -301,7 +315,8 @@ fn select(mut groups: Vec<Candidate>, view: &View) -> (Vec<Candidate>, NotListed
 }
 
 impl Blocked {
-    fn new(wait_reason: String, stack: Vec<Frame>, count: u64) -> Self {
+    /// `count` goroutines that stand at `stack` and wait for what `wait_reason` says.
+    pub(crate) fn new(wait_reason: String, stack: Vec<Frame>, count: u64) -> Self {
         let innermost = stack.first().cloned();
         let (function, file, line) =
             innermost.map_or((None, None, None), |frame| (frame.function, frame.file, frame.line));

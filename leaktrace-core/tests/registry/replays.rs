@@ -104,6 +104,7 @@ fn trace() -> (Report, Vec<u8>) {
         probes: &[Kind::Birth, Kind::End],
         traced,
         overhead: report::Overhead::default(),
+        findings: Vec::new(),
         notices: header.notices.clone(),
     };
     (report::build(sources, &VIEW), writer.finish(now).unwrap())

@@ -45,6 +45,7 @@ pub(crate) fn goroutine(goid: u64, status: Status, wait_reason: u8) -> Goroutine
         stack_used: 0,
         status,
         wait_reason,
+        tracking_seq: None,
         locked: false,
         moved: false,
         kind: GoroutineKind::User,

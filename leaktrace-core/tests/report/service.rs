@@ -140,6 +140,7 @@ impl Service {
             stack_used: 400,
             status,
             wait_reason,
+            tracking_seq: None,
             locked: false,
             moved: false,
             kind: GoroutineKind::User,
@@ -179,6 +180,7 @@ impl Service {
             probes: &Kind::ALL,
             traced: self.traced.clone(),
             overhead: self.overhead.clone(),
+            findings: Vec::new(),
             notices: self.notices.clone(),
         };
         build(sources, view)

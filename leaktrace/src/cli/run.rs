@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 
 use super::findings::{Findings, ReportFormat};
+use super::rules::Rules;
 use crate::quantity::{self, Bytes, Overhead, Probes};
 
 /// What `leaktrace run` takes.
@@ -52,6 +53,9 @@ pub struct Run {
     /// Which verdicts to fail on, and what is shown beside them.
     #[command(flatten)]
     pub findings: Findings,
+    /// What is judged, and how.
+    #[command(flatten)]
+    pub rules: Rules,
 
     /// How to write the report [default: by the ending of --output, else text]
     #[arg(short, long, value_enum, value_name = "FORMAT", help_heading = "Output")]

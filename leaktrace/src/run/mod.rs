@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use leaktrace_core::detect::Gate;
+use leaktrace_core::detect::{Gate, Policy};
 use leaktrace_core::left;
 use leaktrace_core::registry::Registry;
 use leaktrace_core::report::{Owners, Report, Symbols};
@@ -14,6 +14,7 @@ use leaktrace_core::report::{Owners, Report, Symbols};
 use crate::cli::run::Run;
 use crate::cli::{Common, Sort};
 use crate::config::{self, Config, ConfigError, Output, View};
+use crate::policy;
 use crate::process::exit::ExitWatch;
 use crate::process::launch::Launched;
 use crate::process::{Pid, Procfs};
@@ -28,6 +29,7 @@ pub fn run(args: &Run, common: &Common, procfs: &Procfs) -> anyhow::Result<u8> {
     let signals = forward::block().context("cannot block signals")?;
     let (name, arguments) = args.program.split_first().context("no program was named")?;
     let mut config = resolve(args, common)?;
+    config.policy(policy::resolve(&args.rules)?);
     let mut command = Command::new(name);
     command.args(arguments);
     let started = Launched::start(command, signals);
@@ -56,6 +58,7 @@ fn resolve(args: &Run, common: &Common) -> Result<Config, ConfigError> {
         every_stack: true,
         record: None,
         gate: Gate { fail_on: args.findings.fail_on, deny: Vec::new() },
+        policy: Policy::default(),
         sources: config::sources(&args.findings, output.format),
         output,
     })

@@ -4,6 +4,7 @@ pub mod clock;
 mod judge;
 mod launched;
 mod meter;
+mod observer;
 mod pace;
 mod readiness;
 pub mod recorder;
@@ -13,13 +14,12 @@ mod tracer;
 mod walks;
 mod watch;
 
+use std::time::Duration;
+
 use anyhow::Context;
 use leaktrace_common::event::Kind;
 use leaktrace_core::budget::{Costs, Governor};
-use leaktrace_core::dump::Facts;
-use leaktrace_core::dump::model::UnixTime;
-use leaktrace_core::go::goroutines::{Walker, WalkerInput, Want};
-use leaktrace_core::go::program::Program;
+use leaktrace_core::detect::Watched;
 use leaktrace_core::num::Ktime;
 use leaktrace_core::plan::{AttachPlan, MissedReason};
 use leaktrace_core::recording::Header;
@@ -34,14 +34,14 @@ use crate::output::Sink;
 use crate::process::Procfs;
 use crate::process::find::Target;
 use crate::process::launch::Launched;
-use crate::process::memory::ProcessMemory;
 pub use judge::{AsItIs, Judge};
 use launched::{Confirmation, Ends, without_tracing};
-use recorder::{NamesOf, Recorded, Recorder, Recording};
+use observer::Observer;
+use recorder::{NamesOf, Recorder, Recording};
 use reporting::Reporter;
 use tracer::Tracer;
 use walks::Walks;
-use watch::{Walk, Walked, Watch};
+use watch::Watch;
 
 /// How a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,7 +136,8 @@ fn watch(config: &Config, procfs: &Procfs, errand: Errand<'_>) -> anyhow::Result
             if is_launched {
                 confirmation.set(confirm(&inspected.program, inspected.memory, &target.exit));
             }
-            walk(&inspected.program, inspected.memory, facts)
+            let mut observer = Observer::new(&inspected.program, inspected.memory, facts);
+            move || observer.look()
         });
         let recorder = match recording {
             Some(recording) => {
@@ -157,6 +158,8 @@ fn watch(config: &Config, procfs: &Procfs, errand: Errand<'_>) -> anyhow::Result
             registry: registry(&inspected, attached_at, is_launched),
             walks,
             snapshot: None,
+            watched: Watched::default(),
+            took: Duration::ZERO,
             failures: 0,
             budgeted: meter::Reading::default(),
             recorder,
@@ -243,19 +246,6 @@ fn costs(measured: &CostPerHit, plan: &AttachPlan) -> Costs {
     }
     tracing::info!(?hit, stack = measured.stack, "nanoseconds for a hit of each kind");
     Costs { hit, stack: measured.stack }
-}
-
-/// What takes a walk, and prepares it for the recording if there are `facts` for one.
-fn walk(program: &Program<'_>, memory: ProcessMemory, facts: Option<Facts>) -> impl FnMut() -> Walked {
-    let mut walker = Walker::new(WalkerInput::of(program));
-    move || {
-        let snapshot = walker.snapshot(&memory, Want::Stacks, &clock::now)?;
-        let recorded = facts.as_ref().map(|facts| {
-            let facts = Facts { taken_at: UnixTime(clock::unix_ns().unwrap_or(0)), ..facts.clone() };
-            Box::new(Recorded::of(&snapshot, program, &memory, facts))
-        });
-        Ok(Walk { snapshot, recorded })
-    }
 }
 
 /// What a recording says of itself.

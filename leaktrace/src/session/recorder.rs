@@ -8,11 +8,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{Scope, ScopedJoinHandle};
 
-use leaktrace_core::dump::{self, Facts};
+use leaktrace_core::dump::{self, Dump};
 use leaktrace_core::elf::Elf;
 use leaktrace_core::go::goroutines::Snapshot;
 use leaktrace_core::go::program::Program;
-use leaktrace_core::memory::Memory;
 use leaktrace_core::num::{Bias, Ktime, Pc};
 use leaktrace_core::recording::{Bounds, Header, Meter, Records, Spacing, Writer, names, walk};
 use leaktrace_core::report::{LazyDebugInfo, ProgramSymbols, Symbols};
@@ -78,12 +77,11 @@ pub(super) struct Recorded {
 }
 
 impl Recorded {
-    /// Reads what a snapshot file has beyond the walk, and encodes both.
-    pub(super) fn of(snapshot: &Snapshot, program: &Program<'_>, memory: &dyn Memory, facts: Facts) -> Self {
-        let dump = dump::from_snapshot(snapshot, program, memory, facts);
+    /// Encodes the walk and what a snapshot file has beyond it.
+    pub(super) fn of(snapshot: &Snapshot, dump: &Dump) -> Self {
         let mut file = Vec::new();
         // Memory takes whatever is written to it.
-        _ = dump::snapshot::encode(&dump, &mut file);
+        _ = dump::snapshot::encode(dump, &mut file);
         Self {
             walk: walk::encode(snapshot),
             addresses: names::addresses(snapshot),

@@ -1,5 +1,7 @@
 //! From what a session knows to a written report.
 
+use leaktrace_core::detect;
+use leaktrace_core::num::Goid;
 use leaktrace_core::render::{self, Style, TextOptions};
 use leaktrace_core::report::{self, ProgramSymbols, Report, Sort, Sources, View};
 
@@ -96,16 +98,19 @@ impl<'t> Reporter<'t> {
         let reading = watch.read()?;
         let overhead = watch.overhead(&reading, &self.last);
         self.last = reading;
+        let now = clock::now();
+        let facts = |goids: &[Goid]| detect::facts(&watch.registry, now, goids);
         let sources = Sources {
             target: self.about.clone(),
             registry: &watch.registry,
             snapshot: watch.snapshot.as_ref(),
             symbols: &self.symbols,
-            now: clock::now(),
+            now,
             unix_ns: clock::unix_ns(),
             probes: &watch.config.probes,
             traced: watch.traced()?,
             overhead,
+            findings: detect::judge(&watch.watched, &self.config.policy, &facts),
             notices: self.notices.clone(),
         };
         Ok(report::build(sources, &self.view))

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use leaktrace_common::drops::DropReason;
 use leaktrace_core::budget::{self, Governor};
+use leaktrace_core::detect::Watched;
 use leaktrace_core::go::goroutines::{Snapshot, WalkError};
 use leaktrace_core::recording::{Meter, Totals};
 use leaktrace_core::registry::Registry;
@@ -16,7 +17,8 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_unti
 
 use super::launched::Ends;
 use super::meter::Reading;
-use super::recorder::{Recorded, Recorder};
+use super::observer::Look;
+use super::recorder::Recorder;
 use super::tracer::Tracer;
 use super::walks::Walks;
 use super::{End, clock, readiness};
@@ -27,8 +29,10 @@ use crate::process::find::Target;
 /// How often the cost is compared with the budget.
 const BUDGET_TICK: Duration = Duration::from_millis(250);
 
-/// How often memory is asked where no report asks for it, so that what was lost is repaired.
-const REPAIR: Duration = Duration::from_secs(30);
+/// How long after a snapshot the next one follows where no report asks for it, so that what was lost is repaired and
+/// rules see how things change; and as a multiple of the time that the last one took, so that this costs little.
+const OBSERVE: Duration = Duration::from_secs(2);
+const OBSERVE_TIMES: u32 = 20;
 
 /// How often nothing else wakes the loop.
 const IDLE: Duration = Duration::from_hours(1);
@@ -42,15 +46,8 @@ const MOST_FAILURES: u32 = 5;
 /// Above this many goroutines there is no room for two snapshots at a time.
 const MOST_GOROUTINES_TWICE: usize = 400_000;
 
-/// What a walk through memory brought.
-pub(super) struct Walk {
-    pub(super) snapshot: Snapshot,
-    /// What the recording keeps of it, if there is one.
-    pub(super) recorded: Option<Box<Recorded>>,
-}
-
 /// The answer of the walking thread.
-pub(super) type Walked = Result<Walk, WalkError>;
+pub(super) type Walked = Result<Box<Look>, WalkError>;
 
 /// What the loop keeps up to date.
 pub(super) struct Watch<'t> {
@@ -63,6 +60,10 @@ pub(super) struct Watch<'t> {
     pub(super) walks: Walks<Walked>,
     /// The last one that the registry has taken in.
     pub(super) snapshot: Option<Snapshot>,
+    /// What was observed until now.
+    pub(super) watched: Watched,
+    /// How long the last look took.
+    pub(super) took: Duration,
     /// How many could not be taken since then.
     pub(super) failures: u32,
     /// What was counted when the governor was last asked.
@@ -78,6 +79,7 @@ enum Step {
     Drain,
     Budget,
     Walked(Option<Walked>),
+    Observe,
     Report,
 }
 
@@ -89,6 +91,7 @@ struct Alarms {
     deadline: Instant,
     drain: Instant,
     budget: Interval,
+    observe: Instant,
     report: Interval,
 }
 
@@ -106,7 +109,8 @@ impl Alarms {
             deadline: now + watch.config.duration.unwrap_or(FOREVER),
             drain: now,
             budget: every(BUDGET_TICK),
-            report: every(watch.config.interval.unwrap_or(REPAIR)),
+            observe: now + IDLE,
+            report: every(watch.config.interval.unwrap_or(FOREVER)),
         })
     }
 
@@ -121,6 +125,7 @@ impl Alarms {
             _ = self.budget.tick() => Step::Budget,
             walked = walks.next() => Step::Walked(walked),
             _ = self.report.tick() => Step::Report,
+            () = sleep_until(self.observe) => Step::Observe,
         }
     }
 }
@@ -148,13 +153,18 @@ impl Watch<'_> {
                     }
                     self.keep_budget()?;
                 }
+                Step::Observe => {
+                    alarms.observe = Instant::now() + IDLE;
+                    self.request_snapshot();
+                }
                 Step::Walked(walked) => {
+                    alarms.observe = Instant::now() + OBSERVE.max(self.took * OBSERVE_TIMES);
                     if self.take_snapshot(walked, false)? && std::mem::take(&mut report_due) {
                         report(self)?;
                     }
                 }
                 Step::Report => {
-                    report_due = self.config.interval.is_some();
+                    report_due = true;
                     self.request_snapshot();
                 }
             }
@@ -259,16 +269,18 @@ impl Watch<'_> {
             return Ok(false);
         }
         match walked {
-            Ok(Walk { snapshot, recorded }) => {
+            Ok(look) => {
+                let Look { snapshot, watched, recorded, took } = *look;
                 if let Some(tracer) = &mut self.tracer {
                     tracer.drain_past(snapshot.finished, &mut self.registry, &mut self.recorder);
                 }
                 if let Some((recorder, recorded)) = self.recorder.as_mut().zip(recorded) {
-                    recorder.walked(*recorded, last);
+                    recorder.walked(recorded, last);
                 }
                 let changes = self.registry.reconcile(&snapshot);
                 tracing::debug!(?changes, goroutines = snapshot.goroutines.len(), "snapshot");
                 self.snapshot = Some(snapshot);
+                (self.watched, self.took) = (watched.unwrap_or_default(), took);
                 self.failures = 0;
                 Ok(true)
             }

@@ -292,6 +292,7 @@ impl<'p> Batch<'p> {
             stack_used: u32::try_from(used).unwrap_or(u32::MAX),
             status: header.status,
             wait_reason: header.wait_reason,
+            tracking_seq: header.tracking_seq,
             locked: header.locked,
             moved,
             kind: walk.facts.kind(start, header),

@@ -78,6 +78,9 @@ pub struct Goroutine {
     pub status: Status,
     /// Why it waits, a number of the target's own table; meaningful while it [waits](Status::is_waiting).
     pub wait_reason: u8,
+    /// How often it left a CPU, modulo 256: one that shows the same number, state and place again has most likely not
+    /// run meanwhile. `None` where the runtime does not count.
+    pub tracking_seq: Option<u8>,
     /// Whether it is locked to its thread.
     pub locked: bool,
     /// Whether it moved each time that its stack was read, so that the stack is not known.

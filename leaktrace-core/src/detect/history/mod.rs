@@ -1,0 +1,209 @@
+//! What was observed until now, in bounded room however long that is.
+//!
+//! A goroutine is *settled* when it has stood at one place in every observation of the last five seconds, and *still*
+//! when it has not run meanwhile either. Both are counted for each cohort and for each site, over time.
+
+mod population;
+mod series;
+mod stay;
+mod trend;
+
+pub use trend::Trend;
+
+use std::collections::HashMap;
+
+use population::Slots;
+use stay::{Stay, Traffic};
+
+use super::observation::{CohortKey, Observation, Sighting, SiteKey, Standing};
+use super::watched::{Cohort, Watched};
+use crate::num::{Goid, Ktime};
+
+/// After this long at one place, in nanoseconds, a goroutine counts as settled.
+pub const SETTLED: u64 = 5_000_000_000;
+
+/// How many cohorts and how many sites are followed. The room of one that is empty is given to a new one.
+const MOST: usize = 4096;
+
+/// How many channels and locks are followed.
+const MOST_OBJECTS: usize = 1 << 20;
+
+/// The ids that a cohort is told by.
+const EXAMPLES: usize = 8;
+
+/// Everything that was observed of one process.
+#[derive(Debug, Default)]
+pub struct History {
+    began: Option<Ktime>,
+    observations: u64,
+    round: u32,
+    stays: HashMap<Goid, Stay>,
+    traffic: HashMap<u64, Traffic>,
+    cohorts: Slots<CohortKey>,
+    sites: Slots<SiteKey>,
+}
+
+/// Where the goroutines of one standing are counted.
+#[derive(Clone, Copy)]
+struct Place {
+    cohort: u32,
+    site: u32,
+}
+
+impl History {
+    /// Takes an observation in and sums up what is known with it.
+    pub fn observe(&mut self, seen: &Observation) -> Watched {
+        let began = *self.began.get_or_insert(seen.at);
+        self.round += 1;
+        self.observations += 1;
+        let places: Vec<Option<Place>> = seen.standings.iter().map(|one| self.place(one)).collect();
+        self.follow_objects(seen);
+        let mut summary = Summary::new(seen, &places);
+        for sighting in &seen.sightings {
+            let Some(place) = places.get(sighting.standing as usize).copied().flatten() else { continue };
+            self.sight(sighting, place, seen.at);
+        }
+        self.sweep(seen);
+        for sighting in &seen.sightings {
+            self.sum_up(sighting, seen.at, &mut summary);
+        }
+        if seen.at.since(began) >= SETTLED {
+            self.cohorts.sample(seen.at);
+            self.sites.sample(seen.at);
+        }
+        Watched {
+            at: seen.at,
+            watched_ns: seen.at.since(began),
+            observations: self.observations,
+            cohorts: self.finish(summary, began, seen),
+        }
+    }
+
+    fn place(&mut self, standing: &Standing) -> Option<Place> {
+        let cohort = self.cohorts.slot(standing.key(), self.round, MOST)?;
+        let site = self.sites.slot(standing.site_key(), self.round, MOST)?;
+        Some(Place { cohort, site })
+    }
+
+    /// Notes where a goroutine is, and what that says of where it was.
+    fn sight(&mut self, sighting: &Sighting, place: Place, at: Ktime) {
+        let (round, first) = (self.round, self.observations == 1);
+        let stay = self.stays.entry(sighting.goid).or_insert_with(|| Stay::new(place, sighting, at, first));
+        if stay.cohort != place.cohort {
+            self.cohorts.left(stay.cohort, stay.settled);
+        }
+        if let Some(object) = stay.moved_on(sighting, place, at) {
+            self.traffic.entry(object).and_modify(|traffic| traffic.quiet_since = at);
+        }
+        stay.round = round;
+        let (settles, grows) = stay.settle(at, SETTLED);
+        self.cohorts.count(stay.cohort, stay.settled, settles);
+        self.sites.count(stay.site, stay.grown, grows);
+    }
+
+    /// Forgets the goroutines that are gone.
+    fn sweep(&mut self, seen: &Observation) {
+        let Self { stays, traffic, cohorts, sites, round, .. } = self;
+        // One that an incomplete observation does not show may be back in the next.
+        let oldest = if seen.complete { *round } else { round.saturating_sub(1) };
+        stays.retain(|_, stay| {
+            let stays = stay.round >= oldest;
+            if !stays {
+                cohorts.left(stay.cohort, stay.settled);
+                sites.left(stay.site, stay.grown);
+                traffic.entry(stay.object).and_modify(|traffic| traffic.quiet_since = seen.at);
+            }
+            stays
+        });
+        traffic.retain(|_, traffic| traffic.round == *round);
+    }
+
+    fn follow_objects(&mut self, seen: &Observation) {
+        for (&address, object) in &seen.objects {
+            if self.traffic.len() < MOST_OBJECTS || self.traffic.contains_key(&address) {
+                let known = self.traffic.entry(address).or_insert_with(|| Traffic::new(object, seen.at));
+                known.update(object, seen.at, self.round);
+            }
+        }
+    }
+
+    /// Adds a goroutine to its cohort's summary.
+    fn sum_up(&self, sighting: &Sighting, at: Ktime, summary: &mut Summary<'_>) {
+        let Some(stay) = self.stays.get(&sighting.goid) else { return };
+        let Some(cohort) = summary.cohort(sighting, stay) else { return };
+        cohort.live += 1;
+        cohort.stack_bytes = cohort.stack_bytes.saturating_add(sighting.stack_bytes);
+        cohort.leaked += u64::from(sighting.leaked);
+        cohort.locked += u64::from(sighting.locked);
+        cohort.settled += u64::from(stay.settled);
+        let still = at.since(stay.still);
+        cohort.still += u64::from(still >= SETTLED);
+        cohort.longest_still_ns = cohort.longest_still_ns.max(still);
+        cohort.waiting_ns = cohort.waiting_ns.max(sighting.waiting_ns);
+        if let Some(parent) = sighting.parent {
+            cohort.parents_known += 1;
+            cohort.parents_gone += u64::from(!self.stays.contains_key(&parent));
+        }
+        insert_least(&mut cohort.goids, sighting.goid);
+    }
+
+    fn finish(&self, summary: Summary<'_>, began: Ktime, seen: &Observation) -> Vec<Cohort> {
+        let Summary { mut cohorts, mut objects, .. } = summary;
+        objects.sort_unstable();
+        for run in objects.chunk_by(|a, b| a == b) {
+            let Some(cohort) = run.first().and_then(|(slot, _)| cohorts.get_mut(slot)) else { continue };
+            let address = run[0].1;
+            let quiet = self.traffic.get(&address).map_or(0, |traffic| seen.at.since(traffic.quiet_since));
+            cohort.objects.add(run.len() as u64, address, seen.objects.get(&address).copied(), quiet);
+        }
+        let began = began.plus(SETTLED);
+        let mut all: Vec<(u32, Cohort)> = cohorts.into_iter().filter(|(_, cohort)| cohort.live > 0).collect();
+        all.sort_unstable_by_key(|(slot, _)| *slot);
+        for (slot, cohort) in &mut all {
+            let population = self.cohorts.get(*slot);
+            let site = self.sites.slot_of(&cohort.site).map(|slot| self.sites.get(slot));
+            cohort.trend = trend::rising(&population.series, began, seen.at);
+            cohort.site_trend = site.and_then(|site| trend::rising(&site.series, began, seen.at));
+            (cohort.arrived, cohort.departed) = (population.arrived.into(), population.departed.into());
+            cohort.site_settled = site.map_or(0, |site| site.settled.into());
+        }
+        all.into_iter().map(|(_, cohort)| cohort).collect()
+    }
+}
+
+/// The cohorts of one observation, as they are being summed up.
+struct Summary<'s> {
+    cohorts: HashMap<u32, Cohort>,
+    /// The cohort and the object of every goroutine that waits for a single one.
+    objects: Vec<(u32, u64)>,
+    seen: &'s Observation,
+}
+
+impl<'s> Summary<'s> {
+    fn new(seen: &'s Observation, places: &[Option<Place>]) -> Self {
+        let mut cohorts = HashMap::new();
+        for (standing, place) in seen.standings.iter().zip(places) {
+            if let Some(place) = place {
+                cohorts.entry(place.cohort).or_insert_with(|| Cohort::new(standing.clone()));
+            }
+        }
+        Self { cohorts, objects: Vec::new(), seen }
+    }
+
+    fn cohort(&mut self, sighting: &Sighting, stay: &Stay) -> Option<&mut Cohort> {
+        if sighting.object != 0 && self.seen.objects.contains_key(&sighting.object) {
+            self.objects.push((stay.cohort, sighting.object));
+        }
+        self.cohorts.get_mut(&stay.cohort)
+    }
+}
+
+/// Keeps the least few of all that are inserted: the oldest goroutines.
+fn insert_least(goids: &mut Vec<Goid>, goid: Goid) {
+    if goids.len() == EXAMPLES && goids.last().is_some_and(|greatest| *greatest < goid) {
+        return;
+    }
+    let at = goids.partition_point(|known| *known < goid);
+    goids.insert(at, goid);
+    goids.truncate(EXAMPLES);
+}

@@ -1,0 +1,148 @@
+//! What rules are given and what they answer.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::detect::history::Trend;
+use crate::detect::observation::{Object, Wait};
+use crate::detect::signatures::Signature;
+use crate::detect::verdict::Severity;
+use crate::detect::watched::{Cohort, Watched};
+use crate::dump::model::{Channel, ChannelOperation};
+use crate::registry::{Lifetimes, SiteId};
+
+/// What is known of a `go` statement beyond what was observed of its goroutines: from events.
+#[derive(Clone, Debug, Default)]
+pub struct SiteFacts {
+    /// The registry's sites of the statement.
+    pub sites: Vec<SiteId>,
+    /// Goroutines that it started since attach.
+    pub born: u64,
+    /// Goroutines of it that ended since attach.
+    pub ended: u64,
+    /// Births less ends in a minute, where the time was long enough to tell.
+    pub net_per_minute: Option<f64>,
+    /// The age of its oldest goroutine, in nanoseconds.
+    pub oldest_age_ns: Option<u64>,
+    /// Whether that one may be older.
+    pub age_is_lower_bound: bool,
+    /// How long those lived whose birth and end were seen.
+    pub lifetimes: Lifetimes,
+}
+
+/// One cohort before its judges.
+#[derive(Clone, Copy, Debug)]
+pub struct Case<'a> {
+    /// The cohort.
+    pub cohort: &'a Cohort,
+    /// The process that it is of.
+    pub watched: &'a Watched,
+    /// What events tell of its `go` statement, where the process is traced.
+    pub facts: Option<&'a SiteFacts>,
+    /// The known way to leak that its frames are of, if any.
+    pub signature: Option<&'a Signature>,
+}
+
+/// What a rule thinks of a cohort.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Judgement {
+    /// Nothing.
+    Clean,
+    /// It cannot say yet.
+    TooEarly,
+    /// That it leaks.
+    Suspect(Box<Suspicion>),
+}
+
+/// The numbers that a suspicion rests on, by name.
+pub type Evidence = BTreeMap<String, Value>;
+
+/// Why a cohort is suspicious.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Suspicion {
+    /// How sure that is.
+    pub severity: Severity,
+    /// The numbers.
+    pub evidence: Evidence,
+    /// The likely cause.
+    pub cause: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+impl Judgement {
+    /// A suspicion.
+    pub fn suspect(severity: Severity, evidence: Evidence, cause: &str, remedy: &str) -> Self {
+        let (cause, remedy) = (cause.to_owned(), remedy.to_owned());
+        Self::Suspect(Box::new(Suspicion { severity, evidence, cause, remedy }))
+    }
+
+    /// The suspicion, if it is one.
+    pub fn suspicion(self) -> Option<Suspicion> {
+        match self {
+            Self::Suspect(suspicion) => Some(*suspicion),
+            Self::Clean | Self::TooEarly => None,
+        }
+    }
+}
+
+impl<'a> Case<'a> {
+    /// What the cohort waits for.
+    pub const fn wait(&self) -> Wait {
+        self.cohort.standing.wait
+    }
+
+    /// Whether this is all that is known of the process: nothing can have changed.
+    pub const fn is_single(&self) -> bool {
+        self.watched.observations < 2
+    }
+
+    /// Whether it was watched for less than `ns`: then there is nothing to say yet.
+    pub const fn unless_watched_for(&self, ns: u64) -> Judgement {
+        if self.watched.watched_ns < ns { Judgement::TooEarly } else { Judgement::Clean }
+    }
+
+    /// The growth of the cohort, if it grows, keeps still and nobody leaves, and at least `least` came.
+    pub fn leak(&self, least: u32) -> Option<&'a Trend> {
+        self.cohort.leaks().filter(|trend| trend.arrived >= least)
+    }
+
+    /// The channel that next to all of the cohort wait for, and on which side.
+    pub fn one_channel(&self) -> Option<(ChannelOperation, Channel)> {
+        match (self.wait(), self.cohort.objects.top) {
+            (Wait::Channel(operation), Some(Object::Channel(channel))) if self.cohort.one_object() => {
+                Some((operation, channel))
+            }
+            _ => None,
+        }
+    }
+
+    /// The numbers that say how long and how many.
+    pub fn evidence(&self) -> Evidence {
+        let mut evidence = Evidence::new();
+        let cohort = self.cohort;
+        evidence.insert("watched_ns".to_owned(), self.watched.watched_ns.into());
+        evidence.insert("longest_still_ns".to_owned(), cohort.longest_still_ns.into());
+        evidence.insert("settled".to_owned(), cohort.settled.into());
+        evidence.insert("arrived".to_owned(), cohort.arrived.into());
+        evidence.insert("departed".to_owned(), cohort.departed.into());
+        evidence
+    }
+
+    /// The same, with growth.
+    pub fn evidence_of(&self, trend: &Trend) -> Evidence {
+        let mut evidence = self.evidence();
+        evidence.insert("growth_over_ns".to_owned(), trend.horizon_ns.into());
+        evidence.insert("growth_from".to_owned(), trend.from.into());
+        evidence.insert("growth_to".to_owned(), trend.to.into());
+        evidence.insert("growth_per_minute".to_owned(), rounded(trend.per_minute()).into());
+        evidence.insert("trend_score_of_28".to_owned(), trend.score.into());
+        evidence
+    }
+}
+
+/// To a thousandth.
+pub(super) fn rounded(number: f64) -> f64 {
+    (number * 1e3).round() / 1e3
+}

@@ -1,0 +1,98 @@
+//! LT001: ever more goroutines of one `go` statement.
+
+use super::evidence::rounded;
+use super::{Case, Evidence, Judgement, Rule};
+use crate::detect::history::Trend;
+use crate::detect::observation::Wait;
+use crate::detect::verdict::Severity;
+
+const MINUTE: u64 = 60_000_000_000;
+
+/// How many must have come so that it is no coincidence.
+const LEAST: u32 = 8;
+
+/// Goroutines that share a channel or lock may be a pool that is being filled: so many, or over so long, are not.
+const MORE_THAN_A_POOL: u32 = 100;
+const LONGER_THAN_A_START: u64 = 5 * MINUTE;
+
+/// What wakes by time or by the outside world may still end: it takes growth over this long.
+const LONG: u64 = 10 * MINUTE;
+const LONG_FOR_IO: u64 = 30 * MINUTE;
+
+/// Where things are counted that users hear about.
+const MANY: f64 = 10_000.0;
+
+pub(super) const RULE: Rule = Rule {
+    code: "LT001",
+    name: "growing-site",
+    summary: "A `go` statement starts more goroutines than end, for good.",
+    explanation: "\
+Goroutines of one `go` statement that are older than five seconds are counted at each observation. The time that was \
+watched is cut into eight windows, and the windows' medians must rise (Mann-Kendall's sum of signs, 22 of 28 or more), \
+over the whole time or over its last half, quarter, and so on, 32 seconds at least. A burst is a rise within one \
+window; a pool that has reached its size no longer rises in the last windows; a daily wave stays below an earlier \
+peak, and its goroutines leave. All those are clean.
+
+It is `likely` when next to none that had settled has left (one for fifty that came), eight or more came, and they wait \
+for another goroutine and have not run since. If they all wait for the same channel or lock they may be a pool that is \
+being filled: then it takes 100, or five minutes. If they wait for time it takes ten minutes and twenty goroutines, \
+for input half an hour. Less than that is `watch`.
+
+The evidence says how fast it grows, when there will be 10,000, and how much memory the stacks take in a day.",
+    judge,
+};
+
+fn judge(case: &Case<'_>) -> Judgement {
+    let cohort = case.cohort;
+    let growth = cohort.trend.as_ref().or(cohort.site_trend.as_ref());
+    let Some(trend) = growth.filter(|_| cohort.settled * 2 >= cohort.site_settled) else {
+        return case.unless_watched_for(40_000_000_000);
+    };
+    let severity = if is_likely(case, trend) {
+        Severity::Likely
+    } else if u64::from(trend.departed) * 5 <= u64::from(trend.arrived) {
+        Severity::Watch
+    } else {
+        return Judgement::Clean;
+    };
+    Judgement::suspect(
+        severity,
+        evidence(case, trend),
+        "more goroutines start here than end, and those that are left do not go away",
+        "find out what should end them and does not happen: a channel that is closed, a context that is cancelled, a \
+         value that is received",
+    )
+}
+
+fn is_likely(case: &Case<'_>, trend: &Trend) -> bool {
+    if !trend.nobody_leaves() || trend.arrived < LEAST {
+        return false;
+    }
+    let over = trend.horizon_ns;
+    match case.wait() {
+        Wait::Io => over >= LONG_FOR_IO && trend.arrived >= 30,
+        wait if wait.needs_goroutine() && case.cohort.is_still() => {
+            !case.cohort.one_object() || trend.arrived >= MORE_THAN_A_POOL || over >= LONGER_THAN_A_START
+        }
+        _ => over >= LONG && trend.arrived >= 20,
+    }
+}
+
+fn evidence(case: &Case<'_>, trend: &Trend) -> Evidence {
+    let mut evidence = case.evidence_of(trend);
+    let per_minute = trend.per_minute();
+    if per_minute > 0.0 && trend.to < MANY {
+        let minutes = (MANY - trend.to) / per_minute;
+        evidence.insert("hours_until_10000".to_owned(), rounded(minutes / 60.0).into());
+    }
+    if let Some(stack) = case.cohort.stack_bytes.checked_div(case.cohort.live) {
+        let bytes_per_day = per_minute * 1_440.0 * float(stack);
+        evidence.insert("stack_bytes_per_day".to_owned(), bytes_per_day.round().into());
+    }
+    evidence
+}
+
+#[expect(clippy::cast_precision_loss, reason = "an estimate for people")]
+const fn float(bytes: u64) -> f64 {
+    bytes as f64
+}

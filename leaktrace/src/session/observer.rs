@@ -1,0 +1,65 @@
+//! Looks at the target: a snapshot of its goroutines, and what that adds to what was observed before.
+
+use std::time::{Duration, Instant};
+
+use leaktrace_core::detect::{History, Observation, Watched};
+use leaktrace_core::dump::model::UnixTime;
+use leaktrace_core::dump::{Facts, from_snapshot};
+use leaktrace_core::go::goroutines::{Snapshot, WalkError, Walker, WalkerInput, Want};
+use leaktrace_core::go::program::Program;
+
+use super::clock;
+use super::recorder::Recorded;
+use crate::process::memory::ProcessMemory;
+
+/// Of more goroutines than this no more is made than a snapshot: the rest would take gigabytes.
+const MOST: usize = 3_000_000;
+
+/// What one look shows.
+pub(super) struct Look {
+    /// The goroutines.
+    pub(super) snapshot: Snapshot,
+    /// What is known of them with all earlier looks; `None` if there are too many.
+    pub(super) watched: Option<Watched>,
+    /// What the recording keeps of it, if there is one.
+    pub(super) recorded: Option<Recorded>,
+    /// How long it took.
+    pub(super) took: Duration,
+}
+
+/// Takes snapshots and remembers what matters of them.
+pub(super) struct Observer<'t> {
+    program: &'t Program<'t>,
+    memory: ProcessMemory,
+    walker: Walker<'t>,
+    history: History,
+    /// What a recording should know besides, if there is one.
+    facts: Option<Facts>,
+}
+
+impl<'t> Observer<'t> {
+    pub(super) fn new(program: &'t Program<'t>, memory: ProcessMemory, facts: Option<Facts>) -> Self {
+        let walker = Walker::new(WalkerInput::of(program));
+        Self { program, memory, walker, history: History::default(), facts }
+    }
+
+    pub(super) fn look(&mut self) -> Result<Box<Look>, WalkError> {
+        let began = Instant::now();
+        let snapshot = self.walker.snapshot(&self.memory, Want::Stacks, &clock::now)?;
+        let (watched, recorded) = self.remember(&snapshot);
+        Ok(Box::new(Look { snapshot, watched, recorded, took: began.elapsed() }))
+    }
+
+    fn remember(&mut self, snapshot: &Snapshot) -> (Option<Watched>, Option<Recorded>) {
+        if snapshot.goroutines.len() > MOST && self.facts.is_none() {
+            return (None, None);
+        }
+        let taken_at = UnixTime(clock::unix_ns().unwrap_or(0));
+        let facts = Facts { taken_at, ..self.facts.clone().unwrap_or_default() };
+        let dump = from_snapshot(snapshot, self.program, &self.memory, facts);
+        let recorded = self.facts.is_some().then(|| Recorded::of(snapshot, &dump));
+        let observation = Observation::of(&dump, Some(snapshot), snapshot.finished);
+        drop(dump);
+        (Some(self.history.observe(&observation)), recorded)
+    }
+}
