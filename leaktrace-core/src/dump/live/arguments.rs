@@ -105,7 +105,7 @@ impl<'a> Arguments<'a> {
         let own = self.stacks.get(index).filter(|stack| !stack.bytes.is_empty())?.clone();
         let mut texts = self.texts(&own, pcs).into_iter();
         // A frame that was inlined has no arguments of its own on the stack.
-        let inlined = builder.inlined(stack);
+        let inlined: Vec<_> = builder.frames(stack).map(|frame| frame.inlined).collect();
         let texts = inlined.into_iter().map(|inlined| if inlined { None } else { texts.next().flatten() });
         let arguments = texts.map(|text| text.map(|text| builder.string(&text))).collect();
         Some(builder.arguments(arguments))

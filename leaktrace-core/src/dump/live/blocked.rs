@@ -7,7 +7,9 @@ use std::collections::HashMap;
 use super::descriptors;
 use super::words::{Words, read_structs};
 use crate::dump::DumpBuilder;
-use crate::dump::model::{BlockedId, BlockedOn, Channel, ChannelId, ChannelOperation, LockKind, SelectCase};
+use crate::dump::model::{
+    BlockedId, BlockedOn, Channel, ChannelId, ChannelOperation, LockKind, SelectCase, StackId,
+};
 use crate::elf::Arch;
 use crate::go::goroutines::{Goroutine, Snapshot};
 use crate::go::layout::Layout;
@@ -210,10 +212,11 @@ impl Waits {
         });
     }
 
-    /// What a goroutine is blocked on.
+    /// What a goroutine is blocked on that stands at `stack`.
     pub(super) fn blocked_on(
         &self,
         goroutine: &Goroutine,
+        stack: StackId,
         program: &Program<'_>,
         builder: &mut DumpBuilder,
     ) -> Option<BlockedId> {
@@ -232,6 +235,9 @@ impl Waits {
             "sleep" => self.sleep(goroutine),
             "IO wait" => {
                 self.descriptors.get(&goroutine.g).map(|&fd| BlockedOn::Io { fd, description: None })
+            }
+            "semacquire" => {
+                self.lock(goroutine, kind_by_callers(builder.frames(stack).map(|at| at.function)))
             }
             reason => self.lock(goroutine, lock_kind(reason)?),
         };
@@ -283,7 +289,7 @@ impl Waits {
     }
 }
 
-/// What goroutines wait for that give this reason. Before Go 1.20 locks all say `semacquire`.
+/// What goroutines wait for that give this reason.
 fn lock_kind(reason: &str) -> Option<LockKind> {
     match reason {
         "sync.Mutex.Lock" => Some(LockKind::Mutex),
@@ -291,9 +297,20 @@ fn lock_kind(reason: &str) -> Option<LockKind> {
         "sync.RWMutex.Lock" => Some(LockKind::RwMutexWrite),
         "sync.WaitGroup.Wait" => Some(LockKind::WaitGroup),
         "sync.Cond.Wait" => Some(LockKind::Cond),
-        "semacquire" => Some(LockKind::Semaphore),
         _ => None,
     }
+}
+
+/// The same by what called, innermost first: before Go 1.20 locks all say `semacquire`, before Go 1.24 groups do.
+fn kind_by_callers<'f>(mut functions: impl Iterator<Item = &'f str>) -> LockKind {
+    let kind = functions.find_map(|function| match function {
+        "sync.(*Mutex).lockSlow" => Some(LockKind::Mutex),
+        "sync.(*RWMutex).RLock" => Some(LockKind::RwMutexRead),
+        "sync.(*RWMutex).Lock" => Some(LockKind::RwMutexWrite),
+        "sync.(*WaitGroup).Wait" => Some(LockKind::WaitGroup),
+        _ => None,
+    });
+    kind.unwrap_or(LockKind::Semaphore)
 }
 
 fn limit(snapshot: &Snapshot) -> usize {

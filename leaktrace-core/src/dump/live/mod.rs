@@ -142,7 +142,7 @@ impl Live<'_, '_> {
             wait_reason: self.wait_reason(goroutine),
             labels: self.labels.read(goroutine.labels, &mut self.builder),
             arguments: pcs.and_then(|pcs| self.arguments.read(index, pcs, stack, &mut self.builder)),
-            blocked_on: self.waits.blocked_on(goroutine, self.program, &mut self.builder),
+            blocked_on: self.waits.blocked_on(goroutine, stack, self.program, &mut self.builder),
             locked: goroutine.locked,
             moved: goroutine.moved,
             system: goroutine.kind == GoroutineKind::Runtime,

@@ -6,7 +6,7 @@ use std::hash::Hash;
 use super::blocked::{BlockedOn, Channel};
 use super::goroutine::DumpGoroutine;
 use super::ids::{ArgumentsId, BlockedId, ChannelId, FunctionId, LabelsId, LocationId, StackId, StrId};
-use super::tables::{Function, Location};
+use super::tables::{Frame, Function, Location};
 use super::{Completeness, Dump, Mapping, Target, UnixTime};
 
 /// Collects what a [`Dump`] consists of.
@@ -88,9 +88,9 @@ impl DumpBuilder {
         intern(&mut self.blocked, &mut self.dump.tables.blocked, blocked, BlockedId::next_of)
     }
 
-    /// Of each frame of a stack, innermost first, whether it was inlined into the next.
-    pub(in crate::dump) fn inlined(&self, stack: StackId) -> Vec<bool> {
-        self.dump.frames(stack).map(|frame| frame.inlined).collect()
+    /// The frames of a stack that was added, innermost first.
+    pub(in crate::dump) fn frames(&self, stack: StackId) -> impl Iterator<Item = Frame<'_>> {
+        self.dump.frames(stack)
     }
 
     /// Adds the printed argument values of a goroutine's frames, innermost first.
