@@ -53,8 +53,8 @@ leaktrace --pid <PID> [OPTIONS]
        leaktrace explain <RULE>";
 
 const EXIT_CODES: &str = "\
-Exit status: 0 a report was made · 1 what was to fail has been found (--deny, --fail-if-grew) · 2 wrong use, or an error of the system · 3 no such process, or it has gone · \
-4 not permitted · 5 the kernel cannot · 6 not a Go program, or not one that can be read, or not a file that can be";
+Exit status: 0 a report was made · 1 what was to fail has been found (--deny, --fail-if-grew) · 2 wrong use, a file that cannot be read, or an error of the system · 3 no such process, or it has gone · \
+4 not permitted · 5 the kernel cannot · 6 not a Go program, or not one that can be read";
 
 /// The commands.
 #[derive(Debug, Subcommand)]

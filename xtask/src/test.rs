@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Result, bail};
+use leaktrace_tests::go::prerequisites::ensure_gcore;
 use leaktrace_tests::{browser, privilege};
 
 use crate::step::{build_leaktrace, cargo, say, watch};
@@ -22,6 +23,10 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let leaktrace = build_leaktrace()?;
     targets::run(&targets::Args::default())?;
+    if let Err(error) = ensure_gcore(&mut say) {
+        // The tests that need it will say so.
+        say(&format!("going on without gcore: {error:#}"));
+    }
     foreign::fetch();
     if let Err(error) = browser::ensure(&mut say) {
         // Its tests will be reported as skipped, or fail in CI.

@@ -5,6 +5,7 @@
 //!
 //! Not here: relocated memory (see [`FileMemory`]) and DWARF (see [`crate::dwarf`]).
 
+pub mod core_file;
 mod memory;
 mod notes;
 #[cfg(test)]
@@ -146,6 +147,7 @@ pub struct Section<'d> {
 pub struct Elf<'d> {
     data: &'d [u8],
     arch: Arch,
+    entry: Svma,
     position_independent: bool,
     segments: Vec<Segment>,
     sections: SectionTable<'d, FileHeader64<Le>>,
@@ -167,20 +169,17 @@ impl<'d> Elf<'d> {
         check_ident(data)?;
         let truncated = |_| ElfError::Truncated { len: data.len() };
         let header = FileHeader64::<Le>::parse(data).map_err(truncated)?;
-        let arch = match header.e_machine(Le) {
-            elf::EM_X86_64 => Arch::Amd64,
-            elf::EM_AARCH64 => Arch::Arm64,
-            other => return Err(ElfError::WrongMachine { machine: other.0 }),
-        };
+        let arch = arch_of(header)?;
         let position_independent = match header.e_type(Le) {
             elf::ET_EXEC => false,
             elf::ET_DYN => true,
             other => return Err(ElfError::WrongType { kind: other.0 }),
         };
+        let entry = Svma(header.e_entry(Le));
         let segments = load_segments(header, data)?;
         // A stripper may leave section headers that are cut off or wrong: the same as none.
         let sections = header.sections(Le, data).unwrap_or_default();
-        Ok(Self { data, arch, position_independent, segments, sections })
+        Ok(Self { data, arch, entry, position_independent, segments, sections })
     }
 
     /// The whole file.
@@ -191,6 +190,11 @@ impl<'d> Elf<'d> {
     /// What it was built for.
     pub const fn arch(&self) -> Arch {
         self.arch
+    }
+
+    /// Where it begins to run.
+    pub const fn entry(&self) -> Svma {
+        self.entry
     }
 
     /// Whether it can be loaded anywhere: a PIE, a shared object or a plugin.
@@ -287,6 +291,15 @@ fn check_ident(data: &[u8]) -> Result<(), ElfError> {
         return Err(ElfError::NotLittleEndian { encoding });
     }
     Ok(())
+}
+
+/// The machine that a file is for, if it is one of ours.
+fn arch_of(header: &FileHeader64<Le>) -> Result<Arch, ElfError> {
+    match header.e_machine(Le) {
+        elf::EM_X86_64 => Ok(Arch::Amd64),
+        elf::EM_AARCH64 => Ok(Arch::Arm64),
+        other => Err(ElfError::WrongMachine { machine: other.0 }),
+    }
 }
 
 /// The `PT_LOAD` segments, each cut to what the file really has.

@@ -27,15 +27,15 @@ pub(super) fn build_id(elf: &Elf<'_>) -> Option<String> {
 }
 
 /// One entry of a note segment.
-struct Note<'d> {
-    owner: &'d [u8],
-    kind: u32,
-    value: &'d [u8],
+pub(super) struct Note<'d> {
+    pub(super) owner: &'d [u8],
+    pub(super) kind: u32,
+    pub(super) value: &'d [u8],
 }
 
 /// The entries of a note segment, each padded to four bytes.
-struct Notes<'d> {
-    rest: &'d [u8],
+pub(super) struct Notes<'d> {
+    pub(super) rest: &'d [u8],
 }
 
 impl<'d> Iterator for Notes<'d> {

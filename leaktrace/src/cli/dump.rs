@@ -15,8 +15,17 @@ use crate::quantity::{self, Span};
 #[derive(Debug, ClapArgs)]
 pub struct Dump {
     /// The process to dump
-    #[arg(short, long, value_name = "PID", help_heading = "Target")]
-    pub pid: u32,
+    #[arg(short, long, value_name = "PID", required_unless_present = "core", help_heading = "Target")]
+    pub pid: Option<u32>,
+
+    /// Dump this core file instead of a process; --exe names the program that it is of
+    #[arg(long, value_name = "FILE", requires = "exe", conflicts_with = "pid", help_heading = "Target")]
+    pub core: Option<PathBuf>,
+
+    /// The executable of the process that the core is of
+    #[arg(long, value_name = "FILE", requires = "core", help_heading = "Target")]
+    pub exe: Option<PathBuf>,
+
     /// What is wanted of the dump.
     #[command(flatten)]
     pub wanted: Wanted,

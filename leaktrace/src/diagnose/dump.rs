@@ -4,12 +4,15 @@
 use std::error::Error;
 
 use leaktrace_core::dump::snapshot::SnapshotError;
+use leaktrace_core::elf::ElfError;
+use leaktrace_core::elf::core_file::CoreError;
 use leaktrace_core::memory::ReadError;
 use leaktrace_core::recording::{RecordingError, ReplayError};
 
 use super::{Exit, Meaning};
 use crate::dump::CannotDump;
 use crate::dump::config::DumpConfigError;
+use crate::dump::core::CannotRead;
 use crate::dump::file::{self, FileError};
 use crate::process::ProcessError;
 use crate::process::privileges::{Capability, Privileges};
@@ -21,7 +24,7 @@ pub(super) fn meaning(
     privileges: &Privileges,
 ) -> Option<Meaning> {
     if let Some(error) = cause.downcast_ref::<SnapshotError>() {
-        return Some(Meaning::new(Exit::NotReadable, file::remedy(error)));
+        return Some(Meaning::new(Exit::Usage, file::remedy(error)));
     }
     if let Some(error) = cause.downcast_ref::<FileError>() {
         return Some(of_file(error));
@@ -38,6 +41,9 @@ pub(super) fn meaning(
             "what was written before is a whole recording; see where --record goes",
         ));
     }
+    if let Some(hint) = core_remedy(cause).filter(|_| error.is::<CannotRead>()) {
+        return Some(Meaning::new(Exit::Usage, hint));
+    }
     if cause.is::<DumpConfigError>() {
         return Some(Meaning::new(Exit::Usage, "name a file with --output, or pass it on through a pipe"));
     }
@@ -47,28 +53,42 @@ pub(super) fn meaning(
 
 fn of_file(error: &FileError) -> Meaning {
     match error {
-        FileError::Io { .. } => Meaning::plain(Exit::Usage),
+        FileError::Io { .. } | FileError::NotRegular { .. } | FileError::TooLong { .. } => {
+            Meaning::plain(Exit::Usage)
+        }
         FileError::Foreign { .. } => Meaning::new(
-            Exit::NotReadable,
+            Exit::Usage,
             "open what `leaktrace dump -o FILE.ltr` or `leaktrace --record FILE.ltc` has written",
         ),
-        FileError::TooLong { .. } => Meaning::plain(Exit::NotReadable),
     }
 }
 
 fn of_recording(error: &RecordingError) -> Meaning {
     match error {
         RecordingError::Foreign => {
-            Meaning::new(Exit::NotReadable, "open what `leaktrace --record FILE` has written")
+            Meaning::new(Exit::Usage, "open what `leaktrace --record FILE` has written")
         }
         RecordingError::Future { .. } => {
-            Meaning::new(Exit::NotReadable, "open it with the leaktrace that wrote it, or a newer one")
+            Meaning::new(Exit::Usage, "open it with the leaktrace that wrote it, or a newer one")
         }
         RecordingError::Truncated
         | RecordingError::Corrupt
         | RecordingError::NoHeader
-        | RecordingError::TooLong { .. } => Meaning::new(Exit::NotReadable, "copy it again, or make another"),
+        | RecordingError::TooLong { .. } => Meaning::new(Exit::Usage, "copy it again, or make another"),
         RecordingError::Io(_) => Meaning::plain(Exit::Usage),
+    }
+}
+
+/// What can be done where a core and its executable do not fit.
+fn core_remedy(cause: &(dyn Error + 'static)) -> Option<&'static str> {
+    let name_both =
+        "--core takes what the kernel or gcore wrote, and --exe the very file that the process ran";
+    match cause.downcast_ref::<CoreError>() {
+        Some(CoreError::Truncated { .. }) => {
+            Some("let it be written whole: `ulimit -c unlimited`, or a disk with more room")
+        }
+        Some(_) => Some(name_both),
+        None => cause.is::<ElfError>().then_some(name_both),
     }
 }
 

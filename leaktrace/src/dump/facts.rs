@@ -95,7 +95,7 @@ fn library_build_id(procfs: &Procfs, pid: Pid, mapping: &maps::Mapping) -> Optio
 }
 
 /// The setting that the Go runtime took from the environment: the first of that name.
-fn godebug(environ: &[u8]) -> Option<String> {
+pub(super) fn godebug(environ: &[u8]) -> Option<String> {
     let mut variables = environ.split(|byte| *byte == 0);
     let value = variables.find_map(|variable| variable.strip_prefix(b"GODEBUG="))?;
     Some(String::from_utf8_lossy(value).into_owned())

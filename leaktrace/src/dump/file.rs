@@ -36,6 +36,12 @@ pub enum FileError {
         /// The file.
         path: PathBuf,
     },
+    /// It is a folder, a pipe or a device.
+    #[error("{} is not a regular file", path.display())]
+    NotRegular {
+        /// The file.
+        path: PathBuf,
+    },
     /// It is larger than any file of ours.
     #[error("{} is longer than {MAX_FILE} bytes", path.display())]
     TooLong {

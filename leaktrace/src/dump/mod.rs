@@ -6,6 +6,7 @@
 
 pub mod compare;
 pub mod config;
+pub mod core;
 mod descriptors;
 pub mod destination;
 pub(crate) mod facts;
@@ -20,7 +21,7 @@ use leaktrace_core::dump::render::render;
 use leaktrace_core::dump::snapshot::encode;
 
 use crate::cli;
-use crate::config::System;
+use crate::config::{ConfigError, System};
 use crate::process::{Pid, Procfs};
 use config::DumpConfig;
 use destination::Destination;
@@ -31,9 +32,15 @@ use form::Form;
 pub fn run(args: &cli::dump::Dump, system: &System, procfs: &Procfs) -> anyhow::Result<()> {
     let config = DumpConfig::resolve(&args.wanted, system)?;
     let destination = Destination::open(config.file.as_deref())?;
-    let pid = Pid(args.pid);
-    let dump = subject::of_process(pid, procfs, config.form.has_arguments()).context(CannotDump { pid })?;
-    write(dump, &config, destination)
+    write(take(args, config.form.has_arguments(), procfs)?, &config, destination)
+}
+
+fn take(args: &cli::dump::Dump, arguments: bool, procfs: &Procfs) -> anyhow::Result<Dump> {
+    if let (Some(core), Some(exe)) = (&args.core, &args.exe) {
+        return core::dump(core, exe, arguments);
+    }
+    let pid = Pid(args.pid.ok_or(ConfigError::NoPid)?);
+    subject::of_process(pid, procfs, arguments).context(CannotDump { pid })
 }
 
 /// Writes what is in a file that was taken earlier.

@@ -78,7 +78,8 @@ impl Exe {
     }
 }
 
-fn map(file: &File) -> std::io::Result<Mmap> {
+/// Maps a regular file.
+pub(crate) fn map(file: &File) -> std::io::Result<Mmap> {
     // SAFETY: a private, read-only mapping of a regular file whose bytes are only ever treated as foreign input.
     // Package managers replace a binary by another file, which leaves this one alone, and nearly every kernel
     // refuses to write to or to truncate a file while it is being executed.

@@ -24,6 +24,14 @@ pub fn ensure_c_compiler(say: &mut dyn FnMut(&str)) -> Result<()> {
     apt_install(&["gcc", "libc6-dev"], say)
 }
 
+/// `gcore`, which writes a core of a process that goes on.
+pub fn ensure_gcore(say: &mut dyn FnMut(&str)) -> Result<()> {
+    if runs("gdb", &["--version"]) && std::path::Path::new("/usr/bin/gcore").exists() {
+        return Ok(());
+    }
+    apt_install(&["gdb"], say)
+}
+
 /// Installs Debian packages; without root this only says which are missing.
 pub fn apt_install(packages: &[&str], say: &mut dyn FnMut(&str)) -> Result<()> {
     if !crate::privilege::is_root() {
