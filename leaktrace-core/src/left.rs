@@ -8,14 +8,10 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use crate::detect::{Severity, Verdict};
+use crate::detect::rules::elsewhere::LEFT_AT_EXIT;
+use crate::detect::{Level, Policy, Severity, Verdict};
 use crate::render::human;
-use crate::report::{Group, Location, Owners, Report, UNKNOWN_TEST, test_name};
-
-/// The code and the name of what is said of goroutines that are left.
-pub const CODE: &str = "LT020";
-/// See [`CODE`].
-pub const NAME: &str = "left-at-exit";
+use crate::report::{Frame, Group, Location, Owners, Report, UNKNOWN_TEST, test_name};
 
 /// Wait reasons that end by themselves.
 const PASSING: [&str; 3] = ["sleep", "runnable", "running"];
@@ -23,19 +19,26 @@ const PASSING: [&str; 3] = ["sleep", "runnable", "running"];
 /// States in which a goroutine does not wait.
 const BUSY: [&str; 5] = ["runnable", "running", "syscall", "copystack", "preempted"];
 
-/// Adds a verdict on each `go` statement of which goroutines are left, unless there is one already: that is told how
-/// many are left, and by which tests.
-pub fn judge(report: &mut Report, owners: &Owners) {
+/// Adds a verdict on each `go` statement of which goroutines are left, as far as `policy` wants to hear of it. Where
+/// there is one that is as sure, that is told how many are left, and by which tests.
+pub fn judge(report: &mut Report, owners: &Owners, policy: &Policy) {
     let tests_run = report.groups.iter().any(is_running_test);
-    let left: Vec<Left> =
-        report.groups.iter().filter_map(|group| Left::of(group, owners, tests_run)).collect();
+    let left = report.groups.iter().filter_map(|group| Left::of(group, owners, tests_run));
+    let left: Vec<Left> = left.filter(|left| !left.is_ignored(policy)).collect();
     for left in left {
         let known = report.verdicts.iter_mut().find(|verdict| is_at(verdict, &left.group));
         match known {
-            Some(verdict) => left.add_to(verdict),
+            Some(verdict) if verdict.severity <= left.severity() => left.add_to(verdict),
+            Some(verdict) => left.replace(verdict),
             None => report.verdicts.push(left.verdict()),
         }
     }
+    let is_wanted = |verdict: &Verdict| {
+        let code = verdict.code.as_str();
+        code != LEFT_AT_EXIT.code
+            || policy.levels.of_code(code) != Level::Allow && !policy.baseline.knows(verdict)
+    };
+    report.verdicts.retain(is_wanted);
     report.verdicts.sort_by_key(|verdict| (verdict.severity, std::cmp::Reverse(verdict.live)));
 }
 
@@ -83,6 +86,20 @@ impl Left {
         std::iter::once(("left_at_exit".to_owned(), json!(self.group.live))).chain(tests)
     }
 
+    /// Whether it is a goroutine to leave alone wherever it is seen to stand.
+    fn is_ignored(&self, policy: &Policy) -> bool {
+        let creator = self.group.created_by.function.as_ref();
+        let ignored = |stack: &[Frame]| policy.ignore.matches_stack(creator, stack);
+        let mut stands = self.group.blocked_at.iter().map(|blocked| blocked.stack.as_slice());
+        ignored(&[]) || stands.any(ignored)
+    }
+
+    /// Takes the place of a verdict that is less sure.
+    fn replace(self, verdict: &mut Verdict) {
+        let also = std::mem::replace(verdict, self.verdict());
+        verdict.evidence.insert("also".to_owned(), json!([also.code]));
+    }
+
     fn add_to(&self, verdict: &mut Verdict) {
         verdict.evidence.extend(self.evidence());
         if !self.tests.is_empty() {
@@ -118,8 +135,8 @@ impl Left {
         let evidence = self.evidence().collect();
         let waits = most(&self.group).filter(|(reason, _)| !BUSY.contains(&reason.as_str()));
         Verdict {
-            code: CODE.to_owned(),
-            name: NAME.to_owned(),
+            code: LEFT_AT_EXIT.code.to_owned(),
+            name: LEFT_AT_EXIT.name.to_owned(),
             severity,
             wait_reason: waits.map_or_else(String::new, |(reason, _)| reason.clone()),
             start_function: self.group.start_function,

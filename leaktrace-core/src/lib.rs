@@ -26,4 +26,5 @@ pub mod report;
 pub mod source;
 mod structs;
 pub mod symbolize;
+pub mod thresholds;
 pub mod traceback;

@@ -1,5 +1,6 @@
 //! What was typed. What it means is decided in [`crate::config`].
 
+pub mod check;
 pub mod diff;
 pub mod dump;
 pub mod findings;
@@ -46,6 +47,7 @@ pub struct Args {
 const USAGE: &str = "\
 leaktrace --pid <PID> [OPTIONS]
        leaktrace run [OPTIONS] -- <PROGRAM> [ARGUMENTS]
+       leaktrace check --pid <PID> [OPTIONS]
        leaktrace dump --pid <PID> [OPTIONS]
        leaktrace report <FILE> [OPTIONS]
        leaktrace diff <BEFORE> <AFTER> [OPTIONS]
@@ -66,6 +68,11 @@ pub enum Command {
     /// what is left. Where tracing is not permitted, snapshots of memory alone are judged, the last one while the
     /// program is held at its exit.
     Run(run::Run),
+    /// Watches a process for a while, and fails on leaks and on limits that you set
+    ///
+    /// For a staging service under load: `leaktrace check --pid PID --for 5m --fail-on likely --max main.worker=100
+    /// --max-growth 200/5m`.
+    Check(check::Check),
     /// Writes all goroutines of a process as they are now, with what they wait for
     ///
     /// Works from memory alone: nothing is attached, nothing is stopped, and your own processes need no privileges.
@@ -271,6 +278,7 @@ mod tests {
     fn the_help_is_the_one_that_was_reviewed() {
         help_is_reviewed(None, "help.txt");
         help_is_reviewed(Some("run"), "help-run.txt");
+        help_is_reviewed(Some("check"), "help-check.txt");
         help_is_reviewed(Some("dump"), "help-dump.txt");
         help_is_reviewed(Some("report"), "help-report.txt");
         help_is_reviewed(Some("diff"), "help-diff.txt");

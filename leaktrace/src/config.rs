@@ -198,9 +198,9 @@ fn record(watch: &Watch) -> Result<Option<Record>, ConfigError> {
 }
 
 impl Config {
-    /// Sets what is judged, and fails on what that denies.
+    /// Sets what is judged, and fails on what that denies as well.
     pub fn policy(&mut self, policy: Policy) {
-        self.gate.deny = policy.levels.denied();
+        self.gate.deny.extend(policy.levels.denied());
         self.policy = policy;
     }
 }

@@ -1,6 +1,7 @@
 //! The shell of leaktrace: the command line, `/proc`, the kernel and the terminal. Everything that can be a
 //! function of bytes lives in `leaktrace_core`.
 
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod diagnose;
@@ -38,6 +39,7 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
     let mut done = Done::default();
     match &args.command {
         Some(Command::Run(run)) => done.code = run::run(run, &args.common, &procfs)?,
+        Some(Command::Check(check)) => done = check::run(check, &args.common, &system, &procfs)?,
         Some(Command::Dump(dump)) => dump::run(dump, &system, &procfs)?,
         Some(Command::Report(report)) => dump::report(report, &args.common, &system)?,
         Some(Command::Diff(diff)) => done.found = dump::compare::run(diff)?,

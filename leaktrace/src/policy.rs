@@ -106,7 +106,7 @@ mod tests {
         let mut out = Vec::new();
         list(&mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
-        assert!(text.starts_with("LT001  growing-site ") && text.lines().count() == 11, "{text}");
+        assert!(text.starts_with("LT001  growing-site ") && text.lines().count() == 14, "{text}");
         let mut out = Vec::new();
         explain("known-signature", &mut out).unwrap();
         assert!(String::from_utf8(out).unwrap().contains("http-body-not-closed"));

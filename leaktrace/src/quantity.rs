@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use leaktrace_common::event::Kind;
+use leaktrace_core::thresholds::Limit;
 
 /// A length of time.
 pub type Span = Duration;
@@ -90,6 +91,29 @@ pub fn probes(text: &str) -> Result<Probes, String> {
     Ok(Probes(Kind::ALL.into_iter().filter(|kind| words.contains(&kind.as_str())).collect()))
 }
 
+/// Reads `main.worker=100`, or `100` for the whole process.
+pub fn max(text: &str) -> Result<Limit, String> {
+    let (of, number) = split_function(text);
+    let most =
+        number.parse().map_err(|_| format!("`{text}` is not a limit such as main.worker=100 or 5000"))?;
+    Ok(Limit { of, most, within: None })
+}
+
+/// Reads `main.worker=200/5m`, or `200/5m` for the whole process.
+pub fn max_growth(text: &str) -> Result<Limit, String> {
+    let wrong = || format!("`{text}` is not a limit such as main.worker=200/5m or 500/1m");
+    let (of, rest) = split_function(text);
+    let (number, time) = rest.split_once('/').ok_or_else(wrong)?;
+    let within = u64::try_from(span(time)?.as_nanos()).map_err(|_| wrong())?;
+    Ok(Limit { of, most: number.parse().map_err(|_| wrong())?, within: Some(within) })
+}
+
+/// A function and what follows it; functions may hold nearly everything, slashes too.
+fn split_function(text: &str) -> (Option<String>, &str) {
+    let parts = text.rsplit_once('=').filter(|(function, _)| !function.is_empty());
+    parts.map_or((None, text), |(function, rest)| (Some(function.to_owned()), rest))
+}
+
 fn split_number(text: &str) -> Option<(f64, &str)> {
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, rest) = text.split_at(end);
@@ -136,5 +160,23 @@ mod tests {
         assert_eq!(probes("none"), Ok(Probes(Vec::new())));
         assert_eq!(probes(""), Ok(Probes(Vec::new())));
         assert_eq!(probes("birth,spawn"), Err("`spawn` is none of birth, end, park and ready".to_owned()));
+    }
+
+    #[test]
+    fn limits_are_of_a_function_or_of_the_process() {
+        let limit = |of: Option<&str>, most, within| Limit { of: of.map(str::to_owned), most, within };
+        assert_eq!(
+            max("example.com/shop/main.worker=100"),
+            Ok(limit(Some("example.com/shop/main.worker"), 100, None))
+        );
+        assert_eq!(max("5000"), Ok(limit(None, 5000, None)));
+        let growth = max_growth("a/b.(*T).run=200/5m");
+        assert_eq!(growth, Ok(limit(Some("a/b.(*T).run"), 200, Some(300_000_000_000))));
+        for wrong in ["", "main.worker", "=5", "main.worker=", "x=-1", "x=1.5"] {
+            assert!(max(wrong).is_err(), "{wrong:?}");
+        }
+        for wrong in ["200", "x=200", "200/", "/5m", "200/5"] {
+            assert!(max_growth(wrong).is_err(), "{wrong:?}");
+        }
     }
 }

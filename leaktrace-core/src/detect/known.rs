@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use super::observation::Standing;
 use super::verdict::Verdict;
-use crate::report::Location;
+use crate::report::{Frame, Location};
 
 /// Goroutines to leave alone, with the notions of `go.uber.org/goleak`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,8 +23,12 @@ pub struct Ignore {
 impl Ignore {
     /// Whether to leave goroutines alone that stand like this.
     pub fn matches(&self, standing: &Standing) -> bool {
-        let mut functions = standing.stack.iter().filter_map(|frame| frame.function.as_ref());
-        let creator = standing.created_by.function.as_ref();
+        self.matches_stack(standing.created_by.function.as_ref(), &standing.stack)
+    }
+
+    /// Whether to leave goroutines alone that `creator` started and that stand like this.
+    pub fn matches_stack(&self, creator: Option<&String>, stack: &[Frame]) -> bool {
+        let mut functions = stack.iter().filter_map(|frame| frame.function.as_ref());
         functions.clone().next().is_some_and(|top| self.top.contains(top))
             || functions.any(|function| self.any.contains(function))
             || creator.is_some_and(|creator| self.created_by.contains(creator))

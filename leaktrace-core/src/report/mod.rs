@@ -272,10 +272,11 @@ pub struct Shed {
 }
 
 impl Report {
-    /// Lists groups with goroutines alive only, and of those the first `top`.
+    /// Lists groups with goroutines alive only, and of those the first `top`; all if that is 0.
     pub fn keep_alive(&mut self, top: usize) {
         self.not_listed.ended_groups += self.groups.extract_if(.., |group| group.live == 0).count() as u64;
-        let further = self.groups.split_off(top.min(self.groups.len()));
+        let further =
+            self.groups.split_off(if top == 0 { self.groups.len() } else { top.min(self.groups.len()) });
         self.not_listed.further_groups += further.len() as u64;
         self.not_listed.further_live += further.iter().map(|group| group.live).sum::<u64>();
     }

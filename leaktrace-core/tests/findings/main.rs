@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod left;
+mod limits;
 mod sample;
 mod schema;
 

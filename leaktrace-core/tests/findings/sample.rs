@@ -1,6 +1,6 @@
 //! A report with a verdict of each severity: in the repository, in a dependency, and at a place with an odd name.
 
-use leaktrace_core::report::Report;
+use leaktrace_core::report::{Group, Report};
 use serde_json::{Value, json};
 
 const WORKER: &str = "/build/shop/order/worker.go";
@@ -95,4 +95,17 @@ fn verdict(code: &str, name: &str, severity: &str, live: u64) -> Value {
         "cause": "Nobody receives from the channel any more.",
         "remedy": "Let the sender give up when the receiver has gone.",
     })
+}
+
+/// A group of which nothing is known but these.
+pub(crate) fn group(created_by: &str, started: &str, live: u64) -> Group {
+    serde_json::from_value(json!({
+        "created_by": { "function": created_by, "file": WORKER, "line": 88, "pc": "0x1" },
+        "start_function": started, "live": live, "long_lived": live, "born": live, "ended": 0, "before_attach": 0,
+        "net_per_minute": null, "oldest_age_ns": 1, "median_age_ns": 1, "age_is_lower_bound": false,
+        "median_is_lower_bound": false, "longest_wait_ns": null, "longest_wait_is_lower_bound": false,
+        "wait_reasons": { "chan send": live }, "blocked_at": [], "blocked_elsewhere": live, "creation_stack": [],
+        "other_creation_stacks": 0, "stack_bytes": 0,
+    }))
+    .unwrap()
 }

@@ -36,7 +36,7 @@ pub fn run(args: &Run, common: &Common, procfs: &Procfs) -> anyhow::Result<u8> {
     let mut launched = started.with_context(|| format!("cannot start {}", name.display()))?;
     config.pid = launched.pid();
     forward::start(ExitWatch::open(procfs, config.pid)?).context("cannot hand signals on")?;
-    let mut leftovers = Leftovers { top: args.top };
+    let mut leftovers = Leftovers { policy: &config.policy, top: args.top };
     let ended = session::run_launched(&config, procfs, &mut launched, &mut leftovers);
     // Whatever became of the watching, the program goes on to its end.
     let code = launched.wait().context("cannot wait for the program")?;
@@ -65,11 +65,12 @@ fn resolve(args: &Run, common: &Common) -> Result<Config, ConfigError> {
 }
 
 /// Judges what is left at the end.
-struct Leftovers {
+struct Leftovers<'p> {
+    policy: &'p Policy,
     top: usize,
 }
 
-impl Judge for Leftovers {
+impl Judge for Leftovers<'_> {
     fn judge(
         &mut self,
         report: &mut Report,
@@ -77,8 +78,8 @@ impl Judge for Leftovers {
         symbols: &dyn Symbols,
         _is_last: bool,
     ) -> bool {
-        left::judge(report, &Owners::of(registry, symbols));
-        report.keep_alive(if self.top == 0 { usize::MAX } else { self.top });
+        left::judge(report, &Owners::of(registry, symbols), self.policy);
+        report.keep_alive(self.top);
         true
     }
 }

@@ -1,6 +1,7 @@
 //! The rules, one file each. A rule looks at one cohort and says whether it is suspicious, and why.
 
 mod deadlock;
+pub(crate) mod elsewhere;
 mod evidence;
 mod go_says_leaked;
 mod growing_site;
@@ -31,7 +32,7 @@ pub struct Rule {
 }
 
 /// Every rule. Of several that are equally sure, the first one's verdict is shown: it says more about the cause.
-pub static RULES: [&Rule; 11] = [
+pub static RULES: [&Rule; 14] = [
     &go_says_leaked::RULE,
     &never_wakes::RULE,
     &unreachable::RULE,
@@ -43,6 +44,9 @@ pub static RULES: [&Rule; 11] = [
     &orphaned::RULE,
     &outlives_siblings::RULE,
     &growing_site::RULE,
+    &elsewhere::LEFT_AT_EXIT,
+    &elsewhere::OVER_MAX,
+    &elsewhere::OVER_GROWTH,
 ];
 
 /// The rule with this code or name, whatever the case of its letters.

@@ -1,0 +1,137 @@
+//! What is said of goroutines that are left at the end of a program.
+
+use leaktrace_core::detect::{Ignore, Level, Policy, Severity, Verdict};
+use leaktrace_core::left;
+use leaktrace_core::report::{Group, Owners, Report, UNKNOWN_TEST};
+use serde_json::json;
+
+use crate::sample;
+
+/// A report on these groups, with no verdicts.
+fn report(groups: Vec<Group>) -> Report {
+    let mut report = sample::report();
+    report.verdicts.clear();
+    report.groups = groups;
+    report
+}
+
+/// What is said of `group` if `tests`, of which some are running, created each of its goroutines.
+fn judged(group: Group, tests: &[(&str, bool)]) -> Option<Verdict> {
+    let mut owners = Owners::default();
+    for (test, runs) in tests {
+        owners.add(&group.created_by, test, *runs);
+    }
+    let mut report = report(vec![group]);
+    left::judge(&mut report, &owners, &Policy::default());
+    report.verdicts.pop()
+}
+
+fn severity(group: Group, tests: &[(&str, bool)]) -> Option<Severity> {
+    judged(group, tests).map(|verdict| verdict.severity)
+}
+
+fn ask(live: u64) -> Group {
+    sample::group("order.Ask", "order.Ask.func1", live)
+}
+
+#[test]
+fn what_waits_after_its_test_is_a_likely_leak() {
+    let verdict = judged(ask(2), &[("order.TestB.func1", false), ("order.TestA", false)]).unwrap();
+    assert_eq!(verdict.severity, Severity::Likely);
+    assert_eq!(
+        verdict.summary,
+        "2 goroutines left at the end, created by order.Ask (worker.go:88), chan send; created in TestA and TestB"
+    );
+    assert_eq!(verdict.evidence["tests"], json!({ "order.TestA": 1, "order.TestB": 1 }));
+}
+
+#[test]
+fn what_belongs_to_no_test_or_to_one_that_runs_is_worth_a_look() {
+    assert_eq!(severity(ask(1), &[]), Some(Severity::Watch));
+    assert_eq!(severity(ask(1), &[("order.TestA", true)]), Some(Severity::Watch));
+}
+
+#[test]
+fn what_ends_by_itself_is_worth_a_look() {
+    for state in ["sleep", "running", "runnable"] {
+        let mut group = ask(1);
+        group.wait_reasons = [(state.to_owned(), 1)].into();
+        assert_eq!(severity(group, &[("order.TestA", false)]), Some(Severity::Watch), "{state}");
+    }
+}
+
+#[test]
+fn a_test_that_creates_it_itself_is_known_without_its_birth() {
+    let group = sample::group("order.TestA", "order.TestA.func1", 1);
+    assert_eq!(judged(group, &[]).unwrap().evidence["tests"], json!({ "order.TestA": 1 }));
+    let unknown = judged(ask(1), &[(UNKNOWN_TEST, false)]).unwrap();
+    assert!(unknown.summary.ends_with("; created in a test"), "{}", unknown.summary);
+    assert_eq!(unknown.severity, Severity::Likely);
+}
+
+#[test]
+fn while_a_test_runs_nothing_unseen_is_a_leak() {
+    let running = sample::group("testing.(*T).Run", "testing.tRunner", 1);
+    let mut owners = Owners::default();
+    owners.add(&ask(1).created_by, UNKNOWN_TEST, false);
+    let mut report = report(vec![running, ask(1)]);
+    left::judge(&mut report, &owners, &Policy::default());
+    assert_eq!(report.verdicts.len(), 1, "the test's own goroutine is none");
+    assert_eq!(report.verdicts[0].severity, Severity::Watch);
+}
+
+#[test]
+fn what_the_standard_library_keeps_is_left_alone() {
+    for (by, started) in [
+        ("runtime.rt0_go", "runtime.main"),
+        ("os/signal.Notify.func1.1", "os/signal.loop"),
+        ("testing.(*F).Fuzz.func1", "testing.tRunner"),
+        ("testing.runFuzzTests", "testing.fRunner"),
+    ] {
+        assert_eq!(severity(sample::group(by, started, 1), &[]), None, "{by}");
+    }
+    assert_eq!(severity(ask(0), &[]), None, "none is left");
+}
+
+#[test]
+fn a_verdict_that_is_there_is_told_and_not_doubled() {
+    let group = ask(3_104);
+    let mut report = sample::report();
+    report.verdicts[0].created_by = group.created_by.clone();
+    report.groups = vec![group];
+    let before = report.verdicts.len();
+    left::judge(&mut report, &Owners::default(), &Policy::default());
+    assert_eq!(report.verdicts.len(), before);
+    assert_eq!(report.verdicts[0].evidence["left_at_exit"], json!(3_104));
+}
+
+#[test]
+fn what_the_user_does_not_want_to_hear_is_not_said() {
+    let heard = |policy: &Policy| {
+        let mut report = report(vec![ask(1)]);
+        left::judge(&mut report, &Owners::default(), policy);
+        !report.verdicts.is_empty()
+    };
+    assert!(heard(&Policy::default()));
+    let mut allowed = Policy::default();
+    allowed.levels.set("left-at-exit", Level::Allow).unwrap();
+    assert!(!heard(&allowed));
+    let ignore = Ignore { created_by: vec!["order.Ask".to_owned()], ..Ignore::default() };
+    assert!(!heard(&Policy { ignore, ..Policy::default() }));
+}
+
+#[test]
+fn a_verdict_that_is_less_sure_gives_way() {
+    let group = ask(2);
+    let mut owners = Owners::default();
+    owners.add(&group.created_by, "order.TestA", false);
+    owners.add(&group.created_by, "order.TestA", false);
+    let mut report = sample::report();
+    report.verdicts.drain(..2);
+    report.verdicts[0].created_by = group.created_by.clone();
+    report.groups = vec![group];
+    left::judge(&mut report, &owners, &Policy::default());
+    let verdict = &report.verdicts[0];
+    assert_eq!((verdict.code.as_str(), verdict.severity), ("LT020", Severity::Likely));
+    assert_eq!(verdict.evidence["also"], json!(["LT001"]));
+}

@@ -1,0 +1,71 @@
+//! `leaktrace check`: watches a process for a while, and fails on verdicts and on limits that users set.
+
+use std::time::Duration;
+
+use leaktrace_core::detect::{Gate, Policy};
+use leaktrace_core::registry::Registry;
+use leaktrace_core::report::{Report, Symbols};
+use leaktrace_core::thresholds::{CODES, Thresholds};
+
+use crate::Done;
+use crate::cli::check::Check;
+use crate::cli::{Common, Sort};
+use crate::config::{self, Config, ConfigError, Output, System, View};
+use crate::diagnose::Exit;
+use crate::policy;
+use crate::process::{Pid, Procfs};
+use crate::session::{self, End, Judge, clock};
+
+/// How often limits are looked at: so many times in a check, but not more or less often than this.
+const LOOKS: u32 = 60;
+const OFTEN: Duration = Duration::from_millis(500);
+const SELDOM: Duration = Duration::from_secs(10);
+
+/// Checks a process.
+pub fn run(args: &Check, common: &Common, system: &System, procfs: &Procfs) -> anyhow::Result<Done> {
+    let mut config = resolve(args, common, system)?;
+    config.policy(policy::resolve(&args.rules)?);
+    let limits = args.max.iter().chain(&args.max_growth).cloned();
+    let mut limits = Limits { thresholds: Thresholds::new(limits), top: args.top };
+    let ended = session::run(&config, procfs, &mut limits)?;
+    // What could not be watched to the end has not passed.
+    let code = if ended.end == End::Asked { 0 } else { Exit::NoTarget as u8 };
+    Ok(Done { remark: ended.end.remark(), found: ended.found, code })
+}
+
+fn resolve(args: &Check, common: &Common, system: &System) -> Result<Config, ConfigError> {
+    let output = Output::to_stdout(args.output.as_deref(), args.format, common.color, system);
+    Ok(Config {
+        pid: Pid(args.pid),
+        duration: Some(args.duration),
+        interval: Some((args.duration / LOOKS).clamp(OFTEN, SELDOM)),
+        view: View { min_age: Duration::ZERO, top: None, sort: Sort::Live, include_runtime: false },
+        probes: args.probes.0.clone(),
+        max_overhead: args.max_overhead.0,
+        ring_bytes: config::ring_bytes(args.ring_size.0)?,
+        at_exit: false,
+        every_stack: false,
+        record: None,
+        gate: Gate { fail_on: args.findings.fail_on, deny: CODES.map(str::to_owned).into() },
+        policy: Policy::default(),
+        sources: config::sources(&args.findings, output.format),
+        output,
+    })
+}
+
+/// Compares every report with the limits, and writes the last one.
+struct Limits {
+    thresholds: Thresholds,
+    top: usize,
+}
+
+impl Judge for Limits {
+    fn judge(&mut self, report: &mut Report, _: &Registry, _: &dyn Symbols, is_last: bool) -> bool {
+        self.thresholds.observe(clock::now(), report);
+        if is_last {
+            self.thresholds.judge(report);
+            report.keep_alive(self.top);
+        }
+        is_last
+    }
+}
