@@ -1,5 +1,6 @@
 //! Says which goroutines of a process nothing can wake, and what finding out cost: `reach PID [PASSES]`.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -23,14 +24,20 @@ fn main() -> Result<()> {
     let program = Program::inspect(&elf, bias, &memory)?;
     let mut reach = Reach::new(&program, &memory)?;
     let mut streaks = Streaks::default();
+    let mut longest = BTreeMap::new();
     for number in 0..passes {
         let (began, cpu) = (Instant::now(), cpu_time());
         let pass = reach.pass(&Process::running(&memory), &Limits::default())?;
         let (took, cpu) = (began.elapsed(), cpu_time().saturating_sub(cpu));
         streaks.add(&pass, Ktime(number));
+        for (goid, streak) in streaks.iter() {
+            let known: &mut u32 = longest.entry(goid.0).or_default();
+            *known = streak.passes.max(*known);
+        }
         let stuck = pass.verdicts().filter(|(_, verdict)| matches!(verdict, Verdict::Unreachable(_)));
         println!("{} unreachable: {took:?}, {cpu:?} of it on a CPU; {:?}", stuck.count(), pass.figures());
     }
+    println!("the longest streak of each goroutine that had one: {longest:?}");
     let mut strong: Vec<u64> =
         streaks.iter().filter(|(_, streak)| Streak::is_strong(streak)).map(|(goid, _)| goid.0).collect();
     strong.sort_unstable();

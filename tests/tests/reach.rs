@@ -3,12 +3,16 @@
 mod live;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 
 use leaktrace_core::elf::Elf;
 use leaktrace_core::go::program::Program as GoProgram;
 use leaktrace_core::num::{Goid, Ktime};
-use leaktrace_core::reach::{Limits, Process, Reach, Refusal, Streak, Streaks, Verdict};
+use leaktrace_core::reach::{
+    Limits, Process, Reach, Refusal, STRONG, STRONG_AFTER, Streak, Streaks, Verdict,
+};
 use leaktrace_tests::matrix::each;
+use leaktrace_tests::poll::{PATIENCE, poll_until};
 use leaktrace_tests::traceback::GoroutineText;
 use leaktrace_tests::{Mode, Program, Target, Version};
 
@@ -27,15 +31,18 @@ const MAX_PASSES: u32 = 200;
 /// A bare program has no symbols and no sections.
 fn stuck(pid: u32, bare: bool, wanted: usize, limits: &Limits<'_>) -> Result<BTreeSet<u64>, Refusal> {
     let live = Live::open(pid);
+    let mut time = Ktime(0);
     let file = if bare { without_sections(live.file()) } else { live.file().to_vec() };
     let elf = Elf::parse(&file).expect("it runs");
     let program = GoProgram::inspect(&elf, live.bias(&elf), &live.memory).expect("it is a Go program");
     let mut reach = Reach::new(&program, &live.memory)?;
     let (mut streaks, mut found) = (Streaks::default(), BTreeSet::new());
-    for number in 0..MAX_PASSES {
+    for _ in 0..MAX_PASSES {
         let pass = reach.pass(&Process::running(&live.memory), limits)?;
         assert_eq!(pass.verdict(Goid(u64::MAX)), &Verdict::NotACandidate);
-        streaks.add(&pass, Ktime(number.into()));
+        // Nothing moves in this program, so no time has to pass.
+        time = time.plus(STRONG_AFTER);
+        streaks.add(&pass, time);
         let strong = streaks.iter().filter(|(_, streak)| Streak::is_strong(streak));
         found.extend(strong.map(|(goid, _)| goid.0));
         if found.len() >= wanted {
@@ -108,4 +115,63 @@ fn what_would_cost_too_much_is_refused() {
     assert!(matches!(refusal, Refusal::TooLarge { bound, .. } if bound <= 1 << 16), "{refusal}");
     let stop = Limits { go_on: &|| false, ..Limits::default() };
     assert_eq!(stuck(target.pid(), false, 1, &stop).unwrap_err(), Refusal::Interrupted);
+}
+
+/// How often the movers are looked at; `LEAKTRACE_PASSES` says otherwise.
+const PASSES: u32 = 60;
+
+/// For how long each thread has run, in the kernel's own words.
+fn run_times(pid: u32) -> BTreeMap<String, String> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("it runs").flatten();
+    let times = threads.filter_map(|thread| {
+        let path = thread.path();
+        let time = fs::read_to_string(path.join("schedstat")).ok()?;
+        Some((path.display().to_string(), time.split(' ').next()?.to_owned()))
+    });
+    times.collect()
+}
+
+/// Waits until no thread is where it was: each has run, or sleeps. A thread that has to wait for a CPU keeps what is in its
+/// registers, which nobody sees.
+fn let_all_move(pid: u32) {
+    let before = run_times(pid);
+    poll_until(PATIENCE, "all threads run", || {
+        let now = run_times(pid);
+        let stood = before.iter().filter(|(thread, time)| now.get(*thread) == Some(time));
+        let waits = |thread: &str| {
+            let stat = fs::read_to_string(format!("{thread}/stat")).unwrap_or_default();
+            stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('R'))
+        };
+        stood.into_iter().all(|(thread, _)| !waits(thread)).then_some(())
+    });
+}
+
+#[test]
+fn what_moves_all_the_time_is_never_called_stuck() {
+    let passes = std::env::var("LEAKTRACE_PASSES").map_or(PASSES, |passes| passes.parse().expect("a number"));
+    each([21, 24, 27].map(|minor| (of_minor(minor), Mode::Plain)), |version, mode| {
+        let mut target = Target::start_program(Program::Movers, version, mode, "");
+        let live = Live::open(target.pid());
+        let elf = Elf::parse(live.file()).expect("it runs");
+        let program = GoProgram::inspect(&elf, live.bias(&elf), &live.memory).expect("it is a Go program");
+        let mut reach = Reach::new(&program, &live.memory).expect("it has a heap");
+        let (mut streaks, mut lengths) = (Streaks::default(), BTreeMap::new());
+        for number in 0..passes {
+            let_all_move(target.pid());
+            let pass =
+                reach.pass(&Process::running(&live.memory), &Limits::default()).expect("it can be looked at");
+            streaks.add(&pass, Ktime(number.into()));
+            for (_, streak) in streaks.iter() {
+                *lengths.entry(streak.passes).or_insert(0) += 1;
+            }
+        }
+        println!("{version}: {passes} passes, in a row unreachable: {lengths:?}");
+        assert!(lengths.keys().all(|length| *length < STRONG), "in a row unreachable: {lengths:?}");
+        // The program fails if one of its goroutines cannot be woken.
+        target.command("wake 0");
+    });
+}
+
+fn of_minor(minor: u16) -> Version {
+    Version::ALL.into_iter().find(|version| version.minor == minor).expect("it is tested")
 }

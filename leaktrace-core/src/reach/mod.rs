@@ -24,7 +24,7 @@
 //!     let mut reach = Reach::new(program, memory)?; // once: finds the heap
 //!     let mut streaks = Streaks::default(); // for as long as the process is watched
 //!     for _ in 0..10 {
-//!         // Now and then, on a thread of its own. A refusal says why this pass has nothing to say.
+//!         // Every second or less often, on a thread of its own. A refusal says why this pass has nothing to say.
 //!         let pass = reach.pass(&Process::running(memory), &Limits::default())?;
 //!         streaks.add(&pass, now());
 //!         for (goid, verdict) in pass.verdicts() {
@@ -57,7 +57,7 @@ mod waits;
 
 pub use process::{Limits, Process, Thread, Threads};
 pub use refusal::Refusal;
-pub use streaks::{STRONG, Streak, Streaks};
+pub use streaks::{STRONG, STRONG_AFTER, Streak, Streaks};
 pub use verdict::{Figures, Parked, Pass, Stuck, Verdict};
 
 use self::heap::SpanList;

@@ -98,6 +98,8 @@ pub enum Program {
     Reachable,
     /// Goroutines that wait for ever, and others that can be woken.
     Stuck,
+    /// All can be woken, though the only references to what they wait on move all the time.
+    Movers,
 }
 
 impl Program {
@@ -112,6 +114,7 @@ impl Program {
             Self::Healthy => "healthy",
             Self::Reachable => "reachable",
             Self::Stuck => "stuck",
+            Self::Movers => "movers",
         }
     }
 
