@@ -14,6 +14,7 @@ pub mod dump;
 pub mod dwarf;
 pub mod elf;
 pub mod go;
+mod hash;
 pub mod left;
 pub mod memory;
 pub mod num;

@@ -1,10 +1,13 @@
-//! Takes snapshots of all goroutines of a process and says how long they took: `snapshot PID [ROUNDS]`.
+//! Takes snapshots and dumps of all goroutines of a process and says how long each step took: `snapshot PID [ROUNDS]`.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use leaktrace::process::memory::ProcessMemory;
 use leaktrace::process::{Pid, Procfs, find};
+use leaktrace_core::dump::render::{Format, Options, render};
+use leaktrace_core::dump::snapshot::encode;
+use leaktrace_core::dump::{Facts, from_snapshot};
 use leaktrace_core::elf::Elf;
 use leaktrace_core::go::goroutines::{Walker, WalkerInput, Want};
 use leaktrace_core::go::program::Program;
@@ -36,9 +39,22 @@ fn main() -> Result<()> {
             );
         }
     }
+    let snapshot = walker.snapshot(&memory, Want::Stacks, &|| Ktime(0))?;
+    let dump = timed("naming", || Ok(from_snapshot(&snapshot, &program, &memory, Facts::default())))?;
+    timed("ltr", || Ok(encode(&dump, &mut std::io::sink())?))?;
+    for format in Format::ALL {
+        timed(format.as_str(), || Ok(render(format, &dump, &Options::default(), &mut std::io::sink())?))?;
+    }
     let status = std::fs::read_to_string("/proc/self/status")?;
     println!("{}", status.lines().filter(|line| line.starts_with("VmHWM")).collect::<String>());
     Ok(())
+}
+
+fn timed<T>(what: &str, step: impl FnOnce() -> Result<T>) -> Result<T> {
+    let (began, cpu) = (Instant::now(), cpu_time());
+    let result = step()?;
+    println!("{what}: {:?}, {:?} of it on a CPU", began.elapsed(), cpu_time().saturating_sub(cpu));
+    Ok(result)
 }
 
 /// How long this process has been on a CPU: what counts on a machine that others use as well.

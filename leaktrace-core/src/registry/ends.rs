@@ -1,7 +1,7 @@
 //! Which goroutines ended lately, so that a birth that arrives late or a snapshot that began before the end
 //! does not bring them back to life.
 
-use super::hash::KeyedMap;
+use crate::hash::KeyedMap;
 use crate::num::{Goid, Ktime};
 
 /// How long an end is remembered at least while no snapshot is being taken, in nanoseconds of event time.

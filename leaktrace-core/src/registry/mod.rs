@@ -9,7 +9,6 @@
 
 mod cycles;
 mod ends;
-mod hash;
 mod lifetimes;
 mod reconcile;
 mod sites;
@@ -24,8 +23,8 @@ pub use tracked::{Origin, Since, Tracked};
 
 use std::collections::hash_map::Entry as Slot;
 
+use crate::hash::KeyedMap;
 use ends::{Ended, RecentEnds};
-use hash::KeyedMap;
 use sites::Sites;
 use tracked::Entry;
 

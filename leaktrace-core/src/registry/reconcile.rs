@@ -6,10 +6,10 @@
 
 use super::cycles::CycleEnds;
 use super::ends::Ended;
-use super::hash::KeyedMap;
 use super::tracked::Entry;
 use super::{Origin, Registry};
 use crate::go::goroutines::{Goroutine, Snapshot};
+use crate::hash::KeyedMap;
 use crate::num::{Ktime, ReturnPc};
 
 /// What one snapshot changed.

@@ -3,9 +3,9 @@
 
 use leaktrace_common::event::StackState;
 
-use super::hash::KeyedMap;
 use super::lifetimes::Lifetimes;
 use crate::decode::{BirthEvent, Stack};
+use crate::hash::KeyedMap;
 use crate::num::{Pc, ReturnPc};
 
 /// How many different creator stacks are kept for one site.

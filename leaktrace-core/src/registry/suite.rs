@@ -9,9 +9,9 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use super::hash::KeyedMap;
 use crate::decode::{BirthEvent, Event, Stack};
 use crate::go::moduledata::Modules;
+use crate::hash::KeyedMap;
 use crate::num::{Goid, Pc, ReturnPc};
 
 /// The function that calls each test.

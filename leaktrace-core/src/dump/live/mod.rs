@@ -7,9 +7,11 @@
 mod arguments;
 mod blocked;
 mod bubbles;
+mod channels;
 mod descriptors;
 mod labels;
 mod places;
+mod sudogs;
 mod words;
 
 use std::collections::HashMap;
@@ -57,11 +59,14 @@ pub fn from_snapshot(snapshot: &Snapshot, program: &Program<'_>, memory: &dyn Me
         pcs: &snapshot.stacks,
         arguments: Arguments::new(program, memory, facts.with_arguments),
         places,
+        reasons: Vec::new(),
         builder,
     };
-    for goroutines in snapshot.goroutines.chunks(arguments::CHUNK) {
+    for (first, goroutines) in
+        (0..).step_by(arguments::CHUNK).zip(snapshot.goroutines.chunks(arguments::CHUNK))
+    {
         live.arguments.load(goroutines);
-        goroutines.iter().enumerate().for_each(|(index, goroutine)| live.add(index, goroutine));
+        goroutines.iter().zip(first..).for_each(|(goroutine, index)| live.add(index, goroutine));
     }
     live.finish(snapshot)
 }
@@ -117,18 +122,20 @@ struct Live<'a, 'd> {
     program: &'a Program<'d>,
     finished: Ktime,
     labels: Labels<'a>,
-    waits: Waits,
+    waits: Waits<'a>,
     bubbles: HashMap<Goid, u64>,
     stacks: Stacks,
     /// The same by their addresses.
     pcs: &'a StackTable,
     arguments: Arguments<'a>,
     places: Places<'a>,
+    /// What the numbers of wait reasons are called, as far as they were met.
+    reasons: Vec<Option<StrId>>,
     builder: DumpBuilder,
 }
 
 impl Live<'_, '_> {
-    /// Adds the goroutine whose stack was loaded as number `index`.
+    /// Adds the goroutine with this index in the snapshot.
     fn add(&mut self, index: usize, goroutine: &Goroutine) {
         let named = goroutine.stack_id.and_then(|id| self.stacks.by_index.get(id.index()).copied());
         let Named { stack, cut } = named.unwrap_or(Named { stack: self.stacks.empty, cut: false });
@@ -141,8 +148,9 @@ impl Live<'_, '_> {
             created_by: self.places.created_by(goroutine.gopc, &mut self.builder),
             wait_reason: self.wait_reason(goroutine),
             labels: self.labels.read(goroutine.labels, &mut self.builder),
-            arguments: pcs.and_then(|pcs| self.arguments.read(index, pcs, stack, &mut self.builder)),
-            blocked_on: self.waits.blocked_on(goroutine, stack, self.program, &mut self.builder),
+            arguments: pcs
+                .and_then(|pcs| self.arguments.read(index % arguments::CHUNK, pcs, stack, &mut self.builder)),
+            blocked_on: self.waits.blocked_on(index, goroutine, stack, self.program, &mut self.builder),
             locked: goroutine.locked,
             moved: goroutine.moved,
             system: goroutine.kind == GoroutineKind::Runtime,
@@ -157,10 +165,19 @@ impl Live<'_, '_> {
         if !goroutine.status.is_waiting() {
             return None;
         }
-        match self.program.wait_reasons.name(goroutine.wait_reason) {
+        while self.reasons.len() <= goroutine.wait_reason.into() {
+            let next = u8::try_from(self.reasons.len()).ok()?;
+            let reason = self.name_reason(next);
+            self.reasons.push(reason);
+        }
+        self.reasons[usize::from(goroutine.wait_reason)]
+    }
+
+    fn name_reason(&mut self, number: u8) -> Option<StrId> {
+        match self.program.wait_reasons.name(number) {
             Some("") => None,
             Some(name) => Some(self.builder.string(name)),
-            None => Some(self.builder.string(&format!("wait reason {}", goroutine.wait_reason))),
+            None => Some(self.builder.string(&format!("wait reason {number}"))),
         }
     }
 

@@ -1,12 +1,11 @@
 //! Addresses with their names, each looked up once.
 
-use std::collections::HashMap;
-
 use crate::dump::DumpBuilder;
 use crate::dump::model::{Function, FunctionKind, Location, LocationId};
 use crate::go::goroutines::{Stack, StackEnd};
 use crate::go::pclntab::FuncId;
 use crate::go::program::Program;
+use crate::hash::KeyedMap;
 use crate::num::ReturnPc;
 use crate::symbolize::{Frame, expand};
 
@@ -14,7 +13,9 @@ use crate::symbolize::{Frame, expand};
 pub(super) struct Places<'p> {
     program: &'p Program<'p>,
     /// By the address and whether it is that of the instruction itself.
-    known: HashMap<(ReturnPc, bool), Place>,
+    known: KeyedMap<(ReturnPc, bool), Place>,
+    /// The `go` statements, by the address after them.
+    creators: KeyedMap<ReturnPc, Option<LocationId>>,
     frames: Vec<Frame<'p>>,
     unknown: u64,
     /// The end of every complete stack, which a walk leaves out.
@@ -31,7 +32,14 @@ struct Place {
 
 impl<'p> Places<'p> {
     pub(super) fn new(program: &'p Program<'p>) -> Self {
-        Self { program, known: HashMap::new(), frames: Vec::new(), unknown: 0, goexit: goexit(program) }
+        Self {
+            program,
+            known: KeyedMap::default(),
+            creators: KeyedMap::default(),
+            frames: Vec::new(),
+            unknown: 0,
+            goexit: goexit(program),
+        }
     }
 
     /// How many addresses have no name.
@@ -55,6 +63,15 @@ impl<'p> Places<'p> {
 
     /// Where a `go` statement is, as Go prints it: in the physical function, on the line of the innermost call.
     pub(super) fn created_by(&mut self, pc: ReturnPc, builder: &mut DumpBuilder) -> Option<LocationId> {
+        if let Some(&known) = self.creators.get(&pc) {
+            return known;
+        }
+        let creator = self.find_creator(pc, builder);
+        self.creators.insert(pc, creator);
+        creator
+    }
+
+    fn find_creator(&mut self, pc: ReturnPc, builder: &mut DumpBuilder) -> Option<LocationId> {
         self.look_up(pc);
         let (innermost, physical) = (self.frames.first()?, self.frames.last()?);
         let frame = Frame { file: innermost.file, line: innermost.line, pc: innermost.pc, ..*physical };

@@ -1,6 +1,5 @@
 //! Builds a dump, storing equal things once.
 
-use std::collections::HashMap;
 use std::hash::Hash;
 
 use super::blocked::{BlockedOn, Channel};
@@ -8,6 +7,7 @@ use super::goroutine::DumpGoroutine;
 use super::ids::{ArgumentsId, BlockedId, ChannelId, FunctionId, LabelsId, LocationId, StackId, StrId};
 use super::tables::{Frame, Function, Location};
 use super::{Completeness, Dump, Mapping, Target, UnixTime};
+use crate::hash::KeyedMap;
 
 /// Collects what a [`Dump`] consists of.
 ///
@@ -18,13 +18,13 @@ use super::{Completeness, Dump, Mapping, Target, UnixTime};
 #[derive(Debug, Default)]
 pub struct DumpBuilder {
     dump: Dump,
-    strings: HashMap<Box<str>, StrId>,
-    functions: HashMap<Function, FunctionId>,
-    locations: HashMap<Location, LocationId>,
-    stacks: HashMap<Box<[LocationId]>, StackId>,
-    labels: HashMap<Box<[(StrId, StrId)]>, LabelsId>,
-    channels: HashMap<u64, ChannelId>,
-    blocked: HashMap<BlockedOn, BlockedId>,
+    strings: KeyedMap<Box<str>, StrId>,
+    functions: KeyedMap<Function, FunctionId>,
+    locations: KeyedMap<Location, LocationId>,
+    stacks: KeyedMap<Box<[LocationId]>, StackId>,
+    labels: KeyedMap<Box<[(StrId, StrId)]>, LabelsId>,
+    channels: KeyedMap<u64, ChannelId>,
+    blocked: KeyedMap<BlockedOn, BlockedId>,
 }
 
 impl DumpBuilder {
@@ -122,7 +122,7 @@ impl DumpBuilder {
 }
 
 fn intern<T: Clone + Eq + Hash, Id: Copy>(
-    known: &mut HashMap<T, Id>,
+    known: &mut KeyedMap<T, Id>,
     table: &mut Vec<T>,
     value: T,
     next: impl FnOnce(&[T]) -> Id,

@@ -1,15 +1,15 @@
-//! A hasher for integers that a target chooses: as quick as a multiplication, and keyed, so that a hostile
+//! A hasher for what a target chooses: as quick as a multiplication, and keyed, so that a hostile
 //! process cannot pick goroutine ids or addresses that all meet in one bucket.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 /// A map whose keys are integers out of a target's memory.
-pub(super) type KeyedMap<K, V> = HashMap<K, V, Keyed>;
+pub(crate) type KeyedMap<K, V> = HashMap<K, V, Keyed>;
 
 /// Makes [`Fold`]s with a key that is random for each map.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Keyed {
+pub(crate) struct Keyed {
     start: u64,
     factor: u64,
 }
@@ -31,7 +31,7 @@ impl BuildHasher for Keyed {
 
 /// Folds each word in by a multiplication whose two halves are combined, so that every bit counts.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Fold {
+pub(crate) struct Fold {
     state: u64,
     factor: u64,
 }

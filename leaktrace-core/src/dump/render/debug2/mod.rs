@@ -1,6 +1,7 @@
 //! The text of `runtime.Stack`, exactly as the target's release prints it.
 
-use std::fmt::Write as _;
+mod known;
+
 use std::io::{self, Write};
 
 use super::quote::{needs_quotes, runtime_quote};
@@ -10,20 +11,29 @@ use crate::dump::model::{DumpGoroutine, Frame, FunctionKind, LocationId};
 use crate::dump::text_rules::{Elision, LabelStyle, TextRules, is_durable_reason};
 use crate::go::names::Status;
 use crate::num::Goid;
+use known::{Known, push_decimal};
 
 const MINUTE_NS: u64 = 60_000_000_000;
+/// How much text is written at once, in bytes.
+const BUFFER: usize = 64 << 10;
 
 pub(super) fn render(dump: &Dump, options: &Options, out: &mut dyn Write) -> io::Result<()> {
     let text = Text { dump, options, rules: TextRules::of(&dump.target.go_version) };
+    let mut known = Known::new(dump);
+    let mut buffer = Vec::with_capacity(2 * BUFFER);
     for (index, goroutine) in options.goroutines(dump).enumerate() {
         if index > 0 {
-            out.write_all(b"\n")?;
+            buffer.push(b'\n');
         }
-        writeln!(out, "{}", text.header(goroutine))?;
-        text.stack(goroutine, out)?;
-        text.created_by(goroutine, out)?;
+        text.header(goroutine, &mut buffer)?;
+        text.stack(goroutine, &mut known, &mut buffer)?;
+        text.created_by(goroutine, &mut known, &mut buffer)?;
+        if buffer.len() >= BUFFER {
+            out.write_all(&buffer)?;
+            buffer.clear();
+        }
     }
-    Ok(())
+    out.write_all(&buffer)
 }
 
 /// One line or two of a stack.
@@ -45,69 +55,84 @@ struct Text<'d> {
 
 impl Text<'_> {
     /// `goroutine 1 [chan receive, 2 minutes, locked to thread]:`
-    fn header(&self, goroutine: &DumpGoroutine) -> String {
-        let mut header = format!("goroutine {} [{}", goroutine.goid, self.status(goroutine));
+    fn header(&self, goroutine: &DumpGoroutine, out: &mut Vec<u8>) -> io::Result<()> {
+        out.extend_from_slice(b"goroutine ");
+        push_decimal(goroutine.goid.0, out);
+        out.extend_from_slice(b" [");
+        self.status(goroutine, out);
         let waits = matches!(goroutine.status, Status::Waiting | Status::Syscall);
         let minutes = goroutine.waiting_ns.filter(|_| waits).unwrap_or(0) / MINUTE_NS;
         if minutes > 0 {
-            // Writing to a string cannot fail.
-            let _ = write!(header, ", {minutes} minutes");
+            write!(out, ", {minutes} minutes")?;
         }
         if goroutine.locked {
-            header += ", locked to thread";
+            out.extend_from_slice(b", locked to thread");
         }
         if let (Some(word), Some(bubble)) = (self.rules.bubble_word(), goroutine.bubble) {
-            let _ = write!(header, ", {word} {bubble}");
+            write!(out, ", {word} {bubble}")?;
         }
-        header + &self.labels(goroutine) + ":"
+        self.labels(goroutine, out)?;
+        out.extend_from_slice(b":\n");
+        Ok(())
     }
 
     /// The state and what is said of it in the brackets before the first comma.
-    fn status(&self, goroutine: &DumpGoroutine) -> String {
+    fn status(&self, goroutine: &DumpGoroutine, out: &mut Vec<u8>) {
         let reason = self.dump.wait_reason(goroutine);
-        let mut status = match goroutine.status {
+        let status = match goroutine.status {
             Status::Waiting | Status::Leaked if !reason.is_empty() => reason,
             status => status.as_str(),
-        }
-        .to_owned();
+        };
+        out.extend_from_slice(status.as_bytes());
         if goroutine.is_leaked() {
-            status += " (leaked)";
+            out.extend_from_slice(b" (leaked)");
         }
         if goroutine.scanning {
-            status += " (scan)";
+            out.extend_from_slice(b" (scan)");
         }
         let idle = goroutine.bubble.is_some() && goroutine.status == Status::Waiting;
         if self.rules.marks_durable() && idle && is_durable_reason(reason) {
-            status += " (durable)";
+            out.extend_from_slice(b" (durable)");
         }
-        status
     }
 
     /// The labels and the bracket that closes the status, in the order in which the release has them.
-    fn labels(&self, goroutine: &DumpGoroutine) -> String {
-        let labels: Vec<_> = self.dump.labels(goroutine).collect();
-        let style = match self.options.labels {
+    fn labels(&self, goroutine: &DumpGoroutine, out: &mut Vec<u8>) -> io::Result<()> {
+        let has_labels = self.dump.labels(goroutine).next().is_some();
+        let style = if has_labels { self.label_style() } else { LabelStyle::Absent };
+        let labels = || self.dump.labels(goroutine).collect::<Vec<_>>();
+        match style {
+            LabelStyle::InBrackets => write!(out, " labels:{{{}}}]", join(&labels(), runtime_quote)),
+            LabelStyle::AfterBrackets => write!(out, "] {{{}}}", join(&labels(), quote_if_needed)),
+            LabelStyle::Absent => {
+                out.push(b']');
+                Ok(())
+            }
+        }
+    }
+
+    fn label_style(&self) -> LabelStyle {
+        match self.options.labels {
             Labels::AsTarget if self.dump.target.prints_labels => self.rules.label_style(),
             Labels::Always if self.rules.label_style() == LabelStyle::InBrackets => LabelStyle::InBrackets,
             Labels::Always => LabelStyle::AfterBrackets,
             Labels::AsTarget | Labels::Never => LabelStyle::Absent,
-        };
-        match style {
-            LabelStyle::InBrackets if !labels.is_empty() => {
-                format!(" labels:{{{}}}]", join(&labels, runtime_quote))
-            }
-            LabelStyle::AfterBrackets if !labels.is_empty() => {
-                format!("] {{{}}}", join(&labels, quote_if_needed))
-            }
-            LabelStyle::Absent | LabelStyle::InBrackets | LabelStyle::AfterBrackets => "]".to_owned(),
         }
     }
 
-    fn stack(&self, goroutine: &DumpGoroutine, out: &mut dyn Write) -> io::Result<()> {
-        let frames: Vec<_> = self.dump.frames(goroutine.stack).collect();
-        if frames.is_empty() {
+    fn stack(&self, goroutine: &DumpGoroutine, known: &mut Known, out: &mut Vec<u8>) -> io::Result<()> {
+        if self.dump.frames(goroutine.stack).len() == 0 {
             return out.write_all(missing_stack(goroutine).as_bytes());
         }
+        // Only the values of arguments are a goroutine's own.
+        if goroutine.arguments.is_some() && self.options.arguments == Arguments::Known {
+            return self.frames(goroutine, out);
+        }
+        known.stack(goroutine.stack, out, |out| self.frames(goroutine, out))
+    }
+
+    fn frames(&self, goroutine: &DumpGoroutine, out: &mut Vec<u8>) -> io::Result<()> {
+        let frames: Vec<_> = self.dump.frames(goroutine.stack).collect();
         let mut lines = self.lines(&frames, self.options.all_frames);
         if lines.is_empty() {
             lines = self.lines(&frames, true);
@@ -160,7 +185,7 @@ impl Text<'_> {
         goroutine: &DumpGoroutine,
         frames: &[Frame<'_>],
         index: usize,
-        out: &mut dyn Write,
+        out: &mut Vec<u8>,
     ) -> io::Result<()> {
         let frame = &frames[index];
         if !frame.is_known() || frame.kind == FunctionKind::Foreign {
@@ -179,27 +204,34 @@ impl Text<'_> {
         self.rules.printed_name(function).concat()
     }
 
-    fn created_by(&self, goroutine: &DumpGoroutine, out: &mut dyn Write) -> io::Result<()> {
-        let Some(frame) = self.shown_creator(goroutine.created_by).filter(|_| goroutine.goid != Goid(1))
-        else {
-            return Ok(());
-        };
-        write!(out, "created by {}", self.name(frame.function))?;
+    fn created_by(&self, goroutine: &DumpGoroutine, known: &mut Known, out: &mut Vec<u8>) -> io::Result<()> {
+        let Some(at) = goroutine.created_by.filter(|_| goroutine.goid != Goid(1)) else { return Ok(()) };
+        let Some((function, place)) = known.creator(at, || self.creator(at))? else { return Ok(()) };
+        out.extend_from_slice(function);
         if let Some(parent) = goroutine.parent.filter(|_| self.rules.names_parent()) {
-            write!(out, " in goroutine {parent}")?;
+            out.extend_from_slice(b" in goroutine ");
+            push_decimal(parent.0, out);
         }
-        writeln!(out)?;
-        place(&frame, frame.offset, out)
+        out.extend_from_slice(place);
+        Ok(())
     }
 
-    fn shown_creator(&self, created_by: Option<LocationId>) -> Option<Frame<'_>> {
-        let frame = self.dump.frame(created_by?);
+    /// What is printed of a `go` statement before its goroutine's parent, and after it.
+    fn creator(&self, at: LocationId) -> io::Result<Option<(Vec<u8>, Vec<u8>)>> {
+        let Some(frame) = self.shown_creator(at) else { return Ok(None) };
+        let mut rest = b"\n".to_vec();
+        place(&frame, frame.offset, &mut rest)?;
+        Ok(Some((format!("created by {}", self.name(frame.function)).into_bytes(), rest)))
+    }
+
+    fn shown_creator(&self, created_by: LocationId) -> Option<Frame<'_>> {
+        let frame = self.dump.frame(created_by);
         self.rules.shows(&frame, FunctionKind::Normal, false).then_some(frame)
     }
 }
 
 /// Code that is not Go's, as the runtime prints it with a symbolizer for C and without.
-fn foreign(frame: &Frame<'_>, out: &mut dyn Write) -> io::Result<()> {
+fn foreign(frame: &Frame<'_>, out: &mut Vec<u8>) -> io::Result<()> {
     if frame.is_known() {
         writeln!(out, "{}\n\t{}:{} pc={:#x}", frame.function, frame.file, frame.line, frame.pc)
     } else {
@@ -207,7 +239,7 @@ fn foreign(frame: &Frame<'_>, out: &mut dyn Write) -> io::Result<()> {
     }
 }
 
-fn place(frame: &Frame<'_>, offset: u64, out: &mut dyn Write) -> io::Result<()> {
+fn place(frame: &Frame<'_>, offset: u64, out: &mut Vec<u8>) -> io::Result<()> {
     write!(out, "\t{}:{}", frame.file, frame.line)?;
     if !frame.inlined && offset > 0 {
         write!(out, " +{offset:#x}")?;
