@@ -133,7 +133,7 @@ fn verdict(charge: &Charge<'_>, facts: Option<&SiteFacts>) -> Verdict {
     let Charge { cohort, rule, suspicion, rank: _ } = charge;
     let standing = &cohort.standing;
     let seen_for = cohort.waiting_ns.unwrap_or(0).max(cohort.longest_still_ns);
-    let growth = cohort.trend.as_ref().map(|trend| (trend.per_minute() * 1e3).round() / 1e3);
+    let growth = cohort.trend.as_ref().map(|trend| (trend.per_minute * 1e3).round() / 1e3);
     let mut verdict = Verdict {
         code: rule.code.to_owned(),
         name: rule.name.to_owned(),

@@ -35,6 +35,8 @@ pub struct Trend {
     pub from: f64,
     /// See `from`.
     pub to: f64,
+    /// The growth in a minute over the second half of the time: how fast it is now.
+    pub per_minute: f64,
     /// Those that settled within the time.
     pub arrived: u32,
     /// Those that had settled and went within the time.
@@ -42,13 +44,6 @@ pub struct Trend {
 }
 
 impl Trend {
-    /// The growth in a minute.
-    pub fn per_minute(&self) -> f64 {
-        // From the middle of the first window to the middle of the last.
-        let windows = count(WINDOWS);
-        (self.to - self.from) / (nanoseconds(self.horizon_ns) * (windows - 1.0) / windows) * 60e9
-    }
-
     /// Whether next to nobody who had settled went: at most one for fifty who came.
     pub const fn nobody_leaves(&self) -> bool {
         self.departed as u64 * 50 <= self.arrived as u64
@@ -58,6 +53,7 @@ impl Trend {
 /// The growth of `series` until `now`, watched since `began`: over the longest time that shows one.
 pub(super) fn rising(series: &Series, began: Ktime, now: Ktime) -> Option<Trend> {
     let samples: Vec<Sample> = series.iter().copied().collect();
+    samples.last().filter(|last| f64::from(last.arrived) >= LEAST_RISE)?;
     let watched = now.since(began);
     let horizons = std::iter::successors(Some(watched), |horizon| Some(horizon / 2));
     horizons.take_while(|horizon| *horizon >= SHORTEST).find_map(|horizon| {
@@ -86,6 +82,7 @@ impl View<'_> {
             score,
             from,
             to,
+            per_minute: self.per_minute(to - medians[WINDOWS / 2]),
             arrived: last.arrived.saturating_sub(first.arrived),
             departed: last.departed.saturating_sub(first.departed),
         })
@@ -98,9 +95,8 @@ impl View<'_> {
         let width = self.horizon / WINDOWS as u64;
         for window in 0..WINDOWS as u64 {
             let from = self.start.plus(window * width);
-            let inside =
-                self.samples.iter().filter(|sample| from < sample.at && sample.at <= from.plus(width));
-            let mut settled: Vec<u32> = inside.map(|sample| sample.settled).collect();
+            let inside = &self.samples[self.until(from)..self.until(from.plus(width))];
+            let mut settled: Vec<u32> = inside.iter().map(|sample| sample.settled).collect();
             settled.sort_unstable();
             let before =
                 || medians.last().copied().unwrap_or_else(|| f64::from(self.counted_at_start().settled));
@@ -112,12 +108,25 @@ impl View<'_> {
 
     /// What was counted when the stretch began.
     fn counted_at_start(&self) -> Sample {
-        self.samples.iter().rev().find(|sample| sample.at <= self.start).copied().unwrap_or_default()
+        let before = self.until(self.start).checked_sub(1);
+        before.and_then(|index| self.samples.get(index)).copied().unwrap_or_default()
+    }
+
+    /// How many samples there are until `at`.
+    fn until(&self, at: Ktime) -> usize {
+        self.samples.partition_point(|sample| sample.at <= at)
+    }
+
+    /// The growth in a minute, if it was by `rise` from the middle of the first window of the second half to the middle
+    /// of the last one.
+    fn per_minute(&self, rise: f64) -> f64 {
+        let windows = float(WINDOWS as u64);
+        rise / (float(self.horizon) * (windows / 2.0 - 1.0) / windows) * 60e9
     }
 
     fn peak_before(&self) -> f64 {
-        let before = self.samples.iter().take_while(|sample| sample.at <= self.start);
-        before.map(|sample| f64::from(sample.settled)).fold(0.0, f64::max)
+        let before = &self.samples[..self.until(self.start)];
+        before.iter().map(|sample| f64::from(sample.settled)).fold(0.0, f64::max)
     }
 }
 
@@ -138,12 +147,7 @@ fn is_steady(medians: &[f64]) -> bool {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a rate, which is rounded")]
-const fn nanoseconds(ns: u64) -> f64 {
-    ns as f64
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a number of windows")]
-const fn count(number: usize) -> f64 {
+const fn float(number: u64) -> f64 {
     number as f64
 }
 
@@ -170,7 +174,7 @@ mod tests {
     #[test]
     fn a_steady_leak_shows_within_a_minute() {
         let found = trend(40, |second| second * 3).unwrap();
-        assert!((found.per_minute() - 180.0).abs() < 20.0, "{found:?}");
+        assert!((found.per_minute - 180.0).abs() < 20.0, "{found:?}");
         assert!(found.nobody_leaves());
         assert_eq!(trend(30, |second| second * 3), None, "too early to tell");
     }
@@ -180,7 +184,7 @@ mod tests {
         let hour = 3_600;
         assert_eq!(trend(hour / 4, |second| second * 10 / hour), None);
         let found = trend(hour, |second| second * 10 / hour).unwrap();
-        assert!((found.per_minute() * 60.0 - 10.0).abs() < 2.0, "{found:?}");
+        assert!((found.per_minute * 60.0 - 10.0).abs() < 2.0, "{found:?}");
     }
 
     #[test]

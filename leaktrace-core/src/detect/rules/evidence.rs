@@ -136,7 +136,7 @@ impl<'a> Case<'a> {
         evidence.insert("growth_over_ns".to_owned(), trend.horizon_ns.into());
         evidence.insert("growth_from".to_owned(), trend.from.into());
         evidence.insert("growth_to".to_owned(), trend.to.into());
-        evidence.insert("growth_per_minute".to_owned(), rounded(trend.per_minute()).into());
+        evidence.insert("growth_per_minute".to_owned(), rounded(trend.per_minute).into());
         evidence.insert("trend_score_of_28".to_owned(), trend.score.into());
         evidence
     }

@@ -80,7 +80,7 @@ fn is_likely(case: &Case<'_>, trend: &Trend) -> bool {
 
 fn evidence(case: &Case<'_>, trend: &Trend) -> Evidence {
     let mut evidence = case.evidence_of(trend);
-    let per_minute = trend.per_minute();
+    let per_minute = trend.per_minute;
     if per_minute > 0.0 && trend.to < MANY {
         let minutes = (MANY - trend.to) / per_minute;
         evidence.insert("hours_until_10000".to_owned(), rounded(minutes / 60.0).into());

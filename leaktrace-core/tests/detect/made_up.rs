@@ -1,0 +1,194 @@
+//! A program that exists in numbers only.
+
+use std::collections::BTreeMap;
+
+use leaktrace_core::detect::{
+    Finding, History, Object, Observation, Policy, Sighting, SiteFacts, Standing, Verdict, Wait, Watched,
+    judge,
+};
+use leaktrace_core::dump::model::{Channel, ChannelOperation};
+use leaktrace_core::num::{Avma, Goid, Ktime};
+use leaktrace_core::report::{Frame, Location};
+
+pub(crate) const SECOND: u64 = 1_000_000_000;
+pub(crate) const MINUTE: u64 = 60 * SECOND;
+pub(crate) const HOUR: u64 = 60 * MINUTE;
+pub(crate) const DAY: u64 = 24 * HOUR;
+
+/// One goroutine.
+#[derive(Clone, Debug)]
+pub(crate) struct Routine {
+    pub(crate) goid: u64,
+    pub(crate) parent: Option<u64>,
+    pub(crate) kind: &'static Kind,
+    /// The channel or lock that it waits for.
+    pub(crate) object: u64,
+    /// How often it has run.
+    pub(crate) moves: u8,
+    pub(crate) ends_at: u64,
+}
+
+/// What a goroutine is: `created_by` started it, and it waits in `function`.
+#[derive(Debug)]
+pub(crate) struct Kind {
+    pub(crate) created_by: &'static str,
+    pub(crate) function: &'static str,
+    pub(crate) wait: Wait,
+    pub(crate) doing: &'static str,
+}
+
+pub(crate) const RECEIVE: Wait = Wait::Channel(ChannelOperation::Receive);
+pub(crate) const SEND: Wait = Wait::Channel(ChannelOperation::Send);
+
+/// A program, and what was observed of it.
+#[derive(Default)]
+pub(crate) struct Program {
+    pub(crate) now: u64,
+    pub(crate) routines: Vec<Routine>,
+    pub(crate) policy: Policy,
+    pub(crate) facts: BTreeMap<&'static str, SiteFacts>,
+    pub(crate) capacity: u64,
+    pub(crate) history: History,
+    pub(crate) watched: Watched,
+    pub(crate) born: u64,
+}
+
+impl Program {
+    /// Starts a goroutine with a channel of its own, that stays.
+    pub(crate) fn start(&mut self, kind: &'static Kind) -> &mut Routine {
+        self.born += 1;
+        let object = 0x1000 + self.born;
+        let (goid, parent) = (self.born + 10, None);
+        self.routines.push(Routine { goid, parent, kind, object, moves: 0, ends_at: u64::MAX });
+        let last = self.routines.len() - 1;
+        &mut self.routines[last]
+    }
+
+    /// Starts several that wait for the same channel or lock.
+    pub(crate) fn start_on(&mut self, object: u64, kind: &'static Kind, count: u64) {
+        (0..count).for_each(|_| self.start(kind).object = object);
+    }
+
+    /// Lets all goroutines of a kind run and come back.
+    pub(crate) fn stir(&mut self, kind: &Kind) {
+        let of_kind = |routine: &&mut Routine| std::ptr::eq(routine.kind, kind);
+        self.routines
+            .iter_mut()
+            .filter(of_kind)
+            .for_each(|routine| routine.moves = routine.moves.wrapping_add(1));
+    }
+
+    pub(crate) fn count(&self, kind: &Kind) -> usize {
+        self.routines.iter().filter(|routine| routine.is(kind)).count()
+    }
+
+    /// Lets `time` pass with an observation every `step`; `each` happens before each one.
+    pub(crate) fn run(&mut self, time: u64, step: u64, mut each: impl FnMut(&mut Self)) -> Vec<Verdict> {
+        let end = self.now + time;
+        while self.now < end {
+            self.now += step;
+            each(self);
+            let now = self.now;
+            self.routines.retain(|routine| routine.ends_at > now);
+            self.observe();
+        }
+        self.verdicts()
+    }
+
+    pub(crate) fn observe(&mut self) {
+        let mut seen = Observation { at: Ktime(self.now), complete: true, ..Observation::default() };
+        let mut kinds: Vec<&Kind> = Vec::new();
+        for routine in &self.routines {
+            let known = kinds.iter().position(|kind| routine.is(kind));
+            let standing = known.unwrap_or_else(|| {
+                kinds.push(routine.kind);
+                seen.standings.push(routine.kind.standing());
+                kinds.len() - 1
+            });
+            seen.sightings.push(routine.sighting(u32::try_from(standing).unwrap_or(u32::MAX)));
+            self.note(routine, &mut seen.objects);
+        }
+        self.watched = self.history.observe(&seen);
+    }
+
+    fn note(&self, routine: &Routine, objects: &mut BTreeMap<u64, Object>) {
+        let object = objects.entry(routine.object).or_insert_with(|| routine.kind.object(self.capacity));
+        match (object, routine.kind.wait) {
+            (Object::Channel(channel), Wait::Channel(ChannelOperation::Send)) => channel.senders += 1,
+            (Object::Channel(channel), _) => channel.receivers += 1,
+            (Object::Lock { waiters, .. }, _) => *waiters += 1,
+        }
+    }
+
+    pub(crate) fn verdicts(&self) -> Vec<Verdict> {
+        let facts = |goids: &[Goid]| {
+            let routine = self.routines.iter().find(|routine| goids.contains(&Goid(routine.goid)))?;
+            self.facts.get(routine.kind.created_by).cloned()
+        };
+        judge(&self.watched, &self.policy, &facts)
+            .into_iter()
+            .map(|Finding { verdict, .. }| verdict)
+            .collect()
+    }
+}
+
+impl Routine {
+    pub(crate) fn is(&self, kind: &Kind) -> bool {
+        std::ptr::eq(self.kind, std::ptr::from_ref(kind))
+    }
+
+    fn sighting(&self, standing: u32) -> Sighting {
+        Sighting {
+            goid: Goid(self.goid),
+            parent: self.parent.map(Goid),
+            standing,
+            object: self.object,
+            moves: Some(self.moves),
+            waiting_ns: None,
+            stack_bytes: 8192,
+            leaked: false,
+            locked: false,
+        }
+    }
+}
+
+impl Kind {
+    pub(crate) fn standing(&self) -> Standing {
+        let file = Some("/src/main.go".to_owned());
+        let frame = |function: &str, line| Frame {
+            function: Some(function.to_owned()),
+            file: file.clone(),
+            line: Some(line),
+            pc: None,
+        };
+        Standing {
+            created_by: Location {
+                function: Some(self.created_by.to_owned()),
+                file: file.clone(),
+                line: Some(10),
+                pc: "0x1".to_owned(),
+            },
+            start_function: Some(self.function.to_owned()),
+            doing: self.doing.to_owned(),
+            wait: self.wait,
+            stack: vec![frame(self.function, 20)],
+            is_main: false,
+        }
+    }
+
+    fn object(&self, capacity: u64) -> Object {
+        match self.wait {
+            Wait::Lock(kind) => Object::Lock { kind, waiters: 0 },
+            _ => Object::Channel(Channel {
+                address: Avma(0x1000),
+                element: None,
+                length: if self.wait == SEND { capacity } else { 0 },
+                capacity,
+                closed: false,
+                timer: false,
+                receivers: 0,
+                senders: 0,
+            }),
+        }
+    }
+}

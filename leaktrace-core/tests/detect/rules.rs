@@ -1,0 +1,243 @@
+//! Each rule on what it is for, and on what must not fool it.
+
+use leaktrace_core::detect::{Severity, SiteFacts, Verdict, Wait};
+use leaktrace_core::dump::model::LockKind;
+use leaktrace_core::num::Goid;
+
+use super::made_up::{Kind, MINUTE, Program, RECEIVE, SECOND, SEND};
+
+static HANDLER: Kind =
+    Kind { created_by: "main.serve", function: "main.serve.func1", wait: SEND, doing: "chan send" };
+static WORKER: Kind =
+    Kind { created_by: "main.pool", function: "main.work", wait: RECEIVE, doing: "chan receive" };
+static TICKER: Kind =
+    Kind { created_by: "main.connect", function: "main.ping", wait: Wait::Time, doing: "chan receive" };
+static LOCKED: Kind = Kind {
+    created_by: "main.update",
+    function: "main.store",
+    wait: Wait::Lock(LockKind::Mutex),
+    doing: "sync.Mutex.Lock",
+};
+static WAITER: Kind = Kind {
+    created_by: "main.gather",
+    function: "main.wait",
+    wait: Wait::Lock(LockKind::WaitGroup),
+    doing: "sync.WaitGroup.Wait",
+};
+static NIL: Kind = Kind {
+    created_by: "main.subscribe",
+    function: "main.follow",
+    wait: Wait::NilChannel,
+    doing: "chan receive (nil chan)",
+};
+static FOREVER: Kind = Kind {
+    created_by: "main.background",
+    function: "main.park",
+    wait: Wait::NoCases,
+    doing: "select (no cases)",
+};
+static BODY: Kind = Kind {
+    created_by: "net/http.(*Transport).dialConn",
+    function: "net/http.(*persistConn).readLoop",
+    wait: Wait::Select,
+    doing: "select",
+};
+
+/// A goroutine that nobody has seen.
+const GONE: u64 = 5;
+
+const STEP: u64 = 2 * SECOND;
+
+/// The only verdict: its code and how sure it is.
+fn only(verdicts: &[Verdict]) -> Option<(&str, Severity)> {
+    assert!(verdicts.len() < 2, "{verdicts:#?}");
+    verdicts.first().map(|verdict| (verdict.code.as_str(), verdict.severity))
+}
+
+fn started(program: &mut Program, kind: &'static Kind) {
+    program.start(kind);
+}
+
+#[test]
+fn a_service_that_leaks_three_a_second_is_named_within_a_minute() {
+    let mut program = Program::default();
+    let six = |program: &mut Program| (0..6).for_each(|_| started(program, &HANDLER));
+    let verdicts = program.run(30 * SECOND, STEP, six);
+    assert_eq!(only(&verdicts), None, "too early to tell");
+    let verdicts = program.run(20 * SECOND, STEP, six);
+    assert_eq!(only(&verdicts), Some(("LT001", Severity::Likely)));
+    let net = verdicts[0].net_per_minute.unwrap();
+    assert!((net - 180.0).abs() < 20.0, "{net}");
+    assert!(verdicts[0].evidence["hours_until_10000"].as_f64().unwrap() < 1.0);
+    assert!(
+        verdicts[0].summary.contains(", all blocked sending on a channel each at main.go:20"),
+        "{}",
+        verdicts[0].summary
+    );
+}
+
+#[test]
+fn what_runs_from_time_to_time_takes_longer_to_tell() {
+    let mut program = Program::default();
+    let grow = |program: &mut Program| {
+        program.start(&HANDLER);
+        program.stir(&HANDLER);
+    };
+    assert_eq!(only(&program.run(MINUTE, STEP, grow)), Some(("LT001", Severity::Watch)));
+    assert_eq!(only(&program.run(10 * MINUTE, STEP, grow)), Some(("LT001", Severity::Likely)));
+}
+
+#[test]
+fn a_pool_that_is_being_filled_is_no_leak() {
+    let mut program = Program::default();
+    let fill = |program: &mut Program| {
+        let room = 40_usize.saturating_sub(program.count(&WORKER));
+        program.start_on(7, &WORKER, room.min(2) as u64);
+    };
+    for _ in 0..12 {
+        let verdicts = program.run(10 * SECOND, STEP, fill);
+        assert!(verdicts.iter().all(|verdict| verdict.severity == Severity::Watch), "{verdicts:#?}");
+    }
+    assert_eq!(only(&program.verdicts()), None, "it has reached its size");
+}
+
+#[test]
+fn senders_that_nobody_receives_from_are_told_with_their_channel() {
+    let mut program = Program { capacity: 100, ..Program::default() };
+    let verdicts = program.run(MINUTE, STEP, |program| program.start_on(7, &HANDLER, 3));
+    assert_eq!(only(&verdicts), Some(("LT002", Severity::Likely)));
+    let summary = &verdicts[0].summary;
+    assert!(
+        summary.contains("all blocked sending on one channel (cap 100, full, 0 receivers) at main.go:20"),
+        "{summary}"
+    );
+    assert_eq!(verdicts[0].evidence["also"][0], "LT001");
+}
+
+#[test]
+fn a_semaphore_that_is_held_for_long_is_only_worth_a_look() {
+    let mut program = Program { capacity: 6, ..Program::default() };
+    program.start_on(7, &HANDLER, 4);
+    assert_eq!(only(&program.run(MINUTE, STEP, |_| ())), Some(("LT002", Severity::Watch)));
+    let mut unbuffered = Program::default();
+    unbuffered.start_on(7, &HANDLER, 4);
+    assert_eq!(only(&unbuffered.run(MINUTE, STEP, |_| ())), Some(("LT002", Severity::Likely)));
+}
+
+#[test]
+fn an_idle_pool_is_clean_however_old_it_is() {
+    let mut program = Program::default();
+    program.start_on(7, &WORKER, 50);
+    assert_eq!(only(&program.run(100 * MINUTE, 10 * STEP, |_| ())), None);
+}
+
+#[test]
+fn few_that_outlive_thousands_of_siblings_are_told() {
+    let mut program = Program::default();
+    let mut facts = SiteFacts::default();
+    (0..5_000).for_each(|_| facts.lifetimes.add(2_000_000));
+    program.facts.insert("main.serve", facts);
+    program.run(18 * SECOND, STEP, |_| ());
+    let mut left = 3;
+    let verdicts = program.run(MINUTE, STEP, |program| {
+        if left > 0 {
+            program.start(&HANDLER);
+            left -= 1;
+        }
+    });
+    assert_eq!(only(&verdicts), Some(("LT003", Severity::Likely)));
+    assert_eq!(verdicts[0].evidence["siblings_ended"], 5_000);
+}
+
+#[test]
+fn a_nil_channel_is_certain_at_first_sight() {
+    let mut program = Program::default();
+    program.start(&NIL);
+    program.observe();
+    assert_eq!(only(&program.verdicts()), Some(("LT004", Severity::Certain)));
+}
+
+#[test]
+fn one_select_without_cases_may_be_meant_and_two_are_not() {
+    let mut program = Program::default();
+    program.start(&FOREVER);
+    program.observe();
+    assert_eq!(only(&program.verdicts()), Some(("LT004", Severity::Likely)));
+    program.start(&FOREVER);
+    program.observe();
+    assert_eq!(only(&program.verdicts()), Some(("LT004", Severity::Certain)));
+}
+
+#[test]
+fn a_mutex_that_hands_nobody_on_is_never_unlocked() {
+    let mut program = Program::default();
+    program.start_on(7, &LOCKED, 2);
+    assert_eq!(only(&program.run(20 * SECOND, STEP, |_| ())), None);
+    assert_eq!(only(&program.run(20 * SECOND, STEP, |_| ())), Some(("LT007", Severity::Likely)));
+    let mut busy = Program::default();
+    busy.start_on(7, &LOCKED, 20);
+    assert_eq!(only(&busy.run(MINUTE, STEP, |program| program.stir(&LOCKED))), None);
+}
+
+#[test]
+fn waiting_for_a_group_is_no_leak_unless_ever_more_do() {
+    let mut program = Program::default();
+    program.start_on(7, &WAITER, 20);
+    assert_eq!(only(&program.run(10 * MINUTE, STEP, |_| ())), None);
+    let mut growing = Program::default();
+    let verdicts = growing.run(MINUTE, STEP, |program| started(program, &WAITER));
+    assert_eq!(only(&verdicts), Some(("LT007", Severity::Likely)));
+}
+
+#[test]
+fn tickers_that_only_accumulate_are_told_and_those_that_end_are_not() {
+    let mut program = Program::default();
+    let tick = |program: &mut Program| {
+        program.start(&TICKER);
+        program.stir(&TICKER);
+    };
+    assert_eq!(only(&program.run(MINUTE, STEP, tick)), Some(("LT008", Severity::Likely)));
+    let mut ending = Program::default();
+    let verdicts = ending.run(5 * MINUTE, STEP, |program| {
+        let end = program.now + 20 * SECOND;
+        program.start(&TICKER).ends_at = end;
+    });
+    assert_eq!(only(&verdicts), None);
+}
+
+#[test]
+fn orphans_are_told_when_they_accumulate() {
+    let mut program = Program::default();
+    let verdicts = program.run(MINUTE, STEP, |program| program.start(&HANDLER).parent = Some(GONE));
+    assert_eq!(only(&verdicts), Some(("LT009", Severity::Likely)));
+    assert_eq!(verdicts[0].evidence["also"][0], "LT001");
+}
+
+#[test]
+fn a_known_signature_says_more_about_the_cause() {
+    let mut program = Program::default();
+    let verdicts = program.run(MINUTE, STEP, |program| started(program, &BODY));
+    assert_eq!(only(&verdicts), Some(("LT010", Severity::Likely)));
+    assert_eq!(verdicts[0].evidence["signature"], "http-body-not-closed");
+    assert!(verdicts[0].remedy.contains("resp.Body.Close()"), "{}", verdicts[0].remedy);
+}
+
+#[test]
+fn everybody_waiting_for_everybody_is_a_deadlock_of_main() {
+    let mut program = Program::default();
+    program.start(&WORKER);
+    assert_eq!(only(&program.run(MINUTE, STEP, |_| ())), None, "main is not there, so who knows");
+}
+
+#[test]
+fn verdicts_name_the_oldest_goroutines() {
+    let mut program = Program::default();
+    (0..20).for_each(|_| started(&mut program, &NIL));
+    program.observe();
+    let goids: Vec<u64> =
+        serde_json::from_value(program.verdicts()[0].evidence["goroutines"].clone()).unwrap();
+    assert_eq!(
+        goids.iter().map(|goid| Goid(*goid)).collect::<Vec<_>>(),
+        (11..19).map(Goid).collect::<Vec<_>>()
+    );
+}

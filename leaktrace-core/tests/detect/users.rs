@@ -1,0 +1,77 @@
+//! What users may choose: rules, what to leave alone, what they know already, signatures of their own.
+
+use leaktrace_core::detect::{Baseline, Ignore, Level, Verdict, Wait};
+
+use super::made_up::{Kind, MINUTE, Program, SECOND};
+
+static NIL: Kind = Kind {
+    created_by: "main.subscribe",
+    function: "main.follow",
+    wait: Wait::NilChannel,
+    doing: "chan receive (nil chan)",
+};
+static OWN: Kind =
+    Kind { created_by: "shop.open", function: "shop.session", wait: Wait::Select, doing: "select" };
+
+fn with_nil_channel() -> Program {
+    let mut program = Program::default();
+    program.start(&NIL);
+    program.observe();
+    program
+}
+
+#[test]
+fn a_rule_that_is_allowed_says_nothing() {
+    let mut program = with_nil_channel();
+    program.policy.levels.set("never-wakes", Level::Allow).unwrap();
+    assert_eq!(program.verdicts(), []);
+}
+
+#[test]
+fn goroutines_are_left_alone_by_what_goleak_goes_by() {
+    let functions = |name: &str| vec![name.to_owned()];
+    let ways = [
+        Ignore { top: functions("main.follow"), ..Ignore::default() },
+        Ignore { any: functions("main.follow"), ..Ignore::default() },
+        Ignore { created_by: functions("main.subscribe"), ..Ignore::default() },
+    ];
+    for ignore in ways {
+        let mut program = with_nil_channel();
+        program.policy.ignore = ignore;
+        assert_eq!(program.verdicts(), []);
+        program.policy.ignore = Ignore { top: functions("main.subscribe"), ..Ignore::default() };
+        assert_eq!(program.verdicts().len(), 1);
+    }
+}
+
+#[test]
+fn a_baseline_hides_what_it_has_although_the_line_has_moved() {
+    let mut program = with_nil_channel();
+    let mut known: Vec<Verdict> = program.verdicts();
+    known[0].created_by.line = Some(99);
+    let report = serde_json::json!({ "schema_version": 1, "verdicts": known }).to_string();
+    program.policy.baseline = Baseline::read(&format!("{{}}\n{report}\n")).unwrap();
+    assert_eq!(program.verdicts(), []);
+    known[0].code = "LT001".to_owned();
+    let report = serde_json::json!({ "verdicts": known }).to_string();
+    program.policy.baseline = Baseline::read(&report).unwrap();
+    assert_eq!(program.verdicts().len(), 1);
+    assert!(Baseline::read("no report").is_err());
+}
+
+#[test]
+fn a_signature_of_ones_own_wins() {
+    let mut program = Program::default();
+    let own = r#"[{
+        "name": "shop-session", "frames": ["^shop\\.session$"], "when": "still", "least": 1,
+        "severity": "likely", "cause": "the session is not closed", "remedy": "call Close"
+    }]"#;
+    program.policy.signatures.add(own).unwrap();
+    program.start(&OWN);
+    let verdicts = program.run(MINUTE, 2 * SECOND, |_| ());
+    assert_eq!(
+        (verdicts[0].code.as_str(), verdicts[0].cause.as_str()),
+        ("LT010", "the session is not closed")
+    );
+    assert_eq!(verdicts[0].evidence["signature"], "shop-session");
+}
