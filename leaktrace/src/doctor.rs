@@ -7,7 +7,7 @@ use leaktrace_common::event::Kind;
 use leaktrace_core::plan::AttachPlan;
 use thiserror::Error;
 
-use crate::inspect::Inspected;
+use crate::inspect::{self, Inspected};
 use crate::kernel::cost::{CostPerHit, calibrate};
 use crate::kernel::features::{self, Finding, Need, State};
 use crate::kernel::{Options, Probes};
@@ -168,7 +168,7 @@ fn verdict(privileges: &Privileges, findings: &[Finding]) -> Result<(), DoctorEr
 }
 
 fn examine(pid: Pid, procfs: &Procfs, long_nops: bool, page: &mut Page<'_>) -> anyhow::Result<()> {
-    let target = Target::open(procfs, pid)?;
+    let target = inspect::open(procfs, pid)?;
     page.heading(&format!("Process {pid}: {}", target.exe.link().display()))?;
     let inspected = Inspected::new(&target, procfs);
     let mut items = of_process(&target);

@@ -1,20 +1,25 @@
 //! From a process that we hold to a Go program that we understand, and to the plan of its probes.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
 use leaktrace_common::event::Kind;
 use leaktrace_core::elf::{Elf, FileMemory};
 use leaktrace_core::go::layout::InvalidLayout;
-use leaktrace_core::go::program::{Program, ProgramError};
+use leaktrace_core::go::program::Program;
 use leaktrace_core::num::Bias;
-use leaktrace_core::plan::{AttachPlan, PlanOptions, plan};
+use leaktrace_core::plan::{AttachPlan, OtherProbes, PlanOptions, plan};
 use leaktrace_core::report::{LazyDebugInfo, ProgramSymbols};
 
 use crate::process::exit::ExitWatch;
 use crate::process::find::Target;
+use crate::process::maps::Maps;
 use crate::process::memory::ProcessMemory;
-use crate::process::{ProcessError, Procfs};
+use crate::process::{Pid, ProcessError, Procfs};
+
+/// What the kernel calls the code to which the `nop`s lead that it probes.
+const TRAMPOLINE: &str = "[uprobes-trampoline]";
 
 /// What we know of a target before anything is attached to it.
 pub struct Inspected<'t> {
@@ -26,6 +31,8 @@ pub struct Inspected<'t> {
     pub program: Program<'t>,
     /// Its memory.
     pub memory: ProcessMemory,
+    target: &'t Target,
+    procfs: Procfs,
     /// What the binary says of its C code.
     debug: LazyDebugInfo<'t>,
 }
@@ -38,12 +45,12 @@ impl<'t> Inspected<'t> {
         let segments = elf.segments().iter().map(|segment| (segment.svma, segment.file_offset));
         let bias = target.bias(procfs, segments)?;
         let memory = ProcessMemory::new(target.pid);
-        let program = inspect(&elf, bias, memory);
+        let program = Program::inspect(&elf, bias, &memory);
         if target.exit.has_exited() {
             return Err(ProcessError::Exited { pid: target.pid }.into());
         }
         let debug = LazyDebugInfo::of(elf.clone());
-        Ok(Self { program: program?, elf, bias, memory, debug })
+        Ok(Self { target, procfs: procfs.clone(), program: program?, elf, bias, memory, debug })
     }
 
     /// Reads the binary of a target that was loaded and has not run: its memory is what the file says. What that
@@ -55,7 +62,8 @@ impl<'t> Inspected<'t> {
         let bias = target.bias(procfs, segments)?;
         let program = Program::examine(&elf, bias, &FileMemory::new(&elf, bias))?;
         let debug = LazyDebugInfo::of(elf.clone());
-        Ok(Self { program, elf, bias, memory: ProcessMemory::new(target.pid), debug })
+        let memory = ProcessMemory::new(target.pid);
+        Ok(Self { target, procfs: procfs.clone(), program, elf, bias, memory, debug })
     }
 
     /// The names of the program's functions.
@@ -67,8 +75,13 @@ impl<'t> Inspected<'t> {
     pub fn plan(&self, kinds: &[Kind], long_nops: bool) -> anyhow::Result<AttachPlan> {
         let options = PlanOptions { long_nops, ..PlanOptions::default() };
         let plan = plan(&self.elf, &self.program, kinds, options)?;
-        plan.verify(&self.memory, self.bias)
+        let others = other_probes(self.target, &self.procfs)?;
+        let shared = plan
+            .verify(&self.memory, self.bias, &others)
             .context("the process does not run the code that its file has")?;
+        if shared > 0 {
+            tracing::info!("{shared} of {} places are probed by another tracer too", plan.sites.len());
+        }
         Ok(plan)
     }
 }
@@ -90,17 +103,28 @@ pub fn confirm(program: &Program<'_>, memory: ProcessMemory, exit: &ExitWatch) -
 const START_TRIES: u32 = 2000;
 const START_PAUSE: Duration = Duration::from_millis(5);
 
-/// A program that has only just started has not yet set up everything that is compared: it is looked at again, this
-/// often and after this long.
-const TRIES: u32 = 20;
-const PAUSE: Duration = Duration::from_millis(25);
+/// How long to leave a young process alone before it is looked at again.
+const PAUSE: Duration = Duration::from_millis(10);
 
-fn inspect<'t>(elf: &Elf<'t>, bias: Bias, memory: ProcessMemory) -> Result<Program<'t>, ProgramError> {
-    for _ in 1..TRIES {
-        match Program::inspect(elf, bias, &memory) {
-            Err(ProgramError::Invalid(_)) => std::thread::sleep(PAUSE),
-            result => return result,
+/// Takes hold of a process as soon as it can be understood, or is old enough for that: `prog & leaktrace --pid $!`
+/// comes before the shell has started `prog`, and before its runtime has set itself up.
+pub fn open(procfs: &Procfs, pid: Pid) -> Result<Target, ProcessError> {
+    loop {
+        let target = Target::open(procfs, pid)?;
+        let is_settled = || Inspected::new(&target, procfs).is_ok() && !target.space.is_gone();
+        if !target.is_young() || is_settled() {
+            return Ok(target);
         }
+        std::thread::sleep(PAUSE);
     }
-    Program::inspect(elf, bias, &memory)
+}
+
+/// Where others have probes in a process.
+fn other_probes(target: &Target, procfs: &Procfs) -> Result<OtherProbes, ProcessError> {
+    let maps = Maps::read(procfs, target.pid)?;
+    let trampolines = maps.iter().filter(|mapping| mapping.path == Path::new(TRAMPOLINE));
+    Ok(OtherProbes {
+        breakpoints: target.about.tracer.is_none(),
+        trampolines: trampolines.map(|mapping| mapping.start..mapping.end).collect(),
+    })
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use leaktrace_tests::agreement::assert_same_goroutines;
 use leaktrace_tests::go::build;
-use leaktrace_tests::leaktrace::{Running, WHOLE, leaktrace, watch};
+use leaktrace_tests::leaktrace::{Running, WHOLE, binary, command, watch};
 use leaktrace_tests::poll::{PATIENCE, poll_until};
 use leaktrace_tests::privilege::can_probe;
 use leaktrace_tests::text::{assert_untouched, patched_places};
@@ -33,21 +33,52 @@ fn kill_9_leaves_the_target_running_without_probes() {
 }
 
 #[test]
-fn a_second_one_is_refused_and_disturbs_nothing() {
+fn two_at_once_see_the_same_and_neither_harms_the_other() {
     if !can_probe() {
         return;
     }
     let mut target = Target::start(Version::NEWEST, Mode::Plain, "driven=5");
     let first = Running::attach(target.pid(), WHOLE);
-    // It cannot tell a probe in the code from a debugger's breakpoint.
-    leaktrace(&format!("--pid {} --duration 1s", target.pid())).refused(6, "does not run the code");
+    // At its first hit the kernel may turn a probe into a call.
+    target.command("spawn 10");
+    let mut second = Running::start(command(&format!("--pid {} --duration 2s {WHOLE}", target.pid())));
+    let mut spawned = 10;
+    while second.is_running() {
+        target.command("spawn 1");
+        spawned += 1;
+    }
+    let seen_by_second = second.finish().report();
     target.command("spawn 10");
     let after = target.command("settle");
-    let report = first.stop().report();
-    let group = report.group("main.driven.func1");
-    assert_eq!((group.born, group.live), (10, 15));
-    assert_eq!(report.totals.live, after.num_goroutine);
+    let seen_by_first = first.stop().report();
+    let group = seen_by_first.group("main.driven.func1");
+    assert_eq!((group.born, group.live), (spawned + 10, spawned + 15));
+    assert_eq!(seen_by_first.totals.live, after.num_goroutine);
+    let group = seen_by_second.group("main.driven.func1");
+    assert!(group.born > 0 && group.live > group.born, "{group:?}");
+    assert_eq!(seen_by_second.dropped(), 0);
     assert_untouched(target.pid());
+}
+
+/// What a user types: the process is a shell at first, then a program that is being loaded, then one whose runtime is
+/// not set up. The pipe keeps the program from finding the end of its input.
+const AT_ONCE: &str = r#"mkfifo "$0"; exec 3<>"$0"
+"$1" leak_chan_send=1 <&3 >/dev/null 2>&1 &
+"$2" --pid $! --probes none --duration 1ms --output /dev/null 2>&1 && echo watched
+kill -9 $!; rm "$0""#;
+
+#[test]
+fn a_program_is_watched_from_its_first_moment() {
+    let directory = tempfile::tempdir().expect("there is room");
+    for mode in [Mode::Plain, Mode::Pie] {
+        let program = build(Program::Scenarios, Version::NEWEST, mode, &mut |_| ()).expect("it builds");
+        for _ in 0..40 {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", AT_ONCE]).arg(directory.path().join("pipe")).arg(&program).arg(binary());
+            let said = shell.output().expect("sh runs").stdout;
+            assert_eq!(String::from_utf8_lossy(&said), "watched\n");
+        }
+    }
 }
 
 #[test]
@@ -88,10 +119,7 @@ fn an_immediate_exit_is_no_crash() {
     }
     for _ in 0..10 {
         let mut target = Target::start(Version::NEWEST, Mode::Plain, "parked=100 exits=1");
-        let running = Running::start(leaktrace_tests::leaktrace::command(&format!(
-            "--pid {} --duration 10s {WHOLE}",
-            target.pid()
-        )));
+        let running = Running::start(command(&format!("--pid {} --duration 10s {WHOLE}", target.pid())));
         target.send("exit 0");
         let outcome = running.finish();
         assert!(matches!(outcome.code, Some(0 | 3)), "{outcome:?}");

@@ -14,7 +14,7 @@ use leaktrace_core::go::program::Program;
 use leaktrace_core::memory::Pieces;
 use leaktrace_core::num::Bias;
 use leaktrace_core::plan::{
-    AttachPlan, Cost, Missed, MissedReason, PlanOptions, PlanStyle, VerifyError, plan,
+    AttachPlan, Cost, Missed, MissedReason, OtherProbes, PlanOptions, PlanStyle, VerifyError, plan,
 };
 use leaktrace_tests::go::Toolchain;
 use leaktrace_tests::go::run::run;
@@ -49,7 +49,7 @@ fn every_program_has_a_cheap_place_for_every_event() {
         let plan = plan(&elf, &program, &Kind::ALL, PlanOptions::default()).unwrap();
         is_cheap_and_complete(&plan);
         sees_births_by_their_callers(&plan, version, mode);
-        plan.verify(&live.memory, bias).unwrap();
+        assert_eq!(plan.verify(&live.memory, bias, &OtherProbes::default()), Ok(0));
     });
 }
 
@@ -150,7 +150,10 @@ fn a_process_that_was_patched_is_refused() {
     let plan = plan(&elf, &program, &[Kind::Park], PlanOptions::default()).unwrap();
     let site = &plan.sites[0];
     let patched = Pieces::new().with(bias.to_avma(site.svma), vec![0x90; site.expected.len()]);
-    assert!(matches!(plan.verify(&patched, bias), Err(VerifyError::Different { .. })));
+    assert!(matches!(
+        plan.verify(&patched, bias, &OtherProbes::default()),
+        Err(VerifyError::Different { .. })
+    ));
 }
 
 /// What can be known of a program that does not run.

@@ -15,8 +15,10 @@ mod inlined;
 mod machine;
 mod render;
 mod site;
+mod verify;
 
-pub use site::{AttachPlan, Cost, Missed, MissedReason, PlanStyle, Site, VerifyError};
+pub use site::{AttachPlan, Cost, Missed, MissedReason, PlanStyle, Site};
+pub use verify::{OtherProbes, VerifyError};
 
 use leaktrace_common::cookie::GRegister;
 use leaktrace_common::event::Kind;

@@ -2,10 +2,8 @@
 
 use leaktrace_common::cookie::GRegister;
 use leaktrace_common::event::Kind;
-use thiserror::Error;
 
-use crate::memory::{Memory, ReadError};
-use crate::num::{Avma, Bias, FileOffset, Svma};
+use crate::num::{FileOffset, Svma};
 
 /// How places are chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -100,88 +98,9 @@ pub struct AttachPlan {
     pub missed: Vec<Missed>,
 }
 
-/// Why a plan must not be used on a process.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum VerifyError {
-    /// The process has other bytes there than the file: it was patched, or this is not its file.
-    #[error("{function}+{offset:#x} at {at} has the bytes {found:02x?} and not {expected:02x?}")]
-    Different {
-        /// The function.
-        function: String,
-        /// The offset in the function.
-        offset: u64,
-        /// Where this is in the process.
-        at: Avma,
-        /// The bytes of the file.
-        expected: Vec<u8>,
-        /// The bytes of the process.
-        found: Vec<u8>,
-    },
-    /// The code could not be read.
-    #[error("the memory of the process could not be read")]
-    Read(#[from] ReadError),
-}
-
 impl AttachPlan {
-    /// Compares the bytes of every site with those of the running process.
-    pub fn verify(&self, memory: &dyn Memory, bias: Bias) -> Result<(), VerifyError> {
-        self.sites.iter().try_for_each(|site| site.verify(memory, bias))
-    }
-
     /// The sites of one kind.
     pub fn sites_of(&self, kind: Kind) -> impl Iterator<Item = &Site> {
         self.sites.iter().filter(move |site| site.kind == kind)
-    }
-}
-
-impl Site {
-    fn verify(&self, memory: &dyn Memory, bias: Bias) -> Result<(), VerifyError> {
-        let at = bias.to_avma(self.svma);
-        let mut found = vec![0; self.expected.len()];
-        memory.read(at, &mut found)?;
-        if found == self.expected {
-            return Ok(());
-        }
-        Err(VerifyError::Different {
-            function: self.function.clone(),
-            offset: self.offset_in_function,
-            at,
-            expected: self.expected.clone(),
-            found,
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::memory::Pieces;
-
-    fn plan() -> AttachPlan {
-        let site = Site {
-            kind: Kind::End,
-            function: "runtime.gdestroy".into(),
-            offset_in_function: 0xa,
-            instruction: "push rbp".into(),
-            cost: Cost::Emulated,
-            svma: Svma(0x40_100a),
-            file_offset: FileOffset(0x100a),
-            expected: vec![0x55],
-            g_register: GRegister::Arg0,
-            reason: "the argument is still in its register".into(),
-        };
-        AttachPlan { sites: vec![site], missed: Vec::new() }
-    }
-
-    #[test]
-    fn a_plan_is_refused_where_the_process_differs_from_its_file() {
-        let bias = Bias::between(Svma(0), Avma(0x1000));
-        let same = Pieces::new().with(Avma(0x40_200a), vec![0x55]);
-        assert_eq!(plan().verify(&same, bias), Ok(()));
-        let patched = Pieces::new().with(Avma(0x40_200a), vec![0xcc]);
-        let error = plan().verify(&patched, bias).unwrap_err();
-        assert_eq!(error.to_string(), "runtime.gdestroy+0xa at 0x40200a has the bytes [cc] and not [55]");
-        let unmapped = plan().verify(&Pieces::new(), bias).unwrap_err();
-        assert!(matches!(unmapped, VerifyError::Read(ReadError::Unmapped { .. })));
     }
 }

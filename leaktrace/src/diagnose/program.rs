@@ -71,7 +71,7 @@ fn of_verify(error: &VerifyError) -> Option<Meaning> {
     match error {
         VerifyError::Different { .. } => Some(Meaning::new(
             Exit::NotReadable,
-            "another leaktrace, a debugger or a tracer has changed the running code: end it first, or use `--probes none`",
+            "a debugger or another tool has changed the running code: end it first, or use `--probes none`",
         )),
         VerifyError::Read(_) => None,
     }

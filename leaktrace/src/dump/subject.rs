@@ -11,8 +11,7 @@ use leaktrace_core::memory::Memory;
 use leaktrace_core::num::Ktime;
 
 use super::{descriptors, facts};
-use crate::inspect::Inspected;
-use crate::process::find::Target;
+use crate::inspect::{self, Inspected};
 use crate::process::{Pid, ProcessError, Procfs};
 use crate::session::clock;
 
@@ -40,7 +39,7 @@ impl Subject<'_> {
 
 /// Takes the dump of a live process, with the values of arguments if they are wanted.
 pub fn of_process(pid: Pid, procfs: &Procfs, with_arguments: bool) -> anyhow::Result<Dump> {
-    let target = Target::open(procfs, pid)?;
+    let target = inspect::open(procfs, pid)?;
     let inspected = Inspected::new(&target, procfs)?;
     let facts = facts::of_process(&target, &inspected.elf, procfs)?;
     let facts = Facts { taken_at: now(), with_arguments, ..facts };

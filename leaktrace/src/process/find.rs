@@ -1,8 +1,10 @@
 //! From a pid to a process that can be traced, or to a precise reason why not.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use leaktrace_core::num::{Bias, FileOffset, Svma};
+use rustix::time::{ClockId, clock_gettime};
 
 use super::exe::{Exe, FileId};
 use super::exit::{AddressSpace, ExitWatch};
@@ -26,6 +28,10 @@ pub struct Target {
     /// Ends when it execs.
     pub space: AddressSpace,
 }
+
+/// How long a process is [young](Target::is_young): a Go program is set up in a few milliseconds, on a busy machine
+/// in a few hundred.
+const YOUTH: Duration = Duration::from_secs(1);
 
 /// What makes a process itself. A pid alone is reused, and so is an inode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +101,16 @@ impl Target {
             return Err(ProcessError::Exited { pid });
         }
         Ok(Self { pid, about, exe, identity, exit, space })
+    }
+
+    /// Whether it has only just been started, so that what is seen of it may change: whoever started it may still
+    /// run in it, its binary may not be mapped yet, or its runtime not be set up.
+    pub fn is_young(&self) -> bool {
+        let now = clock_gettime(ClockId::Boottime);
+        let per_second = rustix::param::clock_ticks_per_second().max(1);
+        let started =
+            Duration::from_nanos((1_000_000_000 / per_second).saturating_mul(self.identity.start_time));
+        Duration::from_secs(now.tv_sec.unsigned_abs()) < started + YOUTH
     }
 
     /// Where the binary was put. `segments` says of each loaded one where it wants to be and where it begins
@@ -168,12 +184,23 @@ mod tests {
     }
 
     #[test]
+    fn nobody_is_young_for_long() {
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+        let mut target = Target::open(&Procfs::system(), Pid(child.id())).unwrap();
+        target.identity.start_time -= 2 * rustix::param::clock_ticks_per_second();
+        assert!(!target.is_young());
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    #[test]
     fn a_live_process_is_held() {
         let mut child = Command::new("sleep").arg("60").spawn().unwrap();
         let target = Target::open(&Procfs::system(), Pid(child.id())).unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(!target.about.name.is_empty());
+        assert!(target.is_young());
         assert!(target.exit.has_exited());
         let error = Target::open(&Procfs::system(), Pid(child.id())).unwrap_err();
         assert!(matches!(error, ProcessError::NoSuchProcess { .. }));

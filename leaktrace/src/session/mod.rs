@@ -27,7 +27,7 @@ use leaktrace_core::registry::{Registry, Suite};
 
 use crate::config::Config;
 use crate::dump::facts;
-use crate::inspect::{Inspected, confirm};
+use crate::inspect::{self, Inspected, confirm};
 use crate::kernel::cost::CostPerHit;
 use crate::kernel::{Options, Tracee};
 use crate::output::Sink;
@@ -112,7 +112,10 @@ struct Errand<'e> {
 fn watch(config: &Config, procfs: &Procfs, errand: Errand<'_>) -> anyhow::Result<Ended> {
     let Errand { sink, recording, mut launched, judge } = errand;
     let ends = Ends::of(launched.as_deref_mut())?;
-    let target = Target::open(procfs, config.pid)?;
+    let target = match launched {
+        Some(_) => Target::open(procfs, config.pid)?,
+        None => inspect::open(procfs, config.pid)?,
+    };
     let inspected = match launched {
         Some(_) => Inspected::before_start(&target, procfs)?,
         None => Inspected::new(&target, procfs)?,
