@@ -287,7 +287,8 @@ impl Watch<'_> {
             Err(error) => {
                 self.registry.cancel_snapshot();
                 self.failures += 1;
-                if self.registry.counts().snapshots == 0 || self.failures >= MOST_FAILURES {
+                let hopeless = self.registry.counts().snapshots == 0 && !error.is_gone();
+                if hopeless || self.failures >= MOST_FAILURES {
                     return Err(error.into());
                 }
                 tracing::warn!(%error, "no snapshot this time");

@@ -36,6 +36,13 @@ pub enum WalkError {
     Goroutines(#[source] ReadError),
 }
 
+impl WalkError {
+    /// Whether the process has gone, or is going: its first thread gives its memory up before the others have ended.
+    pub const fn is_gone(&self) -> bool {
+        matches!(self, Self::List(ReadError::Gone) | Self::Goroutines(ReadError::Gone))
+    }
+}
+
 /// What the walk needs to know about a program.
 #[derive(Clone, Copy)]
 pub struct WalkerInput<'p> {
