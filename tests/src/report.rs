@@ -124,7 +124,8 @@ pub struct Group {
 /// A place in the source, as far as it is known.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Location {
-    function: Option<String>,
+    /// The function.
+    pub function: Option<String>,
     file: Option<String>,
     line: Option<u32>,
 }

@@ -1,0 +1,62 @@
+//! Ring 2: `leaktrace check` on a live process.
+
+use leaktrace_tests::leaktrace::{Running, command, leaktrace};
+use leaktrace_tests::poll::{PATIENCE, poll_until};
+use leaktrace_tests::privilege::can_probe;
+use leaktrace_tests::{Mode, Target, Version};
+
+fn check(target: &Target, options: &str) -> (Option<i32>, String) {
+    let outcome = leaktrace(&format!("check --pid {} --for 1s {options}", target.pid()));
+    assert!(outcome.code == Some(0) || outcome.code == Some(1), "{}", outcome.stderr);
+    (outcome.code, outcome.stdout)
+}
+
+#[test]
+fn a_maximum_is_of_a_function_or_of_the_process() {
+    let target = Target::start(Version::NEWEST, Mode::Plain, "driven=5");
+    for (options, code) in [
+        ("--max main.driven.func1=5", 0),
+        ("--max main.driven.func1=4", 1),
+        ("--max 100", 0),
+        ("--max 3", 1),
+        ("--max 100 --max main.driven.func1=4", 1),
+        ("--max-growth 0/1m --max-growth main.driven.func1=0/1s", 0),
+    ] {
+        let (was, stdout) = check(&target, &format!("--probes none {options}"));
+        assert_eq!(was, Some(code), "{options}: {stdout}");
+        let says = stdout.contains("LT021");
+        assert_eq!(says, code == 1, "{options}: {stdout}");
+    }
+}
+
+#[test]
+fn growth_while_it_is_checked_fails() {
+    if !can_probe() {
+        return;
+    }
+    let mut target = Target::start(Version::NEWEST, Mode::Plain, "driven=5");
+    let limits = "--max-growth main.driven.func1=50/1m --max-growth 1000000/1m";
+    let arguments = format!("check --pid {} --for 3s {limits} --format json", target.pid());
+    let mut running = Running::start(command(&arguments));
+    poll_until(PATIENCE, "the check ends", || {
+        target.command("spawn 5");
+        (!running.is_running()).then_some(())
+    });
+    let outcome = running.finish();
+    assert_eq!(outcome.code, Some(1), "{}", outcome.stderr);
+    let report: serde_json::Value = serde_json::from_str(&outcome.stdout).expect("one report");
+    let verdicts = report["verdicts"].as_array().expect("there are verdicts");
+    let over: Vec<_> = verdicts.iter().filter(|verdict| verdict["code"] == "LT022").collect();
+    assert_eq!(over.len(), 1, "only one limit is exceeded: {verdicts:?}");
+    assert!(over[0]["evidence"]["seen"].as_u64() > Some(50), "{over:?}");
+    assert_eq!(over[0]["created_by"]["function"], "main.driven.func1");
+}
+
+#[test]
+fn a_process_that_ends_has_not_passed() {
+    let mut target = Target::start(Version::NEWEST, Mode::Plain, "driven=5 exits=1");
+    let running = Running::start(command(&format!("check --pid {} --for 1m --probes none", target.pid())));
+    target.send("exit 0");
+    let outcome = running.finish();
+    assert_eq!(outcome.code, Some(3), "{}", outcome.stderr);
+}
