@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use leaktrace_tests::go::Mode;
 use leaktrace_tests::leaktrace::leaktrace;
-use leaktrace_tests::matrix::{each_build, each_version};
+use leaktrace_tests::matrix::each_build;
 use leaktrace_tests::own_text::OwnText;
 use serde_json::Value;
 
@@ -53,10 +52,10 @@ fn counts(json: &str) -> BTreeMap<String, u64> {
 
 #[test]
 fn goroutines_tell_what_they_are_blocked_on() {
-    each_version(|version| {
-        let program = OwnText::start(version, Mode::Plain);
+    each_build(|version, mode| {
+        let program = OwnText::start(version, mode);
         let counts = counts(&dump(&program, "--format json --by blocked-on"));
-        eprintln!("go {version}: {counts:#?}");
+        eprintln!("go {version} {}: {counts:#?}", mode.as_str());
         let count = |beginning: &str, part: &str| -> u64 {
             let found =
                 counts.iter().filter(|(title, _)| title.starts_with(beginning) && title.contains(part));
@@ -70,7 +69,7 @@ fn goroutines_tell_what_they_are_blocked_on() {
         assert_eq!(count("select: ", "chan time.Time"), 1, "one of its cases is a timer's");
         assert!(count("sleep", "") >= 1);
         assert_eq!(count("fd ", "listening socket 127.0.0.1:"), 1, "it accepts connections");
-        let locks = ["sync.Mutex 0x", "sync.RWMutex (read) 0x", "sync.WaitGroup 0x"];
+        let locks = ["sync.Mutex 0x", "sync.RWMutex (read) 0x", "sync.WaitGroup 0x", "sync.Cond 0x"];
         assert!(locks.iter().all(|lock| count(lock, "waiting") >= 1), "locks have names in every release");
         assert_eq!(count("semaphore", ""), 0, "and none is of an unknown kind");
     });

@@ -5,9 +5,9 @@
 use std::collections::HashMap;
 
 use super::channels::Channels;
-use super::descriptors;
 use super::sudogs::{Sudog, Sudogs};
 use super::words::read_structs;
+use super::{conditions, descriptors};
 use crate::dump::DumpBuilder;
 use crate::dump::model::{BlockedId, BlockedOn, ChannelOperation, LockKind, SelectCase, StackId};
 use crate::go::goroutines::{Goroutine, Snapshot};
@@ -49,6 +49,9 @@ impl<'m> Waits<'m> {
             sudogs,
         };
         waits.find_locks(leads_to_locks(program));
+        if !leads_to_locks(program) {
+            waits.find_conditions(snapshot, program, memory);
+        }
         waits.read_deadlines(snapshot, program, memory);
         waits
     }
@@ -60,6 +63,14 @@ impl<'m> Waits<'m> {
             if !known_to_goroutines {
                 self.locks.insert(sudog.g, lock);
             }
+        }
+    }
+
+    /// A goroutine that waits for a condition is on the condition's own list only.
+    fn find_conditions(&mut self, snapshot: &Snapshot, program: &Program<'_>, memory: &dyn Memory) {
+        for (g, list) in conditions::read(snapshot, program, memory) {
+            self.locks.insert(g, list);
+            *self.waiters.entry(list).or_insert(0) += 1;
         }
     }
 

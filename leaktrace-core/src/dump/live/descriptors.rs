@@ -10,14 +10,13 @@
 
 use std::collections::HashMap;
 
+use super::frame_words::{distinct, pointers};
 use super::words::{Words, read_structs};
 use crate::go::goroutines::{Goroutine, Snapshot};
 use crate::go::program::Program;
 use crate::memory::{Memory, Span};
 use crate::num::{Avma, GPtr};
 
-/// How much of a stack is looked through, in bytes: the frames of `gopark`, `netpollblock` and their caller are within.
-const WINDOW: u32 = 512;
 /// How many goroutines are looked at together, so that what is remembered of them is bounded.
 const CHUNK: usize = 4_096;
 /// The part of a `pollDesc` up to `wg`, in bytes.
@@ -74,7 +73,7 @@ struct Search<'a> {
 
 impl Search<'_> {
     fn descriptors(&mut self, waiting: &[&Goroutine]) -> Vec<(GPtr, i32)> {
-        let candidates = self.candidates(waiting);
+        let candidates = pointers(waiting, self.program, self.memory);
         let heads = self.heads(&candidates);
         let matches = waiting.iter().zip(&candidates).flat_map(|(goroutine, candidates)| {
             let fd = |at: &Avma| heads.get(at)?.fd_for(goroutine.g);
@@ -84,29 +83,8 @@ impl Search<'_> {
         self.that_name_themselves(&matches)
     }
 
-    /// For each goroutine, the words of its innermost frames that may point to a `pollDesc`.
-    fn candidates(&self, waiting: &[&Goroutine]) -> Vec<Vec<Avma>> {
-        let tops: Vec<_> = waiting.iter().map(|one| top(one)).collect();
-        let mut candidates = vec![Vec::new(); waiting.len()];
-        read_structs(self.memory, &tops, WINDOW as usize, |index, words| {
-            let all = (0..WINDOW).step_by(8).filter_map(|offset| words.pointer(offset));
-            candidates[index] = all.filter(|&at| self.may_be_poll_desc(at, waiting[index])).collect();
-        });
-        candidates
-    }
-
-    /// It is allocated outside of the heap, and of course neither on a stack nor in code.
-    fn may_be_poll_desc(&self, at: Avma, goroutine: &Goroutine) -> bool {
-        const PAGE: u64 = 4_096;
-        let on_stack = goroutine.stack.lo <= at && at < goroutine.stack.hi;
-        let in_code = self.program.modules.iter().any(|module| module.text.contains(at));
-        at.0 >= PAGE && at.0.is_multiple_of(8) && at.0 >> 48 == 0 && !on_stack && !in_code
-    }
-
     fn heads(&self, candidates: &[Vec<Avma>]) -> HashMap<Avma, Head> {
-        let mut addresses: Vec<_> = candidates.iter().flatten().copied().collect();
-        addresses.sort_unstable();
-        addresses.dedup();
+        let addresses = distinct(candidates);
         let mut heads = HashMap::new();
         read_structs(self.memory, &addresses, HEAD, |index, words| {
             heads.extend(Head::of(words).map(|head| (addresses[index], head)));
@@ -127,12 +105,6 @@ impl Search<'_> {
         });
         found
     }
-}
-
-/// The beginning of the innermost frames.
-fn top(goroutine: &Goroutine) -> Avma {
-    let used = goroutine.stack_used.max(WINDOW);
-    Avma(goroutine.stack.hi.0.saturating_sub(used.into()))
 }
 
 /// How far behind `at` there is a pointer to it.

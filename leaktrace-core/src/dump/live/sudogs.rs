@@ -28,7 +28,7 @@ pub(super) struct Sudog {
 }
 
 impl Sudog {
-    fn of(at: Avma, words: Words<'_>, fields: &SudogFields) -> Option<Self> {
+    pub(super) fn of(at: Avma, words: Words<'_>, fields: &SudogFields) -> Option<Self> {
         Some(Self {
             at,
             g: GPtr(words.u64(fields.g)?),
