@@ -8,6 +8,7 @@ mod json;
 mod junit;
 mod line;
 mod paint;
+mod path;
 mod sarif;
 mod text;
 mod verdicts;

@@ -3,10 +3,9 @@
 
 use std::io::{self, Write};
 
-use super::human;
 use super::line::{Line, Page};
 use super::paint::{Role, Style};
-use super::verdicts;
+use super::{human, path, verdicts};
 use crate::report::{Blocked, Completeness, Frame, Group, Overhead, Report, Shed, Totals};
 use crate::traceback;
 
@@ -224,7 +223,10 @@ fn creators(group: &Group) -> Vec<Line> {
 pub(super) fn location(line: Line, frame: &Frame, width: usize) -> Line {
     let line = line.text(format_args!("{:<width$}", name(frame)));
     match (&frame.file, frame.line) {
-        (Some(file), Some(number)) => line.role(Role::Faint, format_args!("  {file}:{number}")),
+        (Some(file), Some(number)) => {
+            let file = path::short(frame.function.as_deref(), file);
+            line.role(Role::Faint, format_args!("  {file}:{number}"))
+        }
         (Some(_) | None, _) => line,
     }
 }
