@@ -23,6 +23,8 @@ pub struct Behaviour {
     pub foreign_leaks: Vec<String>,
     /// The lines at which what leaks stays.
     pub stuck: Vec<u32>,
+    /// The lines from which `go` statements that are not ours were reached.
+    pub from: Vec<u32>,
 }
 
 impl Behaviour {
@@ -42,13 +44,21 @@ impl Behaviour {
 
     /// Whether goroutines that this `go` statement starts leak.
     pub fn is_leak(&self, created_by: &Place) -> bool {
-        let own = created_by.file.ends_with(&self.file) && self.leaks.contains(&created_by.line);
-        own || self.foreign_leaks.contains(&created_by.function)
+        self.has(&self.leaks, created_by) || self.foreign_leaks.contains(&created_by.function)
     }
 
     /// Whether this is where what leaks stays.
     pub fn is_stuck(&self, place: &Place) -> bool {
-        place.file.ends_with(&self.file) && self.stuck.contains(&place.line)
+        self.has(&self.stuck, place)
+    }
+
+    /// Whether a `go` statement that is not ours was reached from here.
+    pub fn is_from(&self, place: &Place) -> bool {
+        self.has(&self.from, place)
+    }
+
+    fn has(&self, lines: &[u32], place: &Place) -> bool {
+        place.file.ends_with(&self.file) && lines.contains(&place.line)
     }
 }
 
@@ -75,6 +85,7 @@ fn described_in(program: Program, file: &str, source: &str) -> Vec<Behaviour> {
         leaks: lines_with("// leaks"),
         foreign_leaks: foreign_leaks.clone(),
         stuck: lines_with("// stuck"),
+        from: lines_with("// from"),
     };
     names.map(describe).collect()
 }

@@ -24,7 +24,7 @@ var stop context.CancelFunc
 
 // The mistake: one row is read, and the others stay open.
 func firstOrder(ctx context.Context, orders *sql.DB) (id int, err error) {
-	rows, err := orders.QueryContext(ctx, "SELECT id FROM orders")
+	rows, err := orders.QueryContext(ctx, "SELECT id FROM orders") // from
 	if err != nil {
 		return 0, err
 	}

@@ -1,7 +1,8 @@
 // Package behaviour runs one named behaviour of a program, with its traffic, and shows at its end who is left.
 //
 // Where a behaviour leaks, its `go` statement says so in a comment, `// leaks`, and the line at which its goroutines
-// stay says `// stuck`. Where the `go` statement is not ours, a comment names its function: `// leaks: net/http.x`.
+// stay says `// stuck`. Where the `go` statement is not ours, a comment names its function: `// leaks: net/http.x`, and
+// the line of ours from which it was reached says `// from`.
 package behaviour
 
 import (
