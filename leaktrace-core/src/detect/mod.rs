@@ -14,6 +14,7 @@ mod levels;
 mod observation;
 pub mod rules;
 mod signatures;
+mod usual;
 mod verdict;
 mod watched;
 mod words;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::usual;
 use crate::report::{Blocked, Frame, Location};
 
 /// How sure a verdict is; the surest is the least.
@@ -75,6 +76,18 @@ pub struct Verdict {
     pub cause: String,
     /// What to do about it, in plain words.
     pub remedy: String,
+}
+
+impl Verdict {
+    /// The same with the stack that reached the `go` statement, and with what that says of the cause.
+    #[must_use]
+    pub fn with_creation_stack(self, creation_stack: Vec<Frame>) -> Self {
+        let cause = match usual::request(&creation_stack) {
+            Some(request) => format!("started for {request}, they outlive it: {}", self.cause),
+            None => self.cause,
+        };
+        Self { creation_stack, cause, ..self }
+    }
 }
 
 /// A verdict of no rule.

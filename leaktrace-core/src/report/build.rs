@@ -192,7 +192,7 @@ impl Builder<'_> {
     fn verdict(&mut self, finding: Finding) -> Verdict {
         let sites = finding.sites.iter().map(|id| self.registry.site(*id));
         let (creation_stack, _) = self.most_frequent(sites.flat_map(Site::creators).collect());
-        Verdict { creation_stack, ..finding.verdict }
+        finding.verdict.with_creation_stack(creation_stack)
     }
 
     /// Births less ends in a minute, to a thousandth.

@@ -4,6 +4,7 @@ use super::evidence::rounded;
 use super::{Case, Evidence, Judgement, Rule};
 use crate::detect::history::Trend;
 use crate::detect::observation::Wait;
+use crate::detect::usual;
 use crate::detect::verdict::Severity;
 
 const MINUTE: u64 = 60_000_000_000;
@@ -55,13 +56,8 @@ fn judge(case: &Case<'_>) -> Judgement {
     } else {
         return Judgement::Clean;
     };
-    Judgement::suspect(
-        severity,
-        evidence(case, trend),
-        "more goroutines start here than end, and those that are left do not go away",
-        "find out what should end them and does not happen: a channel that is closed, a context that is cancelled, a \
-         value that is received",
-    )
+    let (cause, remedy) = usual::cause(case.wait());
+    Judgement::suspect(severity, evidence(case, trend), cause, remedy)
 }
 
 fn is_likely(case: &Case<'_>, trend: &Trend) -> bool {

@@ -22,7 +22,10 @@ how sure it is then.",
 
 fn judge(case: &Case<'_>) -> Judgement {
     let Some(signature) = case.signature else { return Judgement::Clean };
-    let growth = case.cohort.trend.as_ref().or(case.cohort.site_trend.as_ref());
+    // The site may grow at another place, and others of it only pass through here.
+    let of_site =
+        case.cohort.site_trend.as_ref().filter(|_| case.cohort.settled * 2 >= case.cohort.site_settled);
+    let growth = case.cohort.trend.as_ref().or(of_site);
     let growth = growth.filter(|trend| trend.nobody_leaves() && trend.arrived >= signature.least);
     let fits = match signature.when {
         When::Grows => growth.is_some(),

@@ -1,6 +1,7 @@
 //! LT003: alive many times longer than nearly all of its siblings lived.
 
 use super::{Case, Judgement, Rule};
+use crate::detect::usual;
 use crate::detect::verdict::Severity;
 
 const SECOND: u64 = 1_000_000_000;
@@ -44,11 +45,8 @@ fn judge(case: &Case<'_>) -> Judgement {
     let mut evidence = case.evidence();
     evidence.insert("siblings_ended".to_owned(), facts.lifetimes.count().into());
     evidence.insert("siblings_99_percent_lived_ns".to_owned(), usual.into());
-    Judgement::suspect(
-        if several && !cohort.one_object() { Severity::Likely } else { Severity::Watch },
-        evidence,
-        "what usually ends such a goroutine within moments did not happen for these: an error path, a timeout or an \
-         early return forgets them",
-        "look at what happens to the channel or lock when the other side gives up, and end the wait with a context",
-    )
+    let severity = if several && !cohort.one_object() { Severity::Likely } else { Severity::Watch };
+    let (cause, remedy) = usual::cause(case.wait());
+    let cause = format!("what ended their siblings within moments did not happen for these; {cause}");
+    Judgement::suspect(severity, evidence, &cause, remedy)
 }
