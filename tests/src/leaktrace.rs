@@ -154,8 +154,31 @@ impl Running {
     /// When it has ended already.
     #[track_caller]
     pub fn interrupt(&self) {
+        self.signal(Signal::INT);
+    }
+
+    /// Stops it until it is to [resume](Self::resume).
+    ///
+    /// # Panics
+    /// When it has ended already.
+    #[track_caller]
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Panics
+    /// When it has ended already.
+    #[track_caller]
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    #[track_caller]
+    fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a child has a pid");
-        kill_process(pid, Signal::INT).expect("it runs");
+        kill_process(pid, signal).expect("it runs");
     }
 
     /// Kills it as nothing else can be killed: it cannot clean up.

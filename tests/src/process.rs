@@ -195,6 +195,15 @@ impl Target {
         traceback::parse(&self.command(command).stacks)
     }
 
+    /// What it answers to a command that is about something else than goroutines.
+    ///
+    /// # Panics
+    /// When the target is gone or says that the command failed.
+    #[track_caller]
+    pub fn text(&mut self, command: &str) -> String {
+        self.command(command).stacks
+    }
+
     /// Whether the process still runs.
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
