@@ -16,7 +16,7 @@ pub enum By {
     CreatedBy,
     /// What they wait for, in the runtime's words.
     Wait,
-    /// The very channel, lock or descriptor.
+    /// The very channel, lock or descriptor; where each has one of its own, the stack.
     BlockedOn,
 }
 
@@ -51,6 +51,8 @@ pub struct Group {
     pub oldest_ns: Option<u64>,
     /// The size of their stacks together.
     pub stack_bytes: u64,
+    /// Whether each of several waits for something of its own, on which no other goroutine waits.
+    pub each_its_own: bool,
 }
 
 impl Group {
@@ -78,11 +80,14 @@ impl Group {
 
 /// Groups the goroutines of `dump`, the greatest group first; the runtime's own only on request.
 pub fn group(dump: &Dump, by: By, include_runtime: bool) -> Vec<Group> {
-    let mut groups = Groups { dump, by, index: HashMap::new(), found: Vec::new() };
-    for (index, goroutine) in (0..).zip(&dump.goroutines) {
-        if include_runtime || !goroutine.system {
-            groups.add(index, goroutine);
-        }
+    let shown = |one: &&DumpGoroutine| include_runtime || !one.system;
+    let alone = match by {
+        By::BlockedOn => Alone::of(dump, dump.goroutines.iter().filter(shown)),
+        By::Stack | By::CreatedBy | By::Wait => Alone::default(),
+    };
+    let mut groups = Groups { dump, by, alone, index: HashMap::new(), found: Vec::new() };
+    for (index, goroutine) in (0..).zip(&dump.goroutines).filter(|(_, one)| shown(one)) {
+        groups.add(index, goroutine);
     }
     groups.found.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.title.cmp(&b.title)));
     groups.found
@@ -96,11 +101,59 @@ enum Key<'d> {
     Place(&'d str, &'d str, u32),
     Word(&'d str),
     Blocked(BlockedId),
+    ItsOwn(Place),
+}
+
+/// A stack, and the kind of thing that is waited for there.
+type Place = (StackId, &'static str);
+
+/// What only one goroutine waits for, and at which places there are such goroutines.
+#[derive(Default)]
+struct Alone {
+    waiters: HashMap<BlockedId, u32>,
+    places: HashMap<Place, u32>,
+}
+
+impl Alone {
+    fn of<'g>(dump: &Dump, goroutines: impl Iterator<Item = &'g DumpGoroutine> + Clone) -> Self {
+        let mut alone = Self::default();
+        for id in goroutines.clone().filter_map(|one| one.blocked_on) {
+            *alone.waiters.entry(id).or_insert(0) += 1;
+        }
+        for one in goroutines {
+            if let Some(place) = alone.place(dump, one) {
+                *alone.places.entry(place).or_insert(0) += 1;
+            }
+        }
+        alone
+    }
+
+    /// Where the goroutine waits for something that no other goroutine waits for.
+    fn place(&self, dump: &Dump, goroutine: &DumpGoroutine) -> Option<Place> {
+        let id = goroutine.blocked_on.filter(|id| self.waiters.get(id) == Some(&1))?;
+        Some((goroutine.stack, kind(dump.tables.blocked(id)?)))
+    }
+
+    /// The same, if there are several of that sort.
+    fn one_of_several(&self, dump: &Dump, goroutine: &DumpGoroutine) -> Option<Place> {
+        self.place(dump, goroutine).filter(|place| self.places.get(place).is_some_and(|&count| count > 1))
+    }
+}
+
+const fn kind(blocked: &BlockedOn) -> &'static str {
+    match blocked {
+        BlockedOn::Channel { operation, .. } | BlockedOn::NilChannel { operation } => operation.as_str(),
+        BlockedOn::Select { .. } | BlockedOn::NoCases => "select",
+        BlockedOn::Lock { kind, .. } => kind.as_str(),
+        BlockedOn::Sleep { .. } => "sleep",
+        BlockedOn::Io { .. } => "io",
+    }
 }
 
 struct Groups<'d> {
     dump: &'d Dump,
     by: By,
+    alone: Alone,
     index: HashMap<Key<'d>, usize>,
     found: Vec<Group>,
 }
@@ -109,16 +162,18 @@ impl Groups<'_> {
     fn add(&mut self, index: u32, goroutine: &DumpGoroutine) {
         let (dump, by) = (self.dump, self.by);
         let groups = &mut self.found;
-        let at = *self.index.entry(key(dump, by, goroutine)).or_insert_with(|| {
-            let title = title(dump, by, goroutine);
-            groups.push(Group { title, members: Vec::new(), oldest_ns: None, stack_bytes: 0 });
+        let key = key(dump, by, &self.alone, goroutine);
+        let each_its_own = matches!(key, Key::ItsOwn(_));
+        let at = *self.index.entry(key).or_insert_with(|| {
+            let title = if each_its_own { own_title(dump, goroutine) } else { title(dump, by, goroutine) };
+            groups.push(Group { title, members: Vec::new(), oldest_ns: None, stack_bytes: 0, each_its_own });
             groups.len() - 1
         });
         groups[at].add(index, goroutine);
     }
 }
 
-fn key<'d>(dump: &'d Dump, by: By, goroutine: &DumpGoroutine) -> Key<'d> {
+fn key<'d>(dump: &'d Dump, by: By, alone: &Alone, goroutine: &DumpGoroutine) -> Key<'d> {
     match by {
         By::Stack => Key::Stack(goroutine.stack),
         By::CreatedBy => goroutine.created_by.map_or(Key::Nothing, |at| {
@@ -129,7 +184,7 @@ fn key<'d>(dump: &'d Dump, by: By, goroutine: &DumpGoroutine) -> Key<'d> {
         By::BlockedOn => match goroutine.blocked_on.map(|id| (id, dump.tables.blocked(id))) {
             // What is left to sleep differs, but is nothing that sleepers have in common.
             Some((_, Some(BlockedOn::Sleep { .. }))) => Key::Word("sleep"),
-            Some((id, _)) => Key::Blocked(id),
+            Some((id, _)) => alone.one_of_several(dump, goroutine).map_or(Key::Blocked(id), Key::ItsOwn),
             None => Key::Word(dump.doing(goroutine)),
         },
     }
@@ -148,4 +203,9 @@ fn title(dump: &Dump, by: By, goroutine: &DumpGoroutine) -> String {
             blocked.map_or_else(|| dump.doing(goroutine).to_owned(), |blocked| dump.blocked_title(blocked))
         }
     }
+}
+
+fn own_title(dump: &Dump, goroutine: &DumpGoroutine) -> String {
+    let at = dump.standing_at(goroutine.stack).map(|frame| format!(" at {}", dump.place(&frame)));
+    format!("{} on its own each{}", dump.doing(goroutine), at.unwrap_or_default())
 }

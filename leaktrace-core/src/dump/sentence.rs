@@ -5,23 +5,42 @@ use super::group::{By, Group};
 use super::model::{BlockedOn, Channel, ChannelOperation, LockKind};
 use crate::render::human::some;
 
-/// How many there are, and so which form their verbs have.
+/// Who waits for how many things.
 #[derive(Clone, Copy)]
-struct Count(usize);
+enum Whose {
+    /// One goroutine for one thing.
+    One,
+    /// Several for the same.
+    Common,
+    /// Several, each for another.
+    EachItsOwn,
+}
 
-impl Count {
-    const fn is_one(self) -> bool {
-        self.0 == 1
+impl Whose {
+    const fn of(group: &Group) -> Self {
+        match group.members.len() {
+            1 => Self::One,
+            _ if group.each_its_own => Self::EachItsOwn,
+            _ => Self::Common,
+        }
     }
 
-    /// `sends`, or `send` if there are several.
-    fn verb(self, one: &'static str, several: &'static str) -> &'static str {
-        if self.is_one() { one } else { several }
+    /// `waits for`, `wait for` or `each wait for`.
+    fn verb(self, one: &str, several: &str) -> String {
+        match self {
+            Self::One => one.to_owned(),
+            Self::Common => several.to_owned(),
+            Self::EachItsOwn => format!("each {several}"),
+        }
     }
 
-    /// What each has of its own if there is one of them only, and what all have in common otherwise.
-    const fn article(self) -> &'static str {
-        if self.is_one() { "a" } else { "one" }
+    /// `a channel`, `one channel` or `a channel of their own`.
+    fn thing(self, name: &str) -> String {
+        match self {
+            Self::One => format!("a {name}"),
+            Self::Common => format!("one {name}"),
+            Self::EachItsOwn => format!("a {name} of their own"),
+        }
     }
 }
 
@@ -39,64 +58,75 @@ impl Dump {
                 let blocked = first.and_then(|id| self.tables.blocked(id));
                 blocked.map_or_else(
                     || format!("{who}: {}", group.title),
-                    |blocked| format!("{who} {}", self.blocked_sentence(blocked, Count(group.len()))),
+                    |blocked| format!("{who} {}", self.blocked_sentence(blocked, Whose::of(group))),
                 )
             }
         }
     }
 
-    fn blocked_sentence(&self, blocked: &BlockedOn, count: Count) -> String {
-        let wait = count.verb("waits", "wait");
+    fn blocked_sentence(&self, blocked: &BlockedOn, whose: Whose) -> String {
+        let wait = whose.verb("waits for", "wait for");
         match blocked {
             BlockedOn::Channel { operation, channel } => {
                 let channel = self.tables.channel(*channel);
-                channel.map_or_else(String::new, |channel| channel_sentence(*operation, channel, count))
+                channel.map_or_else(String::new, |channel| channel_sentence(*operation, channel, whose))
             }
             BlockedOn::NilChannel { operation } => {
-                format!("{} a nil channel, which never wakes anybody", operate(*operation, count))
+                format!("{} a nil channel, which never wakes anybody", operate(*operation, whose))
             }
             BlockedOn::Select { cases } => {
                 let channels = some(cases.len() as u64, "channel");
-                format!("{wait} for any of {}{channels}", count.verb("", "the same "))
+                match whose {
+                    Whose::One => format!("{wait} any of {channels}"),
+                    Whose::Common => format!("{wait} any of the same {channels}"),
+                    Whose::EachItsOwn => format!("{wait} any of {channels} of their own"),
+                }
             }
-            BlockedOn::NoCases => format!("{wait} for ever in a select without cases"),
-            BlockedOn::Lock { kind, .. } => format!("{wait} for {} {}", count.article(), lock(*kind)),
-            BlockedOn::Sleep { .. } => count.verb("sleeps", "sleep").to_owned(),
+            BlockedOn::NoCases => {
+                format!("{} for ever in a select without cases", whose.verb("waits", "wait"))
+            }
+            BlockedOn::Lock { kind, .. } => {
+                let (name, why) = lock(*kind);
+                format!("{wait} {}{why}", whose.thing(name))
+            }
+            BlockedOn::Sleep { .. } => whose.verb("sleeps", "sleep"),
+            BlockedOn::Io { .. } if matches!(whose, Whose::EachItsOwn) => {
+                format!("{wait} {}", whose.thing("descriptor"))
+            }
             BlockedOn::Io { fd, description } => {
                 let what = description.map_or("", |id| self.string(id));
-                format!("{wait} for {}", if what.is_empty() { format!("fd {fd}") } else { what.to_owned() })
+                format!("{wait} {}", if what.is_empty() { format!("fd {fd}") } else { what.to_owned() })
             }
         }
     }
 }
 
 /// Nobody is at the other end if no goroutine was found waiting there.
-fn channel_sentence(operation: ChannelOperation, channel: &Channel, count: Count) -> String {
-    let operate = operate(operation, count);
-    let what = count.article();
+fn channel_sentence(operation: ChannelOperation, channel: &Channel, whose: Whose) -> String {
+    let operate = operate(operation, whose);
+    let one = whose.thing("channel");
     match operation {
-        ChannelOperation::Receive if channel.timer => format!("{operate} {what} timer's channel"),
-        ChannelOperation::Receive if channel.senders == 0 => {
-            format!("{operate} {what} channel that nobody sends on")
-        }
+        ChannelOperation::Receive if channel.timer => format!("{operate} {}", whose.thing("timer's channel")),
+        ChannelOperation::Receive if channel.senders == 0 => format!("{operate} {one} that nobody sends on"),
         ChannelOperation::Send if channel.receivers == 0 => {
-            format!("{operate} {what} channel that nobody receives from")
+            format!("{operate} {one} that nobody receives from")
         }
-        ChannelOperation::Receive | ChannelOperation::Send => format!("{operate} {what} channel"),
+        ChannelOperation::Receive | ChannelOperation::Send => format!("{operate} {one}"),
     }
 }
 
-fn operate(operation: ChannelOperation, count: Count) -> &'static str {
+fn operate(operation: ChannelOperation, whose: Whose) -> String {
     match operation {
-        ChannelOperation::Receive => count.verb("receives from", "receive from"),
-        ChannelOperation::Send => count.verb("sends on", "send on"),
+        ChannelOperation::Receive => whose.verb("receives from", "receive from"),
+        ChannelOperation::Send => whose.verb("sends on", "send on"),
     }
 }
 
-const fn lock(kind: LockKind) -> &'static str {
+/// What it is called, and what for.
+const fn lock(kind: LockKind) -> (&'static str, &'static str) {
     match kind {
-        LockKind::RwMutexRead => "sync.RWMutex, to read",
-        LockKind::RwMutexWrite => "sync.RWMutex, to write",
-        LockKind::Mutex | LockKind::WaitGroup | LockKind::Cond | LockKind::Semaphore => kind.as_str(),
+        LockKind::RwMutexRead => ("sync.RWMutex", ", to read"),
+        LockKind::RwMutexWrite => ("sync.RWMutex", ", to write"),
+        LockKind::Mutex | LockKind::WaitGroup | LockKind::Cond | LockKind::Semaphore => (kind.as_str(), ""),
     }
 }

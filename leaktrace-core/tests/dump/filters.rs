@@ -2,9 +2,11 @@
 
 use leaktrace_core::dump::filter::{Filter, Pattern};
 use leaktrace_core::dump::group::{By, group};
+use leaktrace_core::dump::model::{BlockedOn, DumpGoroutine, LockKind};
 use leaktrace_core::go::names::Status;
+use leaktrace_core::num::Avma;
 
-use crate::sample::{SECOND, sample};
+use crate::sample::{SECOND, Sample, sample};
 
 fn goids(filter: &Filter) -> Vec<u64> {
     let mut dump = sample();
@@ -57,4 +59,26 @@ fn groups_are_ordered_by_size_then_title() {
         })
         .collect();
     insta::assert_snapshot!(text);
+}
+
+/// What groups by what they are blocked on say of goroutines that wait at one place for mutexes at `addresses`.
+fn told(addresses: &[u64]) -> Vec<String> {
+    let mut sample = Sample::new();
+    for (goid, &address) in (1..).zip(addresses) {
+        let goroutine = sample.waiting(goid, "sync.Mutex.Lock", &["order.(*Book).Add /src/order/book.go:55"]);
+        let lock = BlockedOn::Lock { kind: LockKind::Mutex, address: Avma(address), waiters: None };
+        let blocked_on = Some(sample.builder.blocked_on(lock));
+        sample.builder.goroutine(DumpGoroutine { blocked_on, ..goroutine });
+    }
+    let dump = sample.builder.finish();
+    group(&dump, By::BlockedOn, false).iter().map(|group| dump.sentence(group, By::BlockedOn)).collect()
+}
+
+#[test]
+fn goroutines_that_each_wait_for_their_own_are_one_group() {
+    assert_eq!(told(&[8, 16, 24]), ["3 goroutines each wait for a sync.Mutex of their own"]);
+    assert_eq!(
+        told(&[8, 8, 24]),
+        ["2 goroutines wait for one sync.Mutex", "1 goroutine waits for a sync.Mutex"]
+    );
 }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use super::Options;
 use crate::dump::Dump;
-use crate::dump::group::By;
+use crate::dump::group::{By, Group, group};
 use crate::dump::model::{DumpGoroutine, FunctionKind};
 
 pub(super) fn render(dump: &Dump, options: &Options, out: &mut dyn Write) -> io::Result<()> {
@@ -19,8 +19,11 @@ pub(super) fn render(dump: &Dump, options: &Options, out: &mut dyn Write) -> io:
 pub(super) fn lines(dump: &Dump, options: &Options) -> BTreeMap<String, u64> {
     let mut lines = BTreeMap::new();
     let mut stacks = Stacks { dump, options, known: BTreeMap::new() };
-    for goroutine in options.goroutines(dump) {
-        *lines.entry(stacks.line(goroutine)).or_insert(0) += 1;
+    for group in group(dump, options.by, options.include_runtime) {
+        let root = root(options.by, &group);
+        for goroutine in group.goroutines(dump) {
+            *lines.entry(stacks.line(&root, goroutine)).or_insert(0) += 1;
+        }
     }
     lines
 }
@@ -33,26 +36,21 @@ struct Stacks<'d> {
 }
 
 impl Stacks<'_> {
-    fn line(&mut self, goroutine: &DumpGoroutine) -> String {
+    fn line(&mut self, root: &str, goroutine: &DumpGoroutine) -> String {
         let (dump, all) = (self.dump, self.options.all_frames);
         let stack = self.known.entry(goroutine.stack).or_insert_with(|| stack(dump, goroutine, all));
         let doing = format!("[{}]", dump.doing(goroutine));
-        let parts = [root(dump, self.options.by, goroutine), stack.clone(), clean(&doing)];
+        let parts = [root, stack, &clean(&doing)];
         parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(";")
     }
 }
 
 /// The frame below the outermost one that names what goroutines are grouped by.
-fn root(dump: &Dump, by: By, goroutine: &DumpGoroutine) -> String {
-    let blocked = || goroutine.blocked_on.and_then(|id| dump.tables.blocked(id));
+fn root(by: By, group: &Group) -> String {
     match by {
         By::Stack => String::new(),
-        By::CreatedBy => clean(&format!("created by {}", dump.creator(goroutine.created_by))),
-        By::Wait => clean(dump.doing(goroutine)),
-        By::BlockedOn => {
-            let title = blocked().map(|blocked| dump.blocked_title(blocked));
-            clean(&title.unwrap_or_else(|| dump.doing(goroutine).to_owned()))
-        }
+        By::CreatedBy => clean(&format!("created by {}", group.title)),
+        By::Wait | By::BlockedOn => clean(&group.title),
     }
 }
 

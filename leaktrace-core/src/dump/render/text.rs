@@ -37,7 +37,8 @@ fn write_group(dump: &Dump, group: &Group, options: &Options, out: &mut dyn Writ
     writeln!(out, "\n{}", clean(&dump.sentence(group, options.by)))?;
     let Some(example) = group.goroutines(dump).next() else { return Ok(()) };
     if let Some(what) = blocked(dump, example, options.by) {
-        writeln!(out, "{INDENT}{}", clean(&what))?;
+        let such = if group.each_its_own { "such as " } else { "" };
+        writeln!(out, "{INDENT}{such}{}", clean(&what))?;
     }
     writeln!(out, "{INDENT}{}", clean(&facts(dump, group, example)))?;
     write_stack(dump, example, options, out)
