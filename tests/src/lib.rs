@@ -18,6 +18,7 @@ pub mod poll;
 pub mod privilege;
 pub mod process;
 pub mod report;
+pub mod scenarios;
 pub mod suite;
 pub mod text;
 pub mod traceback;

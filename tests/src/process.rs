@@ -195,7 +195,7 @@ impl Target {
         traceback::parse(&self.command(command).stacks)
     }
 
-    /// What it answers to a command that is about something else than goroutines.
+    /// What it answers to a command as it is: `stacks` is the runtime's own text.
     ///
     /// # Panics
     /// When the target is gone or says that the command failed.

@@ -5,50 +5,9 @@ use leaktrace_tests::leaktrace::{Running, WHOLE};
 use leaktrace_tests::matrix::{each_build, each_version};
 use leaktrace_tests::poll::{PATIENCE, poll_until};
 use leaktrace_tests::privilege::can_probe;
+use leaktrace_tests::scenarios::{still, with_count};
 use leaktrace_tests::text::assert_untouched;
-use leaktrace_tests::{Mode, Target, Version};
-
-/// Every scenario whose goroutines stay where they are.
-fn still_scenarios(version: Version, mode: Mode) -> Vec<&'static str> {
-    let mut all = vec![
-        "leak_chan_send",
-        "leak_chan_recv",
-        "nil_chan_send",
-        "nil_chan_recv",
-        "select_forever",
-        "select_cases",
-        "range_chan",
-        "mutex",
-        "rwmutex_read",
-        "rwmutex_write",
-        "waitgroup",
-        "cond",
-        "sleep",
-        "timer_chan",
-        "io_wait",
-        "syscall",
-        "locked_thread",
-        "generic",
-        "method_value",
-        "interface_method",
-        "promoted_method",
-        "nested_closure",
-        "with_arguments",
-        "deferred_wait",
-        "inlined",
-        "inlined_creator",
-        "deep",
-        "deep_creator",
-    ];
-    all.extend((version.minor >= 23).then_some("coroutine"));
-    all.extend((version.minor >= 25).then_some("waitgroup_go"));
-    all.extend(mode.uses_c().then_some(["cgo_call", "cgo_callback"]).into_iter().flatten());
-    all
-}
-
-fn with_count(scenarios: &[&str], count: u32) -> String {
-    scenarios.iter().map(|name| format!("{name}={count}")).collect::<Vec<_>>().join(" ")
-}
+use leaktrace_tests::{Mode, Target};
 
 #[test]
 fn a_report_says_what_the_runtime_says() {
@@ -56,7 +15,7 @@ fn a_report_says_what_the_runtime_says() {
         return;
     }
     each_build(|version, mode| {
-        let scenarios = still_scenarios(version, mode);
+        let scenarios = still(version, mode);
         let mut target = Target::start(version, mode, &with_count(&scenarios, 3));
         let before = target.state();
         let running = Running::attach(target.pid(), WHOLE);

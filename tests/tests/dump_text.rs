@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 
 use leaktrace_tests::leaktrace::leaktrace;
-use leaktrace_tests::matrix::each_build;
+use leaktrace_tests::matrix::{each_build, each_version};
 use leaktrace_tests::own_text::OwnText;
+use leaktrace_tests::poll::{PATIENCE, poll_until};
+use leaktrace_tests::scenarios::{all_still, with_count};
+use leaktrace_tests::{Mode, Target};
 use serde_json::Value;
 
-/// What `leaktrace dump` writes of the program.
+/// What `leaktrace dump` writes of a process.
 #[track_caller]
-fn dump(program: &OwnText, options: &str) -> String {
-    let outcome = leaktrace(&format!("dump --pid {} {options}", program.pid()));
+fn dump(pid: u32, options: &str) -> String {
+    let outcome = leaktrace(&format!("dump --pid {pid} {options}"));
     assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""));
     outcome.stdout
 }
@@ -18,6 +21,17 @@ fn dump(program: &OwnText, options: &str) -> String {
 /// The goroutines of a traceback but for the first one, which is the one that printed it.
 fn others(debug2: &str) -> Vec<&str> {
     debug2.trim_end().split("\n\n").filter(|block| !block.starts_with("goroutine 1 ")).collect()
+}
+
+/// Compares two tracebacks goroutine by goroutine, and says how many they are.
+#[track_caller]
+fn assert_same_goroutines(ours: &str, own: &str) -> usize {
+    let (ours, own) = (others(ours), others(own));
+    assert_eq!(ours.len(), own.len());
+    for (ours, own) in ours.iter().zip(&own) {
+        assert_eq!(ours, own);
+    }
+    own.len()
 }
 
 /// The groups of a profile without the goroutine that took it.
@@ -30,15 +44,47 @@ fn groups(debug1: &str) -> Vec<&str> {
 fn a_dump_reads_as_the_programs_own_text() {
     each_build(|version, mode| {
         let program = OwnText::start(version, mode);
-        let text = dump(&program, "");
-        let (ours, own) = (others(&text), others(program.own.debug2()));
-        assert_eq!(ours.len(), own.len());
-        for (ours, own) in ours.iter().zip(&own) {
-            assert_eq!(ours, own);
-        }
-        let profile = dump(&program, "--format debug1");
+        let text = dump(program.pid(), "");
+        let agree = assert_same_goroutines(&text, program.own.debug2());
+        let profile = dump(program.pid(), "--format debug1");
         assert_eq!(groups(&profile), groups(&program.own.debug1));
-        eprintln!("go {version} {}: {} goroutines agree", mode.as_str(), own.len());
+        eprintln!("go {version} {}: {agree} goroutines agree", mode.as_str());
+    });
+}
+
+/// Frames of C code, faults, finalizers and stacks that have grown are in this program and not in the other.
+#[test]
+fn a_dump_of_every_scenario_reads_as_the_programs_own_text() {
+    each_build(|version, mode| {
+        let mut target = Target::start(version, mode, &with_count(&all_still(version, mode), 2));
+        let own = target.text("stacks");
+        let agree = assert_same_goroutines(&dump(target.pid(), ""), &own);
+        eprintln!("go {version} {}: {agree} goroutines agree", mode.as_str());
+    });
+}
+
+/// The text of one goroutine without its first line and its frames: who started it.
+fn created_by(block: &str) -> Option<&str> {
+    block.find("created by ").map(|at| &block[at..])
+}
+
+/// What it executes is in the registers of a thread; the program's own text stops it, so that it reads `runnable`.
+#[test]
+fn a_running_goroutine_says_that_it_runs() {
+    each_version(|version| {
+        let mut target = Target::start(version, Mode::Plain, "busy=1");
+        let is_its = |block: &&str| block.contains("main.busy");
+        let own = target.text("stacks");
+        let own = others(&own).into_iter().find(is_its).expect("it runs on").to_owned();
+        let text = poll_until(PATIENCE, "it is seen running", || {
+            let text = dump(target.pid(), "--state running");
+            others(&text).into_iter().find(is_its).map(ToOwned::to_owned)
+        });
+        let (heading, rest) = text.split_once('\n').expect("it has lines");
+        let goroutine = own.split_once(" [").map(|(goroutine, _state)| goroutine).expect("it has a state");
+        assert_eq!(heading, format!("{goroutine} [running]:"));
+        assert!(rest.starts_with("\tgoroutine running on other thread; stack unavailable\n"), "{text}");
+        assert_eq!(created_by(&text), created_by(&own));
     });
 }
 
@@ -54,7 +100,7 @@ fn counts(json: &str) -> BTreeMap<String, u64> {
 fn goroutines_tell_what_they_are_blocked_on() {
     each_build(|version, mode| {
         let program = OwnText::start(version, mode);
-        let counts = counts(&dump(&program, "--format json --by blocked-on"));
+        let counts = counts(&dump(program.pid(), "--format json --by blocked-on"));
         eprintln!("go {version} {}: {counts:#?}", mode.as_str());
         let count = |beginning: &str, part: &str| -> u64 {
             let found =

@@ -18,64 +18,21 @@ use leaktrace_core::memory::Memory;
 use leaktrace_core::num::Ktime;
 use leaktrace_core::symbolize::{self, Frame};
 use leaktrace_tests::matrix::{each_build, each_version};
+use leaktrace_tests::scenarios::{all_still, with_count};
 use leaktrace_tests::traceback::{self, GoroutineText, printed_name};
 use leaktrace_tests::{Mode, Target, Version};
-
-/// Every way of waiting that all builds have.
-const EVERYWHERE: &[&str] = &[
-    "leak_chan_send",
-    "leak_chan_recv",
-    "nil_chan_send",
-    "nil_chan_recv",
-    "select_forever",
-    "select_cases",
-    "range_chan",
-    "pool",
-    "mutex",
-    "rwmutex_read",
-    "rwmutex_write",
-    "waitgroup",
-    "cond",
-    "sleep",
-    "timer_chan",
-    "io_wait",
-    "syscall",
-    "locked_thread",
-    "generic",
-    "method_value",
-    "interface_method",
-    "promoted_method",
-    "nested_closure",
-    "with_arguments",
-    "deferred_wait",
-    "faulted_wait",
-    "recovered_wait",
-    "finalizer_wait",
-    "inlined",
-    "inlined_creator",
-    "deep",
-    "deeper",
-    "deep_creator",
-];
-
-fn scenarios(version: Version, mode: Mode) -> String {
-    let newer = [(23, "coroutine"), (25, "waitgroup_go")];
-    let newer = newer.into_iter().filter(|(minor, _)| version.minor >= *minor).map(|(_, name)| name);
-    let c = ["cgo_call", "cgo_callback"].into_iter().filter(|_| mode.uses_c());
-    let all = EVERYWHERE.iter().copied().chain(newer).chain(c);
-    all.map(|name| format!("{name}=3")).collect::<Vec<_>>().join(" ")
-}
 
 #[test]
 fn stacks_are_those_that_the_runtime_prints() {
     each_build(|version, mode| {
-        let mut target = Target::start(version, mode, &scenarios(version, mode));
+        let scenarios = all_still(version, mode);
+        let mut target = Target::start(version, mode, &with_count(&scenarios, 3));
         let own = target.goroutines();
         inspect(&target, |program, memory| {
             let snapshot = snapshot(program, memory);
             let compared = Comparison { version, program, snapshot: &snapshot }.with(&own);
             eprintln!("go {version} {}: {compared}", mode.as_str());
-            assert!(compared.goroutines > EVERYWHERE.len() * 2, "{compared}");
+            assert!(compared.goroutines > scenarios.len() * 2, "{compared}");
         });
     });
 }
@@ -86,8 +43,7 @@ fn what_goroutines_wait_on_is_known() {
     let scenarios =
         ["leak_chan_send", "select_cases", "nil_chan_recv", "sleep", "cond", "mutex", "waitgroup"];
     each_version(|version| {
-        let scenarios = scenarios.map(|name| format!("{name}=3")).join(" ");
-        let target = Target::start(version, Mode::Plain, &scenarios);
+        let target = Target::start(version, Mode::Plain, &with_count(&scenarios, 3));
         inspect(&target, |program, memory| {
             let snapshot = snapshot(program, memory);
             let semtable = program.globals.semtable.expect("it is found in every program");

@@ -12,7 +12,7 @@ use crate::elf::Arch;
 use crate::go::arguments::ArgumentList;
 use crate::go::goroutines::Goroutine;
 use crate::go::program::Program;
-use crate::go::unwind::{FrameRule, FrameTraits};
+use crate::go::unwind::FrameRule;
 use crate::go::version::GoVersion;
 use crate::memory::{Memory, Span};
 use crate::num::{Avma, Pc, ReturnPc};
@@ -21,7 +21,7 @@ use crate::symbolize::expand;
 /// How many goroutines are read together.
 pub(super) const CHUNK: usize = 64;
 /// How much of a stack is read, in bytes: the frames beyond have no values.
-const MAX_STACK: u32 = 32 << 10;
+const MAX_STACK: u32 = 256 << 10;
 /// Of how many goroutines values are kept, which take more room than all else.
 const MAX_GOROUTINES: usize = 100_000;
 
@@ -29,8 +29,6 @@ const MAX_GOROUTINES: usize = 100_000;
 struct Code {
     arguments: ArgumentList,
     delta: u64,
-    /// Whether its caller was interrupted rather than called it.
-    injected: bool,
 }
 
 /// The bytes from the innermost frame on.
@@ -117,9 +115,10 @@ impl<'a> Arguments<'a> {
         for (index, &pc) in pcs.iter().enumerate() {
             let Some(code) = self.code(pc) else { break };
             let Some(frame) = FrameWords::of(self.program.arch, sp, code.delta) else { break };
-            let saved = stack.word(frame.saved_pc).map(|saved| saved.wrapping_add(code.injected.into()));
             let caller = pcs.get(index + 1);
-            if caller.is_some_and(|caller| saved != Some(caller.0)) {
+            if caller.is_some_and(|caller| {
+                !stack.word(frame.saved_pc).is_some_and(|saved| leads_to(saved, *caller))
+            }) {
                 break;
             }
             texts
@@ -155,6 +154,12 @@ impl FrameWords {
     }
 }
 
+/// Whether what a frame has saved is the address in its caller. A walk adds one to an address that is not behind a call,
+/// because the caller was interrupted there or is about to begin; behind two calls are no two neighbours.
+const fn leads_to(saved: u64, caller: ReturnPc) -> bool {
+    saved == caller.0 || saved.wrapping_add(1) == caller.0
+}
+
 fn span(goroutine: &Goroutine) -> Span {
     let used = if goroutine.stack_id.is_some() { goroutine.stack_used } else { 0 };
     let at = Avma(goroutine.stack.hi.0.saturating_sub(used.into()));
@@ -165,11 +170,7 @@ fn find(program: &Program<'_>, pc: ReturnPc) -> Option<Code> {
     let (module, function) = program.modules.function(pc.call_site())?;
     let rule = FrameRule::of(&function, module.text_offset(pc.call_site())?);
     let at = module.text_offset(printed_at(program, pc)?)?;
-    Some(Code {
-        arguments: ArgumentList::of(module, &function, at)?,
-        delta: rule.delta?.into(),
-        injected: rule.traits.has(FrameTraits::INJECTED),
-    })
+    Some(Code { arguments: ArgumentList::of(module, &function, at)?, delta: rule.delta?.into() })
 }
 
 /// The instruction at which Go's traceback looks which arguments are live. Up to Go 1.20 (`gentraceback`) that is the one
