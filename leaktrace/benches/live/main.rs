@@ -2,6 +2,7 @@
 //! `cargo xtask bench [NAME…]`. Needs root. It prints tables for docs/performance.md.
 
 mod drain;
+mod dumps;
 mod go;
 mod hits;
 mod http;
@@ -18,12 +19,13 @@ use anyhow::{Result, bail};
 type Bench = (&'static str, fn() -> Result<()>);
 
 /// What can be asked for by name.
-const BENCHES: [Bench; 5] = [
+const BENCHES: [Bench; 6] = [
     ("hits", hits::run),
     ("drain", drain::run),
     ("start", start::run),
     ("parked", parked::run),
     ("http", http::run),
+    ("dump", dumps::run),
 ];
 
 fn main() -> Result<()> {

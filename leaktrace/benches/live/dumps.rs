@@ -1,0 +1,147 @@
+//! Dumps beside what Go itself and a debugger offer: how long they take, how long the program is held up meanwhile,
+//! and how much memory leaktrace needs.
+
+use std::io::{self, Write as _};
+use std::net::{Ipv4Addr, TcpStream};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use leaktrace_tests::packages::Package;
+
+use crate::go::{self, Running};
+use crate::statistics::{Samples, grouped, in_seconds, real, seconds};
+
+/// How often each is taken of so many goroutines.
+const COUNTS: [(u64, usize); 3] = [(1_000, 9), (100_000, 5), (1_000_000, 3)];
+/// How long a debugger may take.
+const DEBUGGER_PATIENCE: &str = "120";
+/// Beyond so many goroutines a debugger is not asked.
+const DEBUGGER_LIMIT: u64 = 1_000;
+
+pub(crate) fn run() -> Result<()> {
+    println!("### Dumps beside Go's own and a debugger (`cargo xtask bench dump`)\n");
+    println!(
+        "Medians. The stall is how late a goroutine that sleeps for 200 µs was at worst during one dump; its"
+    );
+    println!(
+        "noise is that of the same program when nobody looks, for 300 ms. Memory is the most that leaktrace had.\n"
+    );
+    println!("| goroutines | what | wall time | stall | memory |");
+    println!("|---:|---|---:|---:|---:|");
+    for (count, rounds) in COUNTS {
+        rows(count, rounds)?;
+    }
+    println!();
+    Ok(())
+}
+
+/// A program to look at.
+struct Subject {
+    program: Running,
+    port: u16,
+    count: u64,
+    rounds: usize,
+}
+
+fn rows(count: u64, rounds: usize) -> Result<()> {
+    let mut program = Running::start(Command::new(go::build("dumped")?).arg(count.to_string()))?;
+    let port = program.line()?.parse()?;
+    let mut subject = Subject { program, port, count, rounds };
+    subject.row("nobody looks", &|_| {
+        std::thread::sleep(Duration::from_millis(300));
+        Ok(None)
+    })?;
+    subject.row("its own `debug=2`", &|subject| subject.fetch("debug=2"))?;
+    subject.row("its own profile", &|subject| subject.fetch("debug=0"))?;
+    for format in ["ltr", "pprof", "debug2", "json"] {
+        subject.row(&format!("**leaktrace dump --format {format}**"), &|subject| subject.dump(format))?;
+    }
+    if count <= DEBUGGER_LIMIT {
+        subject.rounds = 1;
+        match delve(subject.program.pid()) {
+            Ok(()) => subject.row("Debian's delve, `goroutines -t`", &|subject| {
+                delve(subject.program.pid()).map(|()| None)
+            })?,
+            Err(error) => println!("| {} | Debian's delve: {error:#} | | | |", grouped(real(count))),
+        }
+    }
+    Ok(())
+}
+
+impl Subject {
+    /// Measures what `take` does; it returns how much memory it needed, if that is known.
+    fn row(&mut self, name: &str, take: &dyn Fn(&Self) -> Result<Option<u64>>) -> Result<()> {
+        let (mut wall, mut stall, mut memory) = (Samples::default(), Samples::default(), None);
+        for _ in 0..self.rounds {
+            self.program.ask("worst")?;
+            let began = Instant::now();
+            memory = take(self)?;
+            wall.add(in_seconds(began.elapsed()));
+            stall.add(self.program.ask("worst")?.first().context("a number")? / 1e9);
+        }
+        let memory = memory.map_or_else(String::new, |bytes| format!("{:.0} MB", real(bytes) / 1e6));
+        let count = grouped(real(self.count));
+        println!(
+            "| {count} | {name} | {} | {:.2} ms | {memory} |",
+            seconds(wall.median()),
+            stall.median() * 1e3
+        );
+        Ok(())
+    }
+
+    /// Fetches the program's own dump and throws it away.
+    fn fetch(&self, query: &str) -> Result<Option<u64>> {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
+        let request = format!("GET /debug/pprof/goroutine?{query} HTTP/1.0\r\nHost: localhost\r\n\r\n");
+        stream.write_all(request.as_bytes())?;
+        ensure!(io::copy(&mut stream, &mut io::sink())? > 100, "the program answers nothing");
+        Ok(None)
+    }
+
+    /// Takes a dump with leaktrace and says how much memory that needed.
+    fn dump(&self, format: &str) -> Result<Option<u64>> {
+        let pid = self.program.pid().to_string();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_leaktrace"));
+        command.args(["dump", "--pid", &pid, "--format", format]).stdout(Stdio::null());
+        let mut child = command.spawn()?;
+        let mut peak = 0;
+        let status = loop {
+            peak = peak_memory(child.id()).unwrap_or(0).max(peak);
+            match child.try_wait()? {
+                Some(status) => break status,
+                None => std::thread::sleep(Duration::from_millis(1)),
+            }
+        };
+        ensure!(status.success(), "leaktrace failed: {status}");
+        Ok(Some(peak))
+    }
+}
+
+/// The most memory that a process ever had, in bytes; it no longer says once it has ended.
+fn peak_memory(pid: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib << 10)
+}
+
+/// Lets a debugger print every goroutine's stack.
+fn delve(pid: u32) -> Result<()> {
+    let binary = Package::Debian("delve").fetch(&mut |what| eprintln!("bench: {what}"))?.join("usr/bin/dlv");
+    let script = std::env::temp_dir().join(format!("leaktrace-delve-{pid}"));
+    std::fs::write(&script, "goroutines -t\nquit -c\n")?;
+    let mut command = Command::new("timeout");
+    command.args(["-k", "1", DEBUGGER_PATIENCE]).arg(binary);
+    command.args([
+        "attach",
+        &pid.to_string(),
+        "--check-go-version=false",
+        "--allow-non-terminal-interactive=true",
+    ]);
+    command.arg("--init").arg(&script).stdin(Stdio::null());
+    let output = command.output()?;
+    std::fs::remove_file(script)?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    ensure!(text.contains("main.receive"), "shows no stacks of Go 1.27 ({})", output.status);
+    Ok(())
+}
