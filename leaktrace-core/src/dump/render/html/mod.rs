@@ -21,8 +21,8 @@ const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 /// The hashes of [`STYLE`] and [`SCRIPT`]; a test says what they have to be.
-const STYLE_HASH: &str = "sha256-jPdLWL3Dad4h5WxIPjFqvvvs02xhnc8O0vEGghq2rGM=";
-const SCRIPT_HASH: &str = "sha256-tjZSo+YLYkDX2wd/rkgwT8l/Fy+kO4a/A21Ut7RYGW8=";
+const STYLE_HASH: &str = "sha256-I6CcYFW8ar/XvvSGzlKMCM4v5Ol7oB7Tcwa2KIm1X+U=";
+const SCRIPT_HASH: &str = "sha256-XS7ySqJ0tARoXoCPbNvFPhapr0H7Etppf7JH5IAl4r8=";
 
 pub(super) fn render(dump: &Dump, options: &Options, out: &mut dyn Write) -> io::Result<()> {
     let title = escape(&options.heading(dump));

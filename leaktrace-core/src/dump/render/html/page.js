@@ -43,12 +43,14 @@ const hue = (name) => {
   for (const c of place) hash = (hash * 31 + c.codePointAt(0)) >>> 0;
   return hash % 360;
 };
+// Within a frame the package's path is left out: in a narrow one nothing else would be seen.
+const short = (name) => name.startsWith("[") ? name : name.slice(name.lastIndexOf("/") + 1);
 const share = (node) => root.count ? (100 * node.count / root.count).toFixed(1) + "%" : "";
 const describe = (node) => `${node.name}: ${plural(node.count)}, ${share(node)}`;
 const hover = (node) => { byId("hover").textContent = describe(node); };
 
 function place(node, left, width, faded) {
-  const element = make("button", node.name, faded ? "frame faded" : "frame");
+  const element = make("button", short(node.name), faded ? "frame faded" : "frame");
   element.type = "button";
   element.title = describe(node);
   element.tabIndex = -1;
