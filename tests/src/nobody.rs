@@ -6,8 +6,10 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rustix::fs::{StatVfsMountFlags, statvfs};
 use tempfile::TempDir;
 
+use crate::go::run::run;
 use crate::leaktrace::{Outcome, Running, binary};
 
 /// The user `nobody`, with a directory of copies that this user can reach.
@@ -29,7 +31,10 @@ impl Nobody {
     /// When it cannot be made.
     #[track_caller]
     pub fn new() -> Self {
-        let directory = tempfile::tempdir().expect("a directory can be made");
+        let places = [std::env::temp_dir(), "/tmp".into(), "/var/tmp".into(), "/dev/shm".into()];
+        let place =
+            places.iter().find(|place| is_open_to_all(place)).expect("a directory that all can reach");
+        let directory = TempDir::new_in(place).expect("a directory can be made");
         permit(directory.path());
         Self { directory }
     }
@@ -58,14 +63,30 @@ impl Nobody {
         Running::start(command).finish()
     }
 
+    /// Another process writes the copy: a file that is open for writing here is open in every child too that another
+    /// test starts meanwhile, until that child has become its own program, and such a file cannot be run.
     fn copy(&self, program: &Path) -> PathBuf {
         let copy = self.directory.path().join(program.file_name().expect("it is a file"));
-        fs::copy(program, &copy).expect("it can be copied");
-        permit(&copy);
+        if !copy.exists() {
+            let mut install = Command::new("install");
+            install.arg("--mode=755").args([program, &copy]);
+            run(&mut install).expect("it can be copied");
+        }
         copy
     }
 }
 
 fn permit(path: &Path) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("it is ours");
+}
+
+/// Whether every user can run a program that is somewhere below.
+fn is_open_to_all(directory: &Path) -> bool {
+    const SEARCH_BY_OTHERS: u32 = 0o001;
+    let can_search = |path: &Path| {
+        path.metadata().is_ok_and(|metadata| metadata.permissions().mode() & SEARCH_BY_OTHERS != 0)
+    };
+    let can_run = |mount: rustix::fs::StatVfs| !mount.f_flag.contains(StatVfsMountFlags::NOEXEC);
+    let whole = directory.canonicalize();
+    whole.is_ok_and(|whole| whole.ancestors().all(can_search)) && statvfs(directory).is_ok_and(can_run)
 }
