@@ -1,4 +1,7 @@
 //! Build ids, from the notes that are loaded with the program.
+//!
+//! Go's own linker leaves its GNU note out of the segment of notes (`src/cmd/link/internal/ld/elf.go`, go1.24 to
+//! go1.27), so that only its section leads there.
 
 use object::elf;
 
@@ -14,8 +17,9 @@ const MAX_ID: usize = 256;
 
 /// See [`Elf::build_id`].
 pub(super) fn build_id(elf: &Elf<'_>) -> Option<String> {
+    let section = || elf.section(".note.gnu.build-id").map(|section| section.data);
     let find = |owner: &[u8], kind| {
-        elf.program_headers(elf::PT_NOTE).find_map(|notes| {
+        elf.program_headers(elf::PT_NOTE).chain(section()).find_map(|notes| {
             Notes { rest: notes }.find(|note| note.owner == owner && note.kind == kind).map(|note| note.value)
         })
     };

@@ -81,18 +81,18 @@ fn facts_of(core: &CoreFile<'_>, memory: &CoreMemory<'_>, elf: &Elf<'_>, exe: &P
             build_id: elf.build_id(),
             ..Target::default()
         },
-        mappings: mappings(core, memory),
+        mappings: mappings(core, memory, elf),
         godebug: environ.as_deref().and_then(facts::godebug),
         ..Facts::default()
     }
 }
 
 /// The executable parts of files.
-fn mappings(core: &CoreFile<'_>, memory: &CoreMemory<'_>) -> Vec<Mapping> {
+fn mappings(core: &CoreFile<'_>, memory: &CoreMemory<'_>, elf: &Elf<'_>) -> Vec<Mapping> {
     let all: Vec<_> = core.mappings().collect();
     let mut build_ids = HashMap::new();
     for first in all.iter().filter(|mapping| mapping.offset == FileOffset(0)) {
-        build_ids.entry(first.path).or_insert_with(|| build_id(first.start, memory));
+        build_ids.entry(first.path).or_insert_with(|| build_id(first.start, memory, elf));
     }
     let executable = all.iter().filter(|mapping| mapping.executable);
     executable
@@ -106,9 +106,13 @@ fn mappings(core: &CoreFile<'_>, memory: &CoreMemory<'_>) -> Vec<Mapping> {
         .collect()
 }
 
-/// The build id of the file that was mapped at `start`: its first page is in every core.
-fn build_id(start: Avma, memory: &CoreMemory<'_>) -> Option<String> {
+/// The build id of the file that was mapped at `start`: its first page is in every core. Not all ids are in that page, but
+/// of the executable there is the whole file.
+fn build_id(start: Avma, memory: &CoreMemory<'_>, exe: &Elf<'_>) -> Option<String> {
     let head = memory.bytes(start, HEAD, MAX_READ).ok()?;
+    if exe.data().starts_with(&head) {
+        return exe.build_id();
+    }
     Elf::parse(&head).ok()?.build_id()
 }
 
