@@ -158,6 +158,17 @@ pub struct Completeness {
     pub births_recovered: u64,
     /// How often memory was read.
     pub snapshots: u64,
+    /// How often the heap was looked through.
+    pub heap: HeapPasses,
+}
+
+/// How the search for what nothing refers to went.
+#[derive(Clone, Debug, Deserialize)]
+pub struct HeapPasses {
+    /// How often the heap was looked through.
+    pub made: u64,
+    /// Why it was not.
+    pub refused: Option<String>,
 }
 
 impl Report {

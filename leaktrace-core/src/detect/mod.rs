@@ -26,17 +26,18 @@ pub use judge::{Finding, Policy, judge};
 pub use known::{Baseline, BaselineError, Ignore};
 pub use levels::{Level, Levels};
 pub use observation::{CohortKey, Object, Observation, Sighting, SiteKey, Standing, Wait};
-pub use rules::{RULES, Rule, SiteFacts};
+pub use rules::{RULES, Rule, SiteFacts, UNREACHABLE};
 pub use signatures::{Signature, SignatureError, Signatures, When};
 pub use verdict::{Severity, Verdict};
 pub use watched::{Cohort, Objects, Watched};
 
 use crate::dump::Dump;
 use crate::num::Ktime;
+use crate::reach::Streaks;
 
 /// The verdicts on one dump alone: what can be told at first sight.
 pub fn judge_dump(dump: &Dump, policy: &Policy) -> Vec<Verdict> {
-    let watched = History::default().observe(&Observation::of(dump, None, Ktime(0)));
+    let watched = History::default().observe(&Observation::of(dump, None, Ktime(0)), &Streaks::default());
     judge(&watched, policy, &|_| None).into_iter().map(|finding| finding.verdict).collect()
 }
 
@@ -44,7 +45,8 @@ pub fn judge_dump(dump: &Dump, policy: &Policy) -> Vec<Verdict> {
 pub fn judge_dumps(earlier: &Dump, later: &Dump, policy: &Policy) -> Vec<Verdict> {
     let mut history = History::default();
     let between = later.taken_at.0.saturating_sub(earlier.taken_at.0);
-    history.observe(&Observation::of(earlier, None, Ktime(1)));
-    let watched = history.observe(&Observation::of(later, None, Ktime(1).plus(between)));
+    let streaks = Streaks::default();
+    history.observe(&Observation::of(earlier, None, Ktime(1)), &streaks);
+    let watched = history.observe(&Observation::of(later, None, Ktime(1).plus(between)), &streaks);
     judge(&watched, policy, &|_| None).into_iter().map(|finding| finding.verdict).collect()
 }

@@ -313,3 +313,16 @@ fn location(dump: &Dump, at: LocationId) -> Location {
 fn nowhere() -> Location {
     Location { function: None, file: None, line: None, pc: "0x0".to_owned() }
 }
+
+/// A place that nobody stands at.
+#[cfg(test)]
+pub(super) fn made_up() -> Standing {
+    Standing {
+        created_by: nowhere(),
+        start_function: None,
+        doing: "chan receive".to_owned(),
+        wait: Wait::Channel(ChannelOperation::Receive),
+        stack: Vec::new(),
+        is_main: false,
+    }
+}

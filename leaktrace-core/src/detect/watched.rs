@@ -54,8 +54,10 @@ pub struct Cohort {
     pub stack_bytes: u64,
     /// How many the runtime itself has found to be leaked.
     pub leaked: u64,
-    /// How many nothing that can still run could wake, in one pass, in two passes in a row, in three or more.
-    pub unreachable: [u64; 3],
+    /// How many nothing that can still run could wake, as several passes through the heap found in a row.
+    pub unreachable: u64,
+    /// How many of those were found so while the process was stopped.
+    pub certain: u64,
     /// How many are locked to their thread.
     pub locked: u64,
     /// Some of them, the oldest first.
@@ -108,10 +110,17 @@ impl Cohort {
             parents_gone: 0,
             stack_bytes: 0,
             leaked: 0,
-            unreachable: [0; 3],
+            unreachable: 0,
+            certain: 0,
             locked: 0,
             goids: Vec::new(),
         }
+    }
+
+    /// Whether it is worth finding out what still refers to what they wait for: one has been still for some seconds, and
+    /// only another goroutine could wake it.
+    pub const fn may_be_stuck(&self) -> bool {
+        self.still > 0 && self.standing.wait.needs_goroutine() && !self.standing.is_main
     }
 
     /// Whether next to all that are settled have not run since.

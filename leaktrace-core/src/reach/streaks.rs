@@ -75,6 +75,16 @@ impl Streaks {
     }
 }
 
+/// One goroutine that so many passes found unreachable, from `since` on.
+#[cfg(test)]
+pub(crate) fn made_up(goid: Goid, passes: u32, since: Ktime, certain: bool) -> Streaks {
+    use crate::num::{Avma, GPtr};
+    let parked =
+        Parked { g: GPtr(1), sp: Avma(2), pc: 3, waiting: Avma(4), wait_reason: 5, tracking_seq: None };
+    let last = since.plus(STRONG_AFTER);
+    Streaks { by_goid: [(goid, Streak { parked, passes, since, last, certain })].into_iter().collect() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -245,6 +245,18 @@ pub struct Completeness {
     pub snapshots: u64,
     /// Goroutines that the last snapshot could not read.
     pub unreadable: u64,
+    /// How the search for what nothing refers to went.
+    #[serde(default)]
+    pub heap: HeapPasses,
+}
+
+/// Passes through the heap, to find out what nothing that can still run refers to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeapPasses {
+    /// How many were made.
+    pub made: u64,
+    /// Why the last one had nothing to say.
+    pub refused: Option<String>,
 }
 
 /// What tracing cost.
@@ -312,6 +324,7 @@ impl Completeness {
             untracked: counts.untracked,
             snapshots: counts.snapshots,
             unreadable,
+            heap: HeapPasses::default(),
         }
     }
 

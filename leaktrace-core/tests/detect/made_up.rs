@@ -8,6 +8,7 @@ use leaktrace_core::detect::{
 };
 use leaktrace_core::dump::model::{Channel, ChannelOperation};
 use leaktrace_core::num::{Avma, Goid, Ktime};
+use leaktrace_core::reach::Streaks;
 use leaktrace_core::report::{Frame, Location};
 
 pub(crate) const SECOND: u64 = 1_000_000_000;
@@ -48,6 +49,7 @@ pub(crate) struct Program {
     pub(crate) policy: Policy,
     pub(crate) facts: BTreeMap<&'static str, SiteFacts>,
     pub(crate) capacity: u64,
+    pub(crate) streaks: Streaks,
     pub(crate) history: History,
     pub(crate) watched: Watched,
     pub(crate) born: u64,
@@ -108,7 +110,7 @@ impl Program {
             seen.sightings.push(routine.sighting(u32::try_from(standing).unwrap_or(u32::MAX)));
             self.note(routine, &mut seen.objects);
         }
-        self.watched = self.history.observe(&seen);
+        self.watched = self.history.observe(&seen, &self.streaks);
     }
 
     fn note(&self, routine: &Routine, objects: &mut BTreeMap<u64, Object>) {

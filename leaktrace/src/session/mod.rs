@@ -6,6 +6,7 @@ mod launched;
 mod meter;
 mod observer;
 mod pace;
+mod reacher;
 mod readiness;
 pub mod recorder;
 pub(crate) mod reporting;
@@ -19,11 +20,12 @@ use std::time::Duration;
 use anyhow::Context;
 use leaktrace_common::event::Kind;
 use leaktrace_core::budget::{Costs, Governor};
-use leaktrace_core::detect::Watched;
+use leaktrace_core::detect::{Level, UNREACHABLE, Watched};
 use leaktrace_core::num::Ktime;
 use leaktrace_core::plan::{AttachPlan, MissedReason};
 use leaktrace_core::recording::Header;
 use leaktrace_core::registry::{Registry, Suite};
+use leaktrace_core::report::HeapPasses;
 
 use crate::config::Config;
 use crate::dump::facts;
@@ -37,6 +39,7 @@ use crate::process::launch::Launched;
 pub use judge::{AsItIs, Judge};
 use launched::{Confirmation, Ends, without_tracing};
 use observer::Observer;
+use reacher::Reacher;
 use recorder::{NamesOf, Recorder, Recording};
 use reporting::Reporter;
 use tracer::Tracer;
@@ -139,7 +142,9 @@ fn watch(config: &Config, procfs: &Procfs, errand: Errand<'_>) -> anyhow::Result
             if is_launched {
                 confirmation.set(confirm(&inspected.program, inspected.memory, &target.exit));
             }
-            let mut observer = Observer::new(&inspected.program, inspected.memory, facts);
+            let is_heard = config.policy.levels.of_code(UNREACHABLE) != Level::Allow;
+            let reacher = is_heard.then(|| Reacher::start(scope, &inspected.program, inspected.memory));
+            let mut observer = Observer::new(&inspected.program, inspected.memory, facts, reacher);
             move || observer.look()
         });
         let recorder = match recording {
@@ -162,6 +167,7 @@ fn watch(config: &Config, procfs: &Procfs, errand: Errand<'_>) -> anyhow::Result
             walks,
             snapshot: None,
             watched: Watched::default(),
+            heap: HeapPasses::default(),
             took: Duration::ZERO,
             failures: 0,
             budgeted: meter::Reading::default(),

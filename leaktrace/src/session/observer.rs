@@ -2,13 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use leaktrace_core::detect::{History, Observation, Watched};
+use leaktrace_core::detect::{Cohort, History, Observation, Watched};
 use leaktrace_core::dump::model::UnixTime;
 use leaktrace_core::dump::{Facts, from_snapshot};
 use leaktrace_core::go::goroutines::{Snapshot, WalkError, Walker, WalkerInput, Want};
 use leaktrace_core::go::program::Program;
+use leaktrace_core::reach::Streaks;
+use leaktrace_core::report::HeapPasses;
 
 use super::clock;
+use super::reacher::Reacher;
 use super::recorder::Recorded;
 use crate::process::memory::ProcessMemory;
 
@@ -23,6 +26,8 @@ pub(super) struct Look {
     pub(super) watched: Option<Watched>,
     /// What the recording keeps of it, if there is one.
     pub(super) recorded: Option<Recorded>,
+    /// How it went to find out what nothing refers to.
+    pub(super) heap: HeapPasses,
     /// How long it took.
     pub(super) took: Duration,
 }
@@ -35,19 +40,27 @@ pub(super) struct Observer<'t> {
     history: History,
     /// What a recording should know besides, if there is one.
     facts: Option<Facts>,
+    /// Missing where nobody wants to hear of what it finds.
+    reacher: Option<Reacher>,
 }
 
 impl<'t> Observer<'t> {
-    pub(super) fn new(program: &'t Program<'t>, memory: ProcessMemory, facts: Option<Facts>) -> Self {
+    pub(super) fn new(
+        program: &'t Program<'t>,
+        memory: ProcessMemory,
+        facts: Option<Facts>,
+        reacher: Option<Reacher>,
+    ) -> Self {
         let walker = Walker::new(WalkerInput::of(program));
-        Self { program, memory, walker, history: History::default(), facts }
+        Self { program, memory, walker, history: History::default(), facts, reacher }
     }
 
     pub(super) fn look(&mut self) -> Result<Box<Look>, WalkError> {
         let began = Instant::now();
         let snapshot = self.walker.snapshot(&self.memory, Want::Stacks, &clock::now)?;
         let (watched, recorded) = self.remember(&snapshot);
-        Ok(Box::new(Look { snapshot, watched, recorded, took: began.elapsed() }))
+        let heap = self.reacher.as_ref().map(|reacher| reacher.reached().passes.clone()).unwrap_or_default();
+        Ok(Box::new(Look { snapshot, watched, recorded, heap, took: began.elapsed() }))
     }
 
     fn remember(&mut self, snapshot: &Snapshot) -> (Option<Watched>, Option<Recorded>) {
@@ -60,6 +73,19 @@ impl<'t> Observer<'t> {
         let recorded = self.facts.is_some().then(|| Recorded::of(snapshot, &dump));
         let observation = Observation::of(&dump, Some(snapshot), snapshot.finished);
         drop(dump);
-        (Some(self.history.observe(&observation)), recorded)
+        (Some(self.add(&observation)), recorded)
+    }
+
+    /// Adds to what is known, and asks what refers to those that may be stuck.
+    fn add(&mut self, observation: &Observation) -> Watched {
+        let Some(reacher) = &mut self.reacher else {
+            return self.history.observe(observation, &Streaks::default());
+        };
+        reacher.collect();
+        let watched = self.history.observe(observation, &reacher.reached().streaks);
+        if watched.cohorts.iter().any(Cohort::may_be_stuck) {
+            reacher.request();
+        }
+        watched
     }
 }

@@ -1,6 +1,6 @@
 //! From what a session knows to a written report.
 
-use leaktrace_core::detect;
+use leaktrace_core::detect::{self, UNREACHABLE};
 use leaktrace_core::num::Goid;
 use leaktrace_core::render::{self, Style, TextOptions};
 use leaktrace_core::report::{self, ProgramSymbols, Report, Sort, Sources, View};
@@ -113,8 +113,16 @@ impl<'t> Reporter<'t> {
             findings: detect::judge(&watch.watched, &self.config.policy, &facts),
             notices: self.notices.clone(),
         };
-        Ok(report::build(sources, &self.view))
+        let mut report = report::build(sources, &self.view);
+        report.notices.extend(watch.heap.refused.as_ref().map(|why| unsought(why)));
+        report.completeness.heap = watch.heap.clone();
+        Ok(report)
     }
+}
+
+/// What users should know where the heap was not looked through.
+fn unsought(why: &str) -> String {
+    format!("{UNREACHABLE} was not looked for: {why}")
 }
 
 /// What a report and a recording say of the process.

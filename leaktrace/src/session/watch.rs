@@ -11,7 +11,7 @@ use leaktrace_core::detect::Watched;
 use leaktrace_core::go::goroutines::{Snapshot, WalkError};
 use leaktrace_core::recording::{Meter, Totals};
 use leaktrace_core::registry::Registry;
-use leaktrace_core::report::{Overhead, Shed, Traced};
+use leaktrace_core::report::{HeapPasses, Overhead, Shed, Traced};
 use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
 
@@ -62,6 +62,8 @@ pub(super) struct Watch<'t> {
     pub(super) snapshot: Option<Snapshot>,
     /// What was observed until now.
     pub(super) watched: Watched,
+    /// How it went to find out what nothing refers to.
+    pub(super) heap: HeapPasses,
     /// How long the last look took.
     pub(super) took: Duration,
     /// How many could not be taken since then.
@@ -270,7 +272,7 @@ impl Watch<'_> {
         }
         match walked {
             Ok(look) => {
-                let Look { snapshot, watched, recorded, took } = *look;
+                let Look { snapshot, watched, recorded, heap, took } = *look;
                 if let Some(tracer) = &mut self.tracer {
                     tracer.drain_past(snapshot.finished, &mut self.registry, &mut self.recorder);
                 }
@@ -280,7 +282,7 @@ impl Watch<'_> {
                 let changes = self.registry.reconcile(&snapshot);
                 tracing::debug!(?changes, goroutines = snapshot.goroutines.len(), "snapshot");
                 self.snapshot = Some(snapshot);
-                (self.watched, self.took) = (watched.unwrap_or_default(), took);
+                (self.watched, self.heap, self.took) = (watched.unwrap_or_default(), heap, took);
                 self.failures = 0;
                 Ok(true)
             }

@@ -18,6 +18,7 @@ use stay::{Stay, Traffic};
 use super::observation::{CohortKey, Observation, Sighting, SiteKey, Standing};
 use super::watched::{Cohort, Watched};
 use crate::num::{Goid, Ktime};
+use crate::reach::Streaks;
 
 /// After this long at one place, in nanoseconds, a goroutine counts as settled.
 pub const SETTLED: u64 = 5_000_000_000;
@@ -51,8 +52,9 @@ struct Place {
 }
 
 impl History {
-    /// Takes an observation in and sums up what is known with it.
-    pub fn observe(&mut self, seen: &Observation) -> Watched {
+    /// Takes an observation in and sums up what is known with it. `streaks` says of which goroutines nothing that can run
+    /// refers to what they wait for.
+    pub fn observe(&mut self, seen: &Observation, streaks: &Streaks) -> Watched {
         let began = *self.began.get_or_insert(seen.at);
         self.round += 1;
         self.observations += 1;
@@ -65,7 +67,7 @@ impl History {
         }
         self.sweep(seen);
         for sighting in &seen.sightings {
-            self.sum_up(sighting, seen.at, &mut summary);
+            self.sum_up(sighting, streaks, &mut summary);
         }
         if seen.at.since(began) >= SETTLED {
             self.cohorts.sample(seen.at);
@@ -128,7 +130,8 @@ impl History {
     }
 
     /// Adds a goroutine to its cohort's summary.
-    fn sum_up(&self, sighting: &Sighting, at: Ktime, summary: &mut Summary<'_>) {
+    fn sum_up(&self, sighting: &Sighting, streaks: &Streaks, summary: &mut Summary<'_>) {
+        let at = summary.seen.at;
         let Some(stay) = self.stays.get(&sighting.goid) else { return };
         let Some(cohort) = summary.cohort(sighting, stay) else { return };
         cohort.live += 1;
@@ -140,6 +143,11 @@ impl History {
         cohort.still += u64::from(still >= SETTLED);
         cohort.longest_still_ns = cohort.longest_still_ns.max(still);
         cohort.waiting_ns = cohort.waiting_ns.max(sighting.waiting_ns);
+        // It must not have run since the first of those passes.
+        let streak =
+            streaks.of(sighting.goid).filter(|streak| streak.is_strong() && stay.still <= streak.since);
+        cohort.unreachable += u64::from(streak.is_some());
+        cohort.certain += u64::from(streak.is_some_and(|streak| streak.certain));
         if let Some(parent) = sighting.parent {
             cohort.parents_known += 1;
             cohort.parents_gone += u64::from(!self.stays.contains_key(&parent));
@@ -206,4 +214,47 @@ fn insert_least(goids: &mut Vec<Goid>, goid: Goid) {
     let at = goids.partition_point(|known| *known < goid);
     goids.insert(at, goid);
     goids.truncate(EXAMPLES);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::observation;
+    use crate::reach::{STRONG, made_up};
+
+    /// How many are unreachable, and how many of them for certain, of one that has waited since second 10.
+    fn unreachable(streaks: &Streaks) -> (u64, u64) {
+        let sighting = Sighting {
+            goid: Goid(7),
+            parent: None,
+            standing: 0,
+            object: 0,
+            moves: Some(1),
+            waiting_ns: None,
+            stack_bytes: 0,
+            leaked: false,
+            locked: false,
+        };
+        let seen = |seconds: u64, moves| Observation {
+            at: Ktime(seconds * 1_000_000_000),
+            standings: vec![observation::made_up()],
+            sightings: vec![Sighting { moves: Some(moves), ..sighting }],
+            ..Observation::default()
+        };
+        let mut history = History::default();
+        history.observe(&seen(1, 0), streaks);
+        history.observe(&seen(10, 1), streaks);
+        let watched = history.observe(&seen(20, 1), streaks);
+        watched.cohorts.first().map(|cohort| (cohort.unreachable, cohort.certain)).unwrap()
+    }
+
+    #[test]
+    fn nobody_is_unreachable_by_few_passes_or_by_those_before_it_ran() {
+        let second = |seconds: u64| Ktime(seconds * 1_000_000_000);
+        assert_eq!(unreachable(&made_up(Goid(7), STRONG, second(11), false)), (1, 0));
+        assert_eq!(unreachable(&made_up(Goid(7), 1, second(11), true)), (1, 1));
+        assert_eq!(unreachable(&made_up(Goid(7), STRONG - 1, second(11), false)), (0, 0));
+        assert_eq!(unreachable(&made_up(Goid(7), STRONG, second(9), false)), (0, 0));
+        assert_eq!(unreachable(&made_up(Goid(8), STRONG, second(11), false)), (0, 0));
+    }
 }

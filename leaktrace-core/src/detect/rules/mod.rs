@@ -15,6 +15,7 @@ mod piling_sleepers;
 mod unreachable;
 
 pub use evidence::{Case, Evidence, Judgement, SiteFacts, Suspicion};
+pub use unreachable::UNREACHABLE;
 
 /// A rule.
 #[derive(Debug)]
@@ -35,11 +36,11 @@ pub struct Rule {
 pub static RULES: [&Rule; 14] = [
     &go_says_leaked::RULE,
     &never_wakes::RULE,
-    &unreachable::RULE,
     &deadlock::RULE,
     &known_signature::RULE,
     &one_sided_channel::RULE,
     &lock_pile_up::RULE,
+    &unreachable::RULE,
     &piling_sleepers::RULE,
     &orphaned::RULE,
     &outlives_siblings::RULE,

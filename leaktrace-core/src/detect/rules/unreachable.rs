@@ -2,34 +2,67 @@
 
 use super::{Case, Judgement, Rule};
 use crate::detect::verdict::Severity;
+use crate::detect::watched::Cohort;
 
-/// In how many passes in a row nothing must have referred to it.
-const PASSES: u64 = 3;
+/// The code of the rule that needs to know what nothing refers to.
+pub const UNREACHABLE: &str = "LT005";
 
 pub(super) const RULE: Rule = Rule {
-    code: "LT005",
+    code: UNREACHABLE,
     name: "unreachable",
     summary: "Nothing that can still run refers to the channel or lock that a goroutine waits for.",
     explanation: "\
 To wake a goroutine, somebody must be able to get at the channel or lock that it waits for. leaktrace follows the \
 pointers in the program's memory from all that can still run, as the garbage collector does, and looks whether they \
 lead there. It does so while the program runs and may miss a pointer that is just being moved, so that one pass proves \
-nothing: the verdict needs three in a row with the goroutine still all the time, and is `likely`.",
+nothing: the verdict needs four in a row over three seconds or more, with the goroutine still all the time, and is \
+`likely`. Were the process stopped for it, one pass would be proof, and `certain`; leaktrace does not stop it.
+
+Passes follow each other with the snapshots, and forty times as long as one took lies between two of them, so that they \
+cost 2.5% of a core at most. A heap with more than 2 GiB of memory that may hold pointers is not looked through. The report says so then, \
+and `completeness.heap` counts the passes.",
     judge,
 };
 
 fn judge(case: &Case<'_>) -> Judgement {
-    let [_, _, unreachable] = case.cohort.unreachable;
+    let Cohort { unreachable, certain, live, .. } = *case.cohort;
     if unreachable == 0 || case.cohort.standing.is_main {
         return Judgement::Clean;
     }
     let mut evidence = case.evidence();
     evidence.insert("unreachable".to_owned(), unreachable.into());
-    evidence.insert("passes".to_owned(), PASSES.into());
+    let who = if unreachable < live { format!("{unreachable} of them") } else { "they".to_owned() };
     Judgement::suspect(
-        Severity::Likely,
+        if certain > 0 { Severity::Certain } else { Severity::Likely },
         evidence,
-        "they cannot be woken: nothing that can still run refers to what they wait for",
+        &format!("{who} cannot be woken: nothing that can still run refers to what they wait for"),
         "make sure that every way out of the function that owns the channel or lock closes, drains or unlocks it",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::observation;
+    use crate::detect::rules::Suspicion;
+    use crate::detect::watched::Watched;
+
+    fn judged(unreachable: u64, certain: u64) -> Option<Suspicion> {
+        let cohort = Cohort { live: 5, unreachable, certain, ..Cohort::new(observation::made_up()) };
+        let watched = Watched::default();
+        judge(&Case { cohort: &cohort, watched: &watched, facts: None, signature: None }).suspicion()
+    }
+
+    #[test]
+    fn only_what_was_seen_while_the_process_was_stopped_is_certain() {
+        assert_eq!(judged(0, 0), None);
+        assert_eq!(judged(5, 0).map(|suspicion| suspicion.severity), Some(Severity::Likely));
+        assert_eq!(judged(5, 1).map(|suspicion| suspicion.severity), Some(Severity::Certain));
+    }
+
+    #[test]
+    fn it_says_how_many_of_them_it_is_about() {
+        assert!(judged(2, 0).is_some_and(|suspicion| suspicion.cause.starts_with("2 of them cannot")));
+        assert!(judged(5, 0).is_some_and(|suspicion| suspicion.cause.starts_with("they cannot")));
+    }
 }

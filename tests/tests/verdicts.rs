@@ -1,0 +1,46 @@
+//! Ring 2: what leaktrace says of real programs that leak, and how users get it to say more or less.
+
+use leaktrace_tests::leaktrace::leaktrace;
+use leaktrace_tests::privilege::can_probe;
+use leaktrace_tests::report::Verdict;
+use leaktrace_tests::{Mode, Program, Target, Version};
+
+/// It takes so long until enough passes through the heap have been made.
+const LONG_ENOUGH: &str = "--duration 18s --format json";
+
+fn creator(verdict: &Verdict) -> String {
+    verdict.created_by.place().function
+}
+
+#[test]
+fn what_nothing_refers_to_is_likely_and_what_is_referred_to_is_clean() {
+    if !can_probe() {
+        return;
+    }
+    let target = Target::start_program(Program::Stuck, Version::NEWEST, Mode::Stripped, "");
+    let report = leaktrace(&format!("--pid {} {LONG_ENOUGH}", target.pid())).report();
+    assert!(report.completeness.heap.made >= 4, "{:?}", report.completeness.heap);
+    assert_eq!(report.completeness.heap.refused, None);
+    let (unreachable, others): (Vec<_>, Vec<_>) =
+        report.verdicts.iter().partition(|verdict| verdict.code == "LT005");
+    for verdict in &unreachable {
+        assert!(creator(verdict).starts_with("main.leak"), "{}", verdict.summary);
+        // It was not stopped.
+        assert_eq!(verdict.severity, "likely", "{}", verdict.summary);
+    }
+    assert!(unreachable.len() >= 15, "{unreachable:#?}");
+    // Nil channels are known to be without looking through the heap.
+    let surer: Vec<&str> = others.iter().map(|verdict| verdict.code.as_str()).collect();
+    assert_eq!(surer, ["LT004"; 3]);
+}
+
+#[test]
+fn who_does_not_want_to_hear_of_it_has_no_passes() {
+    if !can_probe() {
+        return;
+    }
+    let target = Target::start_program(Program::Stuck, Version::NEWEST, Mode::Plain, "");
+    let report =
+        leaktrace(&format!("--pid {} --duration 8s --format json --allow LT005", target.pid())).report();
+    assert_eq!(report.completeness.heap.made, 0);
+}
