@@ -7,11 +7,11 @@ use std::process::Command;
 
 use leaktrace_tests::Target;
 use leaktrace_tests::go::{Mode, Program, Version, build};
-use leaktrace_tests::leaktrace::{Outcome, Running, binary, leaktrace};
+use leaktrace_tests::leaktrace::{binary, leaktrace};
 use leaktrace_tests::matrix::each_version;
 use leaktrace_tests::nobody::Nobody;
 use leaktrace_tests::own_text::OwnText;
-use leaktrace_tests::privilege::{can_probe, is_root, skip};
+use leaktrace_tests::privilege::{is_root, skip};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -212,55 +212,4 @@ fn a_user_may_dump_their_own_processes_and_is_told_of_others() {
     outcome.refused(4, "permission denied");
     assert!(outcome.stderr.contains("run as the user that the process runs as"), "{}", outcome.stderr);
     assert!(!outcome.stderr.contains("CAP_BPF"), "nothing is to be traced: {}", outcome.stderr);
-}
-
-/// A target in pid and mount namespaces of its own, from a file that does not exist outside of them.
-fn contained() -> Target {
-    let built =
-        build(Program::Scenarios, Version::NEWEST, Mode::Stripped, &mut |_| ()).expect("it can be built");
-    let mut unshare = Command::new("unshare");
-    unshare.args(["--mount", "--pid", "--net", "--fork", "--kill-child", "--mount-proc", "sh", "-c"]);
-    unshare.arg(
-        "mount -t tmpfs none /mnt && cp \"$0\" /mnt/inner && exec /mnt/inner leak_chan_send=4 io_wait=2",
-    );
-    unshare.arg(&built);
-    let mut target = Target::spawn(unshare, &built);
-    assert_eq!(target.state().pid, 1, "in a pid namespace of its own");
-    target.follow_child();
-    target
-}
-
-#[track_caller]
-fn assert_dumped(outcome: &Outcome, exe: &str) {
-    assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""));
-    let dump: Value = serde_json::from_str(&outcome.stdout).expect("it is JSON");
-    assert_eq!(
-        (dump["totals"]["doing"]["chan send"].as_u64(), dump["target"]["exe"].as_str()),
-        (Some(4), Some(exe))
-    );
-    assert_eq!(dump["completeness"]["unknown_places"].as_u64(), Some(0));
-    let described = |one: &&Value| one["blocked_on"]["description"].is_string();
-    let goroutines = dump["goroutines"].as_array().expect("there are goroutines");
-    assert!(goroutines.iter().filter(described).count() >= 2, "{dump}");
-}
-
-#[test]
-fn a_process_in_a_container_is_dumped_from_the_host() {
-    if !can_probe() {
-        return;
-    }
-    let target = contained();
-    assert_dumped(&leaktrace(&format!("dump --format json --pid {}", target.pid())), "/mnt/inner");
-}
-
-#[test]
-fn a_process_is_dumped_from_a_container_that_shares_its_pid_namespace() {
-    if !can_probe() {
-        return;
-    }
-    let target = contained();
-    let mut inside = Command::new("nsenter");
-    inside.args(["--pid", "--target", &target.pid().to_string(), "unshare", "--mount", "sh", "-c"]);
-    inside.arg("mount -t proc none /proc && exec \"$0\" dump --format json --pid 1").arg(binary());
-    assert_dumped(&Running::start(inside).finish(), "/mnt/inner");
 }

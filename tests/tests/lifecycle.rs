@@ -177,21 +177,3 @@ fn a_replaced_binary_is_not_mistaken_for_the_one_that_runs() {
     fs::rename(&new, &copy).unwrap();
     assert_watched(&mut target);
 }
-
-#[test]
-fn a_target_in_other_namespaces_is_opened_through_proc() {
-    if !can_probe() {
-        return;
-    }
-    let built = build(Program::Scenarios, Version::NEWEST, Mode::Stripped, &mut |_| ()).unwrap();
-    let mut unshare = Command::new("unshare");
-    unshare.args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c"]);
-    // Its binary is at a path that does not exist out here.
-    unshare
-        .arg("mount -t tmpfs none /mnt && cp \"$0\" /mnt/inner && exec /mnt/inner leak_chan_send=4 driven=2")
-        .arg(&built);
-    let mut target = Target::spawn(unshare, &built);
-    assert_eq!(target.state().pid, 1, "in a pid namespace of its own");
-    target.follow_child();
-    assert_watched(&mut target);
-}

@@ -1,0 +1,109 @@
+//! Ring 2: a process in a container is seen from the host, and from another container that shares its pid namespace.
+//!
+//! The target's root is another, and its program is at a path that is not on the host; its pid, mount, network and user
+//! namespaces are its own.
+
+use std::process::Command;
+
+use leaktrace_tests::agreement::assert_same_goroutines;
+use leaktrace_tests::go::build;
+use leaktrace_tests::leaktrace::{Outcome, Running, WHOLE, binary, leaktrace};
+use leaktrace_tests::poll::{PATIENCE, poll_until};
+use leaktrace_tests::privilege::can_probe;
+use leaktrace_tests::text::patched_places;
+use leaktrace_tests::{Mode, Program, Target, Version};
+use serde_json::Value;
+
+/// The program is the first process of its container.
+const INSIDE: &str = "mount -t tmpfs none /mnt && cp \"$0\" /mnt/inner && mkdir /mnt/old && cd /mnt \
+&& pivot_root . old && exec /inner \"$@\"";
+
+const NAMESPACES: [&str; 5] = ["--mount", "--pid", "--net", "--fork", "--kill-child"];
+
+fn contained(more: &[&str]) -> Target {
+    let built = build(Program::Scenarios, Version::NEWEST, Mode::Stripped, &mut |_| ());
+    let built = built.expect("it can be built");
+    let mut unshare = Command::new("unshare");
+    unshare.args(NAMESPACES).args(more).args(["sh", "-c", INSIDE]).arg(&built);
+    unshare.args(["leak_chan_send=4", "io_wait=2", "driven=2"]);
+    let mut target = Target::spawn(unshare, &built);
+    assert_eq!(target.state().pid, 1, "in a pid namespace of its own");
+    target.follow_child();
+    target
+}
+
+/// leaktrace with `arguments` in a container with a root of its own, where the target has pid 1.
+fn beside(target: &Target, arguments: &str) -> Command {
+    let mut inside = Command::new("nsenter");
+    inside.args(["--pid", "--target", &target.pid().to_string(), "unshare", "--mount", "sh", "-c"]);
+    inside.arg("mount -t proc none /proc && exec \"$0\" \"$@\"").arg(binary());
+    inside.args(arguments.split_whitespace());
+    inside
+}
+
+#[track_caller]
+fn assert_dumped(outcome: &Outcome) {
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""));
+    let dump: Value = serde_json::from_str(&outcome.stdout).expect("it is JSON");
+    let senders = dump["totals"]["doing"]["chan send"].as_u64();
+    assert_eq!((senders, dump["target"]["exe"].as_str()), (Some(4), Some("/inner")));
+    assert_eq!(dump["completeness"]["unknown_places"].as_u64(), Some(0));
+    let described = |one: &&Value| one["blocked_on"]["description"].is_string();
+    let goroutines = dump["goroutines"].as_array().expect("there are goroutines");
+    assert!(goroutines.iter().filter(described).count() >= 2, "{dump}");
+}
+
+#[track_caller]
+fn assert_examined(outcome: &Outcome) {
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""));
+    for words in
+        [": /inner", "in another mount namespace", &format!("go{}", Version::NEWEST), "runtime.newproc"]
+    {
+        assert!(outcome.stdout.contains(words), "{words}: {}", outcome.stdout);
+    }
+}
+
+#[test]
+fn the_host_sees_into_a_container() {
+    if !can_probe() {
+        return;
+    }
+    for user in [&[][..], &["--user", "--map-root-user"]] {
+        let mut target = contained(user);
+        let pid = target.pid();
+        assert_dumped(&leaktrace(&format!("dump --format json --pid {pid}")));
+        let examined = leaktrace(&format!("doctor --pid {pid}"));
+        assert_examined(&examined);
+        assert!(examined.stdout.contains("where it is pid 1"), "{}", examined.stdout);
+
+        let running = Running::attach(pid, WHOLE);
+        target.command("spawn 6");
+        target.command("settle");
+        let report = running.stop().report();
+        assert_eq!(report.group("main.driven.func1").born, 6);
+        assert_same_goroutines(&report, &target.goroutines());
+    }
+}
+
+#[test]
+fn a_container_sees_into_another_whose_pids_it_shares() {
+    if !can_probe() {
+        return;
+    }
+    let mut target = contained(&[]);
+    let seen = |arguments: &str| Running::start(beside(&target, arguments)).finish();
+    assert_dumped(&seen("dump --format json --pid 1"));
+    assert_examined(&seen("doctor --pid 1"));
+
+    let mut running = Running::start(beside(&target, &format!("--pid 1 --duration 2s {WHOLE}")));
+    poll_until(PATIENCE, "probes in the target's code", || {
+        assert!(running.is_running(), "it ended before it attached");
+        (!patched_places(target.pid()).ok()?.is_empty()).then_some(())
+    });
+    while running.is_running() {
+        target.command("spawn 1");
+    }
+    let report = running.finish().report();
+    let group = report.group("main.driven.func1");
+    assert!(group.born > 0 && group.live >= group.born + 2, "{group:?}");
+}
