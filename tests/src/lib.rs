@@ -9,6 +9,7 @@ pub mod foreign;
 pub mod go;
 pub mod held;
 pub mod http;
+pub mod install;
 pub mod leaktrace;
 pub mod matrix;
 pub mod nobody;

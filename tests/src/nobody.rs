@@ -9,7 +9,7 @@ use std::process::Command;
 use rustix::fs::{StatVfsMountFlags, statvfs};
 use tempfile::TempDir;
 
-use crate::go::run::run;
+use crate::install;
 use crate::leaktrace::{Outcome, Running, binary};
 
 /// The user `nobody`, with a directory of copies that this user can reach.
@@ -63,14 +63,10 @@ impl Nobody {
         Running::start(command).finish()
     }
 
-    /// Another process writes the copy: a file that is open for writing here is open in every child too that another
-    /// test starts meanwhile, until that child has become its own program, and such a file cannot be run.
     fn copy(&self, program: &Path) -> PathBuf {
         let copy = self.directory.path().join(program.file_name().expect("it is a file"));
         if !copy.exists() {
-            let mut install = Command::new("install");
-            install.arg("--mode=755").args([program, &copy]);
-            run(&mut install).expect("it can be copied");
+            install::copy(program, &copy);
         }
         copy
     }

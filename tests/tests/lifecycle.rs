@@ -6,6 +6,7 @@ use std::process::Command;
 
 use leaktrace_tests::agreement::assert_same_goroutines;
 use leaktrace_tests::go::build;
+use leaktrace_tests::install;
 use leaktrace_tests::leaktrace::{Running, WHOLE, binary, command, watch};
 use leaktrace_tests::poll::{PATIENCE, poll_until};
 use leaktrace_tests::privilege::can_probe;
@@ -131,7 +132,7 @@ fn an_immediate_exit_is_no_crash() {
 fn private_copy(directory: &tempfile::TempDir) -> PathBuf {
     let built = build(Program::Scenarios, Version::NEWEST, Mode::Stripped, &mut |_| ()).expect("it builds");
     let copy = directory.path().join("service");
-    fs::copy(built, &copy).expect("it can be copied");
+    install::copy(&built, &copy);
     copy
 }
 
@@ -173,7 +174,7 @@ fn a_replaced_binary_is_not_mistaken_for_the_one_that_runs() {
     let mut target = start_copy(&copy);
     let other = build(Program::Scenarios, Version::new(26, 6), Mode::Plain, &mut |_| ()).unwrap();
     let new = directory.path().join("new");
-    fs::copy(other, &new).unwrap();
+    install::copy(&other, &new);
     fs::rename(&new, &copy).unwrap();
     assert_watched(&mut target);
 }

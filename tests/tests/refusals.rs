@@ -1,11 +1,11 @@
 //! Ring 2: what leaktrace cannot watch gives a clear message with a hint and the documented exit code.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use leaktrace_tests::go::{Toolchain, build, prerequisites, run::run};
+use leaktrace_tests::install;
 use leaktrace_tests::leaktrace::{Running, command, leaktrace};
 use leaktrace_tests::nobody::Nobody;
 use leaktrace_tests::poll::{PATIENCE, poll_until};
@@ -91,8 +91,7 @@ fn a_go_that_is_too_old() {
     }
     let directory = tempfile::tempdir().unwrap();
     let program = directory.path().join("old");
-    fs::write(&program, bytes).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    install::write(&bytes, &program);
     let target = Target::spawn(Command::new(&program), &program);
     leaktrace(&format!("--pid {} --duration 1s", target.pid())).refused(6, "1.15");
 }

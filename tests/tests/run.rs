@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
 use leaktrace_tests::go::build;
+use leaktrace_tests::install;
 use leaktrace_tests::leaktrace::binary;
 use leaktrace_tests::matrix::each;
 use leaktrace_tests::nobody::Nobody;
@@ -245,9 +246,7 @@ fn go_test(version: Version, reports: &Path) -> Output {
         binary().display(),
         reports.display(),
     );
-    fs::write(&wrapper, script).expect("it can be written");
-    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    fs::set_permissions(&wrapper, executable).expect("it is ours");
+    install::write(script.as_bytes(), &wrapper);
     let mut go = suite::go(version);
     go.args(["test", "-count=1", "-exec"]).arg(&wrapper).args(["./order", "./tidy"]);
     go.output().expect("go can be started")
