@@ -153,3 +153,74 @@ fn mark_queue(heap: &mut Heap, memory: &dyn Memory, heads: &[Avma], queue: &Queu
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::Pieces;
+    use crate::reach::heap::Use;
+
+    const BASE: u64 = 0x00c0_0000_0000;
+    const FIELDS: SpecialFields = SpecialFields { size: 24, next: 0, offset: 8, kind: 16 };
+
+    fn heap(specials: u64) -> Heap {
+        let mut heap = Heap::default();
+        heap.add(Span { start: BASE, len: 8192, elem: 64, used_for: Use::Scan, specials: Avma(specials) });
+        heap
+    }
+
+    fn words(words: &[u64]) -> Vec<u8> {
+        words.iter().flat_map(|word| word.to_le_bytes()).collect()
+    }
+
+    fn reached(heap: &mut Heap) -> Vec<u64> {
+        let objects = (0..128).map(|index| heap.object_at(Avma(BASE + index * 64)).unwrap());
+        let objects: Vec<_> = objects.collect();
+        objects
+            .into_iter()
+            .filter(|object| heap.is_reached(*object))
+            .map(|object| object.base - BASE)
+            .collect()
+    }
+
+    #[test]
+    fn finalizers_hold_their_objects_cleanups_do_not_and_samples_hold_nothing() {
+        let memory = Pieces::new()
+            .with(Avma(0x1000), words(&[0x2000, 64, 2, BASE + 640]))
+            .with(Avma(0x2000), words(&[0x3000, 128, 7, BASE + 704, BASE + 768, BASE + 832]))
+            .with(Avma(0x3000), words(&[0, 192, 4, BASE + 896]));
+        let mut heap = heap(0x1000);
+        mark_specials(&mut heap, &memory, &FIELDS, GoVersion::new(1, 27)).unwrap();
+        assert_eq!(reached(&mut heap), [64, 640, 704, 768, 832]);
+    }
+
+    #[test]
+    fn older_releases_have_narrow_offsets_and_other_numbers() {
+        let narrow = SpecialFields { size: 16, next: 0, offset: 8, kind: 10 };
+        let special = |kind: u64, offset: u64| kind << 16 | offset | 0xdead << 32;
+        let memory = Pieces::new()
+            .with(Avma(0x1000), words(&[0x2000, special(1, 64), BASE + 640]))
+            .with(Avma(0x2000), words(&[0, special(2, 128), BASE + 704]));
+        let mut heap = heap(0x1000);
+        mark_specials(&mut heap, &memory, &narrow, GoVersion::new(1, 22)).unwrap();
+        assert_eq!(reached(&mut heap), [64, 640]);
+    }
+
+    #[test]
+    fn blocks_of_a_queue_are_followed_and_other_words_are_not() {
+        let block = |links: [u64; 2], count: u64, word: u64| {
+            let mut block = words(&[links[0], links[1], count, word]);
+            block.resize(4096, 0);
+            block
+        };
+        let memory = Pieces::new()
+            .with(Avma(0x100), words(&[0x1_0000, 17, BASE, 0x5_0000]))
+            .with(Avma(0x1_0000), block([0x2_0000, 0], 1, BASE + 64))
+            .with(Avma(0x2_0000), block([0x1_0000, 0], 101, BASE + 128))
+            .with(Avma(0x5_0000), block([0, 0], 102, BASE + 192));
+        let mut heap = heap(0);
+        let heads = [0x100, 0x108, 0x110, 0x118].map(Avma);
+        mark_queue(&mut heap, &memory, &heads, &FINALIZERS).unwrap();
+        assert_eq!(reached(&mut heap), [64, 128]);
+    }
+}

@@ -33,7 +33,7 @@ pub(super) struct Work<'w, 'd> {
     limits: &'w Limits<'w>,
     heap: Heap,
     drain: Drain,
-    scanner: Scanner<'w, 'd>,
+    scanner: Scanner<'w>,
     /// The stacks that were looked at, as they were then.
     known: FxHashMap<GPtr, Seen>,
     figures: Figures,

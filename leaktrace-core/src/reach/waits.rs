@@ -144,3 +144,86 @@ impl Waits {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::go::goroutines::StackBounds;
+    use crate::go::names::{Status, WaitReasons};
+    use crate::memory::Pieces;
+    use crate::num::Goid;
+
+    /// As go1.25 and earlier have it.
+    const FIELDS: SudogFields = SudogFields {
+        size: 88,
+        g: 0,
+        next: 8,
+        prev: 16,
+        elem: 24,
+        is_select: 52,
+        parent: 56,
+        waitlink: 64,
+        c: 80,
+    };
+    const BASE: u64 = 0x00c0_0000_0000;
+    const REASONS: [&str; 4] = ["", "select", "sync.Mutex.Lock", "sync.Cond.Wait"];
+
+    fn waiting(g: u64, reason: u8, waiting: u64) -> Seen {
+        Seen {
+            g: GPtr(g),
+            goid: Goid(g),
+            status: Status::Waiting,
+            wait_reason: reason,
+            stack: StackBounds::default(),
+            standing: None,
+            waiting: Avma(waiting),
+            tracking_seq: None,
+            defers: Avma(0),
+            panics: false,
+            ctxt: 0,
+        }
+    }
+
+    /// A span of records, each with the words `g`, `elem`, `waitlink` and `c`.
+    fn records(records: &[[u64; 4]]) -> (Heap, Pieces<'static>) {
+        let mut bytes = vec![0; 8192];
+        for (index, record) in records.iter().enumerate() {
+            for (offset, word) in [0, 24, 64, 80].into_iter().zip(record) {
+                let at = index * 96 + offset;
+                bytes[at..at + 8].copy_from_slice(&word.to_le_bytes());
+            }
+        }
+        let mut heap = Heap::default();
+        heap.add(Span { start: BASE, len: 8192, elem: 96, used_for: Use::Scan, specials: Avma(0) });
+        (heap, Pieces::new().with(Avma(BASE), bytes))
+    }
+
+    fn read(goroutines: &[Seen], (heap, memory): &(Heap, Pieces<'_>)) -> Waits {
+        let kinds = Kinds::of(&WaitReasons::new(REASONS));
+        Waits::read(memory, &FIELDS, goroutines, &kinds, heap).unwrap()
+    }
+
+    #[test]
+    fn a_select_waits_on_all_its_channels_and_on_nobody_elses() {
+        let second = BASE + 96;
+        let world = records(&[[7, 0, second, 0xc1], [7, 0, BASE + 192, 0xc2], [8, 0, 0, 0xc3]]);
+        let waits = read(&[waiting(7, 1, BASE)], &world);
+        assert_eq!(waits.objects[&GPtr(7)], [0xc1, 0xc2].map(|at| WaitObject::Channel(Avma(at))));
+    }
+
+    #[test]
+    fn a_ring_of_records_ends() {
+        let world = records(&[[7, 0, BASE, 0xc1]]);
+        assert_eq!(read(&[waiting(7, 1, BASE)], &world).objects[&GPtr(7)].len(), 1);
+    }
+
+    #[test]
+    fn waiters_for_locks_are_found_by_who_they_are() {
+        // A record for a mutex, one that was given back, one for a condition, and one for a channel.
+        let world = records(&[[7, 0x5e, 0, 0], [7, 0, 0, 0], [8, 0, 0, 0], [8, 0x77, 0, 0xc1]]);
+        let waits = read(&[waiting(7, 2, 0), waiting(8, 3, 0)], &world);
+        assert_eq!(waits.objects[&GPtr(7)], [WaitObject::Semaphore(Avma(0x5e))]);
+        assert_eq!(waits.objects[&GPtr(8)], [WaitObject::Semaphore(Avma(BASE + 192))]);
+        assert_eq!(waits.records.len(), 2);
+    }
+}

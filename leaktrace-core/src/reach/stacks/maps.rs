@@ -4,9 +4,10 @@
 
 use crate::bytes;
 use crate::elf::Arch;
-use crate::go::moduledata::{Module, Modules};
+use crate::go::moduledata::Modules;
 use crate::go::pclntab::{Function, TextOffset};
-use crate::go::unwind::FrameView;
+use crate::go::unwind::{FrameRules, FrameView};
+use crate::num::Pc;
 
 /// `abi.PCDATA_StackMapIndex`
 const STACK_MAP_INDEX: u32 = 1;
@@ -41,9 +42,28 @@ impl FrameBounds {
     }
 }
 
+/// What the tables of a program say about frames.
+pub(in crate::reach) trait FrameTables: FrameRules {
+    /// The map of a frame; `None` where there is none, as in assembly.
+    fn map(&self, frame: &FrameView, arch: Arch) -> Option<FrameMap>;
+
+    /// The size of the arguments of the function at `pc`; `None` if it is not known.
+    fn argument_size(&self, pc: Pc) -> Option<u32>;
+}
+
+impl FrameTables for Modules<'_> {
+    fn map(&self, frame: &FrameView, arch: Arch) -> Option<FrameMap> {
+        FrameMap::of(self, frame, arch)
+    }
+
+    fn argument_size(&self, pc: Pc) -> Option<u32> {
+        self.function(pc).and_then(|(_, function)| function.argument_size())
+    }
+}
+
 /// The pointers of a frame that stands at one instruction.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct FrameMap {
+pub(in crate::reach) struct FrameMap {
     /// How far below the end of the local variables each lies.
     pub(super) locals: Vec<u64>,
     /// How far above the beginning of the arguments each lies.
@@ -54,8 +74,7 @@ pub(super) struct FrameMap {
 }
 
 impl FrameMap {
-    /// The map of a frame; `None` where there is none, as in assembly.
-    pub(super) fn of(modules: &Modules<'_>, frame: &FrameView, arch: Arch) -> Option<Self> {
+    fn of(modules: &Modules<'_>, frame: &FrameView, arch: Arch) -> Option<Self> {
         let (module, function) = modules.function(frame.pc)?;
         let at = module.text_offset(frame.pc)?;
         let index = map_index(&function, at)?;
@@ -66,14 +85,16 @@ impl FrameMap {
         };
         let mut map = Self::default();
         if frame.delta > smallest {
-            let bits = bitmap(module, &function, LOCAL_MAPS, index)?;
+            let bits = Bitmap::read(module.funcdata(function.funcdata(LOCAL_MAPS)?)?, index)?;
             map.locals = bits.set().map(|bit| (bits.len - bit) * 8).collect();
         }
         if function.argument_size()? > 0 {
-            let bits = bitmap(module, &function, ARGUMENT_MAPS, index)?;
+            let bits = Bitmap::read(module.funcdata(function.funcdata(ARGUMENT_MAPS)?)?, index)?;
             map.arguments = bits.set().map(|bit| bit * 8).collect();
         }
-        map.objects = objects(module, &function)?;
+        if let Some(offset) = function.funcdata(STACK_OBJECTS) {
+            map.objects = objects(module.funcdata(offset)?)?;
+        }
         Some(map)
     }
 }
@@ -94,7 +115,22 @@ struct Bitmap<'d> {
     len: u64,
 }
 
-impl Bitmap<'_> {
+impl<'d> Bitmap<'d> {
+    /// Map `index` of the `runtime.stackmap` that `data` begins with: how many maps there are, how many bits each has,
+    /// and then the bits.
+    fn read(data: &'d [u8], index: u64) -> Option<Self> {
+        let (count, len) = (bytes::u32_at(data, 0)?, u64::from(bytes::u32_at(data, 4)?));
+        if count == 0 || count > i32::MAX.cast_unsigned() {
+            return None;
+        }
+        if len == 0 {
+            return Some(Self { bytes: &[], len });
+        }
+        let size = len.div_ceil(8);
+        let bytes = bytes::range(data, index.checked_mul(size)?.checked_add(8)?, size)?;
+        (index < count.into()).then_some(Self { bytes, len })
+    }
+
     fn set(&self) -> impl Iterator<Item = u64> {
         (0..self.len).filter(|bit| {
             let byte = usize::try_from(bit / 8).ok().and_then(|at| self.bytes.get(at));
@@ -103,28 +139,40 @@ impl Bitmap<'_> {
     }
 }
 
-/// Map `index` of a `runtime.stackmap`: the number of maps, the bits in each, and then the bits.
-fn bitmap<'d>(module: &Module<'d>, function: &Function<'d>, which: u8, index: u64) -> Option<Bitmap<'d>> {
-    let data = module.funcdata(function.funcdata(which)?)?;
-    let (count, len) = (bytes::u32_at(data, 0)?, u64::from(bytes::u32_at(data, 4)?));
-    if count == 0 || count > i32::MAX.cast_unsigned() {
-        return None;
-    }
-    if len == 0 {
-        return Some(Bitmap { bytes: &[], len });
-    }
-    let size = len.div_ceil(8);
-    let bytes = bytes::range(data, 8 + index.checked_mul(size)?, size)?;
-    (index < count.into()).then_some(Bitmap { bytes, len })
-}
-
-fn objects(module: &Module<'_>, function: &Function<'_>) -> Option<Vec<(i32, u32)>> {
-    let Some(offset) = function.funcdata(STACK_OBJECTS) else { return Some(Vec::new()) };
-    let data = module.funcdata(offset)?;
+/// The offsets and sizes of the `stackObjectRecord`s that `data` begins with, after their number.
+fn objects(data: &[u8]) -> Option<Vec<(i32, u32)>> {
     let count = bytes::u64_at(data, 0).filter(|&count| count <= MAX_OBJECTS)?;
     let records = (0..usize::try_from(count).ok()?).map(|index| {
         let at = 8 + index * OBJECT_RECORD;
         Some((bytes::u32_at(data, at)?.cast_signed(), bytes::u32_at(data, at + 4)?))
     });
     records.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(words: &[u32]) -> Vec<u8> {
+        words.iter().flat_map(|word| word.to_le_bytes()).collect()
+    }
+
+    #[test]
+    fn a_map_is_one_of_several_of_the_same_length() {
+        let mut data = words(&[3, 10]);
+        data.extend([0xff, 0xff, 0b0000_0101, 0b10, 0, 0]);
+        let set = |index| Bitmap::read(&data, index).map(|bits| bits.set().collect::<Vec<_>>());
+        assert_eq!(set(0), Some((0..10).collect()));
+        assert_eq!(set(1), Some(vec![0, 2, 9]));
+        assert_eq!([set(2), set(3), set(u64::MAX)], [Some(Vec::new()), None, None]);
+        assert!(Bitmap::read(&words(&[0, 10]), 0).is_none() && Bitmap::read(&words(&[1, 10]), 0).is_none());
+        assert!(Bitmap::read(&words(&[1, 0]), 7).is_some_and(|bits| bits.set().next().is_none()));
+    }
+
+    #[test]
+    fn variables_lie_below_the_locals_or_among_the_arguments() {
+        let data = words(&[2, 0, 16_u32.wrapping_neg(), 16, 8, 0, 24, 8, 8, 0]);
+        assert_eq!(objects(&data), Some(vec![(-16, 16), (24, 8)]));
+        assert_eq!([objects(&data[..30]), objects(&[0xff; 64])], [None, None]);
+    }
 }

@@ -5,6 +5,8 @@
 
 mod maps;
 mod scan;
+#[cfg(test)]
+mod tests;
 
 pub(super) use self::scan::Scanner;
 
@@ -31,7 +33,7 @@ pub(super) struct Read {
 /// Reaches all that the stacks of `goroutines` refer to.
 pub(super) fn mark(
     goroutines: &[Seen],
-    scanner: &mut Scanner<'_, '_>,
+    scanner: &mut Scanner<'_>,
     heap: &mut Heap,
     memory: &dyn Memory,
 ) -> Result<Read, Refusal> {
@@ -60,7 +62,7 @@ pub(super) fn mark(
 
 fn mark_batch(
     batch: &[(Seen, Range)],
-    scanner: &mut Scanner<'_, '_>,
+    scanner: &mut Scanner<'_>,
     heap: &mut Heap,
     memory: &dyn Memory,
     read: &mut Read,

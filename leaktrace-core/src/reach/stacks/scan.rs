@@ -7,13 +7,12 @@ use rustc_hash::FxHashMap;
 use crate::elf::Arch;
 use crate::go::goroutines::StackEnd;
 use crate::go::layout::DeferFields;
-use crate::go::moduledata::Modules;
 use crate::go::unwind::{DeepBudget, FrameTraits, FrameView, StackWords, Unwinder};
 use crate::memory::Memory;
 use crate::num::{Avma, Pc};
 use crate::reach::goroutines::Seen;
 
-use super::maps::{FrameBounds, FrameMap};
+use super::maps::{FrameBounds, FrameMap, FrameTables};
 
 /// More frames than fit into the largest stack.
 const MAX_FRAMES: usize = 1 << 26;
@@ -47,9 +46,9 @@ impl StackBytes<'_> {
 }
 
 /// Finds pointers on stacks, and remembers what the tables said.
-pub(in crate::reach) struct Scanner<'p, 'd> {
+pub(in crate::reach) struct Scanner<'p> {
     arch: Arch,
-    modules: &'p Modules<'d>,
+    tables: &'p dyn FrameTables,
     defer: &'p DeferFields,
     unwinder: Unwinder,
     maps: FxHashMap<Pc, Option<Rc<FrameMap>>>,
@@ -63,11 +62,11 @@ pub(in crate::reach) struct Scanner<'p, 'd> {
     pub(in crate::reach) conservative: u64,
 }
 
-impl<'p, 'd> Scanner<'p, 'd> {
-    pub(in crate::reach) fn new(arch: Arch, modules: &'p Modules<'d>, defer: &'p DeferFields) -> Self {
+impl<'p> Scanner<'p> {
+    pub(in crate::reach) fn new(arch: Arch, tables: &'p dyn FrameTables, defer: &'p DeferFields) -> Self {
         Self {
             arch,
-            modules,
+            tables,
             defer,
             unwinder: Unwinder::new(arch),
             maps: FxHashMap::default(),
@@ -111,7 +110,7 @@ impl<'p, 'd> Scanner<'p, 'd> {
         let range = (Avma(stack.from), Avma(stack.end()));
         let mut words = StackWords::new(memory, range, stack.bytes, &mut self.more, &mut budget);
         let frames = &mut self.frames;
-        let end = self.unwinder.frames(self.modules, &standing, &mut words, MAX_FRAMES, |frame| {
+        let end = self.unwinder.frames(self.tables, &standing, &mut words, MAX_FRAMES, |frame| {
             frames.push(*frame);
         });
         end == StackEnd::Outermost
@@ -130,7 +129,7 @@ impl<'p, 'd> Scanner<'p, 'd> {
         let injected = frame.traits.has(FrameTraits::INJECTED);
         let map = if lenient || injected { None } else { self.map(&frame) };
         let Some(map) = map else {
-            let size = self.modules.function(frame.pc).and_then(|(_, function)| function.argument_size());
+            let size = self.tables.argument_size(frame.pc);
             let arguments = bounds.arguments..bounds.arguments.saturating_add(size.unwrap_or(0).into());
             let words = stack.words(frame.sp, bounds.locals_end);
             let words = words.chain(stack.words(arguments.start, arguments.end));
@@ -156,8 +155,8 @@ impl<'p, 'd> Scanner<'p, 'd> {
         if self.maps.len() >= MAX_MAPS {
             self.maps.clear();
         }
-        let (modules, arch) = (self.modules, self.arch);
-        self.maps.entry(frame.pc).or_insert_with(|| FrameMap::of(modules, frame, arch).map(Rc::new)).clone()
+        let (tables, arch) = (self.tables, self.arch);
+        self.maps.entry(frame.pc).or_insert_with(|| tables.map(frame, arch).map(Rc::new)).clone()
     }
 
     /// Deferred calls are a list that is partly on the stack and partly in the heap.
