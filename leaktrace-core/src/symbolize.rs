@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn inlined_calls_come_before_what_they_were_inlined_into() {
         let new = ProgramBuilder::at(BASE);
-        for builder in [new, ProgramBuilder { fields: GO_1_19, old: true, ..new }] {
+        for builder in [new, ProgramBuilder { release: GO_1_19, ..new }] {
             let frame =
                 |function: &str, file: &str, line, inlined| (function.into(), file.into(), line, inlined);
             let innermost = frame("main.innermost", "/src/inner.go", 31, true);

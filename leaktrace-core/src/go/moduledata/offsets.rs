@@ -19,9 +19,9 @@ const TEXT_SECTION_SIZE: usize = 24;
 const PROOFS: usize = 8;
 
 // go-runtime: struct runtime.moduledata, the fields that have not moved (go1.18..)
-const PC_HEADER: usize = 0;
-const TEXT: usize = 176;
-const ETEXT: usize = 184;
+pub(super) const PC_HEADER: usize = 0;
+pub(super) const TEXT: usize = 176;
+pub(super) const ETEXT: usize = 184;
 const NOPTRDATA: usize = 192;
 const DATA: usize = 208;
 const BSS: usize = 224;
@@ -32,13 +32,13 @@ const NOPTRBSS: usize = 240;
 pub(super) struct Offsets {
     /// The first release with this layout.
     since: GoVersion,
-    types: usize,
-    etypes: usize,
-    rodata: usize,
-    gofunc: usize,
-    textsectmap: usize,
-    pluginpath: usize,
-    next: u64,
+    pub(super) types: usize,
+    pub(super) etypes: usize,
+    pub(super) rodata: usize,
+    pub(super) gofunc: usize,
+    pub(super) textsectmap: usize,
+    pub(super) pluginpath: usize,
+    pub(super) next: u64,
 }
 
 /// Every known layout, from the newest to the oldest. Read from the DWARF of programs of each release (1.20:

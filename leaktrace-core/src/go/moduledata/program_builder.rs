@@ -1,7 +1,9 @@
 //! Writes what a tiny Go program has in memory, for tests: module data, text, types, inline tree and functions.
 
+use super::offsets::{self, Offsets};
 use crate::elf::tests::{BASE, tiny_elf};
 use crate::go::pclntab::table_builder::{FunctionSpec, TableBuilder};
+use crate::go::version::GoVersion;
 use crate::num::{Avma, Bias};
 
 /// Where the parts are, counted from where the file is loaded. The module data comes first.
@@ -10,51 +12,15 @@ pub(crate) const TYPES: u64 = 0x480;
 pub(crate) const GOFUNC: u64 = 0x500;
 const PCLNTAB: u64 = 0x600;
 
-/// Where a release keeps the fields that have moved.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Fields {
-    pub(crate) types: usize,
-    pub(crate) etypes: usize,
-    pub(crate) rodata: usize,
-    pub(crate) gofunc: usize,
-    pub(crate) textsectmap: usize,
-    pub(crate) pluginpath: usize,
-    pub(crate) next: usize,
-}
-
-pub(crate) const GO_1_19: Fields = Fields {
-    types: 280,
-    etypes: 288,
-    rodata: 296,
-    gofunc: 304,
-    textsectmap: 312,
-    pluginpath: 408,
-    next: 544,
-};
-pub(crate) const GO_1_24: Fields = Fields {
-    types: 296,
-    etypes: 304,
-    rodata: 312,
-    gofunc: 320,
-    textsectmap: 328,
-    pluginpath: 424,
-    next: 576,
-};
-pub(crate) const GO_1_27: Fields = Fields {
-    types: 296,
-    etypes: 312,
-    rodata: 336,
-    gofunc: 344,
-    textsectmap: 360,
-    pluginpath: 408,
-    next: 560,
-};
+/// One release of each way in which module data and function tables were laid out.
+pub(crate) const GO_1_19: GoVersion = GoVersion::new(1, 19);
+pub(crate) const GO_1_24: GoVersion = GoVersion::new(1, 24);
+pub(crate) const GO_1_27: GoVersion = GoVersion::new(1, 27);
 
 /// A program, or with a path a plugin.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ProgramBuilder {
-    pub(crate) fields: Fields,
-    pub(crate) old: bool,
+    pub(crate) release: GoVersion,
     pub(crate) base: Avma,
     pub(crate) next: Avma,
     pub(crate) plugin_path: Option<&'static str>,
@@ -63,12 +29,17 @@ pub(crate) struct ProgramBuilder {
 impl ProgramBuilder {
     /// A program of Go 1.24 at `base`.
     pub(crate) fn at(base: u64) -> Self {
-        Self { fields: GO_1_24, old: false, base: Avma(base), next: Avma(0), plugin_path: None }
+        Self { release: GO_1_24, base: Avma(base), next: Avma(0), plugin_path: None }
     }
 
     /// How far it is from where its file says.
     pub(crate) fn bias(&self) -> Bias {
         Bias::between(BASE, self.base)
+    }
+
+    /// Whether its function table and inline trees are as before Go 1.20.
+    fn is_old(&self) -> bool {
+        self.release < GoVersion::new(1, 20)
     }
 
     /// The file.
@@ -78,10 +49,10 @@ impl ProgramBuilder {
 
     /// What is in memory from `base` on, and in the file as well.
     pub(crate) fn memory(&self) -> Vec<u8> {
-        let table = table(self.old);
+        let table = table(self.is_old());
         let built = table.build();
         let mut out = vec![0; usize::try_from(PCLNTAB).unwrap()];
-        out[usize::try_from(GOFUNC).unwrap()..][..40].copy_from_slice(&inline_tree(&table, self.old));
+        out[usize::try_from(GOFUNC).unwrap()..][..40].copy_from_slice(&inline_tree(&table, self.is_old()));
         if let Some(path) = self.plugin_path {
             out[0x580..][..path.len()].copy_from_slice(path.as_bytes());
         }
@@ -97,15 +68,19 @@ impl ProgramBuilder {
         let at = |offset: u64| self.base.0 + offset;
         let part =
             |field: usize| at(PCLNTAB) + u64::from_le_bytes(table[field..field + 8].try_into().unwrap());
-        let mut words = vec![(0, at(PCLNTAB)), (176, at(TEXT)), (184, at(TEXT) + 0x80)];
+        let mut words = vec![
+            (offsets::PC_HEADER, at(PCLNTAB)),
+            (offsets::TEXT, at(TEXT)),
+            (offsets::ETEXT, at(TEXT) + 0x80),
+        ];
         words.extend([(8, 32), (32, 40), (56, 48), (80, 56), (104, 64)].map(|(to, from)| (to, part(from))));
-        let fields = self.fields;
+        let fields = Offsets::likeliest_first(Some(self.release)).next().unwrap();
         words.extend([
             (fields.types, at(TYPES)),
             (fields.etypes, at(TYPES) + 0x40),
             (fields.rodata, at(GOFUNC)),
         ]);
-        words.extend([(fields.gofunc, at(GOFUNC)), (fields.next, self.next.0)]);
+        words.extend([(fields.gofunc, at(GOFUNC)), (usize::try_from(fields.next).unwrap(), self.next.0)]);
         // One piece of text, in a slice of length and capacity 1.
         words.extend([
             (fields.textsectmap, at(0)),

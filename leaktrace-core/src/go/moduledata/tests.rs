@@ -15,13 +15,12 @@ const PLUGIN: u64 = 0x7100_0000;
 
 #[test]
 fn every_layout_is_recognised_with_and_without_the_version() {
-    let layouts = [(GO_1_19, true, 19), (GO_1_24, false, 24), (GO_1_27, false, 27)];
-    for (fields, old, minor) in layouts {
-        let builder = ProgramBuilder { fields, old, ..ProgramBuilder::at(PROGRAM) };
+    for release in [GO_1_19, GO_1_24, GO_1_27] {
+        let builder = ProgramBuilder { release, ..ProgramBuilder::at(PROGRAM) };
         let file = builder.file();
         let elf = Elf::parse(&file).unwrap();
         let memory = Pieces::new().with(Avma(PROGRAM), builder.memory());
-        for version in [None, Some(GoVersion::new(1, minor)), Some(GoVersion::new(1, 99))] {
+        for version in [None, Some(release), Some(GoVersion::new(1, 99))] {
             let modules = Modules::find(&elf, builder.bias(), &memory, version).unwrap();
             let main = modules.main();
             assert_eq!((main.address, main.text.start), (Avma(PROGRAM), Avma(PROGRAM + TEXT)));
@@ -102,9 +101,9 @@ proptest! {
     #[test]
     fn damage_never_panics(
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
-        fields in prop::sample::select(vec![GO_1_19, GO_1_24, GO_1_27]),
+        release in prop::sample::select(vec![GO_1_19, GO_1_24, GO_1_27]),
     ) {
-        let builder = ProgramBuilder { fields, next: Avma(PROGRAM), ..ProgramBuilder::at(PROGRAM) };
+        let builder = ProgramBuilder { release, next: Avma(PROGRAM), ..ProgramBuilder::at(PROGRAM) };
         let [mut file, mut memory] = [builder.file(), builder.memory()];
         for (at, byte) in changes {
             let (file_len, memory_len) = (file.len(), memory.len());
