@@ -325,12 +325,16 @@ fn picture(completeness: &Completeness) -> Line {
     line.text(blind_spots(completeness))
 }
 
-/// ` · 3 goroutines unreadable`: what even the snapshots did not tell.
+/// ` · 3 goroutines unreadable`: what the events did not tell, nor the snapshots.
 fn blind_spots(completeness: &Completeness) -> String {
-    let spots = [(completeness.unreadable, "unreadable"), (completeness.untracked, "beyond the limit")];
-    let spots = spots.iter().filter(|(number, _)| *number > 0);
+    let spots = [
+        (completeness.ends_unmatched, "end", "of unknown goroutines"),
+        (completeness.unreadable, "goroutine", "unreadable"),
+        (completeness.untracked, "goroutine", "beyond the limit"),
+    ];
+    let spots = spots.iter().filter(|(number, _, _)| *number > 0);
     let told: Vec<String> =
-        spots.map(|(number, what)| format!(" · {} {what}", human::some(*number, "goroutine"))).collect();
+        spots.map(|(number, of, what)| format!(" · {} {what}", human::some(*number, of))).collect();
     told.concat()
 }
 

@@ -70,6 +70,7 @@ fn losses_repairs_and_what_was_shed_are_said() {
     service.overhead.shed = vec![shed("park and ready", true), shed("creator stacks", false)];
     service.notices.push("go1.28 is newer than what this version was tested with".to_owned());
     let _ = service.report(HOUR + 300 * SECOND, &View::default());
+    service.end(HOUR + 301 * SECOND, 98_000);
     let order = Go::simple(&mut service.code, "order");
     service.in_memory(99_000, &order, Waiting, SELECT);
     let report = service.report(HOUR + 305 * SECOND, &View { top: Some(1), ..View::default() });
