@@ -292,7 +292,7 @@ fn open(path: &Path) -> Result<File, AttachError> {
 }
 
 /// Attaches a program to all `sites` at once; closing the descriptor detaches it.
-pub(super) fn link_multi(
+fn link_multi(
     program: &OwnedFd,
     index: u16,
     path: &str,
@@ -302,7 +302,7 @@ pub(super) fn link_multi(
     let path = CString::new(path)?;
     let offsets: Vec<u64> = sites.iter().map(|site| site.offset.0).collect();
     let cookies: Vec<u64> = sites.iter().map(|site| cookie::pack(index, site.g)).collect();
-    let link = MultiLink { path: &path, offsets: &offsets, cookies: &cookies, pid };
+    let link = MultiLink { path: &path, offsets: &offsets, cookies: &cookies, pid, returns: false };
     sys::link_uprobe_multi(program.as_fd(), &link)
 }
 

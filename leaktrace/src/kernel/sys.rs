@@ -19,6 +19,7 @@ const BPF_LINK_CREATE: c_long = 28;
 const BPF_PROG_TYPE_KPROBE: u32 = 2;
 const BPF_PROG_TYPE_RAW_TRACEPOINT: u32 = 17;
 const BPF_TRACE_UPROBE_MULTI: u32 = 48;
+const BPF_F_UPROBE_MULTI_RETURN: u32 = 1;
 
 /// The log that the verifier writes when it refuses a program.
 const LOG_BYTES: u32 = 1 << 20;
@@ -105,6 +106,8 @@ pub(super) struct MultiLink<'a> {
     pub(super) cookies: &'a [u64],
     /// The process, or 0 for all.
     pub(super) pid: u32,
+    /// Whether to probe where the functions that begin there return to, and not the instructions.
+    pub(super) returns: bool,
 }
 
 /// How well the kernel knows `uprobe_multi`.
@@ -213,6 +216,7 @@ pub(super) fn link_uprobe_multi(program: BorrowedFd<'_>, link: &MultiLink<'_>) -
         offsets: link.offsets.as_ptr() as u64,
         cookies: link.cookies.as_ptr() as u64,
         cnt: u32::try_from(count).unwrap_or(u32::MAX),
+        multi_flags: if link.returns { BPF_F_UPROBE_MULTI_RETURN } else { 0 },
         pid: link.pid,
         ..LinkUprobeMulti::default()
     };
@@ -227,7 +231,7 @@ pub(super) fn link_uprobe_multi(program: BorrowedFd<'_>, link: &MultiLink<'_>) -
 /// without has no occasion to. One with the right filter looks at the pid first (libbpf asks in the same way).
 pub(super) fn uprobe_multi_support(program: BorrowedFd<'_>) -> MultiSupport {
     let refusal = |pid| {
-        let link = MultiLink { path: c"/", offsets: &[0], cookies: &[0], pid };
+        let link = MultiLink { path: c"/", offsets: &[0], cookies: &[0], pid, returns: false };
         link_uprobe_multi(program, &link).err().and_then(|error| error.raw_os_error())
     };
     if refusal(0) != Some(libc::EBADF) {
