@@ -4,6 +4,7 @@
 use std::io::{self, Write};
 
 use leaktrace_common::event::Kind;
+use leaktrace_core::go::goroutines::{Walker, WalkerInput, Want};
 use leaktrace_core::plan::AttachPlan;
 use thiserror::Error;
 
@@ -14,6 +15,7 @@ use crate::kernel::{Options, Probes};
 use crate::process::find::Target;
 use crate::process::privileges::{Capability, Privileges};
 use crate::process::{Pid, Procfs};
+use crate::session::clock;
 
 /// What is missing for tracing to work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -209,11 +211,40 @@ fn of_process(target: &Target) -> Vec<Item> {
 
 fn of_program(inspected: &Inspected<'_>) -> Vec<Item> {
     let program = &inspected.program;
-    let mut items = vec![Item::good(format!("{} for {}", program.version, program.arch.as_str()))];
+    let mut items = vec![
+        Item::good(format!("{} for {}", program.version, program.arch.as_str())),
+        Item::good(of_names(inspected)),
+        of_memory(inspected),
+    ];
     items.extend(
         program.notices.iter().map(|notice| Item::note(notice.to_string(), "nothing needs to be done")),
     );
     items
+}
+
+/// Where names come from. Go code keeps them in every binary.
+fn of_names(inspected: &Inspected<'_>) -> String {
+    let functions = inspected.program.modules.main().pclntab.functions().count();
+    let stripped = match inspected.elf.section(".symtab") {
+        Some(_) => "",
+        None => "; that it is stripped takes nothing from them",
+    };
+    format!("{functions} functions have their names, files and lines{stripped}")
+}
+
+/// Whether goroutines can be read, which is all that is needed without probes.
+fn of_memory(inspected: &Inspected<'_>) -> Item {
+    let mut walker = Walker::new(WalkerInput::of(&inspected.program));
+    match walker.snapshot(&inspected.memory, Want::Headers, &clock::now) {
+        Ok(snapshot) => Item::good(format!(
+            "its memory shows {} goroutines: `leaktrace dump` and `--probes none` need no more",
+            snapshot.goroutines.len()
+        )),
+        Err(error) => Item::missing(
+            format!("its goroutines cannot be read: {error}"),
+            "try again, and report it if that does not help",
+        ),
+    }
 }
 
 fn show_plan(plan: &AttachPlan, page: &mut Page<'_>) -> io::Result<()> {
