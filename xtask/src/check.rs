@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::step::{cargo, run, say};
-use crate::{ebpf, licences, rules};
+use crate::{ebpf, licences, named, rules};
 
 /// Check format, lints, documentation, the dependency rules, licences and the rules of the tests
 #[derive(clap::Args)]
@@ -15,10 +15,11 @@ type Check = (&'static str, fn() -> Result<()>);
 
 /// Runs every check, and fails when any did.
 pub(crate) fn run_all(_: &Args) -> Result<()> {
-    let checks: [Check; 7] = [
+    let checks: [Check; 8] = [
         ("format", format),
         ("lints", lints),
         ("documentation", documentation),
+        ("files that documents name", named::check),
         ("dependency rules", rules::dependencies),
         ("licences and sources of dependencies", licences::check),
         ("rules of the tests", rules::tests),

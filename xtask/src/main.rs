@@ -6,6 +6,7 @@ mod demo;
 mod ebpf;
 mod foreign;
 mod licences;
+mod named;
 mod page;
 mod rules;
 mod score;
