@@ -8,6 +8,7 @@ use leaktrace_common::event::Kind;
 use leaktrace_core::elf::{Elf, FileMemory};
 use leaktrace_core::go::layout::InvalidLayout;
 use leaktrace_core::go::program::Program;
+use leaktrace_core::memory::ReadError;
 use leaktrace_core::num::Bias;
 use leaktrace_core::plan::{AttachPlan, OtherProbes, PlanOptions, plan};
 use leaktrace_core::report::{LazyDebugInfo, ProgramSymbols};
@@ -91,8 +92,10 @@ pub fn confirm(program: &Program<'_>, memory: ProcessMemory, exit: &ExitWatch) -
     let validate = || program.layout.validate(&memory, &program.globals);
     for _ in 1..START_TRIES {
         match validate() {
-            Err(_) if !exit.has_exited() => std::thread::sleep(START_PAUSE),
-            result => return result,
+            Ok(()) => return Ok(()),
+            // It may have ended between two reads: what does not fit then says nothing.
+            Err(_) if exit.has_exited() => return Err(ReadError::Gone.into()),
+            Err(_) => std::thread::sleep(START_PAUSE),
         }
     }
     validate()
