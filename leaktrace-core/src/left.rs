@@ -13,11 +13,9 @@ use crate::detect::{Level, Policy, Severity, Verdict};
 use crate::render::human;
 use crate::report::{Frame, Group, Location, Owners, Report, UNKNOWN_TEST, test_name};
 
-/// Wait reasons that end by themselves.
-const PASSING: [&str; 3] = ["sleep", "runnable", "running"];
-
-/// States in which a goroutine does not wait.
+/// States in which a goroutine does not wait for another one. They pass by themselves, and so does a sleep.
 const BUSY: [&str; 5] = ["runnable", "running", "syscall", "copystack", "preempted"];
+const SLEEP: &str = "sleep";
 
 /// Adds a verdict on each `go` statement of which goroutines are left, as far as `policy` wants to hear of it. Where
 /// there is one that is as sure, that is told how many are left, and by which tests.
@@ -77,7 +75,8 @@ impl Left {
     }
 
     fn severity(&self) -> Severity {
-        let passing: u64 = PASSING.iter().filter_map(|reason| self.group.wait_reasons.get(*reason)).sum();
+        let passing = BUSY.iter().chain([&SLEEP]);
+        let passing: u64 = passing.filter_map(|reason| self.group.wait_reasons.get(*reason)).sum();
         if self.of_ended > passing { Severity::Likely } else { Severity::Watch }
     }
 

@@ -14,12 +14,14 @@ use crate::config::{self, Config, ConfigError, Output, System, View};
 use crate::diagnose::Exit;
 use crate::policy;
 use crate::process::{Pid, Procfs};
-use crate::session::{self, End, Judge, clock};
+use crate::session::{self, End, INTERRUPTED, Judge, clock};
 
 /// How often limits are looked at: so many times in a check, but not more or less often than this.
 const LOOKS: u32 = 60;
 const OFTEN: Duration = Duration::from_millis(500);
 const SELDOM: Duration = Duration::from_secs(10);
+
+const CUT_SHORT: &str = "the check was ended by a signal before its time; what was seen until then is judged";
 
 /// Checks a process.
 pub fn run(args: &Check, common: &Common, system: &System, procfs: &Procfs) -> anyhow::Result<Done> {
@@ -28,9 +30,17 @@ pub fn run(args: &Check, common: &Common, system: &System, procfs: &Procfs) -> a
     let limits = args.max.iter().chain(&args.max_growth).cloned();
     let mut limits = Limits { thresholds: Thresholds::new(limits), top: args.top };
     let ended = session::run(&config, procfs, &mut limits)?;
-    // What could not be watched to the end has not passed.
-    let code = if ended.end == End::Asked { 0 } else { Exit::NoTarget as u8 };
-    Ok(Done { remark: ended.end.remark(), found: ended.found, code })
+    let remark = if ended.end == End::Asked { Some(CUT_SHORT) } else { ended.end.remark() };
+    Ok(Done { remark: remark.map(str::to_owned), found: ended.found, code: code(ended.end) })
+}
+
+/// What could not be watched to the end has not passed.
+const fn code(end: End) -> u8 {
+    match end {
+        End::TimeUp => 0,
+        End::Asked => INTERRUPTED,
+        End::Exited | End::Execed | End::Leaving => Exit::NoTarget as u8,
+    }
 }
 
 fn resolve(args: &Check, common: &Common, system: &System) -> Result<Config, ConfigError> {

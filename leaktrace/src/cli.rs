@@ -55,8 +55,9 @@ leaktrace --pid <PID> [OPTIONS]
        leaktrace explain <RULE>";
 
 const EXIT_CODES: &str = "\
-Exit status: 0 a report was made · 1 what was to fail has been found (--deny, --fail-if-grew) · 2 wrong use, a file that cannot be read, or an error of the system · 3 no such process, or it has gone · \
-4 not permitted · 5 the kernel cannot · 6 not a Go program, or not one that can be read";
+Exit status: 0 a report was made · 1 what was to fail has been found (--fail-on, --deny, --max, --max-growth, --fail-if-grew) · 2 wrong use, a file that cannot be read, or an error of the system · 3 no such process, or it has gone · \
+4 not permitted · 5 the kernel cannot · 6 not a Go program, or not one that can be read · 130 a check was interrupted. \
+`run` ends as its program does, with 128+n where signal n ended it, and with 126 or 127 where it cannot be started or found";
 
 /// The commands.
 #[derive(Debug, Subcommand)]

@@ -23,13 +23,13 @@ use crate::config::{Config, System};
 use crate::process::{Pid, Procfs};
 
 /// How what was asked for ended, where it did not fail.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Done {
     /// What the user should be told.
-    pub remark: Option<&'static str>,
+    pub remark: Option<String>,
     /// Whether that was found on which the user wants to fail.
     pub found: bool,
-    /// The exit status to end with, if it is another program's.
+    /// The exit status to end with where nothing was found: another program's, or that of what was not finished.
     pub code: u8,
 }
 
@@ -38,7 +38,7 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
     let (system, procfs) = (System::probe(), Procfs::system());
     let mut done = Done::default();
     match &args.command {
-        Some(Command::Run(run)) => done.code = run::run(run, &args.common, &procfs)?,
+        Some(Command::Run(run)) => done = run::run(run, &args.common, &procfs)?,
         Some(Command::Check(check)) => done = check::run(check, &args.common, &system, &procfs)?,
         Some(Command::Dump(dump)) => dump::run(dump, &system, &procfs)?,
         Some(Command::Report(report)) => dump::report(report, &args.common, &system)?,
@@ -53,7 +53,7 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
             let mut config = Config::resolve(&args.watch, &args.common, &system)?;
             config.policy(policy::resolve(&args.rules)?);
             let ended = session::run(&config, &procfs, &mut session::AsItIs)?;
-            (done.remark, done.found) = (ended.end.remark(), ended.found);
+            (done.remark, done.found) = (ended.end.remark().map(str::to_owned), ended.found);
         }
     }
     Ok(done)

@@ -68,7 +68,7 @@ fn no_such_process_is_3() {
 fn what_is_not_go_is_6() {
     let sleeper = Sleeper::start();
     let arguments = format!("--pid {}", sleeper.0.id());
-    refuses(&arguments, 6, "not a Go program: it has no Go function table\nhint: check the pid");
+    refuses(&arguments, 6, "not a Go program: it has no Go function table\nhint: name the Go program itself");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::quantity::{self, Bytes, Overhead, Probes};
 #[derive(Debug, ClapArgs)]
 pub struct Run {
     /// The program to run, and its arguments
-    #[arg(value_name = "PROGRAM", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(value_name = "PROGRAM", required = true, trailing_var_arg = true)]
     pub program: Vec<OsString>,
 
     /// Hold the program at its exit for a last look at its memory, which takes milliseconds. Until then the kernel
@@ -61,7 +61,8 @@ pub struct Run {
     #[arg(short, long, value_enum, value_name = "FORMAT", help_heading = "Output")]
     pub format: Option<ReportFormat>,
 
-    /// Write the report to this file instead of standard error
+    /// Write the report to this file instead of standard error; `{name}` stands for the program's name and `{pid}` for
+    /// its process id, for programs that run side by side as the tests of packages do
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     pub output: Option<PathBuf>,
 }

@@ -12,6 +12,7 @@ use leaktrace_core::memory::ReadError;
 use crate::config::ConfigError;
 use crate::doctor::DoctorError;
 use crate::process::ProcessError;
+use crate::process::launch::LaunchError;
 use crate::process::privileges::Privileges;
 use crate::sources::SourceError;
 
@@ -31,6 +32,10 @@ pub enum Exit {
     Kernel = 5,
     /// Not a Go program, or not one that can be read, or not a file of ours that can be.
     NotReadable = 6,
+    /// A program is there and cannot be started, as shells say it.
+    CannotStart = 126,
+    /// There is no such program, as shells say it.
+    NoProgram = 127,
 }
 
 /// What a user is told about an error.
@@ -104,6 +109,9 @@ fn meaning(cause: &(dyn std::error::Error + 'static), privileges: &Privileges) -
     if let Some(error) = cause.downcast_ref::<ProcessError>() {
         return Some(of_process(error, privileges));
     }
+    if let Some(error) = cause.downcast_ref::<LaunchError>() {
+        return Some(of_launch(error));
+    }
     if let Some(error) = cause.downcast_ref::<ReadError>() {
         return of_read(error, privileges);
     }
@@ -132,6 +140,21 @@ fn of_process(error: &ProcessError, privileges: &Privileges) -> Meaning {
         }
         ProcessError::NotPermitted { .. } => Meaning::new(Exit::NotPermitted, permission(privileges)),
         ProcessError::Malformed { .. } | ProcessError::Io { .. } => Meaning::plain(Exit::Usage),
+    }
+}
+
+fn of_launch(error: &LaunchError) -> Meaning {
+    match error.source.kind() {
+        io::ErrorKind::NotFound => Meaning::new(
+            Exit::NoProgram,
+            "give its path, as in `leaktrace run -- ./program`; if the file is there, the interpreter or loader that it \
+             names is not",
+        ),
+        io::ErrorKind::PermissionDenied => Meaning::new(
+            Exit::CannotStart,
+            "name an executable file (`chmod +x`); build one with `go build -o program .`",
+        ),
+        _ => Meaning::plain(Exit::CannotStart),
     }
 }
 

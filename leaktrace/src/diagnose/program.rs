@@ -43,7 +43,7 @@ fn of_elf(error: &ElfError) -> Meaning {
 fn of_program(error: &ProgramError) -> Option<Meaning> {
     let hint = match error {
         ProgramError::NotGo => {
-            "check the pid: a shell or an interpreter that starts the program has another one"
+            "name the Go program itself, and not the shell, script or interpreter that starts it"
         }
         ProgramError::Gccgo | ProgramError::TinyGo => "build it with the standard Go compiler",
         ProgramError::Packed => "run the program unpacked: `upx -d` restores it",

@@ -137,7 +137,7 @@ fn not_a_go_program() {
         &[],
         Exit::NotReadable,
         "leaktrace: cannot watch pid 4242: not a Go program: it has no Go function table\n\
-         hint: check the pid: a shell or an interpreter that starts the program has another one",
+         hint: name the Go program itself, and not the shell, script or interpreter that starts it",
     );
 }
 

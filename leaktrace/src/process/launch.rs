@@ -4,6 +4,8 @@
 //! attached then. After that the child is no longer traced, unless it is to be held once more: at its exit, when its
 //! memory is still there. All of this is one thread's business, because only the thread that traces may ask for it.
 
+use std::cell::Cell;
+use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -12,12 +14,23 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::JoinHandle;
 
 use libc::{c_int, c_uint, pid_t, sigset_t};
+use thiserror::Error;
 use tokio::sync::oneshot;
 
 use super::Pid;
 
 /// What a shell adds to the number of the signal that ended a program.
 const SIGNALLED: c_int = 128;
+
+/// A program could not be started.
+#[derive(Debug, Error)]
+#[error("cannot start {}", program.display())]
+pub struct LaunchError {
+    /// What was to be started.
+    pub program: OsString,
+    /// What the system said.
+    pub source: io::Error,
+}
 
 /// A program that was started. One that is not [released](Self::release) is killed when this is dropped.
 #[derive(Debug)]
@@ -26,6 +39,7 @@ pub struct Launched {
     orders: Sender<Order>,
     leaving: Option<oneshot::Receiver<()>>,
     keeper: JoinHandle<io::Result<u8>>,
+    released: Cell<bool>,
 }
 
 /// What the thread that traces is asked for.
@@ -39,7 +53,12 @@ enum Order {
 
 impl Launched {
     /// Starts `command`, with `signals` blocked and no others. It stands still when this returns.
-    pub fn start(command: Command, signals: sigset_t) -> io::Result<Self> {
+    pub fn start(command: Command, signals: sigset_t) -> Result<Self, LaunchError> {
+        let program = command.get_program().to_owned();
+        Self::fork(command, signals).map_err(|source| LaunchError { program, source })
+    }
+
+    fn fork(command: Command, signals: sigset_t) -> io::Result<Self> {
         let (orders, asked) = mpsc::channel();
         let (started, answer) = mpsc::channel();
         let (leaves, leaving) = oneshot::channel();
@@ -47,7 +66,13 @@ impl Launched {
             .name("child".to_owned())
             .spawn(move || keep(command, signals, &started, &asked, leaves))?;
         match answer.recv() {
-            Ok(pid) => Ok(Self { pid: Pid(pid.cast_unsigned()), orders, leaving: Some(leaving), keeper }),
+            Ok(pid) => Ok(Self {
+                pid: Pid(pid.cast_unsigned()),
+                orders,
+                leaving: Some(leaving),
+                keeper,
+                released: Cell::new(false),
+            }),
             Err(_) => Err(joined(keeper).err().unwrap_or_else(|| io::Error::other("it ended before it ran"))),
         }
     }
@@ -60,7 +85,13 @@ impl Launched {
     /// Lets it run. With `hold` it stands still once more at its exit: all its threads but the first have ended or
     /// are ending then, and its memory is as they left it.
     pub fn release(&self, hold: bool) {
+        self.released.set(true);
         self.order(Order::Release { hold });
+    }
+
+    /// Whether it has been let run.
+    pub const fn is_released(&self) -> bool {
+        self.released.get()
     }
 
     /// What is told when it is held at its exit; can be taken once.
@@ -284,6 +315,7 @@ mod tests {
     #[test]
     fn what_cannot_be_started_is_told() {
         let error = Launched::start(Command::new("/nonexistent/program"), no_signals()).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        assert_eq!(error.source.kind(), io::ErrorKind::NotFound);
+        assert_eq!(error.to_string(), "cannot start /nonexistent/program");
     }
 }

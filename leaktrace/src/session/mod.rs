@@ -42,6 +42,7 @@ use observer::Observer;
 use reacher::Reacher;
 use recorder::{NamesOf, Recorder, Recording};
 use reporting::Reporter;
+pub use signals::INTERRUPTED;
 use tracer::Tracer;
 use walks::Walks;
 use watch::Watch;
@@ -49,7 +50,9 @@ use watch::Watch;
 /// How a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// Its time was over, or the user wanted it to.
+    /// Its time was over.
+    TimeUp,
+    /// The user wanted it to, or whoever sends signals.
     Asked,
     /// The target exited.
     Exited,
@@ -63,7 +66,7 @@ impl End {
     /// What a user should be told, if this was not their own wish.
     pub const fn remark(self) -> Option<&'static str> {
         match self {
-            Self::Asked | Self::Leaving => None,
+            Self::TimeUp | Self::Asked | Self::Leaving => None,
             Self::Exited => Some("the process has exited; the last report is of what was known then"),
             Self::Execed => Some(
                 "the process has become another program (exec); the last report is of what was known then, start \

@@ -7,7 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
 /// What a shell expects of a program that Ctrl-C has ended: 128 and the number of `SIGINT`.
-const INTERRUPTED: i32 = 130;
+pub const INTERRUPTED: u8 = 130;
 
 /// Starts to listen. The receiver gets the first `SIGINT`, `SIGTERM` or `SIGHUP`; the second ends this process,
 /// whatever it is doing: the kernel then takes the probes away.
@@ -54,5 +54,5 @@ async fn run(mut signals: Signals, first: oneshot::Sender<()>) {
     // Nobody may be listening any more; then the second one decides.
     _ = first.send(());
     signals.next().await;
-    std::process::exit(INTERRUPTED);
+    std::process::exit(INTERRUPTED.into());
 }

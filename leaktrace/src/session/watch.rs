@@ -121,7 +121,7 @@ impl Alarms {
             biased;
             end = self.ends.next() => Step::End(end),
             _ = self.exit.readable() => Step::End(End::Exited),
-            () = sleep_until(self.deadline) => Step::End(End::Asked),
+            () = sleep_until(self.deadline) => Step::End(End::TimeUp),
             () = filling(self.ring.as_ref()) => Step::Drain,
             () = sleep_until(self.drain) => Step::Drain,
             _ = self.budget.tick() => Step::Budget,
@@ -293,7 +293,9 @@ impl Watch<'_> {
                 if hopeless || self.failures >= MOST_FAILURES {
                     return Err(error.into());
                 }
-                tracing::warn!(%error, "no snapshot this time");
+                if !error.is_gone() {
+                    tracing::warn!(%error, "no snapshot this time");
+                }
                 Ok(false)
             }
         }
@@ -303,7 +305,7 @@ impl Watch<'_> {
     /// an empty ring.
     async fn finish(&mut self, end: End, alarms: &mut Alarms) -> anyhow::Result<End> {
         let end = match end {
-            End::Asked | End::Leaving => self.last_snapshot(end, alarms).await?,
+            End::TimeUp | End::Asked | End::Leaving => self.last_snapshot(end, alarms).await?,
             End::Exited | End::Execed => end,
         };
         if let Some(tracer) = &mut self.tracer {
