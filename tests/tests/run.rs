@@ -1,6 +1,5 @@
 //! Ring 2: programs and tests that leaktrace itself starts, from the first instruction to the exit status.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
@@ -8,8 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
 use leaktrace_tests::go::build;
-use leaktrace_tests::install;
-use leaktrace_tests::leaktrace::binary;
+use leaktrace_tests::leaktrace::{binary, leaktrace};
 use leaktrace_tests::matrix::each;
 use leaktrace_tests::nobody::Nobody;
 use leaktrace_tests::poll::{PATIENCE, poll_until};
@@ -62,22 +60,6 @@ impl Bench {
 fn report_in(file: &Path) -> Report {
     let text = fs::read_to_string(file).expect("there is a report");
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
-}
-
-/// The tests that left something, with how many goroutines, and how sure that is.
-#[track_caller]
-fn left_by_tests(file: &Path) -> BTreeMap<String, (u64, String)> {
-    let text = fs::read_to_string(file).expect("there is a report");
-    let report: Value = serde_json::from_str(&text).expect("it is JSON");
-    let mut left = BTreeMap::new();
-    for verdict in report["verdicts"].as_array().expect("there are verdicts") {
-        let severity = verdict["severity"].as_str().expect("there is one");
-        let tests = verdict["evidence"]["tests"].as_object().cloned().unwrap_or_default();
-        for (test, count) in tests {
-            left.insert(test, (count.as_u64().expect("a count"), severity.to_owned()));
-        }
-    }
-    left
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -179,12 +161,20 @@ fn the_report_goes_to_standard_error_and_leaves_the_programs_output_alone() {
     assert!(stderr.contains("3 goroutines left at the end, created by main.leave"), "{stderr}");
 }
 
+/// `command`, with signals that end it even if they are ignored here, as SIGINT is in the background of a shell.
+fn heeding(command: &Command) -> Command {
+    let mut heeding = Command::new("env");
+    heeding.arg("--default-signal").arg(command.get_program()).args(command.get_args());
+    heeding.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    heeding
+}
+
 #[test]
 fn signals_reach_the_program_and_its_end_by_one_is_told() {
     let bench = Bench::new(Version::NEWEST);
     for options in ["", "--at-exit"] {
         for (signal, code) in [(Signal::TERM, 128 + 15), (Signal::INT, 128 + 2), (Signal::USR1, 41)] {
-            let mut child = bench.command(options, "2 0").spawn().expect("it can be started");
+            let mut child = heeding(&bench.command(options, "2 0")).spawn().expect("it can be started");
             let _stderr = await_ready(&mut child);
             send(&child, signal);
             let status = poll_until(PATIENCE, "it ends", || child.try_wait().expect("it is our child"));
@@ -197,19 +187,19 @@ fn signals_reach_the_program_and_its_end_by_one_is_told() {
 #[test]
 fn the_exit_status_is_1_only_on_what_was_asked_for() {
     let bench = Bench::new(Version::NEWEST);
-    let code = |options: &str, arguments: &str| bench.run(options, arguments).status.code();
-    assert_eq!(code("", "3 0"), Some(0));
-    assert_eq!(code("--fail-on certain --allow all", "3 0"), Some(0));
-    assert_eq!(code("--fail-on watch", "3 0"), Some(1));
-    assert_eq!(code("--deny left-at-exit", "3 0"), Some(1));
-    assert_eq!(
-        code(
-            "--deny left-at-exit --ignore-created-by main.leave --ignore-created-by main.init.0 --ignore-created-by main.main",
-            "3 0"
-        ),
-        Some(0)
-    );
-    assert_eq!(code("--fail-on watch", "3 7"), Some(7), "the program's own goes first");
+    let ends_with = |code: i32, options: &str, arguments: &str| {
+        let output = bench.run(options, arguments);
+        assert_eq!(output.status.code(), Some(code), "{options} -- {arguments}: {}", text(&output.stderr));
+    };
+    ends_with(0, "", "3 0");
+    ends_with(0, "--fail-on certain --allow all", "3 0");
+    ends_with(1, "--fail-on watch", "3 0");
+    ends_with(1, "--deny left-at-exit", "3 0");
+    let all =
+        ["main.leave", "main.init.0", "main.main"].map(|by| format!("--ignore-created-by {by}")).join(" ");
+    ends_with(0, &format!("--deny left-at-exit {all}"), "3 0");
+    // The program's own goes first.
+    ends_with(7, "--fail-on watch", "3 7");
 }
 
 #[test]
@@ -227,50 +217,61 @@ fn at_exit_shows_where_they_stand() {
 fn what_is_no_go_program_is_refused_before_it_runs() {
     let folder = tempfile::tempdir().expect("a directory can be made");
     let file = folder.path().join("ran");
-    let mut command = Command::new(binary());
-    let output = command.args(["run", "--", "touch"]).arg(&file).output().expect("it can be started");
-    assert_eq!(output.status.code(), Some(6), "{}", text(&output.stderr));
-    assert!(text(&output.stderr).contains("not a Go program") && !file.exists());
-    let missing = Command::new(binary()).args(["run", "--", "/nonexistent/x"]).output().expect("it starts");
-    assert_eq!(missing.status.code(), Some(2));
-    assert!(text(&missing.stderr).contains("cannot start /nonexistent/x"), "{}", text(&missing.stderr));
-}
-
-/// Runs the suites' tests under leaktrace; every package's report goes to its own folder.
-#[track_caller]
-fn go_test(version: Version, reports: &Path) -> Output {
-    // `go test` runs each test binary in the folder of its package.
-    let wrapper = reports.join("wrapper");
-    let script = format!(
-        "#!/bin/sh\nexec '{}' run --fail-on likely --output '{}'/$(basename \"$PWD\").json -- \"$@\"\n",
-        binary().display(),
-        reports.display(),
-    );
-    install::write(script.as_bytes(), &wrapper);
-    let mut go = suite::go(version);
-    go.args(["test", "-count=1", "-exec"]).arg(&wrapper).args(["./order", "./tidy"]);
-    go.output().expect("go can be started")
+    leaktrace(&format!("run -- touch {}", file.display())).refused(6, "not a Go program");
+    assert!(!file.exists());
 }
 
 #[test]
-fn go_test_tells_which_test_created_what_is_left() {
-    if !can_probe() {
-        return;
+fn what_cannot_be_started_ends_as_in_a_shell() {
+    leaktrace("run -- /nonexistent/x -v").refused(127, "cannot start /nonexistent/x: No such file");
+    leaktrace("run -n1 -- no-such-program-anywhere").refused(127, "cannot start no-such-program-anywhere");
+    let text = suite::folder().join("go.mod");
+    leaktrace(&format!("run {}", text.display())).refused(126, "Permission denied");
+    let wrong = leaktrace("run --fial-on likely -- /bin/true");
+    assert_eq!(wrong.code, Some(2));
+    assert!(
+        wrong.stderr.contains("'--fail-on' found") || wrong.stderr.contains("--fial-on"),
+        "{}",
+        wrong.stderr
+    );
+}
+
+#[test]
+fn programs_side_by_side_have_a_report_each() {
+    let bench = Bench::new(Version::NEWEST);
+    let pattern = bench.folder.path().join("{name}-{pid}.sarif");
+    let start = || {
+        let mut command = Command::new(binary());
+        command.args(["run", "--at-exit", "-o"]).arg(&pattern).arg("--").arg(&bench.program).args(["1", "0"]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts")
+    };
+    for mut child in [start(), start()] {
+        assert!(child.wait().expect("it is our child").success());
     }
-    for version in [Version::OLDEST, Version::NEWEST] {
-        let reports = tempfile::tempdir().expect("a directory can be made");
-        let output = go_test(version, reports.path());
-        let stdout = text(&output.stdout);
-        assert_eq!(output.status.code(), Some(1), "{stdout}{}", text(&output.stderr));
-        assert!(stdout.contains("FAIL\tleaktrace.test/shop/order"), "go {version}: {stdout}");
-        assert!(stdout.contains("ok  \tleaktrace.test/shop/tidy"), "go {version}: {stdout}");
-        let left = left_by_tests(&reports.path().join("order.json"));
-        let expected = [("TestForgets", 1), ("TestForgetsThroughAHelper", 3), ("TestTable", 2)];
-        let expected = expected
-            .map(|(test, count)| (format!("leaktrace.test/shop/order.{test}"), (count, "likely".to_owned())));
-        assert_eq!(left, BTreeMap::from(expected), "go {version}");
-        assert_eq!(left_by_tests(&reports.path().join("tidy.json")), BTreeMap::new(), "go {version}");
-    }
+    let name = bench.program.file_name().and_then(|name| name.to_str()).expect("it has a name");
+    let files =
+        fs::read_dir(bench.folder.path()).expect("it is there").map(|entry| entry.expect("it is").path());
+    let reports = files.filter(|file| file.extension().is_some_and(|ending| ending == "sarif"));
+    let reports: Vec<_> = reports.collect();
+    assert_eq!(reports.len(), 2, "{reports:?}");
+    assert!(
+        reports.iter().all(|file| file.display().to_string().contains(&format!("/{name}-"))),
+        "{reports:?}"
+    );
+}
+
+#[test]
+fn the_go_command_is_told_apart_from_what_it_starts() {
+    let go = suite::go(Version::NEWEST);
+    let mut command = Command::new(binary());
+    command
+        .args(["run", "--probes", "none", "--"])
+        .arg(go.get_program())
+        .args(["test", "-list", "x", "./empty"]);
+    command.envs(go.get_envs().filter_map(|(name, value)| Some((name, value?)))).current_dir(suite::folder());
+    let output = command.stdin(Stdio::null()).output().expect("it can be started");
+    assert!(text(&output.stderr).contains("go test -exec 'leaktrace run --'"), "{}", text(&output.stderr));
+    assert!(output.status.success());
 }
 
 #[test]

@@ -27,10 +27,14 @@ func Prices(n int) <-chan int {
 	done := make(chan struct{})
 	go func() {
 		for i := 0; i < n; i++ {
-			go func() { all <- i }()
+			go send(all, i)
 		}
 		close(done)
 	}()
 	<-done
 	return all
+}
+
+func send(all chan<- int, price int) {
+	all <- price
 }
