@@ -1,5 +1,6 @@
 //! A program that has printed what the runtime says of its goroutines, and stays as it is.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 
@@ -7,9 +8,20 @@ use serde::Deserialize;
 
 use crate::go::{Mode, Version, own_text};
 
+/// What the program tells of itself, since it is looked at from outside.
+#[derive(Debug, Deserialize)]
+pub struct Held {
+    /// Where a lock of each kind is, and the channel of `int` from which most goroutines receive.
+    pub addresses: BTreeMap<String, String>,
+    /// What the sockets are that goroutines read from.
+    pub sockets: Vec<String>,
+}
+
 /// What the program prints of itself.
 #[derive(Debug, Deserialize)]
 pub struct Own {
+    /// What only the held program tells.
+    pub held: Held,
     debug2: String,
     /// The text of its goroutine profile.
     pub debug1: String,

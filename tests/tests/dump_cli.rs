@@ -1,7 +1,6 @@
 //! `leaktrace dump`, `report` and `diff` as users run them.
 
 use std::fs;
-use std::io::Read as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -42,35 +41,44 @@ fn target(scenarios: &str) -> Target {
     Target::start(Version::NEWEST, Mode::Stripped, scenarios)
 }
 
+/// Every format, the file whose ending asks for it, and how it begins.
+const FORMATS: [(&str, Option<&str>, &[u8]); 9] = [
+    ("debug2", Some("a.txt"), b"goroutine "),
+    ("pprof", Some("a.pb.gz"), b"\x1f\x8b"),
+    ("json", Some("a.json"), b"{\"schema_version\":1"),
+    ("folded", Some("a.folded"), b""),
+    ("svg", Some("a.svg"), b"<?xml"),
+    ("html", Some("a.html"), b"<!doctype html>"),
+    ("ltr", Some("a.ltr"), b"\x93LTR\r\n\x1a\n"),
+    ("debug1", None, b"goroutine profile: total "),
+    ("text", None, b"scenarios-"),
+];
+
+/// What is written to standard output.
+#[track_caller]
+fn bytes(arguments: &[&str]) -> Vec<u8> {
+    let output = Command::new(binary()).args(arguments).output().expect("leaktrace runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+#[track_caller]
+fn assert_begins(bytes: &[u8], beginning: &[u8], what: &str) {
+    let start = bytes.get(..beginning.len().max(1)).expect("something is written");
+    assert!(start.to_ascii_lowercase().starts_with(&beginning.to_ascii_lowercase()), "{what}: {start:?}");
+}
+
 #[test]
 fn every_format_is_written_to_standard_output_and_to_files_by_their_endings() {
     let target = target("leak_chan_send=5 mutex=2");
     let directory = directory();
-    let beginnings: [(&str, &str, &[u8]); 8] = [
-        ("debug2", "a.txt", b"goroutine "),
-        ("pprof", "a.pb.gz", b"\x1f\x8b"),
-        ("json", "a.json", b"{\"schema_version\":1"),
-        ("folded", "a.folded", b""),
-        ("svg", "a.svg", b"<?xml"),
-        ("html", "a.html", b"<!doctype html>"),
-        ("ltr", "a.ltr", b"\x93LTR\r\n\x1a\n"),
-        ("debug1", "", b"goroutine profile: total "),
-    ];
-    for (format, file, beginning) in beginnings {
-        let output = Command::new(binary())
-            .args(["dump", "--format", format, "--pid", &target.pid().to_string()])
-            .output()
-            .expect("leaktrace runs");
-        assert!(output.status.success() && !output.stdout.is_empty(), "{format}");
-        let text = String::from_utf8_lossy(&output.stdout).to_lowercase();
-        let beginning_text = String::from_utf8_lossy(beginning).to_lowercase();
-        assert!(text.starts_with(&*beginning_text), "{format} begins with {:?}", text.get(..40));
-        if !file.is_empty() {
+    let pid = target.pid().to_string();
+    for (format, file, beginning) in FORMATS {
+        assert_begins(&bytes(&["dump", "--format", format, "--pid", &pid]), beginning, format);
+        if let Some(file) = file {
             let path = directory.path().join(file);
-            assert_eq!(written(&format!("dump --pid {} -o {}", target.pid(), path.display())), "");
-            let mut start = vec![0; beginning.len()];
-            fs::File::open(&path).and_then(|mut file| file.read_exact(&mut start)).expect("it was written");
-            assert_eq!(start.to_ascii_lowercase(), beginning.to_ascii_lowercase(), "{file}");
+            assert_eq!(written(&format!("dump --pid {pid} -o {}", path.display())), "");
+            assert_begins(&fs::read(&path).expect("it was written"), beginning, file);
         }
     }
 }
@@ -172,6 +180,9 @@ fn a_snapshot_is_reported_in_any_format_when_the_process_is_gone() {
     assert!(after_json["mappings"].as_array().is_some_and(|mappings| !mappings.is_empty()));
     let debug2 = written(&format!("report {after} --match leakChanSend"));
     assert_eq!(debug2.matches("[chan send]:").count(), 3, "{debug2}");
+    for (format, _, beginning) in FORMATS {
+        assert_begins(&bytes(&["report", &after, "--format", format]), beginning, format);
+    }
     let again = directory.path().join("again.ltr");
     written(&format!("report {after} -o {}", again.display()));
     assert_eq!(fs::read(&again).ok(), fs::read(&after).ok(), "the same snapshot is the same file");
@@ -190,6 +201,38 @@ fn a_difference_says_what_grew_and_fails_on_request() {
     assert_eq!(code(7, &format!("{before} {after}")), Some(1));
     assert_eq!(code(8, &format!("{before} {after}")), Some(0));
     assert_eq!(code(1, &format!("{after} {before}")), Some(0));
+}
+
+/// The goroutines that a function started: how that changed, how many there were before and after, and whether the rate
+/// is one of growth.
+fn change<'d>(difference: &'d Value, creator: &str) -> Option<(&'d str, u64, u64, bool)> {
+    let changes = difference["changes"].as_array()?;
+    let group =
+        changes.iter().find(|change| change["group"].as_str().is_some_and(|g| g.contains(creator)))?;
+    let (before, after) = (group["before"].as_u64()?, group["after"].as_u64()?);
+    Some((group["change"].as_str()?, before, after, group["per_minute"].as_f64()? > 0.0))
+}
+
+#[test]
+fn two_builds_of_a_service_are_compared_by_their_functions() {
+    let directory = directory();
+    let snapshot = |target: Target, name: &str| {
+        let file = directory.path().join(name).display().to_string();
+        written(&format!("dump --pid {} -o {file}", target.pid()));
+        file
+    };
+    let before = "leak_chan_send=3 mutex=4 select_forever=1 driven=2";
+    let before = snapshot(Target::start(Version::OLDEST, Mode::Plain, before), "before.ltr");
+    let after = snapshot(target("leak_chan_send=6 mutex=1 sleep=5 driven=2"), "after.ltr");
+    let difference = json(&format!("diff {before} {after} --by created-by"));
+    assert_eq!(difference["same_process"].as_bool(), Some(false));
+    assert_eq!(change(&difference, "main.leakChanSend"), Some(("grew", 3, 6, true)));
+    assert_eq!(change(&difference, "main.mutex"), Some(("shrank", 4, 1, false)));
+    assert_eq!(change(&difference, "main.selectForever"), Some(("vanished", 1, 0, false)));
+    assert_eq!(change(&difference, "main.sleep"), Some(("appeared", 0, 5, true)));
+    assert_eq!(change(&difference, "main.driven"), None, "it did not change");
+    let text = written(&format!("diff {before} {after} --by created-by"));
+    assert!(text.contains("not the same process: pid ") && text.contains("not the same build: "), "{text}");
 }
 
 #[test]

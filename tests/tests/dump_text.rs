@@ -1,6 +1,6 @@
 //! A dump's text is what the program prints of itself, byte for byte but for what `docs/dump.md` names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use leaktrace_tests::leaktrace::leaktrace;
 use leaktrace_tests::matrix::{each_build, each_version};
@@ -85,6 +85,39 @@ fn a_running_goroutine_says_that_it_runs() {
         assert_eq!(heading, format!("{goroutine} [running]:"));
         assert!(rest.starts_with("\tgoroutine running on other thread; stack unavailable\n"), "{text}");
         assert_eq!(created_by(&text), created_by(&own));
+        let started_with = |options: &str| dump(target.pid(), options).contains("main.busy.func1");
+        poll_until(PATIENCE, "what it was started with is known", || {
+            started_with("--state running --format folded").then_some(())
+        });
+    });
+}
+
+/// What `blocked_on` says of each goroutine that has it.
+fn blocked(json: &Value) -> impl Iterator<Item = &Value> {
+    json["goroutines"].as_array().into_iter().flatten().map(|goroutine| &goroutine["blocked_on"])
+}
+
+/// What the sockets are that goroutines wait for, but for those that listen.
+fn sockets(json: &Value) -> BTreeSet<&str> {
+    let descriptions = blocked(json).filter_map(|blocked| blocked["description"].as_str());
+    descriptions.filter(|what| what.contains("socket") && !what.starts_with("listening")).collect()
+}
+
+#[test]
+fn locks_channels_and_sockets_are_where_the_program_has_them() {
+    each_build(|version, mode| {
+        let program = OwnText::start(version, mode);
+        let json: Value = serde_json::from_str(&dump(program.pid(), "--format json")).expect("it is JSON");
+        let count = |key: &str, what: &str, address: &str| {
+            let is_it = |one: &&Value| one[key] == what && one["address"] == address;
+            let channels = blocked(&json).map(|blocked| &blocked["channel"]);
+            blocked(&json).chain(channels).filter(is_it).count()
+        };
+        for (what, address) in &program.own.held.addresses {
+            let (key, least) = if what == "int" { ("element", 20) } else { ("lock", 1) };
+            assert!(count(key, what, address) >= least, "{what} at {address}: {json:#}");
+        }
+        assert_eq!(sockets(&json), program.own.held.sockets.iter().map(String::as_str).collect());
     });
 }
 

@@ -225,13 +225,13 @@ impl Reader<'_> {
         match blocked {
             Some(BlockedOn::Channel { operation, channel }) => {
                 let Some(channel) = self.dump.tables.channel(*channel) else { return (Wait::Other, 0) };
-                let wait = if self.is_timer(channel) { Wait::Time } else { Wait::Channel(*operation) };
+                let wait = if self.dump.is_timers(channel) { Wait::Time } else { Wait::Channel(*operation) };
                 (wait, self.note(channel.address.0, Object::Channel(*channel)))
             }
             Some(BlockedOn::Select { cases }) => {
                 let channels = cases.iter().filter_map(|case| self.dump.tables.channel(case.channel));
                 let mut channels: Vec<&Channel> = channels.collect();
-                let timed = channels.iter().any(|channel| self.is_timer(channel));
+                let timed = channels.iter().any(|channel| self.dump.is_timers(channel));
                 channels.dedup_by_key(|channel| channel.address);
                 let wait = if timed { Wait::Time } else { Wait::Select };
                 let [only] = channels[..] else { return (wait, 0) };
@@ -252,11 +252,6 @@ impl Reader<'_> {
     fn note(&mut self, address: u64, object: Object) -> u64 {
         self.seen.objects.insert(address, object);
         address
-    }
-
-    /// Whether a timer sends on it. Up to Go 1.22 channels do not know; what they carry tells.
-    fn is_timer(&self, channel: &Channel) -> bool {
-        channel.timer || channel.element.is_some_and(|element| self.dump.string(element) == "time.Time")
     }
 }
 

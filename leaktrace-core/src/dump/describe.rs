@@ -72,7 +72,7 @@ impl Dump {
             BlockedOn::NoCases => "select without cases".to_owned(),
             BlockedOn::Lock { kind, address, waiters } => {
                 let waiters = waiters.map(|count| format!(", {count} waiting")).unwrap_or_default();
-                format!("{} {address}{waiters}", kind.as_str())
+                format!("{} {}{waiters}", kind.as_str(), kind.beginning(*address))
             }
             BlockedOn::Sleep { .. } => "sleep".to_owned(),
             BlockedOn::Io { fd, description } => self.io_title(*fd, *description),
@@ -90,6 +90,13 @@ impl Dump {
 
     fn channel_title(&self, channel: ChannelId) -> String {
         self.tables.channel(channel).map_or_else(|| "?".to_owned(), |channel| self.describe_channel(channel))
+    }
+
+    /// Whether a timer sends on it. Up to Go 1.22, and with `GODEBUG=asynctimerchan=1` up to Go 1.26, channels do not know
+    /// that; what they carry tells, and that they have room for one.
+    pub fn is_timers(&self, channel: &Channel) -> bool {
+        let carries_times = || channel.element.is_some_and(|element| self.string(element) == "time.Time");
+        channel.timer || channel.capacity == 1 && carries_times()
     }
 
     /// `chan int 0xc000012345 (len 0, cap 10, closed, 0 receiving, 3100 sending)`

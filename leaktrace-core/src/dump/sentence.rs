@@ -1,8 +1,8 @@
 //! What a group's goroutines do, in one sentence.
 
-use super::Dump;
 use super::group::{By, Group};
 use super::model::{BlockedOn, Channel, ChannelOperation, LockKind};
+use super::{Dump, duration};
 use crate::render::human::some;
 
 /// Who waits for how many things.
@@ -58,21 +58,25 @@ impl Dump {
                 let blocked = first.and_then(|id| self.tables.blocked(id));
                 blocked.map_or_else(
                     || format!("{who}: {}", group.title),
-                    |blocked| format!("{who} {}", self.blocked_sentence(blocked, Whose::of(group))),
+                    |blocked| format!("{who} {}", self.blocked_sentence(blocked, group)),
                 )
             }
         }
     }
 
-    fn blocked_sentence(&self, blocked: &BlockedOn, whose: Whose) -> String {
+    fn blocked_sentence(&self, blocked: &BlockedOn, group: &Group) -> String {
+        let whose = Whose::of(group);
         let wait = whose.verb("waits for", "wait for");
         match blocked {
             BlockedOn::Channel { operation, channel } => {
                 let channel = self.tables.channel(*channel);
-                channel.map_or_else(String::new, |channel| channel_sentence(*operation, channel, whose))
+                channel.map_or_else(String::new, |channel| self.channel_sentence(*operation, channel, whose))
             }
             BlockedOn::NilChannel { operation } => {
                 format!("{} a nil channel, which never wakes anybody", operate(*operation, whose))
+            }
+            BlockedOn::Select { cases } if cases.len() == 1 => {
+                format!("{wait} {} in a select", whose.thing("channel"))
             }
             BlockedOn::Select { cases } => {
                 let channels = some(cases.len() as u64, "channel");
@@ -89,7 +93,9 @@ impl Dump {
                 let (name, why) = lock(*kind);
                 format!("{wait} {}{why}", whose.thing(name))
             }
-            BlockedOn::Sleep { .. } => whose.verb("sleeps", "sleep"),
+            BlockedOn::Sleep { .. } => {
+                format!("{}{}", whose.verb("sleeps", "sleep"), self.time_left(group))
+            }
             BlockedOn::Io { .. } if matches!(whose, Whose::EachItsOwn) => {
                 format!("{wait} {}", whose.thing("descriptor"))
             }
@@ -99,19 +105,39 @@ impl Dump {
             }
         }
     }
-}
 
-/// Nobody is at the other end if no goroutine was found waiting there.
-fn channel_sentence(operation: ChannelOperation, channel: &Channel, whose: Whose) -> String {
-    let operate = operate(operation, whose);
-    let one = whose.thing("channel");
-    match operation {
-        ChannelOperation::Receive if channel.timer => format!("{operate} {}", whose.thing("timer's channel")),
-        ChannelOperation::Receive if channel.senders == 0 => format!("{operate} {one} that nobody sends on"),
-        ChannelOperation::Send if channel.receivers == 0 => {
-            format!("{operate} {one} that nobody receives from")
+    /// Nobody is at the other end if no goroutine was found waiting there.
+    fn channel_sentence(&self, operation: ChannelOperation, channel: &Channel, whose: Whose) -> String {
+        let operate = operate(operation, whose);
+        let one = whose.thing("channel");
+        match operation {
+            ChannelOperation::Receive if self.is_timers(channel) => {
+                format!("{operate} {}", whose.thing("timer's channel"))
+            }
+            ChannelOperation::Receive if channel.senders == 0 => {
+                format!("{operate} {one} that nobody sends on")
+            }
+            ChannelOperation::Send if channel.receivers == 0 => {
+                format!("{operate} {one} that nobody receives from")
+            }
+            ChannelOperation::Receive | ChannelOperation::Send => format!("{operate} {one}"),
         }
-        ChannelOperation::Receive | ChannelOperation::Send => format!("{operate} {one}"),
+    }
+
+    /// ` for 5s more`, or ` for 5s to 1h 30m more` where that differs between the sleepers of a group.
+    fn time_left(&self, group: &Group) -> String {
+        let blocked = group.goroutines(self).filter_map(|one| self.tables.blocked(one.blocked_on?));
+        let times = blocked.filter_map(|blocked| match blocked {
+            BlockedOn::Sleep { remaining_ns } => Some(remaining_ns.max(&0).unsigned_abs()),
+            _ => None,
+        });
+        let (first, last) =
+            times.fold((u64::MAX, 0), |(first, last), time| (first.min(time), last.max(time)));
+        match (duration(first), duration(last)) {
+            _ if first > last => String::new(),
+            (first, last) if first == last => format!(" for {first} more"),
+            (first, last) => format!(" for {first} to {last} more"),
+        }
     }
 }
 

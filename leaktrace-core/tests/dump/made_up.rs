@@ -40,7 +40,7 @@ prop_compose! {
 struct Routine {
     numbers: [u64; 6],
     optional: [bool; 9],
-    flags: [bool; 6],
+    flags: [bool; 7],
     status: u32,
     stack: Vec<usize>,
     labels: Vec<(String, String)>,
@@ -51,7 +51,7 @@ prop_compose! {
     fn routines()(
         numbers in any::<[u64; 6]>(),
         optional in any::<[bool; 9]>(),
-        flags in any::<[bool; 6]>(),
+        flags in any::<[bool; 7]>(),
         status in prop::sample::select(vec![0_u32, 1, 2, 3, 4, 6, 8, 9, 10, 11]),
         stack in prop::collection::vec(any::<usize>(), 0..12),
         labels in prop::collection::vec(("\\PC{0,4}", "\\PC{0,4}"), 0..3),
@@ -125,6 +125,7 @@ fn goroutine(builder: &mut DumpBuilder, frames: &[Frame], routine: &Routine) -> 
         moved: flags[3],
         system: flags[4],
         cut: flags[5],
+        start_only: flags[6],
         ..DumpGoroutine::new(Goid(goid), Status::from_raw(*status).unwrap(), stack)
     }
 }

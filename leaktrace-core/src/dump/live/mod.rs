@@ -99,24 +99,23 @@ fn prints_labels(program: &Program<'_>, environment: Option<&str>) -> bool {
 /// The stacks of a walk, with names.
 struct Stacks {
     by_index: Vec<Named>,
-    empty: StackId,
 }
 
 #[derive(Clone, Copy)]
 struct Named {
     stack: StackId,
     cut: bool,
+    start_only: bool,
 }
 
 impl Stacks {
     fn of(table: &StackTable, places: &mut Places<'_>, builder: &mut DumpBuilder) -> Self {
-        let empty = builder.stack(&[]);
         let by_index = table.iter().map(|(_, stack)| {
             let locations = places.stack(stack, builder);
             let cut = matches!(stack.end, StackEnd::Cut | StackEnd::Broken);
-            Named { stack: builder.stack(&locations), cut }
+            Named { stack: builder.stack(&locations), cut, start_only: false }
         });
-        Self { by_index: by_index.collect(), empty }
+        Self { by_index: by_index.collect() }
     }
 }
 
@@ -140,7 +139,7 @@ impl Live<'_, '_> {
     /// Adds the goroutine with this index in the snapshot.
     fn add(&mut self, index: usize, goroutine: &Goroutine) {
         let named = goroutine.stack_id.and_then(|id| self.stacks.by_index.get(id.index()).copied());
-        let Named { stack, cut } = named.unwrap_or(Named { stack: self.stacks.empty, cut: false });
+        let Named { stack, cut, start_only } = named.unwrap_or_else(|| self.started_with(goroutine));
         let pcs = goroutine.stack_id.and_then(|id| Some(self.pcs.get(id)?.pcs));
         let goroutine = DumpGoroutine {
             parent: goroutine.parent_goid,
@@ -157,10 +156,18 @@ impl Live<'_, '_> {
             moved: goroutine.moved,
             system: goroutine.kind == GoroutineKind::Runtime,
             cut,
+            start_only,
             ..DumpGoroutine::new(goroutine.goid, goroutine.status, stack)
         };
         self.builder.completeness().cut_stacks += u64::from(cut);
         self.builder.goroutine(goroutine);
+    }
+
+    /// The stack of a goroutine that could not be walked.
+    fn started_with(&mut self, goroutine: &Goroutine) -> Named {
+        let locations = self.places.started_with(goroutine.startpc, &mut self.builder);
+        let start_only = !locations.is_empty();
+        Named { stack: self.builder.stack(&locations), cut: false, start_only }
     }
 
     fn wait_reason(&mut self, goroutine: &Goroutine) -> Option<StrId> {

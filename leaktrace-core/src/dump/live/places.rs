@@ -6,7 +6,7 @@ use crate::go::goroutines::{Stack, StackEnd};
 use crate::go::pclntab::FuncId;
 use crate::go::program::Program;
 use crate::hash::KeyedMap;
-use crate::num::ReturnPc;
+use crate::num::{Pc, ReturnPc};
 use crate::symbolize::{Frame, expand};
 
 /// The places of one program.
@@ -59,6 +59,16 @@ impl<'p> Places<'p> {
             callee = Some(place.id.unwrap_or(FuncId::Normal));
         }
         locations
+    }
+
+    /// What is known of the stack of a goroutine that is executing: the function that it was started with is at its outer
+    /// end as long as it lives. Nothing if that is no function of the program.
+    pub(super) fn started_with(&mut self, start: Pc, builder: &mut DumpBuilder) -> Vec<LocationId> {
+        let pc = ReturnPc(start.0.wrapping_add(1));
+        if !self.is_entry(pc) || Some(pc) == self.goexit {
+            return Vec::new();
+        }
+        self.stack(Stack { pcs: &[pc], end: StackEnd::Outermost }, builder)
     }
 
     /// Where a `go` statement is, as Go prints it: in the physical function, on the line of the innermost call.

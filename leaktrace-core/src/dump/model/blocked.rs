@@ -74,6 +74,21 @@ impl LockKind {
     pub const ALL: [Self; 6] =
         [Self::Mutex, Self::RwMutexRead, Self::RwMutexWrite, Self::WaitGroup, Self::Cond, Self::Semaphore];
 
+    /// Where such a lock begins in which goroutines sleep on the word at `word`: the address that a program itself knows
+    /// the lock by.
+    ///
+    /// Source: Go `src/sync/mutex.go`, `rwmutex.go`, `waitgroup.go` and `cond.go`, go1.19 to go1.27.
+    pub const fn beginning(self, word: Avma) -> Avma {
+        let offset = match self {
+            Self::Mutex => 4,
+            Self::RwMutexWrite | Self::WaitGroup => 8,
+            Self::RwMutexRead => 12,
+            Self::Cond => 16,
+            Self::Semaphore => 0,
+        };
+        Avma(word.0.wrapping_sub(offset))
+    }
+
     /// Its name as Go programmers know it.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -113,7 +128,7 @@ pub enum BlockedOn {
     Lock {
         /// What it is.
         kind: LockKind,
-        /// Its address: that of the word that goroutines sleep on.
+        /// The address of the word in it that goroutines sleep on; [`LockKind::beginning`] is that of the lock.
         address: Avma,
         /// How many wait for it, this one included, where that could be counted.
         waiters: Option<u32>,

@@ -21,7 +21,7 @@ pub struct DumpGoroutine {
     pub bubble: Option<u64>,
     /// The size of its stack.
     pub stack_bytes: u64,
-    /// Where it stands, innermost first; empty if that is not known.
+    /// Where it stands, innermost first; empty if that is not known. See `start_only` for one that executes.
     pub stack: StackId,
     /// The `go` statement that started it.
     pub created_by: Option<LocationId>,
@@ -49,6 +49,9 @@ pub struct DumpGoroutine {
     pub system: bool,
     /// Whether frames are missing at the outer end of its stack.
     pub cut: bool,
+    /// Whether its stack is only the outer end: the function that it was started with. That is all that is known of one
+    /// that was executing or moved.
+    pub start_only: bool,
 }
 
 // A million of them have to fit beside their tables.
@@ -78,6 +81,7 @@ impl DumpGoroutine {
             moved: false,
             system: false,
             cut: false,
+            start_only: false,
         }
     }
 

@@ -278,6 +278,8 @@ struct GoroutineJson<'d> {
     system: bool,
     #[serde(skip_serializing_if = "is_false")]
     stack_cut: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    stack_start_only: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     bubble: Option<u64>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -308,6 +310,7 @@ impl<'d> GoroutineJson<'d> {
             moved: goroutine.moved,
             system: goroutine.system,
             stack_cut: goroutine.cut,
+            stack_start_only: goroutine.start_only,
             bubble: goroutine.bubble,
             labels: dump.labels(goroutine).collect(),
             parent_goid: goroutine.parent.map(|parent| parent.0),
@@ -347,7 +350,8 @@ impl<'d> BlockedJson<'d> {
             }
             BlockedOn::NoCases => Self::NoCases,
             BlockedOn::Lock { kind, address, waiters } => {
-                Self::Lock { lock: kind.as_str(), address: address.to_string(), waiters: *waiters }
+                let (lock, address) = (kind.as_str(), kind.beginning(*address).to_string());
+                Self::Lock { lock, address, waiters: *waiters }
             }
             BlockedOn::Sleep { remaining_ns } => Self::Sleep { remaining_ns: *remaining_ns },
             BlockedOn::Io { fd, description } => {

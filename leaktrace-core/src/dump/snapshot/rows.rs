@@ -293,10 +293,11 @@ impl Row for DumpGoroutine {
             moved,
             system,
             cut,
+            start_only,
         } = *self;
         write_near(goid.0, before.map(|before| before.goid.0), out);
         out.byte(status as u8);
-        write_flags([scanning, locked, age_is_lower_bound, moved, system, cut], out);
+        write_flags([scanning, locked, age_is_lower_bound, moved, system, cut, start_only], out);
         out.optional(parent.map(|parent| parent.0));
         out.optional(waiting_ns);
         out.optional(age_ns);
@@ -314,7 +315,7 @@ impl Row for DumpGoroutine {
     fn read(input: &mut Reader<'_>, before: Option<&Self>, tables: &Tables) -> Result<Self, SnapshotError> {
         let goid = Goid(read_near(input, before.map(|before| before.goid.0))?);
         let status = Status::from_raw(u32::from(input.byte()?)).ok_or(input.corrupt("an unknown state"))?;
-        let [scanning, locked, age_is_lower_bound, moved, system, cut] = read_flags(input)?;
+        let [scanning, locked, age_is_lower_bound, moved, system, cut, start_only] = read_flags(input)?;
         Ok(Self {
             goid,
             status,
@@ -324,6 +325,7 @@ impl Row for DumpGoroutine {
             moved,
             system,
             cut,
+            start_only,
             parent: input.optional()?.map(Goid),
             waiting_ns: input.optional()?,
             age_ns: input.optional()?,

@@ -121,7 +121,7 @@ impl Text<'_> {
     }
 
     fn stack(&self, goroutine: &DumpGoroutine, known: &mut Known, out: &mut Vec<u8>) -> io::Result<()> {
-        if self.dump.frames(goroutine.stack).len() == 0 {
+        if goroutine.start_only || self.dump.frames(goroutine.stack).len() == 0 {
             return out.write_all(missing_stack(goroutine).as_bytes());
         }
         // Only the values of arguments are a goroutine's own.
