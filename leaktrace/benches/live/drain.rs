@@ -16,6 +16,7 @@ use leaktrace_common::event::Kind;
 use leaktrace_core::num::Ktime;
 use leaktrace_core::registry::Registry;
 
+use crate::effort::Effort;
 use crate::go::{self, Running};
 use crate::statistics::{Samples, grouped, in_seconds, real};
 use crate::tracer::{Drained, Reader, drain};
@@ -26,11 +27,12 @@ const FILLED_RING: u32 = 256 << 20;
 /// leaktrace's own default.
 const USUAL_RING: u32 = 16 << 20;
 
-pub(crate) fn run() -> Result<()> {
+pub(crate) fn run(effort: Effort) -> Result<()> {
     let mut program = Running::start(Command::new(go::build("loops")?).env("GOMAXPROCS", "1"))?;
     // Once it answers, its binary is mapped.
     program.ask("spawn 1")?;
-    let filled = filled(&mut program)?;
+    let rounds = effort.rounds(ROUNDS);
+    let filled = filled(&mut program, rounds)?;
     let mut capacity = Samples::default();
     let mut wall = Samples::default();
     for drained in &filled {
@@ -45,16 +47,16 @@ pub(crate) fn run() -> Result<()> {
         grouped(real(filled[0].events)),
         grouped(capacity.median())
     );
-    println!("| the same by the clock, median of {ROUNDS} | {} | 0 |", grouped(wall.median()));
+    println!("| the same by the clock, median of {rounds} | {} | 0 |", grouped(wall.median()));
     sustained(&mut program)
 }
 
 /// Fills the ring with a million events or more, and drains it; several times.
-fn filled(program: &mut Running) -> Result<Vec<Drained>> {
+fn filled(program: &mut Running, times: usize) -> Result<Vec<Drained>> {
     let mut probes = attached(program.pid(), FILLED_RING)?;
     let mut registry = Registry::new(Ktime(0));
     let mut rounds = Vec::new();
-    for _ in 0..ROUNDS {
+    for _ in 0..times {
         let before = probes.counters()?;
         let mut counted = Counters::default();
         while counted.hits.iter().sum::<u64>() < MILLION {

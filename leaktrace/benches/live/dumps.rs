@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use leaktrace_tests::packages::Package;
 
+use crate::effort::Effort;
 use crate::go::{self, Running};
 use crate::statistics::{Samples, grouped, in_seconds, real, seconds};
 
@@ -18,8 +19,10 @@ const COUNTS: [(u64, usize); 3] = [(1_000, 9), (100_000, 5), (1_000_000, 3)];
 const DEBUGGER_PATIENCE: &str = "120";
 /// Beyond so many goroutines a debugger is not asked.
 const DEBUGGER_LIMIT: u64 = 1_000;
+/// Beyond so many, it is minutes until each has had its turn.
+const QUICK_LIMIT: u64 = 100_000;
 
-pub(crate) fn run() -> Result<()> {
+pub(crate) fn run(effort: Effort) -> Result<()> {
     println!("### Dumps beside Go's own and a debugger (`cargo xtask bench dump`)\n");
     println!(
         "Medians. The stall is how late a goroutine that sleeps for 200 µs was at worst during one dump; its"
@@ -30,7 +33,11 @@ pub(crate) fn run() -> Result<()> {
     println!("| goroutines | what | wall time | stall | memory |");
     println!("|---:|---|---:|---:|---:|");
     for (count, rounds) in COUNTS {
-        rows(count, rounds)?;
+        if count > QUICK_LIMIT && effort == Effort::Quick {
+            println!("| {} | not measured with `--quick` | | | |", grouped(real(count)));
+            continue;
+        }
+        rows(count, effort.rounds(rounds))?;
     }
     println!();
     Ok(())

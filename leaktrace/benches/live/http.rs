@@ -18,6 +18,7 @@ use leaktrace_core::plan::{PlanOptions, PlanStyle, plan};
 use leaktrace_core::registry::Registry;
 use leaktrace_tests::go::run::run as output_of;
 
+use crate::effort::Effort;
 use crate::go::{self, Running, numbers};
 use crate::statistics::{Samples, grouped, in_seconds};
 use crate::tracer::{Leaktrace, Reader};
@@ -58,14 +59,15 @@ struct Figures {
     cpu: Samples,
 }
 
-pub(crate) fn run() -> Result<()> {
+pub(crate) fn run(effort: Effort) -> Result<()> {
     let (server, load) = (go::build("server")?, go::build("load")?);
     let mut server = Running::start(&mut Command::new(server))?;
     let address = server.line()?;
     let bench = Bench { server: Pid(server.pid()), load: load.display().to_string(), address };
     let mut paced = vec![Figures::default(); WAYS.len()];
     let mut saturated = vec![Figures::default(); WAYS.len()];
-    for round in 0..ROUNDS {
+    let rounds = effort.rounds(ROUNDS);
+    for round in 0..rounds {
         for step in 0..WAYS.len() {
             let way = (round + step) % WAYS.len();
             let tracing = Tracing::start(WAYS[way].1, bench.server)?;
@@ -75,7 +77,7 @@ pub(crate) fn run() -> Result<()> {
         }
     }
     println!("### An HTTP server (`cargo xtask bench http`)\n");
-    println!("{CONNECTIONS} connections, client on the same CPUs, medians of {ROUNDS} interleaved rounds.\n");
+    println!("{CONNECTIONS} connections, client on the same CPUs, medians of {rounds} interleaved rounds.\n");
     print("at saturation", &saturated);
     print("at 3,000 requests/s", &paced);
     Ok(())

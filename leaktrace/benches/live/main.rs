@@ -1,8 +1,9 @@
 //! What leaktrace costs and how fast it is, on real Go programs and with the real kernel: run it with
-//! `cargo xtask bench [NAME…]`. Needs root. It prints tables for docs/performance.md.
+//! `cargo xtask bench [--quick] [NAME…]`. Needs root. It prints tables for docs/performance.md.
 
 mod drain;
 mod dumps;
+mod effort;
 mod go;
 mod hits;
 mod http;
@@ -15,8 +16,10 @@ mod tracer;
 
 use anyhow::{Result, bail};
 
+use crate::effort::Effort;
+
 /// A name, and what it stands for.
-type Bench = (&'static str, fn() -> Result<()>);
+type Bench = (&'static str, fn(Effort) -> Result<()>);
 
 /// What can be asked for by name.
 const BENCHES: [Bench; 6] = [
@@ -29,6 +32,7 @@ const BENCHES: [Bench; 6] = [
 ];
 
 fn main() -> Result<()> {
+    let effort = Effort::of_arguments();
     // cargo adds options of its own.
     let names: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     if let Some(unknown) = names.iter().find(|name| BENCHES.iter().all(|(known, _)| known != name)) {
@@ -47,7 +51,7 @@ fn main() -> Result<()> {
                 busy * 100.0
             );
         }
-        if let Err(error) = bench() {
+        if let Err(error) = bench(effort) {
             println!("`{name}` failed: {error:#}\n");
             failed.push(*name);
         }

@@ -10,6 +10,7 @@ use leaktrace::process::{Pid, Procfs};
 use leaktrace_core::go::goroutines::{Snapshot, Walker, WalkerInput, Want};
 use leaktrace_core::num::Ktime;
 
+use crate::effort::Effort;
 use crate::go::{self, Running};
 use crate::statistics::{Samples, grouped, in_seconds, real, seconds};
 use crate::tracer::{Leaktrace, thread_time};
@@ -17,10 +18,11 @@ use crate::tracer::{Leaktrace, thread_time};
 const ROUNDS: usize = 7;
 const COUNTS: [u64; 2] = [100_000, 1_000_000];
 
-pub(crate) fn run() -> Result<()> {
+pub(crate) fn run(effort: Effort) -> Result<()> {
+    let rounds = effort.rounds(ROUNDS);
     println!("### Parked goroutines (`cargo xtask bench parked`)\n");
     println!(
-        "A snapshot is every goroutine's state and whole stack; medians of {ROUNDS}. Memory is `VmHWM` of"
+        "A snapshot is every goroutine's state and whole stack; medians of {rounds}. Memory is `VmHWM` of"
     );
     println!("`leaktrace --pid PID --interval 1s` until it has ended with its last report.\n");
     println!(
@@ -28,17 +30,17 @@ pub(crate) fn run() -> Result<()> {
     );
     println!("|---:|---:|---:|---:|---:|---:|---:|");
     for count in COUNTS {
-        row(count)?;
+        row(count, rounds)?;
     }
     println!();
     Ok(())
 }
 
-fn row(count: u64) -> Result<()> {
+fn row(count: u64, rounds: usize) -> Result<()> {
     let mut program = Running::start(Command::new(go::build("parked")?).arg(count.to_string()))?;
     program.line()?;
-    let headers = snapshots(program.pid(), Want::Headers, count)?;
-    let stacks = snapshots(program.pid(), Want::Stacks, count)?;
+    let headers = snapshots(program.pid(), Want::Headers, count, rounds)?;
+    let stacks = snapshots(program.pid(), Want::Stacks, count, rounds)?;
     let leaktrace = Leaktrace::start(program.pid(), "--interval 1s --min-age 0s")?;
     let first_report = leaktrace.first_report;
     std::thread::sleep(Duration::from_secs(4));
@@ -63,13 +65,13 @@ struct Snapshots {
     frames: f64,
 }
 
-fn snapshots(pid: u32, want: Want, count: u64) -> Result<Snapshots> {
+fn snapshots(pid: u32, want: Want, count: u64, rounds: usize) -> Result<Snapshots> {
     let procfs = Procfs::system();
     let target = Target::open(&procfs, Pid(pid))?;
     let inspected = Inspected::new(&target, &procfs)?;
     let mut walker = Walker::new(WalkerInput::of(&inspected.program));
     let mut taken = Snapshots { wall: Samples::default(), cpu: Samples::default(), frames: 0.0 };
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         let (began, cpu) = (Instant::now(), thread_time());
         let snapshot = walker.snapshot(&inspected.memory, want, &|| Ktime(0))?;
         taken.wall.add(in_seconds(began.elapsed()));

@@ -21,6 +21,7 @@ use leaktrace_core::go::code::Code;
 use leaktrace_core::num::FileOffset;
 use leaktrace_core::plan::{AttachPlan, PlanOptions, PlanStyle, plan};
 
+use crate::effort::Effort;
 use crate::go::{self, Running};
 use crate::statistics::{Samples, real};
 
@@ -71,7 +72,7 @@ struct UsualFigures {
     ratio: Samples,
 }
 
-pub(crate) fn run() -> Result<()> {
+pub(crate) fn run(effort: Effort) -> Result<()> {
     let binary = go::build("loops")?;
     let mut program = Running::start(Command::new(binary).env("GOMAXPROCS", "1"))?;
     // Once it answers, its binary is mapped.
@@ -86,7 +87,8 @@ pub(crate) fn run() -> Result<()> {
     let mut bench = Bench { program, probes, inspected: &inspected };
     let mut figures: [Figures; ROWS.len()] = Default::default();
     let mut usual: [UsualFigures; USUAL.len()] = Default::default();
-    for _ in 0..ROUNDS {
+    let rounds = effort.rounds(ROUNDS);
+    for _ in 0..rounds {
         for (row, figures) in ROWS.iter().zip(&mut figures) {
             bench.round(row, &cheap, &entry, figures)?;
         }
@@ -94,7 +96,7 @@ pub(crate) fn run() -> Result<()> {
             bench.usual(*what, &figures[what.1], of)?;
         }
     }
-    table::print(&figures, &usual, &cheap, &entry);
+    table::print(rounds, &figures, &usual, [&cheap, &entry]);
     Ok(())
 }
 

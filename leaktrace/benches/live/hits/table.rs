@@ -2,13 +2,13 @@
 
 use leaktrace_core::plan::AttachPlan;
 
-use super::{Figures, ROUNDS, ROWS, Row, USUAL, UsualFigures};
+use super::{Figures, ROWS, Row, USUAL, UsualFigures};
 use crate::statistics::grouped;
 
-pub(super) fn print(figures: &[Figures], usual: &[UsualFigures], cheap: &AttachPlan, entry: &AttachPlan) {
+pub(super) fn print(rounds: usize, figures: &[Figures], usual: &[UsualFigures], plans: [&AttachPlan; 2]) {
     println!("### What a hit adds (`cargo xtask bench hits`)\n");
-    println!("Nanoseconds of the target's processor time, medians of {ROUNDS} interleaved rounds.\n");
-    ours(figures, cheap, entry);
+    println!("Nanoseconds of the target's processor time, medians of {rounds} interleaved rounds.\n");
+    ours(figures, plans);
     println!("\nThe same with a program that does nothing: what the kernel alone takes.\n");
     bounds(figures);
     println!("\nWhat tools probe that see functions only, also with a program that does nothing:\n");
@@ -16,7 +16,7 @@ pub(super) fn print(figures: &[Figures], usual: &[UsualFigures], cheap: &AttachP
     println!();
 }
 
-fn ours(figures: &[Figures], cheap: &AttachPlan, entry: &AttachPlan) {
+fn ours(figures: &[Figures], [cheap, entry]: [&AttachPlan; 2]) {
     println!(
         "| event | cheap place | adds | at the entry | adds | entry / cheap | lowest–highest | loop without probes |"
     );
