@@ -3,31 +3,28 @@
 //! They need the privileges of tracing. Without them each test says that it was skipped and why; where
 //! `CI=true` that is a failure.
 
+mod bench;
+mod said;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
 
-use leaktrace::kernel::specimen::{Goroutines, Identity, Specimen, own_exe};
-use leaktrace::kernel::{Backend, LoadError, Options, ProbeSite, Probes, Tracee, cost};
-use leaktrace_common::cookie::GRegister;
+use leaktrace::kernel::specimen::{Goroutines, Specimen, own_exe};
+use leaktrace::kernel::{Backend, Options, cost};
 use leaktrace_common::drops::DropReason;
 use leaktrace_common::event::{Kind, MAX_CREATOR_FRAMES, StackState};
 use leaktrace_common::layout::{ABSENT, Control, GoLayout};
-use leaktrace_core::decode::{BirthEvent, Event, decode};
+use leaktrace_core::decode::{Event, decode};
 use leaktrace_core::num::{Goid, Pc, ReturnPc};
 use leaktrace_core::plan::Cost;
 use leaktrace_tests::poll::{PATIENCE, poll_until};
-use leaktrace_tests::privilege::skip;
 
-const IDENTITY: Identity =
-    Identity { goid: 42, parent_goid: 7, creation_pc: 0x1234, start_pc: 0x5678, wait_reason: 19 };
+use crate::bench::{Bench, INDEX, goroutines};
+use crate::said::SAID;
 
 const BACKENDS: [Backend; 2] = [Backend::UprobeMulti, Backend::PerfEvent];
-
-/// The index of this process; any will do.
-const INDEX: u16 = 3;
 
 /// A ring of one page: the smallest.
 const TINY: u32 = 4096;
@@ -35,82 +32,6 @@ const TINY: u32 = 4096;
 /// Takes every stack.
 const EVERY_STACK: Control =
     Control { stacks_per_site: u32::MAX, stack_sample_mask: 0, wakeup_bytes: u32::MAX, wakers: 0 };
-
-/// The loaded programs and the specimen that this test has for itself.
-struct Bench {
-    probes: Probes,
-    specimen: Specimen,
-}
-
-impl Bench {
-    /// Loads the programs, or says why the test is skipped.
-    fn load(specimen: u64, options: Options) -> Option<Self> {
-        match Probes::load(&options) {
-            Ok(probes) => Some(Self { probes, specimen: Specimen::new(specimen) }),
-            Err(LoadError::NotPermitted(why)) => {
-                skip(&format!("loading eBPF programs is not permitted: {why}"));
-                None
-            }
-            Err(error) => panic!("{error}: {:?}", std::error::Error::source(&error)),
-        }
-    }
-
-    fn on(specimen: u64, backend: Backend) -> Option<Self> {
-        Self::load(specimen, Options { backend: Some(backend), ..Options::default() })
-    }
-
-    fn attach(&mut self, kinds: &[Kind], cost: Cost) {
-        self.attach_to(std::process::id(), kinds, cost);
-    }
-
-    fn attach_to(&mut self, pid: u32, kinds: &[Kind], cost: Cost) {
-        self.attach_with(pid, Goroutines::layout(), kinds, cost);
-    }
-
-    fn attach_with(&mut self, pid: u32, layout: GoLayout, kinds: &[Kind], cost: Cost) {
-        let offset = self.specimen.place(cost).expect("our own binary is mapped");
-        let sites = kinds.iter().map(|&kind| ProbeSite { kind, offset, g: GRegister::Arg0 });
-        let tracee = Tracee { index: INDEX, pid, exe: own_exe(), layout };
-        self.probes.attach(&tracee, sites).expect("what can be loaded can be attached");
-    }
-
-    fn run(&self, goroutines: &Goroutines, times: u32) {
-        for _ in 0..times {
-            goroutines.run(self.specimen);
-        }
-    }
-
-    /// How many records of each kind wait; each must be well formed and about this process.
-    fn drain(&mut self) -> BTreeMap<Kind, u64> {
-        let mut counts = BTreeMap::new();
-        self.probes.ring.drain(|record| {
-            let event = decode(record).expect("the programs write what can be decoded");
-            assert_eq!(event.about().target, u32::from(INDEX));
-            *counts.entry(event.kind()).or_default() += 1;
-        });
-        counts
-    }
-
-    /// The one birth that waits.
-    fn birth<T>(&mut self, see: impl Fn(&BirthEvent<'_>) -> T) -> T {
-        let mut seen = Vec::new();
-        self.probes.ring.drain(|record| match decode(record) {
-            Ok(Event::Birth(birth)) => seen.push(see(&birth)),
-            other => panic!("{other:?} is not a birth"),
-        });
-        assert_eq!(seen.len(), 1);
-        seen.remove(0)
-    }
-
-    fn detach(&mut self) {
-        self.probes.detach_target(INDEX);
-        self.probes.wait_until_detached();
-    }
-}
-
-fn goroutines(depth: usize) -> Goroutines {
-    Goroutines::new(IDENTITY, depth)
-}
 
 #[test]
 fn every_kind_of_event_says_what_the_process_has() {
@@ -255,35 +176,6 @@ fn what_should_never_happen_is_said_once_for_each_kind() {
         }
         assert_eq!(bench.probes.counters().unwrap().dropped_for(DropReason::GFault), 24);
     }
-}
-
-/// What the programs have said.
-static SAID: Said = Said(Mutex::new(Vec::new()));
-
-struct Said(Mutex<Vec<String>>);
-
-impl Said {
-    fn take(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.lock().expect("nobody panics with it"))
-    }
-}
-
-impl log::Log for Said {
-    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
-        true
-    }
-
-    fn log(&self, record: &log::Record<'_>) {
-        if record.target().starts_with("leaktrace_ebpf") {
-            self.0.lock().expect("nobody panics with it").push(format!(
-                "{} {}",
-                record.level(),
-                record.args()
-            ));
-        }
-    }
-
-    fn flush(&self) {}
 }
 
 #[test]
