@@ -41,12 +41,14 @@ struct Watched {
     looks: VecDeque<(Ktime, u64)>,
     /// The most that was over the limit: a count, or a growth.
     worst: Option<u64>,
+    /// Whether there ever was any goroutine of what is limited.
+    was_seen: bool,
 }
 
 impl Thresholds {
     /// These limits, and nothing seen yet.
     pub fn new(limits: impl IntoIterator<Item = Limit>) -> Self {
-        let watched = |limit| Watched { limit, looks: VecDeque::new(), worst: None };
+        let watched = |limit| Watched { limit, looks: VecDeque::new(), worst: None, was_seen: false };
         Self(limits.into_iter().map(watched).collect())
     }
 
@@ -54,16 +56,23 @@ impl Thresholds {
     pub fn observe(&mut self, now: Ktime, report: &Report) {
         for watched in &mut self.0 {
             let live = watched.limit.live(report);
+            watched.was_seen |= live > 0;
             watched.look(now, live);
         }
     }
 
-    /// Adds a verdict on each limit that was ever exceeded, before all others.
+    /// Adds a verdict on each limit that was ever exceeded, before all others, and a notice on each that can only have
+    /// been kept because there is nothing that it limits.
     pub fn judge(&self, report: &mut Report) {
         let exceeded =
             self.0.iter().filter_map(|watched| Some(watched.limit.verdict(watched.worst?, report)));
         let verdicts: Vec<Verdict> = exceeded.collect();
         report.verdicts.splice(0..0, verdicts);
+        let unseen = self.0.iter().filter(|watched| !watched.was_seen);
+        let unseen = unseen.filter_map(|watched| watched.limit.of.as_ref());
+        report.notices.extend(
+            unseen.map(|of| format!("the limit for {of} limited nothing: no goroutine of it was seen")),
+        );
     }
 }
 

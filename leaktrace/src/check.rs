@@ -28,7 +28,11 @@ pub fn run(args: &Check, common: &Common, system: &System, procfs: &Procfs) -> a
     let mut config = resolve(args, common, system)?;
     config.policy(policy::resolve(&args.rules)?);
     let limits = args.max.iter().chain(&args.max_growth).cloned();
-    let mut limits = Limits { thresholds: Thresholds::new(limits), top: args.top };
+    let mut limits = Limits {
+        thresholds: Thresholds::new(limits),
+        top: args.top,
+        hides_notices: config.output.format.is_for_tools(),
+    };
     let ended = session::run(&config, procfs, &mut limits)?;
     let remark = if ended.end == End::Asked { Some(CUT_SHORT) } else { ended.end.remark() };
     Ok(Done { remark: remark.map(str::to_owned), found: ended.found, code: code(ended.end) })
@@ -67,13 +71,19 @@ fn resolve(args: &Check, common: &Common, system: &System) -> Result<Config, Con
 struct Limits {
     thresholds: Thresholds,
     top: usize,
+    /// Whether the format of the report has no place for notices.
+    hides_notices: bool,
 }
 
 impl Judge for Limits {
     fn judge(&mut self, report: &mut Report, _: &Registry, _: &dyn Symbols, is_last: bool) -> bool {
         self.thresholds.observe(clock::now(), report);
         if is_last {
+            let known = report.notices.len();
             self.thresholds.judge(report);
+            for notice in report.notices.iter().skip(known).filter(|_| self.hides_notices) {
+                tracing::warn!("{notice}");
+            }
             report.keep_alive(self.top);
         }
         is_last

@@ -27,12 +27,20 @@ pub fn sarif(report: &Report, gate: &Gate, out: &mut dyn Write) -> io::Result<()
         "version": "2.1.0",
         "runs": [{
             "tool": { "driver": driver(&rules) },
+            "automationDetails": { "id": category(report) },
             "columnKind": "unicodeCodePoints",
             "results": results,
         }],
     });
     serde_json::to_writer_pretty(&mut *out, &log)?;
     out.write_all(b"\n")
+}
+
+/// What keeps the results of several programs apart in one upload; without the slash at its end GitHub would take the
+/// last part for the number of a run.
+fn category(report: &Report) -> String {
+    let name = report.target.exe.rsplit('/').next().unwrap_or_default();
+    format!("leaktrace/{name}/")
 }
 
 fn driver(rules: &Rules<'_>) -> Value {

@@ -67,6 +67,22 @@ fn growth_counts_within_its_time_only() {
 }
 
 #[test]
+fn a_limit_on_nothing_is_told() {
+    let notices = |of: &str| {
+        let mut thresholds = Thresholds::new([limit(of, 1, None)]);
+        let mut last = report(2);
+        thresholds.observe(Ktime(MINUTE), &last);
+        thresholds.judge(&mut last);
+        last.notices
+    };
+    assert_eq!(notices("main.worker"), [""; 0]);
+    assert_eq!(
+        notices("main.wrker"),
+        ["the limit for main.wrker limited nothing: no goroutine of it was seen"]
+    );
+}
+
+#[test]
 fn growth_is_told_before_its_time_is_over_and_after_it_has_gone() {
     let over = "LT022 300 goroutines more of main.worker within 5m, where 200 are allowed";
     assert_eq!(summaries(limit("main.worker", 200, Some(5)), &[0, 300, 0]), [over]);
