@@ -126,8 +126,11 @@ impl Running {
     }
 
     /// Waits until the probes are in the code of `pid`, and as many of them as there will be.
+    ///
+    /// # Panics
+    /// When they do not come.
     #[track_caller]
-    fn await_probes(&mut self, pid: u32, places: usize) {
+    pub fn await_probes(&mut self, pid: u32, places: usize) {
         let mut before = 0;
         poll_until(PATIENCE, "probes in the target's code", || {
             assert!(self.is_running(), "leaktrace ended before it attached: {:?}", self.collect());

@@ -53,6 +53,35 @@ fn growth_while_it_is_checked_fails() {
 }
 
 #[test]
+fn a_check_that_is_cut_short_has_not_passed() {
+    if !can_probe() {
+        return;
+    }
+    let target = Target::start(Version::NEWEST, Mode::Plain, "driven=5");
+    for (limit, code) in [(100, 130), (1, 1)] {
+        let arguments = format!("check --pid {} --for 10m --max-overhead off --max {limit}", target.pid());
+        let mut running = Running::start(command(&arguments));
+        running.await_probes(target.pid(), 4);
+        let outcome = running.stop();
+        assert_eq!(outcome.code, Some(code), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains("ended by a signal before its time"), "{}", outcome.stderr);
+        assert!(outcome.stdout.contains("goroutines"), "there is a report: {}", outcome.stdout);
+    }
+}
+
+#[test]
+fn a_limit_on_nothing_is_told() {
+    let target = Target::start(Version::NEWEST, Mode::Plain, "driven=5");
+    for format in ["text", "github"] {
+        let arguments = format!("check --pid {} --for 1s --probes none --max main.drivn=1", target.pid());
+        let outcome = leaktrace(&format!("{arguments} --format {format}"));
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+        let said = format!("{}{}", outcome.stdout, outcome.stderr);
+        assert_eq!(said.matches("no goroutine of it was seen").count(), 1, "{said}");
+    }
+}
+
+#[test]
 fn a_process_that_ends_has_not_passed() {
     let mut target = Target::start(Version::NEWEST, Mode::Plain, "driven=5 exits=1");
     let running = Running::start(command(&format!("check --pid {} --for 1m --probes none", target.pid())));
