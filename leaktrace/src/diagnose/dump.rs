@@ -32,8 +32,8 @@ pub(super) fn meaning(
     if let Some(error) = cause.downcast_ref::<RecordingError>() {
         return Some(of_recording(error));
     }
-    if let Some(ReplayError::NoSnapshot { .. }) = cause.downcast_ref::<ReplayError>() {
-        return Some(Meaning::new(Exit::Usage, "name a later moment with --at, or none for the last"));
+    if let Some(error) = cause.downcast_ref::<ReplayError>() {
+        return of_replay(error);
     }
     if cause.is::<RecordError>() {
         return Some(Meaning::new(
@@ -60,6 +60,17 @@ fn of_file(error: &FileError) -> Meaning {
             Exit::Usage,
             "open what `leaktrace dump -o FILE.ltr` or `leaktrace --record FILE.ltc` has written",
         ),
+    }
+}
+
+/// What a snapshot's own error means is said of that.
+fn of_replay(error: &ReplayError) -> Option<Meaning> {
+    match error {
+        ReplayError::Recording(error) => Some(of_recording(error)),
+        ReplayError::NoSnapshot { .. } => {
+            Some(Meaning::new(Exit::Usage, "name a later moment with --at, or none for the last"))
+        }
+        ReplayError::Snapshot(_) => None,
     }
 }
 

@@ -110,10 +110,13 @@ impl<'p> Walker<'p> {
         self.facts.finalizer_runs = self.finalizer_runs(memory);
         let mut walk = Walk::new(memory, want, self.facts, started);
         walk.snapshot.beyond_limit = listed - len;
+        // A length is worth the room if there is something at the end that it tells of.
+        let is_whole = len <= BATCH || self.list(memory, len - 1, 1).is_ok();
         for first in (0..len).step_by(to_usize(BATCH)) {
             self.list(memory, first, BATCH.min(len - first))?;
-            // The list is readable, so it is as long as it says and worth the room.
-            walk.reserve(to_usize(len - first));
+            if is_whole {
+                walk.reserve(to_usize(len - first));
+            }
             self.batch.add(&mut walk, &self.gs).map_err(WalkError::Goroutines)?;
         }
         walk.snapshot.finished = clock();

@@ -44,7 +44,7 @@ fn scan<'d>(elf: &Elf<'d>) -> Option<(Svma, Pclntab<'d>)> {
 
 /// The aligned places of a segment whose first eight bytes are those of a header.
 fn headers<'d>(elf: &Elf<'d>, segment: &Segment) -> impl Iterator<Item = (Svma, &'d [u8])> + use<'d> {
-    let start = Svma(segment.svma.0.next_multiple_of(8));
+    let start = segment.svma.plus(segment.svma.0.wrapping_neg() % 8);
     let data = elf.bytes_from(start).unwrap_or_default();
     let places = data.chunks_exact(8).enumerate().filter(|(_, word)| looks_like_header(word));
     places.filter_map(move |(index, _)| {
