@@ -12,7 +12,7 @@ use crate::test::runner_variable;
 /// What is measured without a kernel.
 const PURE: &str = "registry";
 
-/// Measure cost and speed, on real Go programs (through sudo unless root): hits, drain, start, parked, http, dump, registry
+/// Measure cost and speed, on real Go programs (through sudo unless root): hits, drain, start, parked, http, leak, dump, registry
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Only these

@@ -3,31 +3,27 @@
 //! Each request starts one goroutine and waits for it. The client runs on the same CPUs. Rounds go through all
 //! ways of tracing, each beginning with another one.
 
-use std::process::Command;
 use std::thread::sleep;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use leaktrace::inspect::Inspected;
 use leaktrace::kernel::{Options, Probes, Tracee};
 use leaktrace::process::find::Target;
-use leaktrace::process::{Pid, Procfs, cpu};
+use leaktrace::process::{Pid, Procfs};
 use leaktrace_common::event::Kind;
 use leaktrace_core::num::Ktime;
 use leaktrace_core::plan::{PlanOptions, PlanStyle, plan};
 use leaktrace_core::registry::Registry;
-use leaktrace_tests::go::run::run as output_of;
 
 use crate::effort::Effort;
-use crate::go::{self, Running, numbers};
-use crate::statistics::{Samples, grouped, in_seconds};
+use crate::service::{CONNECTIONS, Figures, RATE, Service, head};
 use crate::tracer::{Leaktrace, Reader};
 
 const ROUNDS: usize = 5;
-const CONNECTIONS: u32 = 32;
-const RATE: u32 = 3_000;
-const WARM_UP_MS: u32 = 2_000;
-const MEASURED_MS: u32 = 3_000;
+/// The budget decides four times a second.
+const WARM_UP: Duration = Duration::from_secs(2);
+const MEASURED: Duration = Duration::from_secs(3);
 
 /// leaktrace's own default.
 const RING_BYTES: u32 = 16 << 20;
@@ -50,29 +46,17 @@ const WAYS: [(&str, Traced); 5] = [
     ("the same four at the functions' entries", Traced::AtEntries),
 ];
 
-/// What the client measured, and the processor time of the server.
-#[derive(Clone, Default)]
-struct Figures {
-    rate: Samples,
-    p50: Samples,
-    p99: Samples,
-    cpu: Samples,
-}
-
 pub(crate) fn run(effort: Effort) -> Result<()> {
-    let (server, load) = (go::build("server")?, go::build("load")?);
-    let mut server = Running::start(&mut Command::new(server))?;
-    let address = server.line()?;
-    let bench = Bench { server: Pid(server.pid()), load: load.display().to_string(), address };
+    let service = Service::start("server")?;
     let mut paced = vec![Figures::default(); WAYS.len()];
     let mut saturated = vec![Figures::default(); WAYS.len()];
     let rounds = effort.rounds(ROUNDS);
     for round in 0..rounds {
         for step in 0..WAYS.len() {
             let way = (round + step) % WAYS.len();
-            let tracing = Tracing::start(WAYS[way].1, bench.server)?;
-            bench.measure(RATE, &mut paced[way])?;
-            bench.measure(0, &mut saturated[way])?;
+            let tracing = Tracing::start(WAYS[way].1, service.pid())?;
+            measure(&service, RATE, &mut paced[way])?;
+            measure(&service, 0, &mut saturated[way])?;
             tracing.finish()?;
         }
     }
@@ -83,33 +67,11 @@ pub(crate) fn run(effort: Effort) -> Result<()> {
     Ok(())
 }
 
-struct Bench {
-    server: Pid,
-    load: String,
-    address: String,
-}
-
-impl Bench {
-    fn measure(&self, rate: u32, figures: &mut Figures) -> Result<()> {
-        // The budget decides four times a second.
-        self.ask(rate, WARM_UP_MS)?;
-        let before = cpu::used_by(&Procfs::system(), self.server)?;
-        let [requests, p50, p99] = self.ask(rate, MEASURED_MS)?;
-        let used = cpu::used_by(&Procfs::system(), self.server)?.saturating_sub(before);
-        figures.rate.add(requests);
-        figures.p50.add(p50);
-        figures.p99.add(p99);
-        figures.cpu.add(in_seconds(used) * 1e3 / f64::from(MEASURED_MS) / requests * 1e6);
-        sleep(Duration::from_millis(100));
-        Ok(())
-    }
-
-    fn ask(&self, rate: u32, milliseconds: u32) -> Result<[f64; 3]> {
-        let mut command = Command::new(&self.load);
-        command.arg(&self.address).args([CONNECTIONS, rate, milliseconds].map(|number| number.to_string()));
-        let answer = numbers(&output_of(&mut command)?)?;
-        answer.try_into().ok().context("the client has no answer")
-    }
+fn measure(service: &Service, rate: u32, figures: &mut Figures) -> Result<()> {
+    service.ask(rate, WARM_UP)?;
+    service.measure(rate, MEASURED, figures)?;
+    sleep(Duration::from_millis(100));
+    Ok(())
 }
 
 /// Whatever traces the server.
@@ -151,18 +113,9 @@ fn at_entries(pid: Pid) -> Result<Reader> {
 }
 
 fn print(load: &str, figures: &[Figures]) {
-    println!("| {load} | requests/s | of untraced | p50 | p99 | server CPU per request |");
-    println!("|---|---:|---:|---:|---:|---:|");
-    let untraced = figures[0].rate.median();
+    head(load);
     for ((name, _), of) in WAYS.iter().zip(figures) {
-        println!(
-            "| {name} | {} | **{:.0}%** | {} µs | {} µs | {:.1} µs |",
-            grouped(of.rate.median()),
-            of.rate.median() / untraced * 100.0,
-            grouped(of.p50.median()),
-            grouped(of.p99.median()),
-            of.cpu.median(),
-        );
+        of.print(name, &figures[0]);
     }
     println!();
 }

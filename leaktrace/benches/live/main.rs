@@ -8,8 +8,10 @@ mod go;
 mod hits;
 mod http;
 mod large;
+mod leak;
 mod machine;
 mod parked;
+mod service;
 mod start;
 mod statistics;
 mod tracer;
@@ -22,12 +24,13 @@ use crate::effort::Effort;
 type Bench = (&'static str, fn(Effort) -> Result<()>);
 
 /// What can be asked for by name.
-const BENCHES: [Bench; 6] = [
+const BENCHES: [Bench; 7] = [
     ("hits", hits::run),
     ("drain", drain::run),
     ("start", start::run),
     ("parked", parked::run),
     ("http", http::run),
+    ("leak", leak::run),
     ("dump", dumps::run),
 ];
 
