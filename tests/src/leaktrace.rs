@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -198,8 +199,17 @@ impl Running {
     /// # Panics
     /// When it does not end.
     #[track_caller]
-    pub fn finish(mut self) -> Outcome {
-        poll_until(PATIENCE, "leaktrace ends", || self.child.try_wait().expect("it is our child"));
+    pub fn finish(self) -> Outcome {
+        self.finish_within(PATIENCE)
+    }
+
+    /// The same for one that takes its time.
+    ///
+    /// # Panics
+    /// When it does not end.
+    #[track_caller]
+    pub fn finish_within(mut self, patience: Duration) -> Outcome {
+        poll_until(patience, "leaktrace ends", || self.child.try_wait().expect("it is our child"));
         self.collect()
     }
 

@@ -16,7 +16,7 @@ use crate::statistics::{in_seconds, seconds};
 const WARM_UP: Duration = Duration::from_secs(3);
 /// In seconds, before and after.
 const UNTRACED: usize = 20;
-const WATCHED: Duration = Duration::from_secs(60);
+const WATCHED: Duration = Duration::from_mins(1);
 
 /// The function with the `go` statement that leaks.
 const LEAK: &str = "main.answer";

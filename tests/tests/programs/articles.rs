@@ -1,18 +1,13 @@
-//! Ring 2: the leaks that articles on Go describe are found within a minute: which `go` statement, where its goroutines
-//! stay, why, and nothing else. All programs run side by side, because all that they do is to wait.
+//! The leaks that articles on Go describe are found: which `go` statement, where its goroutines stay, and why.
 
 use std::collections::BTreeSet;
-use std::process::Command;
-use std::thread;
 
 use leaktrace_tests::behaviour::Behaviour;
-use leaktrace_tests::go::build;
-use leaktrace_tests::held::Held;
-use leaktrace_tests::leaktrace::leaktrace;
-use leaktrace_tests::matrix::each;
 use leaktrace_tests::privilege::can_probe;
-use leaktrace_tests::report::{Report, Verdict};
-use leaktrace_tests::{Mode, Program, Version};
+use leaktrace_tests::report::Verdict;
+use leaktrace_tests::{Program, Version};
+
+use crate::watched::{self, Watched};
 
 /// What is expected of the verdict on one article's leak.
 struct Article {
@@ -62,53 +57,24 @@ fn every_article_is_found_with_its_line_and_cause() {
     if !can_probe() {
         return;
     }
-    let behaviours = Behaviour::all(Program::Articles).unwrap();
-    let cells = [Version::OLDEST, Version::NEWEST].map(|version| (version, Mode::Plain));
-    // Built one after the other, run side by side.
-    let mut versions = Vec::new();
-    each(cells, |version, mode| {
-        versions.push((
-            version,
-            build(Program::Articles, version, mode, &mut |what| eprintln!("{what}")).unwrap(),
-        ));
-    });
-    let failures: Vec<String> = thread::scope(|scope| {
-        let mut running = Vec::new();
-        for (version, binary) in &versions {
-            for behaviour in &behaviours {
-                let watch = move || {
-                    let report = watched(Command::new(binary).arg(&behaviour.name));
-                    fault(behaviour, *version, &report)
-                        .map(|fault| format!("{} {version}: {fault}", behaviour.name))
-                };
-                running.push(scope.spawn(watch));
-            }
-        }
-        running.into_iter().filter_map(|one| one.join().expect("it does not panic")).collect()
-    });
+    let failures: Vec<String> = watched::all().iter().filter_map(fault).collect();
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
-fn watched(program: &mut Command) -> Report {
-    let held = Held::start(program).expect("the program starts");
-    leaktrace(&format!("--pid {} --duration 50s --format json", held.pid())).report()
-}
-
-/// What is wrong with what the report says.
-fn fault(behaviour: &Behaviour, version: Version, report: &Report) -> Option<String> {
-    let article = ARTICLES.iter().find(|article| article.name == behaviour.name)?;
-    let sure = || report.verdicts.iter().filter(|verdict| verdict.severity != "watch");
-    if let Some(wrong) = sure().find(|verdict| !behaviour.is_leak(&verdict.created_by.place())) {
-        return Some(format!("wrong about {}", wrong.summary));
-    }
-    let reason = reason_in(version, article.waits);
-    let fits = |verdict: &&Verdict| {
-        verdict.wait_reason == reason
+/// What is wrong with what the report says of an article's program.
+fn fault(watched: &Watched) -> Option<String> {
+    let Watched { behaviour, version, report } = watched;
+    let is_article = |article: &&Article| article.name == behaviour.name;
+    let article = ARTICLES.iter().find(is_article).filter(|_| behaviour.program == Program::Articles)?;
+    let reason = reason_in(*version, article.waits);
+    let fits = |verdict: &Verdict| {
+        behaviour.is_leak(&verdict.created_by.place())
+            && verdict.wait_reason == reason
             && verdict.cause.contains(article.cause)
             && names_the_line(behaviour, verdict)
     };
-    let seen = || format!("not found among {:#?}", report.verdicts);
-    sure().find(fits).map_or_else(|| Some(seen()), |_| None)
+    let found = watched.sure().any(fits);
+    (!found).then(|| watched.complaint(&format!("not found among {:#?}", report.verdicts)))
 }
 
 /// Whether the verdict shows the line that somebody has to change, as far as a stack of the leak has it.

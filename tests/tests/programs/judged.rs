@@ -1,0 +1,43 @@
+//! Leaks that something alive still refers to are found, and nothing healthy is accused.
+
+use leaktrace_tests::Program;
+use leaktrace_tests::privilege::can_probe;
+
+use crate::watched::{self, Watched};
+
+/// Leaks that look the same as what is healthy for a while: goroutines that are woken again and again, and ones that
+/// wait for input. It takes longer than here to be sure of those.
+const ONLY_WATCHED: [&str; 2] = ["growing_handlers", "silent_clients"];
+
+#[test]
+fn no_healthy_goroutine_is_called_a_leak() {
+    if !can_probe() {
+        return;
+    }
+    let wrong: Vec<String> = watched::all().iter().flat_map(wrong).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn wrong(watched: &Watched) -> impl Iterator<Item = String> {
+    let wrong = watched.sure().filter(|verdict| !watched.behaviour.is_leak(&verdict.created_by.place()));
+    wrong.map(|verdict| watched.complaint(&verdict.summary))
+}
+
+#[test]
+fn leaks_that_something_refers_to_are_found() {
+    if !can_probe() {
+        return;
+    }
+    let reachable = watched::all().iter().filter(|watched| watched.behaviour.program == Program::Reachable);
+    let missed: Vec<String> = reachable.filter_map(missed).collect();
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
+}
+
+fn missed(watched: &Watched) -> Option<String> {
+    let behaviour = &watched.behaviour;
+    let only_watched = ONLY_WATCHED.contains(&behaviour.name.as_str());
+    let found = watched.report.verdicts.iter().any(|verdict| {
+        (only_watched || verdict.severity != "watch") && behaviour.is_leak(&verdict.created_by.place())
+    });
+    (!found).then(|| watched.complaint(&format!("missed among {:#?}", watched.report.verdicts)))
+}

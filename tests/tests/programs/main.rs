@@ -1,0 +1,6 @@
+//! Ring 2: what leaktrace says of small programs after three quarters of a minute: of those that leak, and of healthy ones
+//! that look like it. `cargo xtask score` asks the same of many more.
+
+mod articles;
+mod judged;
+mod watched;
