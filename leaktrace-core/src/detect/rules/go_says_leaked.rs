@@ -1,6 +1,7 @@
 //! LT011: the runtime's own leak detection has found it.
 
 use super::{Case, Judgement, Rule};
+use crate::detect::usual;
 use crate::detect::verdict::Severity;
 
 pub(super) const RULE: Rule = Rule {
@@ -21,10 +22,14 @@ fn judge(case: &Case<'_>) -> Judgement {
     }
     let mut evidence = case.evidence();
     evidence.insert("marked_by_the_runtime".to_owned(), case.cohort.leaked.into());
+    let (usual, remedy) = usual::cause(case.wait());
     Judgement::suspect(
         Severity::Certain,
         evidence,
-        "nothing that can still run refers to what they wait for, as Go's own garbage collector found out",
-        "make sure that every way out of the function that owns the channel or lock closes, drains or unlocks it",
+        &format!(
+            "nothing that can still run refers to what they wait for, as Go's own garbage collector found out; \
+             {usual}"
+        ),
+        remedy,
     )
 }

@@ -1,6 +1,7 @@
 //! LT005: nothing that can still run refers to what it waits for.
 
 use super::{Case, Judgement, Rule};
+use crate::detect::usual;
 use crate::detect::verdict::Severity;
 use crate::detect::watched::Cohort;
 
@@ -32,11 +33,14 @@ fn judge(case: &Case<'_>) -> Judgement {
     let mut evidence = case.evidence();
     evidence.insert("unreachable".to_owned(), unreachable.into());
     let who = if unreachable < live { format!("{unreachable} of them") } else { "they".to_owned() };
+    let (usual, remedy) = usual::cause(case.wait());
     Judgement::suspect(
         if certain > 0 { Severity::Certain } else { Severity::Likely },
         evidence,
-        &format!("{who} cannot be woken: nothing that can still run refers to what they wait for"),
-        "make sure that every way out of the function that owns the channel or lock closes, drains or unlocks it",
+        &format!(
+            "{who} cannot be woken, as nothing that can still run refers to what they wait for; {usual}"
+        ),
+        remedy,
     )
 }
 
