@@ -1,6 +1,6 @@
 //! Which snapshots of a long recording are kept, so that the room suffices to the end.
 
-/// Snapshots are kept one in [so many](Self::stride). Whenever half of the room for them is used up that was left
+/// One snapshot in every `stride` is kept. Whenever half of the room for them is used up that was left
 /// the last time, four times as many are left out: each half lasts twice as long as the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spacing {
