@@ -11,14 +11,19 @@ use thiserror::Error;
 use crate::cli::rules::Rules;
 
 /// Why options about rules make no sense.
-#[derive(Debug, PartialEq, Eq, Error)]
+#[derive(Debug, Error)]
 pub enum PolicyError {
     /// There is no such rule.
     #[error("there is no rule {0:?}")]
     NoSuchRule(String),
     /// A file that is named cannot be read.
-    #[error("cannot read {}", .0.display())]
-    Unreadable(PathBuf),
+    #[error("cannot read {}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
 }
 
 /// Decides what the options mean; reads the files that they name.
@@ -53,8 +58,9 @@ fn levels(rules: &Rules) -> Result<Levels, PolicyError> {
     Ok(levels)
 }
 
-fn read(path: &Path) -> anyhow::Result<String> {
-    std::fs::read_to_string(path).with_context(|| PolicyError::Unreadable(path.to_owned()))
+fn read(path: &Path) -> Result<String, PolicyError> {
+    let failed = |source| PolicyError::Unreadable { path: path.to_owned(), source };
+    std::fs::read_to_string(path).map_err(failed)
 }
 
 /// Prints every rule in one line.

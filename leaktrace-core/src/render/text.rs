@@ -28,7 +28,7 @@ const MAX_FUNCTION_WIDTH: usize = 64;
 /// Writes `report` as text.
 pub fn text(report: &Report, options: TextOptions, out: &mut dyn Write) -> io::Result<()> {
     let page = Page { style: options.style, width: options.width };
-    for line in verdicts::lines(&report.verdicts) {
+    for line in verdicts::lines(report) {
         line.write(page, out)?;
     }
     header(report).write(page, out)?;

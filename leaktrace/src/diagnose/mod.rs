@@ -7,10 +7,12 @@ mod program;
 use std::fmt::{self, Write as _};
 use std::io;
 
+use leaktrace_core::detect::{BaselineError, SignatureError};
 use leaktrace_core::memory::ReadError;
 
 use crate::config::ConfigError;
 use crate::doctor::DoctorError;
+use crate::policy::PolicyError;
 use crate::process::ProcessError;
 use crate::process::launch::LaunchError;
 use crate::process::privileges::Privileges;
@@ -124,7 +126,24 @@ fn meaning(cause: &(dyn std::error::Error + 'static), privileges: &Privileges) -
     if cause.is::<SourceError>() {
         return Some(Meaning::new(Exit::Usage, "name the folder of the program's sources, with its go.mod"));
     }
+    if let Some(hint) = of_rules(cause) {
+        return Some(Meaning::new(Exit::Usage, hint));
+    }
     program::meaning(cause).or_else(|| kernel::meaning(cause, privileges))
+}
+
+/// What to do about options about rules that make no sense.
+fn of_rules(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    if cause.is::<SignatureError>() {
+        return Some("docs/rules.md says how to write one");
+    }
+    if cause.is::<BaselineError>() {
+        return Some("a baseline is what leaktrace wrote with --format json");
+    }
+    cause.downcast_ref::<PolicyError>().map(|error| match error {
+        PolicyError::NoSuchRule(_) => "see `leaktrace --list-rules`",
+        PolicyError::Unreadable { .. } => "name a file that is there and that you may read",
+    })
 }
 
 fn of_process(error: &ProcessError, privileges: &Privileges) -> Meaning {

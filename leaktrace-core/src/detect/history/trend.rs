@@ -82,7 +82,7 @@ impl View<'_> {
             score,
             from,
             to,
-            per_minute: self.per_minute(to - medians[WINDOWS / 2]),
+            per_minute: self.per_minute(),
             arrived: last.arrived.saturating_sub(first.arrived),
             departed: last.departed.saturating_sub(first.departed),
         })
@@ -117,11 +117,15 @@ impl View<'_> {
         self.samples.partition_point(|sample| sample.at <= at)
     }
 
-    /// The growth in a minute, if it was by `rise` from the middle of the first window of the second half to the middle
-    /// of the last one.
-    fn per_minute(&self, rise: f64) -> f64 {
-        let windows = float(WINDOWS as u64);
-        rise / (float(self.horizon) * (windows / 2.0 - 1.0) / windows) * 60e9
+    /// The growth in a minute over the second half of the time, by least squares.
+    fn per_minute(&self) -> f64 {
+        let half = &self.samples[self.until(self.start.plus(self.horizon / 2))..];
+        let points =
+            half.iter().map(|sample| (minutes(sample.at.since(self.start)), f64::from(sample.settled)));
+        let (x, y) = mean(points.clone());
+        let covariance: f64 = points.clone().map(|point| (point.0 - x) * (point.1 - y)).sum();
+        let variance: f64 = points.map(|point| (point.0 - x).powi(2)).sum();
+        if variance > 0.0 { covariance / variance } else { 0.0 }
     }
 
     fn peak_before(&self) -> f64 {
@@ -146,9 +150,16 @@ fn is_steady(medians: &[f64]) -> bool {
     rise > 0.0 && greatest <= rise * MOST_IN_ONE && at_the_end >= rise * LEAST_AT_THE_END
 }
 
+/// The mean of both coordinates; of no points it is not a number.
+fn mean(points: impl Iterator<Item = (f64, f64)>) -> (f64, f64) {
+    let (count, x, y) =
+        points.fold((0.0, 0.0, 0.0), |(count, x, y), point| (count + 1.0, x + point.0, y + point.1));
+    (x / count, y / count)
+}
+
 #[expect(clippy::cast_precision_loss, reason = "a rate, which is rounded")]
-const fn float(number: u64) -> f64 {
-    number as f64
+const fn minutes(ns: u64) -> f64 {
+    ns as f64 / 60e9
 }
 
 #[cfg(test)]
@@ -174,7 +185,7 @@ mod tests {
     #[test]
     fn a_steady_leak_shows_within_a_minute() {
         let found = trend(40, |second| second * 3).unwrap();
-        assert!((found.per_minute - 180.0).abs() < 20.0, "{found:?}");
+        assert!((found.per_minute - 180.0).abs() < 0.1, "{found:?}");
         assert!(found.nobody_leaves());
         assert_eq!(trend(30, |second| second * 3), None, "too early to tell");
     }

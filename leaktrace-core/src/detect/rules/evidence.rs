@@ -138,11 +138,33 @@ impl<'a> Case<'a> {
         evidence.insert("growth_to".to_owned(), trend.to.into());
         evidence.insert("growth_per_minute".to_owned(), rounded(trend.per_minute).into());
         evidence.insert("trend_score_of_28".to_owned(), trend.score.into());
+        self.foresee(trend, &mut evidence);
         evidence
+    }
+
+    /// Adds what will be if it goes on like this.
+    fn foresee(&self, trend: &Trend, evidence: &mut Evidence) {
+        let Cohort { live, stack_bytes, .. } = *self.cohort;
+        if trend.per_minute > 0.0 && live < MANY {
+            let hours = float(MANY - live) / trend.per_minute / 60.0;
+            evidence.insert("hours_until_10000".to_owned(), rounded(hours).into());
+        }
+        if let Some(stack) = stack_bytes.checked_div(live) {
+            let bytes_per_day = trend.per_minute * 1_440.0 * float(stack);
+            evidence.insert("stack_bytes_per_day".to_owned(), bytes_per_day.round().into());
+        }
     }
 }
 
+/// Where things are counted that users hear about.
+const MANY: u64 = 10_000;
+
 /// To a thousandth.
-pub(super) fn rounded(number: f64) -> f64 {
+fn rounded(number: f64) -> f64 {
     (number * 1e3).round() / 1e3
+}
+
+#[expect(clippy::cast_precision_loss, reason = "an estimate for people")]
+const fn float(number: u64) -> f64 {
+    number as f64
 }

@@ -1,7 +1,6 @@
 //! LT001: ever more goroutines of one `go` statement.
 
-use super::evidence::rounded;
-use super::{Case, Evidence, Judgement, Rule};
+use super::{Case, Judgement, Rule};
 use crate::detect::history::Trend;
 use crate::detect::observation::Wait;
 use crate::detect::usual;
@@ -20,9 +19,6 @@ const LONGER_THAN_A_START: u64 = 5 * MINUTE;
 const LONG: u64 = 10 * MINUTE;
 const LONG_FOR_IO: u64 = 30 * MINUTE;
 
-/// Where things are counted that users hear about.
-const MANY: f64 = 10_000.0;
-
 pub(super) const RULE: Rule = Rule {
     code: "LT001",
     name: "growing-site",
@@ -39,7 +35,7 @@ for another goroutine and have not run since. If they all wait for the same chan
 being filled: then it takes 100, or five minutes. If they wait for time it takes ten minutes and twenty goroutines, \
 for input half an hour. Less than that is `watch`.
 
-The evidence says how fast it grows, when there will be 10,000, and how much memory the stacks take in a day.",
+The report says how fast it grows, when there will be 10,000, and how much memory the stacks take in a day.",
     judge,
 };
 
@@ -57,7 +53,7 @@ fn judge(case: &Case<'_>) -> Judgement {
         return Judgement::Clean;
     };
     let (cause, remedy) = usual::cause(case.wait());
-    Judgement::suspect(severity, evidence(case, trend), cause, remedy)
+    Judgement::suspect(severity, case.evidence_of(trend), cause, remedy)
 }
 
 fn is_likely(case: &Case<'_>, trend: &Trend) -> bool {
@@ -72,23 +68,4 @@ fn is_likely(case: &Case<'_>, trend: &Trend) -> bool {
         }
         _ => over >= LONG && trend.arrived >= 20,
     }
-}
-
-fn evidence(case: &Case<'_>, trend: &Trend) -> Evidence {
-    let mut evidence = case.evidence_of(trend);
-    let per_minute = trend.per_minute;
-    if per_minute > 0.0 && trend.to < MANY {
-        let minutes = (MANY - trend.to) / per_minute;
-        evidence.insert("hours_until_10000".to_owned(), rounded(minutes / 60.0).into());
-    }
-    if let Some(stack) = case.cohort.stack_bytes.checked_div(case.cohort.live) {
-        let bytes_per_day = per_minute * 1_440.0 * float(stack);
-        evidence.insert("stack_bytes_per_day".to_owned(), bytes_per_day.round().into());
-    }
-    evidence
-}
-
-#[expect(clippy::cast_precision_loss, reason = "an estimate for people")]
-const fn float(bytes: u64) -> f64 {
-    bytes as f64
 }
