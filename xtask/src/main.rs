@@ -5,6 +5,7 @@ mod check;
 mod demo;
 mod ebpf;
 mod foreign;
+mod fuzz;
 mod licences;
 mod named;
 mod page;
@@ -29,6 +30,7 @@ enum Xtask {
     Toolchains(toolchains::Args),
     Targets(targets::Args),
     Foreign(foreign::Args),
+    Fuzz(fuzz::Args),
     Score(score::Args),
 }
 
@@ -42,6 +44,7 @@ fn main() -> anyhow::Result<()> {
         Xtask::Toolchains(args) => toolchains::run(&args),
         Xtask::Targets(args) => targets::run(&args),
         Xtask::Foreign(args) => foreign::run(&args),
+        Xtask::Fuzz(args) => fuzz::run(&args),
         Xtask::Score(args) => score::run(&args),
     }
 }

@@ -1,7 +1,11 @@
-//! Files of which nothing is right but the beginning: everything that reads a binary must come to its end.
+//! Files of which nothing is right but the beginning: everything that reads one must come to its end.
 
 mod entries;
 
+use std::fs;
+use std::path::Path;
+
+use entries::{ENTRIES, programs};
 use proptest::prelude::{Strategy, any, prop, proptest};
 
 /// The bytes of an ELF header that let a file through to what is behind it, for both machines.
@@ -27,23 +31,39 @@ fn behind(headers: [&'static [u8]; 2]) -> impl Strategy<Value = Vec<u8>> {
     (prop::sample::select(headers.to_vec()), bytes).prop_map(|(header, bytes)| [header, &bytes].concat())
 }
 
+/// What the fuzzer has found, the files that once went wrong among it.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the corpus is in files")]
+fn the_corpus_ends() {
+    for (name, entry) in ENTRIES {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(name);
+        let files: Vec<_> =
+            fs::read_dir(folder).expect("there is a corpus").map(|file| file.unwrap().path()).collect();
+        assert!(!files.is_empty(), "nothing for {name}");
+        for file in files {
+            entry(&fs::read(file).expect("it can be read"));
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn elf_files_end(data in behind(ELF_HEADERS)) {
-        entries::elf(&data);
-        entries::modules(&data);
-        entries::buildinfo(&data);
-        entries::dwarf(&data);
+        programs::elf(&data);
+        programs::modules(&data);
+        programs::buildinfo(&data);
+        programs::dwarf(&data);
     }
 
     #[test]
     fn function_tables_end(data in behind(TABLE_HEADERS)) {
-        entries::pclntab(&data);
+        programs::pclntab(&data);
     }
 
     #[test]
     fn anything_ends(data in prop::collection::vec(any::<u8>(), 0..512)) {
-        entries::elf(&data);
-        entries::pclntab(&data);
+        for (_, entry) in ENTRIES {
+            entry(&data);
+        }
     }
 }

@@ -24,6 +24,14 @@ pub fn ensure_c_compiler(say: &mut dyn FnMut(&str)) -> Result<()> {
     apt_install(&["gcc", "libc6-dev"], say)
 }
 
+/// A C++ compiler, for libFuzzer.
+pub fn ensure_cpp_compiler(say: &mut dyn FnMut(&str)) -> Result<()> {
+    if runs("c++", &["--version"]) {
+        return Ok(());
+    }
+    apt_install(&["g++"], say)
+}
+
 /// `gcore`, which writes a core of a process that goes on.
 pub fn ensure_gcore(say: &mut dyn FnMut(&str)) -> Result<()> {
     if runs("gdb", &["--version"]) && std::path::Path::new("/usr/bin/gcore").exists() {
