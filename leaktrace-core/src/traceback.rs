@@ -6,20 +6,76 @@
 
 use crate::go::pclntab::FuncId;
 
-/// Whether Go's traceback prints a frame of `function`.
-///
-/// `callee` is the function that it calls, shown or not; `None` if it is the innermost.
-pub fn is_shown(function: &str, id: FuncId, callee: Option<FuncId>) -> bool {
-    if id == FuncId::Wrapper && !callee.is_some_and(panics) {
-        return false;
+/// The newest release whose text has been compared, by its number after `go1.`; later ones are taken to print as it does.
+pub const NEWEST_RELEASE: u16 = 27;
+
+/// What a function means to a traceback.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum FunctionKind {
+    /// Nothing special.
+    #[default]
+    Normal,
+    /// Made by the compiler to call another one; not shown, unless what it calls is a panic.
+    Wrapper,
+    /// `runtime.gopanic`, `runtime.sigpanic` or `runtime.panicwrap`: what they interrupt is shown.
+    Panic,
+    /// `runtime.runFinalizers` or `runtime.runCleanups`: shown although they are the runtime's (Go 1.25+).
+    Cleanup,
+    /// `runtime.goexit`: the end of every stack.
+    Goexit,
+    /// Not Go code.
+    Foreign,
+}
+
+impl FunctionKind {
+    /// Every kind, in the order of their numbers in files.
+    pub const ALL: [Self; 6] =
+        [Self::Normal, Self::Wrapper, Self::Panic, Self::Cleanup, Self::Goexit, Self::Foreign];
+}
+
+impl From<FuncId> for FunctionKind {
+    fn from(id: FuncId) -> Self {
+        match id {
+            FuncId::Wrapper => Self::Wrapper,
+            FuncId::Gopanic | FuncId::Sigpanic | FuncId::Panicwrap => Self::Panic,
+            FuncId::RunFinalizers | FuncId::RunCleanups => Self::Cleanup,
+            FuncId::Goexit => Self::Goexit,
+            FuncId::Normal
+            | FuncId::Abort
+            | FuncId::AsmCgocall
+            | FuncId::AsyncPreempt
+            | FuncId::Cgocallback
+            | FuncId::Corostart
+            | FuncId::DebugCall
+            | FuncId::GcBgMarkWorker
+            | FuncId::Gogo
+            | FuncId::HandleAsyncEvent
+            | FuncId::Mcall
+            | FuncId::Morestack
+            | FuncId::Mstart
+            | FuncId::Rt0Go
+            | FuncId::RuntimeMain
+            | FuncId::Systemstack
+            | FuncId::SystemstackSwitch
+            | FuncId::Other => Self::Normal,
+        }
     }
-    if matches!(id, FuncId::RunFinalizers | FuncId::RunCleanups) {
+}
+
+/// Whether the traceback of release 1.`minor` prints a frame of the Go function with this name.
+///
+/// `callee` is what it calls, shown or not; `first` says that nothing of the stack has been shown so far.
+pub fn is_shown(minor: u16, function: &str, kind: FunctionKind, callee: FunctionKind, first: bool) -> bool {
+    match kind {
+        // The wrapper of a method that panics is shown, or the panic would seem to come from nowhere.
+        FunctionKind::Wrapper if callee != FunctionKind::Panic => return false,
+        FunctionKind::Cleanup if minor >= 25 => return true,
+        _ => {}
+    }
+    if function == "runtime.gopanic" && !first {
         return true;
     }
-    if function == "runtime.gopanic" {
-        return callee.is_some();
-    }
-    function.contains('.') && (!function.starts_with("runtime.") || is_exported_by_runtime(function))
+    function.contains('.') && function.strip_prefix("runtime.").is_none_or(|name| is_exported(minor, name))
 }
 
 /// Whether a goroutine that was started with `function` is the runtime's own, which Go neither counts nor prints.
@@ -38,18 +94,15 @@ pub fn is_standard_library(function: &str) -> bool {
     STANDARD_LIBRARY.binary_search(&first).is_ok()
 }
 
-/// The wrapper of a method that panics is shown, or the panic would seem to come from nowhere.
-const fn panics(id: FuncId) -> bool {
-    matches!(id, FuncId::Gopanic | FuncId::Sigpanic | FuncId::Panicwrap)
-}
-
-/// An exported function, or an exported method of an exported type, of package `runtime`.
-fn is_exported_by_runtime(function: &str) -> bool {
-    let Some(name) = function.strip_prefix("runtime.") else { return false };
+/// Whether what the runtime calls so is a function or, since Go 1.23, a method of an exported type that is exported.
+fn is_exported(minor: u16, name: &str) -> bool {
+    let starts_upper = |name: &str| name.starts_with(|first: char| first.is_ascii_uppercase());
+    if minor < 23 {
+        return starts_upper(name);
+    }
     let (receiver, name) = name.rsplit_once('.').unwrap_or(("", name));
     let receiver = receiver.strip_prefix("(*").and_then(|r| r.strip_suffix(')')).unwrap_or(receiver);
-    let exported = |name: &str| name.starts_with(|first: char| first.is_ascii_uppercase());
-    exported(name) && (receiver.is_empty() || exported(receiver))
+    starts_upper(name) && (receiver.is_empty() || starts_upper(receiver))
 }
 
 /// The first elements of the import paths of the standard library, Go 1.19 to 1.27.
@@ -115,20 +168,39 @@ const STANDARD_LIBRARY: [&str; 55] = [
 mod tests {
     use super::*;
 
+    const NORMAL: FunctionKind = FunctionKind::Normal;
+
     #[test]
-    fn frames_are_hidden_as_go_hides_them() {
-        let innermost = |function| is_shown(function, FuncId::Normal, None);
-        assert!(innermost("main.main"));
-        assert!(innermost("sync.runtime_SemacquireMutex"));
-        assert!(innermost("runtime.Gosched"));
-        assert!(innermost("runtime.(*Func).Entry"));
-        assert!(!innermost("runtime.gopark"));
-        assert!(!innermost("runtime.(*mheap).Free"));
-        assert!(!innermost("_rt0_amd64_linux"));
-        assert!(!is_shown("runtime.gopanic", FuncId::Gopanic, None));
-        assert!(is_shown("runtime.gopanic", FuncId::Gopanic, Some(FuncId::Normal)));
-        assert!(!is_shown("main.spawn.gowrap1", FuncId::Wrapper, Some(FuncId::Normal)));
-        assert!(is_shown("main.(*T).m", FuncId::Wrapper, Some(FuncId::Panicwrap)));
+    fn runtime_functions_are_hidden_unless_exported() {
+        let shown = |minor, function| is_shown(minor, function, NORMAL, NORMAL, true);
+        assert!(shown(27, "main.main"));
+        assert!(shown(27, "sync.runtime_SemacquireMutex"));
+        assert!(shown(27, "runtime.Gosched"));
+        assert!(shown(27, "runtime.(*Frames).Next"));
+        assert!(!shown(22, "runtime.(*Frames).Next"));
+        assert!(shown(27, "runtime/debug.Stack"));
+        assert!(!shown(27, "runtime.gopark"));
+        assert!(!shown(27, "runtime.(*mheap).Free"));
+        assert!(!shown(27, "_rt0_amd64_linux"));
+    }
+
+    #[test]
+    fn panics_and_wrappers_depend_on_their_neighbours() {
+        let panics = FunctionKind::from(FuncId::Gopanic);
+        let gopanic = |first| is_shown(27, "runtime.gopanic", panics, NORMAL, first);
+        assert!(!gopanic(true));
+        assert!(gopanic(false));
+        let wrapper =
+            |callee: FuncId| is_shown(27, "main.(*T).m", FuncId::Wrapper.into(), callee.into(), false);
+        assert!(!wrapper(FuncId::Normal));
+        assert!(wrapper(FuncId::Panicwrap));
+    }
+
+    #[test]
+    fn what_runs_cleanups_is_shown_since_go_1_25() {
+        let shown =
+            |minor| is_shown(minor, "runtime.runFinalizers", FuncId::RunFinalizers.into(), NORMAL, false);
+        assert!(shown(25) && !shown(24));
     }
 
     #[test]

@@ -3,10 +3,8 @@
 //! The rules are those of `src/runtime/traceback.go` and `src/runtime/pprof/pprof.go`. They say what is shown,
 //! not what is true: a frame that Go hides is in the dump all the same.
 
-use super::model::{Frame, FunctionKind};
-
-/// The newest release whose text has been compared; later ones are taken to print as it does.
-const NEWEST: u16 = 27;
+use super::model::Frame;
+use crate::traceback::{FunctionKind, NEWEST_RELEASE, is_shown};
 
 /// How a Go release prints goroutines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +43,7 @@ pub enum Elision {
 
 impl Default for TextRules {
     fn default() -> Self {
-        Self { minor: NEWEST }
+        Self { minor: NEWEST_RELEASE }
     }
 }
 
@@ -106,27 +104,11 @@ impl TextRules {
     /// Whether tracebacks show `frame`, where `callee` is what it calls and `first` says that nothing of the
     /// stack has been shown so far.
     pub fn shows(self, frame: &Frame<'_>, callee: FunctionKind, first: bool) -> bool {
-        match frame.kind {
-            FunctionKind::Wrapper if callee != FunctionKind::Panic => return false,
-            FunctionKind::Cleanup if self.minor >= 25 => return true,
-            _ => {}
-        }
-        if frame.function == "runtime.gopanic" && !first {
-            return true;
-        }
         // Foreign code is printed by another branch of the runtime, which hides nothing. Where we know less than
         // the runtime would, that is shown and not hidden.
         frame.kind == FunctionKind::Foreign
             || !frame.is_known()
-            || frame.function.contains('.') && self.is_not_internal(frame.function)
-    }
-
-    fn is_not_internal(self, function: &str) -> bool {
-        match function.strip_prefix("runtime.") {
-            None => true,
-            Some(name) if self.minor >= 23 => is_exported_method(name),
-            Some(name) => starts_upper(name),
-        }
+            || is_shown(self.minor, frame.function, frame.kind, callee, first)
     }
 
     /// The name of a function as tracebacks print it, its type arguments left out. The parts are to be printed
@@ -146,17 +128,6 @@ impl TextRules {
             Between::Malformed => whole,
         }
     }
-}
-
-/// The rest of `runtime.(*Func).Entry` after its package: an exported method of an exported type.
-fn is_exported_method(name: &str) -> bool {
-    let (receiver, name) = name.rsplit_once('.').unwrap_or(("", name));
-    let receiver = receiver.strip_prefix("(*").and_then(|inner| inner.strip_suffix(')')).unwrap_or(receiver);
-    starts_upper(name) && (receiver.is_empty() || starts_upper(receiver))
-}
-
-fn starts_upper(name: &str) -> bool {
-    name.starts_with(|first: char| first.is_ascii_uppercase())
 }
 
 /// What lies between the first bracket and the last in a generic name.
@@ -211,11 +182,6 @@ pub fn is_durable_reason(reason: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn shown(minor: u16, function: &str) -> bool {
-        let frame = Frame { function, ..Frame::unknown(0) };
-        TextRules { minor }.shows(&frame, FunctionKind::Normal, true)
-    }
-
     fn printed(minor: u16, name: &str) -> String {
         TextRules { minor }.printed_name(name).concat()
     }
@@ -227,32 +193,19 @@ mod tests {
             ("go1.26.6 X:goroutineleakprofile", 26),
             ("devel go1.28-3f2a1b Mon Nov 2", 28),
             ("go1.27rc1", 27),
-            ("nonsense", NEWEST),
+            ("nonsense", NEWEST_RELEASE),
         ] {
             assert_eq!(TextRules::of(version).minor, minor, "{version}");
         }
     }
 
     #[test]
-    fn runtime_functions_are_hidden_unless_exported() {
-        assert!(!shown(27, "runtime.gopark"));
-        assert!(shown(27, "runtime.Gosched"));
-        assert!(shown(27, "runtime.(*Frames).Next"));
-        assert!(!shown(22, "runtime.(*Frames).Next"));
-        assert!(!shown(27, "runtime.(*unwinder).Next"));
-        assert!(shown(27, "runtime/debug.Stack"));
-        assert!(!shown(27, "gogo"));
-    }
-
-    #[test]
-    fn panics_and_wrappers_depend_on_their_neighbours() {
+    fn what_is_not_known_is_shown() {
         let rules = TextRules::default();
-        let panic = Frame { function: "runtime.gopanic", kind: FunctionKind::Panic, ..Frame::unknown(0) };
-        assert!(rules.shows(&panic, FunctionKind::Normal, false));
-        assert!(!rules.shows(&panic, FunctionKind::Normal, true));
-        let wrapper = Frame { function: "main.(*T).f", kind: FunctionKind::Wrapper, ..Frame::unknown(0) };
-        assert!(!rules.shows(&wrapper, FunctionKind::Normal, false));
-        assert!(rules.shows(&wrapper, FunctionKind::Panic, false));
+        let frame = |function, kind| Frame { function, kind, ..Frame::unknown(0) };
+        assert!(rules.shows(&frame("", FunctionKind::Normal), FunctionKind::Normal, true));
+        assert!(rules.shows(&frame("epoll_wait", FunctionKind::Foreign), FunctionKind::Normal, true));
+        assert!(!rules.shows(&frame("gogo", FunctionKind::Normal), FunctionKind::Normal, true));
     }
 
     #[test]

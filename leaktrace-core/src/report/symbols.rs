@@ -8,7 +8,8 @@ use rustc_hash::FxHashMap;
 use super::{Frame, Location};
 use crate::go::pclntab::FuncId;
 use crate::num::{Pc, ReturnPc};
-use crate::{symbolize, traceback};
+use crate::symbolize;
+use crate::traceback::{FunctionKind, NEWEST_RELEASE, is_shown};
 
 /// One call at an address, physical or inlined.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,20 +95,22 @@ impl<'s> Names<'s> {
     pub(super) fn stack(&mut self, pcs: &[ReturnPc]) -> Vec<Frame> {
         let mut all = Vec::new();
         let mut shown = Vec::new();
-        let mut callee = None;
+        let mut callee = FunctionKind::Normal;
         for pc in pcs {
             let symbols = self.at(pc.call_site());
             if symbols.is_empty() {
                 let unknown = Frame { function: None, file: None, line: None, pc: Some(pc.to_string()) };
                 shown.push(all.len());
                 all.push(unknown);
-                callee = Some(FuncId::Normal);
+                callee = FunctionKind::Normal;
             }
             for symbol in symbols {
-                if symbol.native || traceback::is_shown(symbol.function, symbol.id, callee) {
+                let kind = symbol.id.into();
+                let first = shown.is_empty();
+                if symbol.native || is_shown(NEWEST_RELEASE, symbol.function, kind, callee, first) {
                     shown.push(all.len());
                 }
-                callee = Some(symbol.id);
+                callee = kind;
                 all.push(Frame::of(symbol));
             }
         }

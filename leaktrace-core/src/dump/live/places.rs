@@ -1,7 +1,7 @@
 //! Addresses with their names, each looked up once.
 
 use crate::dump::DumpBuilder;
-use crate::dump::model::{Function, FunctionKind, Location, LocationId};
+use crate::dump::model::{Function, Location, LocationId};
 use crate::go::goroutines::{Stack, StackEnd};
 use crate::go::pclntab::FuncId;
 use crate::go::program::Program;
@@ -136,7 +136,7 @@ fn goexit(program: &Program<'_>) -> Option<ReturnPc> {
 
 fn location(frame: &Frame<'_>, exact: bool, builder: &mut DumpBuilder) -> LocationId {
     let name = builder.string(frame.function);
-    let function = Function { name, start_line: frame.start_line, kind: kind(frame.id) };
+    let function = Function { name, start_line: frame.start_line, kind: frame.id.into() };
     let pc = frame.pc.0.wrapping_add(u64::from(!exact));
     let location = Location {
         pc,
@@ -154,31 +154,4 @@ fn nameless(pc: ReturnPc, builder: &mut DumpBuilder) -> LocationId {
     let file = builder.string("");
     let (function, inlined, exact) = (None, false, false);
     builder.location(Location { pc: pc.0, offset: 0, function, file, line: 0, inlined, exact })
-}
-
-const fn kind(id: FuncId) -> FunctionKind {
-    match id {
-        FuncId::Wrapper => FunctionKind::Wrapper,
-        FuncId::Gopanic | FuncId::Sigpanic | FuncId::Panicwrap => FunctionKind::Panic,
-        FuncId::RunFinalizers | FuncId::RunCleanups => FunctionKind::Cleanup,
-        FuncId::Goexit => FunctionKind::Goexit,
-        FuncId::Normal
-        | FuncId::Abort
-        | FuncId::AsmCgocall
-        | FuncId::AsyncPreempt
-        | FuncId::Cgocallback
-        | FuncId::Corostart
-        | FuncId::DebugCall
-        | FuncId::GcBgMarkWorker
-        | FuncId::Gogo
-        | FuncId::HandleAsyncEvent
-        | FuncId::Mcall
-        | FuncId::Morestack
-        | FuncId::Mstart
-        | FuncId::Rt0Go
-        | FuncId::RuntimeMain
-        | FuncId::Systemstack
-        | FuncId::SystemstackSwitch
-        | FuncId::Other => FunctionKind::Normal,
-    }
 }

@@ -11,8 +11,10 @@ pub use blocked::{BlockedOn, Channel, ChannelOperation, LockKind, SelectCase};
 pub use builder::DumpBuilder;
 pub use goroutine::DumpGoroutine;
 pub use ids::{ArgumentsId, BlockedId, ChannelId, FunctionId, LabelsId, LocationId, StackId, StrId};
-pub use tables::{Frame, Function, FunctionKind, Location, Stacks, Strings, Tables};
+pub use tables::{Frame, Function, Location, Stacks, Strings, Tables};
 pub use time::UnixTime;
+
+pub use crate::traceback::FunctionKind;
 
 use serde::{Deserialize, Serialize};
 

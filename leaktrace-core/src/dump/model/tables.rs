@@ -3,6 +3,7 @@
 use super::blocked::{BlockedOn, Channel};
 use super::ids::{ArgumentsId, BlockedId, ChannelId, FunctionId, LabelsId, LocationId, StackId, StrId};
 use crate::num::Pc;
+use crate::traceback::FunctionKind;
 
 /// Strings behind each other in one buffer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,30 +42,6 @@ impl Strings {
         self.ends.push(self.text.len());
         id
     }
-}
-
-/// What a function means to a traceback.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum FunctionKind {
-    /// Nothing special.
-    #[default]
-    Normal,
-    /// Made by the compiler to call another one; not shown, unless what it calls is a panic.
-    Wrapper,
-    /// `runtime.gopanic`, `runtime.sigpanic` or `runtime.panicwrap`: what they interrupt is shown.
-    Panic,
-    /// `runtime.runFinalizers` or `runtime.runCleanups`: shown although they are the runtime's (Go 1.25+).
-    Cleanup,
-    /// `runtime.goexit`: the end of every stack.
-    Goexit,
-    /// Not Go code.
-    Foreign,
-}
-
-impl FunctionKind {
-    /// Every kind, in the order of their numbers in files.
-    pub const ALL: [Self; 6] =
-        [Self::Normal, Self::Wrapper, Self::Panic, Self::Cleanup, Self::Goexit, Self::Foreign];
 }
 
 /// A function.
