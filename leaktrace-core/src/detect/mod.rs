@@ -29,7 +29,7 @@ pub use observation::{CohortKey, Object, Observation, Sighting, SiteKey, Standin
 pub use rules::{RULES, Rule, SiteFacts, UNREACHABLE};
 pub use signatures::{Signature, SignatureError, Signatures, When};
 pub use verdict::{Severity, Verdict};
-pub use watched::{Cohort, Objects, Watched};
+pub use watched::{Cohort, Holder, Objects, Watched};
 
 use crate::dump::Dump;
 use crate::num::Ktime;

@@ -1,8 +1,11 @@
 //! What rules judge: every cohort as it is now and as it has become.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::history::Trend;
-use super::observation::{Object, SiteKey, Standing};
-use crate::num::{Goid, Ktime};
+use super::observation::{Object, Observation, SiteKey, Standing, Wait};
+use crate::dump::model::LockKind;
+use crate::num::{Avma, Goid, Ktime};
 
 /// All cohorts of a process at the time of the last observation.
 #[derive(Clone, Debug, Default)]
@@ -15,6 +18,85 @@ pub struct Watched {
     pub observations: u64,
     /// Its goroutines.
     pub cohorts: Vec<Cohort>,
+    /// Who holds the locks that somebody has waited for for long, by the address that they wait at, where that can be
+    /// shown.
+    pub holders: BTreeMap<u64, Holder>,
+}
+
+/// A goroutine that holds a lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Its id.
+    pub goid: Goid,
+    /// The channel or lock that it waits for itself; 0 if it does not wait for a single one.
+    pub object: u64,
+    /// What it waits for, in the runtime's words, and where it stands.
+    pub standing: Standing,
+}
+
+/// For how long, in nanoseconds, somebody must have waited for a lock until it is asked who holds it.
+const HELD_FOR_LONG: u64 = 20_000_000_000;
+
+impl Watched {
+    /// The locks that are waited for, if anybody has waited for one for long: the addresses of their structs, and those
+    /// to wait at. `seen` is the last observation.
+    pub fn locks(&self, seen: &Observation) -> BTreeMap<Avma, BTreeSet<u64>> {
+        let mut locks: BTreeMap<Avma, BTreeSet<u64>> = BTreeMap::new();
+        let mut lasting = self.cohorts.iter().filter(|cohort| cohort.longest_still_ns >= HELD_FOR_LONG);
+        if !lasting.any(|cohort| mutex(cohort.standing.wait, u64::MAX).is_some()) {
+            return locks;
+        }
+        for sighting in &seen.sightings {
+            let standing = seen.standings.get(sighting.standing as usize);
+            if let Some(lock) = standing.and_then(|standing| mutex(standing.wait, sighting.object)) {
+                locks.entry(lock).or_default().insert(sighting.object);
+            }
+        }
+        locks
+    }
+
+    /// Takes in who holds which of the [`locks`](Self::locks).
+    pub fn held(&mut self, found: &BTreeMap<Avma, Goid>, seen: &Observation) {
+        for (lock, waited_at) in self.locks(seen) {
+            let Some(holder) = found.get(&lock).and_then(|goid| holder(*goid, seen)) else { continue };
+            self.holders.extend(waited_at.into_iter().map(|at| (at, holder.clone())));
+        }
+    }
+
+    /// The goroutines that wait for each other in a ring which begins with the holder of what is waited for at `first`,
+    /// if there is one: each holds the lock that the one before it waits for.
+    pub fn ring(&self, first: u64) -> Option<Vec<&Holder>> {
+        let mut ring: Vec<&Holder> = Vec::new();
+        let mut object = first;
+        while ring.is_empty() || object != first {
+            let next = self.holders.get(&object)?;
+            if ring.iter().any(|known| known.goid == next.goid) {
+                return None;
+            }
+            ring.push(next);
+            object = next.object;
+        }
+        Some(ring)
+    }
+}
+
+/// The address of the struct of the mutex that somebody waits for at `at`.
+///
+/// Source: Go `src/sync/mutex.go`, `rwmutex.go`: `state`, `sema`; `w`, `writerSem`, `readerSem`.
+fn mutex(wait: Wait, at: u64) -> Option<Avma> {
+    let offset = match wait {
+        Wait::Lock(LockKind::Mutex) => 4,
+        Wait::Lock(LockKind::RwMutexWrite) => 8,
+        Wait::Lock(LockKind::RwMutexRead) => 12,
+        _ => return None,
+    };
+    at.checked_sub(offset).map(Avma)
+}
+
+fn holder(goid: Goid, seen: &Observation) -> Option<Holder> {
+    let sighting = seen.sightings.iter().find(|sighting| sighting.goid == goid)?;
+    let standing = seen.standings.get(sighting.standing as usize)?.clone();
+    Some(Holder { goid, object: sighting.object, standing })
 }
 
 /// The goroutines of one `go` statement that stand at one place.
@@ -141,5 +223,45 @@ impl Cohort {
     /// Whether next to all wait for the same channel or lock.
     pub const fn one_object(&self) -> bool {
         self.objects.most > 1 && self.objects.most * 10 >= self.live * 9
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::observation::made_up;
+
+    /// Each lock's holder and what that one waits for.
+    fn watched(held: &[(u64, u64, u64)]) -> Watched {
+        let holder = |goid, object| Holder { goid: Goid(goid), object, standing: made_up() };
+        let holders = held.iter().map(|(lock, goid, object)| (*lock, holder(*goid, *object)));
+        Watched { holders: holders.collect(), ..Watched::default() }
+    }
+
+    fn ring(held: &[(u64, u64, u64)], first: u64) -> Option<Vec<u64>> {
+        let watched = watched(held);
+        watched.ring(first).map(|ring| ring.iter().map(|holder| holder.goid.0).collect())
+    }
+
+    #[test]
+    fn a_ring_comes_back_to_where_it_began() {
+        assert_eq!(ring(&[(10, 1, 20), (20, 2, 10)], 10), Some(vec![1, 2]));
+        assert_eq!(ring(&[(10, 1, 10)], 10), Some(vec![1]), "it locks again what it holds");
+        assert_eq!(ring(&[(10, 1, 20), (20, 2, 30), (30, 3, 10)], 20), Some(vec![2, 3, 1]));
+    }
+
+    #[test]
+    fn a_chain_is_no_ring() {
+        assert_eq!(ring(&[(10, 1, 20), (20, 2, 0)], 10), None);
+        assert_eq!(ring(&[(10, 1, 20), (20, 2, 20)], 10), None, "the ring is further on");
+        assert_eq!(ring(&[], 10), None);
+    }
+
+    #[test]
+    fn a_mutex_begins_before_what_is_waited_at() {
+        let lock = |kind| mutex(Wait::Lock(kind), 0x100c).map(|at| at.0);
+        assert_eq!(lock(LockKind::RwMutexRead), Some(0x1000));
+        assert_eq!(lock(LockKind::Mutex), Some(0x1008));
+        assert_eq!(lock(LockKind::WaitGroup), None);
     }
 }

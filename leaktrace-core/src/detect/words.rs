@@ -2,7 +2,7 @@
 
 use super::observation::{Object, Wait};
 use super::verdict::Verdict;
-use super::watched::Cohort;
+use super::watched::{Cohort, Holder};
 use crate::dump::model::{Channel, ChannelOperation};
 use crate::render::human;
 use crate::report::Frame;
@@ -94,6 +94,18 @@ fn state(channel: &Channel, operation: ChannelOperation) -> String {
 fn place(cohort: &Cohort) -> String {
     let line = |frame: &Frame| Some(format!(" at {}:{}", base_name(frame.file.as_deref()?), frame.line?));
     cohort.standing.own_frame().and_then(line).unwrap_or_default()
+}
+
+/// `goroutine 17 in main.flush (flush.go:40)`
+pub(super) fn holder(holder: &Holder) -> String {
+    let Some(frame) = holder.standing.own_frame() else { return format!("goroutine {}", holder.goid) };
+    let function = frame.function.as_deref().unwrap_or("unknown code");
+    match (&frame.file, frame.line) {
+        (Some(file), Some(line)) => {
+            format!("goroutine {} in {function} ({}:{line})", holder.goid, base_name(file))
+        }
+        _ => format!("goroutine {} in {function}", holder.goid),
+    }
 }
 
 fn base_name(path: &str) -> &str {

@@ -5,6 +5,7 @@ pub mod buildinfo;
 pub mod code;
 pub mod globals;
 pub mod goroutines;
+pub mod holders;
 pub mod layout;
 pub mod moduledata;
 pub mod names;

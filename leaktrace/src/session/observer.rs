@@ -1,12 +1,15 @@
 //! Looks at the target: a snapshot of its goroutines, and what that adds to what was observed before.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use leaktrace_core::detect::{Cohort, History, Observation, Watched};
 use leaktrace_core::dump::model::UnixTime;
 use leaktrace_core::dump::{Facts, from_snapshot};
 use leaktrace_core::go::goroutines::{Snapshot, WalkError, Walker, WalkerInput, Want};
+use leaktrace_core::go::holders::holders;
 use leaktrace_core::go::program::Program;
+use leaktrace_core::num::Avma;
 use leaktrace_core::reach::Streaks;
 use leaktrace_core::report::HeapPasses;
 
@@ -73,7 +76,9 @@ impl<'t> Observer<'t> {
         let recorded = self.facts.is_some().then(|| Recorded::of(snapshot, &dump));
         let observation = Observation::of(&dump, Some(snapshot), snapshot.finished);
         drop(dump);
-        (Some(self.add(&observation)), recorded)
+        let mut watched = self.add(&observation);
+        self.find_holders(&mut watched, snapshot, &observation);
+        (Some(watched), recorded)
     }
 
     /// Adds to what is known, and asks what refers to those that may be stuck.
@@ -87,5 +92,14 @@ impl<'t> Observer<'t> {
             reacher.request();
         }
         watched
+    }
+
+    /// Finds out who holds the locks that somebody has waited for for long.
+    fn find_holders(&self, watched: &mut Watched, snapshot: &Snapshot, observation: &Observation) {
+        let locks: BTreeSet<Avma> = watched.locks(observation).into_keys().collect();
+        if !locks.is_empty() {
+            let found = holders(self.program, &self.memory, snapshot, &locks);
+            watched.held(&found, observation);
+        }
     }
 }

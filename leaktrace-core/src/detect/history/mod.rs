@@ -10,7 +10,7 @@ mod trend;
 
 pub use trend::Trend;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use population::Slots;
 use stay::{Stay, Traffic};
@@ -78,6 +78,7 @@ impl History {
             watched_ns: seen.at.since(began),
             observations: self.observations,
             cohorts: self.finish(summary, began, seen),
+            holders: BTreeMap::new(),
         }
     }
 

@@ -8,7 +8,7 @@ use crate::detect::history::Trend;
 use crate::detect::observation::{Object, Wait};
 use crate::detect::signatures::Signature;
 use crate::detect::verdict::Severity;
-use crate::detect::watched::{Cohort, Watched};
+use crate::detect::watched::{Cohort, Holder, Watched};
 use crate::dump::model::{Channel, ChannelOperation};
 use crate::registry::{Lifetimes, SiteId};
 
@@ -116,6 +116,21 @@ impl<'a> Case<'a> {
             }
             _ => None,
         }
+    }
+
+    /// Who holds the lock that next to all of the cohort wait for, where that can be shown.
+    pub fn holder(&self) -> Option<&'a Holder> {
+        let is_lock = matches!(self.wait(), Wait::Lock(_));
+        let objects = &self.cohort.objects;
+        let is_one = objects.distinct == 1;
+        self.watched.holders.get(&objects.address).filter(|_| is_lock && is_one)
+    }
+
+    /// Goroutines that wait for each other's locks in a ring, if some of the cohort are among them.
+    pub fn ring(&self) -> Option<Vec<&'a Holder>> {
+        let key = self.cohort.standing.key();
+        let mut rings = self.watched.holders.keys().filter_map(|object| self.watched.ring(*object));
+        rings.find(|ring| ring.iter().any(|holder| holder.standing.key() == key))
     }
 
     /// The numbers that say how long and how many.

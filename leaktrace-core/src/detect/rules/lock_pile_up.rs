@@ -3,6 +3,8 @@
 use super::{Case, Judgement, Rule};
 use crate::detect::observation::{Object, Wait};
 use crate::detect::verdict::Severity;
+use crate::detect::watched::Holder;
+use crate::detect::words;
 use crate::dump::model::LockKind;
 
 const SECOND: u64 = 1_000_000_000;
@@ -21,6 +23,9 @@ pub(super) const RULE: Rule = Rule {
 A Go mutex that has kept somebody waiting for a millisecond is handed to the one that has waited longest. So if that \
 goroutine is still there after 30 seconds, the mutex has not been unlocked for 30 seconds. `likely` if two or more \
 wait for it then; `watch` for a single one, because some programs hold a lock while they do something long.
+
+A mutex does not know who has locked it, but a deferred Unlock waits on its owner's stack. Where one does, the cause says \
+which goroutine it is and what it waits for, and the evidence has it as `held_by`.
 
 Waiting for a WaitGroup or a Cond is what those are for, and may last. It takes growth, with each goroutine still and \
 none leaving: `likely`. In a single snapshot it takes two goroutines, of which one has waited for a mutex for five \
@@ -51,12 +56,27 @@ fn mutex(case: &Case<'_>) -> Judgement {
     }
     let mut evidence = case.evidence();
     evidence.insert("waiters".to_owned(), waiters.into());
+    let holder = case.holder();
+    if let Some(holder) = holder {
+        evidence.insert("held_by".to_owned(), holder.goid.0.into());
+    }
+    let cause = holder.map_or_else(|| UNKNOWN_HOLDER.to_owned(), cause);
     Judgement::suspect(
         if waiters >= 2 { Severity::Likely } else { Severity::Watch },
         evidence,
-        "nobody unlocks the lock: whoever held it returned or panicked without, waits for something itself, or wants \
-         to lock it twice",
+        &cause,
         "unlock with defer right after locking, and do not wait for others while holding a lock",
+    )
+}
+
+const UNKNOWN_HOLDER: &str = "nobody unlocks the lock: whoever held it returned or panicked without, waits for something \
+                              itself, or wants to lock it twice";
+
+fn cause(holder: &Holder) -> String {
+    format!(
+        "the lock is held and not unlocked: {} waits for {}",
+        words::holder(holder),
+        holder.standing.doing
     )
 }
 
