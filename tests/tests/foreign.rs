@@ -17,6 +17,7 @@ use leaktrace_tests::leaktrace::{Outcome, WHOLE, leaktrace};
 use leaktrace_tests::matrix::each_named;
 use leaktrace_tests::poll::PATIENCE;
 use leaktrace_tests::privilege::{can_probe, skip};
+use leaktrace_tests::report::Verdict;
 use leaktrace_tests::traceback::{self, Frame, GoroutineText};
 
 /// How many dumps are taken of a program while it works.
@@ -138,14 +139,34 @@ impl Between {
     }
 }
 
+/// The release that built a program, such as `Go 1.27`.
+fn release(program: &Foreign) -> &str {
+    program.build.split(',').next().unwrap_or_default()
+}
+
+#[test]
+fn they_were_built_in_many_ways() {
+    let releases: BTreeSet<_> = ALL.iter().map(release).collect();
+    assert!(releases.len() >= 5, "{releases:?}");
+    for way in ["stripped", "PIE", "cgo", "static"] {
+        assert!(ALL.iter().any(|program| program.build.contains(way)), "none is {way}");
+    }
+}
+
 #[test]
 fn programs_that_others_wrote_have_no_unknown_frames_while_they_work() {
     each_program(|program| {
         let service = program.start();
         let load = service.load();
         for _ in 0..DUMPS {
-            let goroutines = assert_whole(&dump(service.pid()));
-            assert!(goroutines > 1, "a program that works has goroutines");
+            let dump = dump(service.pid());
+            assert!(assert_whole(&dump) > 1, "a program that works has goroutines");
+            let release = release(program).replace("Go ", "go");
+            assert!(
+                dump.target.go_version.starts_with(&release),
+                "{} is not {release}",
+                dump.target.go_version
+            );
             let missed = Between::take(&service).missed();
             assert!(missed.is_empty(), "not seen: {missed:?}");
             load.await_progress();
@@ -181,10 +202,24 @@ fn programs_that_others_wrote_are_reported_with_all_names() {
     each_program(|program| {
         let service = program.start();
         let load = service.load();
-        let outcome = leaktrace(&format!("--pid {} --duration 1s {WHOLE}", service.pid()));
+        let outcome = leaktrace(&format!("--pid {} --duration {} {WHOLE}", service.pid(), watched()));
         load.await_progress();
         assert_reported(&outcome);
+        assert_not_accused(&outcome);
     });
+}
+
+/// How long each program is watched: some seconds, or what `LEAKTRACE_WATCHED` says.
+fn watched() -> String {
+    std::env::var("LEAKTRACE_WATCHED").unwrap_or_else(|_| "3s".to_owned())
+}
+
+/// Checks that a program that works as it should is not told that it leaks.
+fn assert_not_accused(outcome: &Outcome) {
+    let is_accusation = |verdict: &&Verdict| ["certain", "likely"].contains(&verdict.severity.as_str());
+    let report = outcome.report();
+    let accusations: Vec<_> = report.verdicts.iter().filter(is_accusation).collect();
+    assert!(accusations.is_empty(), "it is healthy: {accusations:#?}");
 }
 
 fn assert_reported(outcome: &Outcome) {

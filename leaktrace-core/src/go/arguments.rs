@@ -4,8 +4,6 @@
 //! Source: Go `src/runtime/traceback.go` (`printArgs`), `src/internal/abi/symtab.go` and `funcdata.go`, the same in
 //! go1.19 to go1.27.
 
-use std::fmt::Write as _;
-
 use crate::go::moduledata::Module;
 use crate::go::pclntab::{Function, TextOffset};
 
@@ -79,10 +77,21 @@ impl ArgumentList {
         }
     }
 
-    /// The text between the parentheses; `word` is asked for the eight bytes at an offset of the arguments. `None` if it
-    /// does not know one of them.
-    pub fn print(&self, word: impl Fn(u8) -> Option<u64>) -> Option<String> {
-        let (mut text, mut first) = (String::new(), true);
+    /// Puts the values into `out`; `word` is asked for the eight bytes at an offset of the arguments. `None` if it does
+    /// not know one of them.
+    pub fn values(&self, word: impl Fn(u8) -> Option<u64>, out: &mut Vec<u64>) -> Option<()> {
+        out.clear();
+        for item in &self.items {
+            if let Item::Value { offset, size, .. } = *item {
+                out.push(cut(word(offset)?, size));
+            }
+        }
+        Some(())
+    }
+
+    /// The text between the parentheses for these [`values`](Self::values).
+    pub fn print(&self, values: &[u64]) -> String {
+        let (mut text, mut first, mut values) = (String::new(), true, values.iter());
         for item in &self.items {
             if !first && !matches!(item, Item::Close) {
                 text.push_str(", ");
@@ -92,15 +101,23 @@ impl ArgumentList {
                 Item::Close => text.push('}'),
                 Item::More => text.push_str("..."),
                 Item::TooFar => text.push('_'),
-                Item::Value { offset, size, live } => {
-                    let unsure = if live { "" } else { "?" };
-                    _ = write!(text, "{:#x}{unsure}", cut(word(offset)?, size));
+                Item::Value { live, .. } => {
+                    push_hex(values.next().copied().unwrap_or_default(), &mut text);
+                    text.push_str(if live { "" } else { "?" });
                 }
             }
             first = matches!(item, Item::Open);
         }
-        Some(text)
+        text
     }
+}
+
+/// Writes a number without the machinery of formatting.
+fn push_hex(value: u64, text: &mut String) {
+    text.push_str("0x");
+    let digits = (u64::BITS - value.leading_zeros()).div_ceil(4).max(1);
+    let digit = |place: u32| char::from_digit(u32::from((value >> (place * 4)).to_le_bytes()[0] & 0xf), 16);
+    text.extend((0..digits).rev().filter_map(digit));
 }
 
 /// Whether the argument in this slot has its value where `live_index` counts.
@@ -125,7 +142,9 @@ mod tests {
 
     fn printed(info: &[u8], live_info: &[u8], live_index: i32) -> Option<String> {
         let list = ArgumentList::parse(info, live_info, live_index)?;
-        list.print(|offset| (offset < 100).then_some(0x1122_3344_5566_7700 + u64::from(offset)))
+        let mut values = Vec::new();
+        let word = |offset| (offset < 100).then_some(0x1122_3344_5566_7700 + u64::from(offset));
+        list.values(word, &mut values).map(|()| list.print(&values))
     }
 
     #[test]

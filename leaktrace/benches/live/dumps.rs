@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use leaktrace_tests::Version;
 use leaktrace_tests::packages::Package;
 
 use crate::effort::Effort;
@@ -14,21 +15,24 @@ use crate::go::{self, Running};
 use crate::statistics::{Samples, grouped, in_seconds, real, seconds};
 
 /// How often each is taken of so many goroutines.
-const COUNTS: [(u64, usize); 3] = [(1_000, 9), (100_000, 5), (1_000_000, 3)];
-/// How long a debugger may take.
-const DEBUGGER_PATIENCE: &str = "120";
-/// Beyond so many goroutines a debugger is not asked.
-const DEBUGGER_LIMIT: u64 = 1_000;
+const COUNTS: [(u64, usize); 3] = [(1_000, 9), (100_000, 3), (1_000_000, 1)];
+/// How often leaktrace's own are taken for each of the others.
+const OWN_ROUNDS: usize = 3;
+/// How long a debugger may take, in seconds.
+const DEBUGGER_PATIENCE: &str = "60";
+/// Debian's debugger understands this release.
+const DEBUGGED: Version = Version::new(19, 8);
+/// Of how many goroutines a debugger is asked.
+const DEBUGGED_COUNT: u64 = 1_000;
 /// Beyond so many, it is minutes until each has had its turn.
 const QUICK_LIMIT: u64 = 100_000;
+const FORMATS: [&str; 5] = ["pprof", "folded", "debug2", "ltr", "json"];
 
 pub(crate) fn run(effort: Effort) -> Result<()> {
     println!("### Dumps beside Go's own and a debugger (`cargo xtask bench dump`)\n");
     println!(
-        "Medians. The stall is how late a goroutine that sleeps for 200 µs was at worst during one dump; its"
-    );
-    println!(
-        "noise is that of the same program when nobody looks, for 300 ms. Memory is the most that leaktrace had.\n"
+        "Medians, and in brackets how much shorter than `debug=2`. The stall is how late a goroutine that sleeps for \
+         200 µs was at worst during one dump, when nobody looks for 300 ms. Memory is the most that leaktrace had.\n"
     );
     println!("| goroutines | what | wall time | stall | memory |");
     println!("|---:|---|---:|---:|---:|");
@@ -37,8 +41,9 @@ pub(crate) fn run(effort: Effort) -> Result<()> {
             println!("| {} | not measured with `--quick` | | | |", grouped(real(count)));
             continue;
         }
-        rows(count, effort.rounds(rounds))?;
+        Subject::start(Version::NEWEST, count, effort.rounds(rounds))?.rows()?;
     }
+    Subject::start(DEBUGGED, DEBUGGED_COUNT, 1)?.debugger_rows()?;
     println!();
     Ok(())
 }
@@ -49,36 +54,50 @@ struct Subject {
     port: u16,
     count: u64,
     rounds: usize,
-}
-
-fn rows(count: u64, rounds: usize) -> Result<()> {
-    let mut program = Running::start(Command::new(go::build("dumped")?).arg(count.to_string()))?;
-    let port = program.line()?.parse()?;
-    let mut subject = Subject { program, port, count, rounds };
-    subject.row("nobody looks", &|_| {
-        std::thread::sleep(Duration::from_millis(300));
-        Ok(None)
-    })?;
-    subject.row("its own `debug=2`", &|subject| subject.fetch("debug=2"))?;
-    subject.row("its own profile", &|subject| subject.fetch("debug=0"))?;
-    for format in ["ltr", "pprof", "debug2", "json"] {
-        subject.row(&format!("**leaktrace dump --format {format}**"), &|subject| subject.dump(format))?;
-    }
-    if count <= DEBUGGER_LIMIT {
-        subject.rounds = 1;
-        match delve(subject.program.pid()) {
-            Ok(()) => subject.row("Debian's delve, `goroutines -t`", &|subject| {
-                delve(subject.program.pid()).map(|()| None)
-            })?,
-            Err(error) => println!("| {} | Debian's delve: {error:#} | | | |", grouped(real(count))),
-        }
-    }
-    Ok(())
+    /// What `debug=2` took, and how long it held the program up, in seconds.
+    own: Option<(f64, f64)>,
 }
 
 impl Subject {
-    /// Measures what `take` does; it returns how much memory it needed, if that is known.
-    fn row(&mut self, name: &str, take: &dyn Fn(&Self) -> Result<Option<u64>>) -> Result<()> {
+    fn start(version: Version, count: u64, rounds: usize) -> Result<Self> {
+        let binary = go::build_with(version, "dumped", &format!("dumped-{version}"))?;
+        let mut program = Running::start(Command::new(binary).arg(count.to_string()))?;
+        let port = program.line()?.parse()?;
+        Ok(Self { program, port, count, rounds, own: None })
+    }
+
+    fn rows(&mut self) -> Result<()> {
+        self.row("nobody looks", &|_| {
+            std::thread::sleep(Duration::from_millis(300));
+            Ok(None)
+        })?;
+        self.own = Some(self.row("its own `debug=2`", &|subject| subject.fetch("debug=2"))?);
+        self.row("its own profile", &|subject| subject.fetch("debug=0"))?;
+        self.rounds *= OWN_ROUNDS;
+        for format in FORMATS {
+            self.row(&format!("**leaktrace dump --format {format}**"), &|subject| subject.dump(format))?;
+        }
+        Ok(())
+    }
+
+    fn debugger_rows(&mut self) -> Result<()> {
+        let pid = self.program.pid();
+        let name = format!("Debian's delve, `goroutines -t` (Go {DEBUGGED})");
+        match delve(pid) {
+            Ok(()) => self.row(&name, &|_| delve(pid).map(|()| None)).map(drop),
+            Err(error) => {
+                println!("| {} | {name}: {error:#} | | | |", grouped(real(self.count)));
+                Ok(())
+            }
+        }?;
+        self.rounds = OWN_ROUNDS;
+        let name = format!("**leaktrace dump** (Go {DEBUGGED})");
+        self.row(&name, &|subject| subject.dump("debug2")).map(drop)
+    }
+
+    /// Measures what `take` does, which returns how much memory it needed, if that is known. How long it took, and how
+    /// long it held the program up.
+    fn row(&mut self, name: &str, take: &dyn Fn(&Self) -> Result<Option<u64>>) -> Result<(f64, f64)> {
         let (mut wall, mut stall, mut memory) = (Samples::default(), Samples::default(), None);
         for _ in 0..self.rounds {
             self.program.ask("worst")?;
@@ -88,13 +107,15 @@ impl Subject {
             stall.add(self.program.ask("worst")?.first().context("a number")? / 1e9);
         }
         let memory = memory.map_or_else(String::new, |bytes| format!("{:.0} MB", real(bytes) / 1e6));
+        let (wall, stall) = (wall.median(), stall.median());
+        let own = self.own.filter(|_| !memory.is_empty());
+        let times = |own: f64, ours: f64| format!(" ({:.0}×)", own / ours);
+        let [faster, shorter] =
+            own.map_or_else(Default::default, |own| [times(own.0, wall), times(own.1, stall)]);
         let count = grouped(real(self.count));
-        println!(
-            "| {count} | {name} | {} | {:.2} ms | {memory} |",
-            seconds(wall.median()),
-            stall.median() * 1e3
-        );
-        Ok(())
+        let wall_text = seconds(wall);
+        println!("| {count} | {name} | {wall_text}{faster} | {:.2} ms{shorter} | {memory} |", stall * 1e3);
+        Ok((wall, stall))
     }
 
     /// Fetches the program's own dump and throws it away.
@@ -149,6 +170,6 @@ fn delve(pid: u32) -> Result<()> {
     let output = command.output()?;
     std::fs::remove_file(script)?;
     let text = String::from_utf8_lossy(&output.stdout);
-    ensure!(text.contains("main.receive"), "shows no stacks of Go 1.27 ({})", output.status);
+    ensure!(text.contains("main.receive"), "shows no stacks ({})", output.status);
     Ok(())
 }

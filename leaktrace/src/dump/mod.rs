@@ -14,6 +14,7 @@ pub mod file;
 pub mod form;
 mod recorded;
 pub mod subject;
+mod walk;
 
 use anyhow::Context as _;
 use leaktrace_core::dump::Dump;

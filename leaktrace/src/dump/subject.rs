@@ -5,12 +5,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use leaktrace_core::dump::model::UnixTime;
 use leaktrace_core::dump::{Dump, Facts, from_snapshot};
-use leaktrace_core::go::goroutines::{Walker, WalkerInput, Want};
 use leaktrace_core::go::program::Program;
 use leaktrace_core::memory::Memory;
 use leaktrace_core::num::Ktime;
 
-use super::{descriptors, facts};
+use super::{descriptors, facts, walk};
 use crate::inspect::{self, Inspected};
 use crate::process::{Pid, ProcessError, Procfs};
 use crate::session::clock;
@@ -20,19 +19,18 @@ pub struct Subject<'s> {
     /// The program.
     pub program: &'s Program<'s>,
     /// Its memory.
-    pub memory: &'s dyn Memory,
+    pub memory: &'s (dyn Memory + Sync),
     /// What is known of it from elsewhere.
     pub facts: Facts,
     /// The clock of the machine that it runs on, as the Go runtime reads it. Where that is not known it may stand
     /// still at 0: then nobody has waited for any time.
-    pub clock: &'s dyn Fn() -> Ktime,
+    pub clock: &'s (dyn Fn() -> Ktime + Sync),
 }
 
 impl Subject<'_> {
     /// Takes the dump.
     pub fn dump(self) -> anyhow::Result<Dump> {
-        let mut walker = Walker::new(WalkerInput::of(self.program));
-        let snapshot = walker.snapshot(self.memory, Want::Stacks, self.clock)?;
+        let snapshot = walk::snapshot(self.program, self.memory, self.clock)?;
         Ok(from_snapshot(&snapshot, self.program, self.memory, self.facts))
     }
 }

@@ -140,7 +140,7 @@ impl Live<'_, '_> {
     fn add(&mut self, index: usize, goroutine: &Goroutine) {
         let named = goroutine.stack_id.and_then(|id| self.stacks.by_index.get(id.index()).copied());
         let Named { stack, cut, start_only } = named.unwrap_or_else(|| self.started_with(goroutine));
-        let pcs = goroutine.stack_id.and_then(|id| Some(self.pcs.get(id)?.pcs));
+        let pcs = goroutine.stack_id.and_then(|id| Some((id, self.pcs.get(id)?.pcs)));
         let goroutine = DumpGoroutine {
             parent: goroutine.parent_goid,
             waiting_ns: goroutine.wait_since.map(|since| self.finished.since(since)),

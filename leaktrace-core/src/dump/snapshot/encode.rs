@@ -38,7 +38,7 @@ fn write_header(dump: &Dump, out: &mut dyn Write) -> io::Result<()> {
 
 fn write_section(section: Section, dump: &Dump, out: &mut dyn Write) -> io::Result<()> {
     let raw = content(section, dump);
-    let mut zlib = ZlibEncoder::new(Vec::new(), Compression::default());
+    let mut zlib = ZlibEncoder::new(Vec::new(), Compression::fast());
     zlib.write_all(&raw)?;
     let stored = zlib.finish()?;
     out.write_all(&section.tag())?;

@@ -124,5 +124,26 @@ pub struct Snapshot {
     pub beyond_limit: u64,
 }
 
+impl Snapshot {
+    /// Adds what another walker has found meanwhile in another part of the list.
+    pub fn append(&mut self, other: Self) {
+        let stacks = other.stacks.iter().map(|(_, stack)| self.stacks.intern(stack.pcs, stack.end));
+        let stacks: Vec<_> = stacks.collect();
+        let stack_id = |id: StackId| stacks.get(id.index()).copied().flatten();
+        self.goroutines.extend(
+            other
+                .goroutines
+                .into_iter()
+                .map(|one| Goroutine { stack_id: one.stack_id.and_then(stack_id), ..one }),
+        );
+        self.started = self.started.min(other.started);
+        self.finished = self.finished.max(other.finished);
+        self.unreadable += other.unreadable;
+        self.moved += other.moved;
+        self.dead += other.dead;
+        self.beyond_limit += other.beyond_limit;
+    }
+}
+
 #[cfg(test)]
 mod tests;

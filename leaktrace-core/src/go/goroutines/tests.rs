@@ -1,5 +1,6 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use proptest::prelude::*;
 
@@ -183,6 +184,10 @@ fn g(slot: u64) -> u64 {
 }
 
 fn snapshot(memory: &dyn Memory, want: Want) -> Result<Snapshot, WalkError> {
+    part(memory, want, 0..u64::MAX)
+}
+
+fn part(memory: &dyn Memory, want: Want, entries: Range<u64>) -> Result<Snapshot, WalkError> {
     let (fields, globals) = (fields(), globals());
     let wait_reasons = WaitReasons::new(["", "chan receive", "finalizer wait", "coroutine"]);
     let input = WalkerInput {
@@ -195,7 +200,7 @@ fn snapshot(memory: &dyn Memory, want: Want) -> Result<Snapshot, WalkError> {
     };
     let time = Cell::new(0);
     let clock = || Ktime(time.replace(time.get() + 1));
-    Walker::new(input).snapshot(memory, want, &clock)
+    Walker::new(input).part(memory, want, &clock, entries)
 }
 
 fn pcs(snapshot: &Snapshot, index: usize) -> Option<Vec<u64>> {
@@ -213,6 +218,32 @@ fn parked_goroutines_stand_where_they_parked_and_share_their_stack() {
     assert_eq!(snapshot.goroutines[0].stack_used, 40);
     assert_eq!((snapshot.unreadable, snapshot.moved, snapshot.dead), (0, 0, 0));
     assert_eq!((snapshot.started, snapshot.finished), (Ktime(0), Ktime(1)));
+}
+
+#[test]
+fn parts_that_are_put_together_are_the_whole() {
+    let world = World::parked(3000);
+    world.set(g(1700) + 144, 1);
+    let (mut parts, whole) = (part(&world, Want::Stacks, 0..1300).unwrap(), world.snapshot(Want::Stacks));
+    for entries in [1300..1301, 1301..2900, 2900..u64::MAX, 5000..6000] {
+        parts.append(part(&world, Want::Stacks, entries).unwrap());
+    }
+    assert_eq!(parts.goroutines, whole.goroutines);
+    assert_eq!((parts.stacks.len(), parts.unreadable, parts.dead), (1, whole.unreadable, whole.dead));
+    assert_eq!(parts.finished, Ktime(1));
+}
+
+#[test]
+fn a_stack_of_another_part_is_the_same_stack() {
+    let world = World::parked(4);
+    // Where the part before has it as its second, the next has it as its first.
+    world.set(g(0) + 64, WORKER + 0x10);
+    let mut parts = part(&world, Want::Stacks, 0..2).unwrap();
+    parts.append(part(&world, Want::Stacks, 2..u64::MAX).unwrap());
+    assert_eq!(parts.stacks.len(), 2);
+    let places: Vec<_> = (0..4).map(|index| pcs(&parts, index).unwrap()[0]).collect();
+    assert_eq!(places[1..], [PARK; 3]);
+    assert_ne!(places[0], PARK);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The walk of `runtime.allgs`, which never shrinks and keeps its order, while the process runs.
 
+use std::ops::Range;
+
 use thiserror::Error;
 
 use crate::elf::Arch;
@@ -104,16 +106,30 @@ impl<'p> Walker<'p> {
         want: Want,
         clock: &dyn Fn() -> Ktime,
     ) -> Result<Snapshot, WalkError> {
+        self.part(memory, want, clock, 0..u64::MAX)
+    }
+
+    /// The same for some entries of the list only, so that several walkers can share a walk: what they find is to be
+    /// [put together](Snapshot::append). Entries that the list does not have are none.
+    pub fn part(
+        &mut self,
+        memory: &dyn Memory,
+        want: Want,
+        clock: &dyn Fn() -> Ktime,
+        entries: Range<u64>,
+    ) -> Result<Snapshot, WalkError> {
         let started = clock();
         let listed = self.list_len(memory)?;
         let len = listed.min(MAX_GOROUTINES);
         self.facts.finalizer_runs = self.finalizer_runs(memory);
         let mut walk = Walk::new(memory, want, self.facts, started);
-        walk.snapshot.beyond_limit = listed - len;
+        walk.snapshot.beyond_limit = if entries.end > len { listed - len } else { 0 };
         // A length is worth the room if there is something at the end that it tells of.
         let is_whole = len <= BATCH || self.list(memory, len - 1, 1).is_ok();
-        for first in (0..len).step_by(to_usize(BATCH)) {
-            self.list(memory, first, BATCH.min(len - first))?;
+        let end = entries.end.min(len);
+        for first in (entries.start..end).step_by(to_usize(BATCH)) {
+            self.list(memory, first, BATCH.min(end - first))?;
+            // Later parts have room as well, since they are put behind the first.
             if is_whole {
                 walk.reserve(to_usize(len - first));
             }
@@ -123,9 +139,14 @@ impl<'p> Walker<'p> {
         Ok(walk.snapshot)
     }
 
+    /// How many entries of the list there are to be read now; it grows.
+    pub fn entries(&self, memory: &dyn Memory) -> Result<u64, WalkError> {
+        self.list_len(memory).map(|len| len.min(MAX_GOROUTINES))
+    }
+
     /// Where all `runtime.g`s are, those that are free for reuse as well.
     pub fn addresses(&mut self, memory: &dyn Memory) -> Result<Vec<GPtr>, WalkError> {
-        let len = self.list_len(memory)?.min(MAX_GOROUTINES);
+        let len = self.entries(memory)?;
         let mut all = Vec::new();
         for first in (0..len).step_by(to_usize(BATCH)) {
             self.list(memory, first, BATCH.min(len - first))?;

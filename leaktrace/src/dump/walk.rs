@@ -1,0 +1,34 @@
+//! One walk through many goroutines by two threads: most of it is the kernel's copying.
+
+use std::ops::Range;
+use std::panic::resume_unwind;
+use std::thread;
+
+use leaktrace_core::go::goroutines::{Snapshot, WalkError, Walker, WalkerInput, Want};
+use leaktrace_core::go::program::Program;
+use leaktrace_core::memory::Memory;
+use leaktrace_core::num::Ktime;
+
+/// From how many goroutines on a second thread is worth its start.
+const MANY: u64 = 50_000;
+
+/// Reads all goroutines and their stacks.
+pub(super) fn snapshot(
+    program: &Program<'_>,
+    memory: &(dyn Memory + Sync),
+    clock: &(dyn Fn() -> Ktime + Sync),
+) -> Result<Snapshot, WalkError> {
+    let walker = || Walker::new(WalkerInput::of(program));
+    let read = |entries: Range<u64>| walker().part(memory, Want::Stacks, clock, entries);
+    let entries = walker().entries(memory)?;
+    if entries < MANY || thread::available_parallelism().is_ok_and(|cpus| cpus.get() < 2) {
+        return read(0..u64::MAX);
+    }
+    let middle = entries / 2;
+    thread::scope(|scope| {
+        let later = scope.spawn(|| read(middle..u64::MAX));
+        let mut snapshot = read(0..middle)?;
+        snapshot.append(later.join().unwrap_or_else(|panic| resume_unwind(panic))?);
+        Ok(snapshot)
+    })
+}
