@@ -11,7 +11,7 @@ use crate::step::{build_leaktrace, say};
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// How long to watch
-    #[arg(long, default_value = "15s")]
+    #[arg(long, default_value = "30s")]
     duration: String,
 }
 

@@ -30,7 +30,7 @@ fn judge(case: &Case<'_>) -> Judgement {
     if unreachable == 0 || case.cohort.standing.is_main {
         return Judgement::Clean;
     }
-    let mut evidence = case.evidence();
+    let mut evidence = case.leak(5).map_or_else(|| case.evidence(), |trend| case.evidence_of(trend));
     evidence.insert("unreachable".to_owned(), unreachable.into());
     let who = if unreachable < live { format!("{unreachable} of them") } else { "they".to_owned() };
     let (usual, remedy) = usual::cause(case.wait());
