@@ -93,6 +93,7 @@ fn filters_choose_goroutines_and_say_how_many_they_left_out() {
         (goroutines(&sends), sends["completeness"]["filtered_out"].as_u64()),
         (5, Some(sends_left(all, &target)))
     );
+    assert_eq!(sends["stacks"].as_array().map(Vec::len), Some(1), "no stacks of those that are left out");
     assert_eq!(count("--wait sync.Mutex"), 2);
     assert_eq!(count("--not leakChanSend"), all - 5);
     assert_eq!(count("--state waiting --match scenarios.sleep|main.sleep"), 3);

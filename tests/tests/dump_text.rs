@@ -40,6 +40,8 @@ fn groups(debug1: &str) -> Vec<&str> {
     groups.trim_end().split("\n\n").filter(|group| !group.contains("main.main+")).collect()
 }
 
+/// With `MINUTES=1` in the environment the program first waits until Go prints for how many minutes its goroutines wait,
+/// which takes two minutes a build.
 #[test]
 fn a_dump_reads_as_the_programs_own_text() {
     each_build(|version, mode| {

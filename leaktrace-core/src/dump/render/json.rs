@@ -1,6 +1,8 @@
 //! The dump as JSON, described in `docs/dump.md`. Goroutines are written one after the other, however many.
 
-use std::collections::BTreeMap;
+mod blocked;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use serde::{Serialize, Serializer};
@@ -8,10 +10,9 @@ use serde::{Serialize, Serializer};
 use super::Options;
 use crate::dump::Dump;
 use crate::dump::group::{Group, group};
-use crate::dump::model::{
-    BlockedOn, Channel, ChannelId, Completeness, DumpGoroutine, Frame, FunctionKind, LocationId, StackId,
-};
+use crate::dump::model::{Completeness, DumpGoroutine, Frame, FunctionKind, LocationId, StackId};
 use crate::dump::text_rules::TextRules;
+use blocked::BlockedJson;
 
 /// The version of this format. It grows when a field changes its meaning or goes, not when one is added.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -19,6 +20,7 @@ pub const SCHEMA_VERSION: u32 = 1;
 pub(super) fn render(dump: &Dump, options: &Options, out: &mut dyn Write) -> io::Result<()> {
     let view = View { dump, options };
     let groups = group(dump, options.by, options.include_runtime);
+    let stacks = used_stacks(view);
     let document = Document {
         schema_version: SCHEMA_VERSION,
         taken_at: dump.taken_at.to_string(),
@@ -29,8 +31,8 @@ pub(super) fn render(dump: &Dump, options: &Options, out: &mut dyn Write) -> io:
         mappings: dump.mappings.iter().map(MappingJson::of).collect(),
         grouped_by: options.by.as_str(),
         groups: groups.iter().map(|group| GroupJson::of(view, group)).collect(),
-        stacks: AllStacks(view),
-        goroutines: AllGoroutines(view),
+        stacks: AllStacks(view.dump, &stacks),
+        goroutines: AllGoroutines(view, &stacks),
     };
     serde_json::to_writer(&mut *out, &document)?;
     writeln!(out)
@@ -191,14 +193,19 @@ impl<'d> GroupJson<'d> {
     }
 }
 
-/// The dump's stacks, written one after the other.
-struct AllStacks<'d>(View<'d>);
+/// The stacks of the goroutines that are written, ascending. Of those that were filtered out there may be far more.
+fn used_stacks(view: View<'_>) -> Vec<StackId> {
+    let goroutines = view.options.goroutines(view.dump);
+    let used = goroutines.flat_map(|goroutine| [Some(goroutine.stack), goroutine.creation_stack]);
+    used.flatten().collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// Stacks, written one after the other.
+struct AllStacks<'d>(&'d Dump, &'d [StackId]);
 
 impl Serialize for AllStacks<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let count = self.0.dump.tables.stacks.len();
-        serializer
-            .collect_seq((0..count).filter_map(StackId::from_index).map(|stack| frames(self.0.dump, stack)))
+        serializer.collect_seq(self.1.iter().map(|stack| frames(self.0, *stack)))
     }
 }
 
@@ -248,12 +255,13 @@ impl<'d> FrameJson<'d> {
 }
 
 /// The dump's goroutines, written one after the other.
-struct AllGoroutines<'d>(View<'d>);
+struct AllGoroutines<'d>(View<'d>, &'d [StackId]);
 
 impl Serialize for AllGoroutines<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let View { dump, options } = self.0;
-        serializer.collect_seq(options.goroutines(dump).map(|goroutine| GoroutineJson::of(dump, goroutine)))
+        let (View { dump, options }, stacks) = (self.0, self.1);
+        let goroutines = options.goroutines(dump);
+        serializer.collect_seq(goroutines.map(|goroutine| GoroutineJson::of(dump, goroutine, stacks)))
     }
 }
 
@@ -288,7 +296,7 @@ struct GoroutineJson<'d> {
     parent_goid: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     created_by: Option<FrameJson<'d>>,
-    stack: usize,
+    stack: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     creation_stack: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -297,7 +305,8 @@ struct GoroutineJson<'d> {
 }
 
 impl<'d> GoroutineJson<'d> {
-    fn of(dump: &'d Dump, goroutine: &DumpGoroutine) -> Self {
+    fn of(dump: &'d Dump, goroutine: &DumpGoroutine, stacks: &[StackId]) -> Self {
+        let number = |stack: StackId| stacks.binary_search(&stack).ok();
         let blocked_on = goroutine.blocked_on.and_then(|id| dump.tables.blocked(id));
         Self {
             goid: goroutine.goid.0,
@@ -315,90 +324,10 @@ impl<'d> GoroutineJson<'d> {
             labels: dump.labels(goroutine).collect(),
             parent_goid: goroutine.parent.map(|parent| parent.0),
             created_by: goroutine.created_by.map(|at| FrameJson::at(dump, at)),
-            stack: goroutine.stack.index(),
-            creation_stack: goroutine.creation_stack.map(StackId::index),
+            stack: number(goroutine.stack),
+            creation_stack: goroutine.creation_stack.and_then(number),
             blocked_on: blocked_on.map(|blocked| BlockedJson::of(dump, blocked)),
             stack_bytes: goroutine.stack_bytes,
-        }
-    }
-}
-
-#[derive(Serialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-enum BlockedJson<'d> {
-    Channel(CaseJson<'d>),
-    NilChannel { operation: &'static str },
-    Select { cases: Vec<CaseJson<'d>> },
-    NoCases,
-    Lock { lock: &'static str, address: String, waiters: Option<u32> },
-    Sleep { remaining_ns: i64 },
-    Io { fd: i32, description: Option<&'d str> },
-}
-
-impl<'d> BlockedJson<'d> {
-    fn of(dump: &'d Dump, blocked: &BlockedOn) -> Self {
-        match blocked {
-            BlockedOn::Channel { operation, channel } => {
-                Self::Channel(CaseJson::of(dump, operation.as_str(), *channel))
-            }
-            BlockedOn::NilChannel { operation } => Self::NilChannel { operation: operation.as_str() },
-            BlockedOn::Select { cases } => {
-                let case = |case: &crate::dump::model::SelectCase| {
-                    CaseJson::of(dump, case.operation.as_str(), case.channel)
-                };
-                Self::Select { cases: cases.iter().map(case).collect() }
-            }
-            BlockedOn::NoCases => Self::NoCases,
-            BlockedOn::Lock { kind, address, waiters } => {
-                let (lock, address) = (kind.as_str(), kind.beginning(*address).to_string());
-                Self::Lock { lock, address, waiters: *waiters }
-            }
-            BlockedOn::Sleep { remaining_ns } => Self::Sleep { remaining_ns: *remaining_ns },
-            BlockedOn::Io { fd, description } => {
-                Self::Io { fd: *fd, description: description.map(|id| dump.string(id)) }
-            }
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct CaseJson<'d> {
-    operation: &'static str,
-    channel: Option<ChannelJson<'d>>,
-}
-
-impl<'d> CaseJson<'d> {
-    fn of(dump: &'d Dump, operation: &'static str, channel: ChannelId) -> Self {
-        Self {
-            operation,
-            channel: dump.tables.channel(channel).map(|channel| ChannelJson::of(dump, channel)),
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct ChannelJson<'d> {
-    address: String,
-    element: Option<&'d str>,
-    len: u64,
-    cap: u64,
-    closed: bool,
-    timer: bool,
-    receivers: u32,
-    senders: u32,
-}
-
-impl<'d> ChannelJson<'d> {
-    fn of(dump: &'d Dump, channel: &Channel) -> Self {
-        Self {
-            address: channel.address.to_string(),
-            element: channel.element.map(|id| dump.string(id)),
-            len: channel.length,
-            cap: channel.capacity,
-            closed: channel.closed,
-            timer: channel.timer,
-            receivers: channel.receivers,
-            senders: channel.senders,
         }
     }
 }
