@@ -32,7 +32,8 @@ pub(crate) fn run(effort: Effort) -> Result<()> {
     println!("### Dumps beside Go's own and a debugger (`cargo xtask bench dump`)\n");
     println!(
         "Medians, and in brackets how much shorter than `debug=2`. The stall is how late a goroutine that sleeps for \
-         200 µs was at worst during one dump, when nobody looks for 300 ms. Memory is the most that leaktrace had.\n"
+         200 µs was at worst during one dump; where nobody looks, during 300 ms. Memory is the most that leaktrace \
+         had.\n"
     );
     println!("| goroutines | what | wall time | stall | memory |");
     println!("|---:|---|---:|---:|---:|");
