@@ -1,4 +1,4 @@
-//! Ring 2: what leaktrace says of small programs after three quarters of a minute: of those that leak, and of healthy ones
+//! Ring 2: what leaktrace says of small programs after 50 seconds: of those that leak, and of healthy ones
 //! that look like it. `cargo xtask score` asks the same of many more.
 
 mod articles;
