@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::sample::{Sample, Weight};
 use crate::dump::model::{BlockedOn, Channel, ChannelOperation, LocationId, LockKind, StackId, StrId};
 use crate::dump::{Dump, DumpGoroutine};
-use crate::go::goroutines::Snapshot;
+use crate::go::goroutines::{Goroutine, Snapshot, StackTable};
 use crate::num::{Goid, Ktime};
 use crate::report::{Frame, Location};
 use crate::traceback;
@@ -134,6 +135,8 @@ pub struct Sighting {
     pub leaked: bool,
     /// Whether it is locked to its thread.
     pub locked: bool,
+    /// What it stands for besides itself, where not all are looked at.
+    pub weight: Weight,
 }
 
 /// A channel or a lock that somebody waits for.
@@ -163,18 +166,32 @@ pub struct Observation {
     pub objects: BTreeMap<u64, Object>,
     /// Whether a goroutine that is missing is gone.
     pub complete: bool,
+    /// The ids of all goroutines, ascending, where `sightings` has only some of them.
+    pub all: Option<Vec<Goid>>,
 }
 
 impl Observation {
     /// What `dump` shows; it was taken at `at`. With the `snapshot` that it was made from, goroutines are known to
     /// have kept still that were at the same place twice.
     pub fn of(dump: &Dump, snapshot: Option<&Snapshot>, at: Ktime) -> Self {
+        Self::weighted(dump, snapshot.map_or(&[], |snapshot| &snapshot.goroutines), &[], at)
+    }
+
+    /// What `dump` shows, which was made of a sample at `at`; and the stacks of the sample, for whom they were moved from.
+    pub fn of_sample(dump: &Dump, sample: Sample, at: Ktime) -> (Self, StackTable) {
+        let Sample { snapshot, weights, goids } = sample;
+        let seen = Self::weighted(dump, &snapshot.goroutines, &weights, at);
+        (Self { all: Some(goids), ..seen }, snapshot.stacks)
+    }
+
+    fn weighted(dump: &Dump, raw: &[Goroutine], weights: &[Weight], at: Ktime) -> Self {
         let mut reader = Reader { dump, standings: HashMap::new(), seen: Self { at, ..Self::default() } };
-        let mut raw = snapshot.map(|snapshot| snapshot.goroutines.iter()).into_iter().flatten();
-        for goroutine in &dump.goroutines {
+        let mut raw = raw.iter();
+        let weights = weights.iter().copied().chain(std::iter::repeat(Weight::ONE));
+        for (goroutine, weight) in dump.goroutines.iter().zip(weights) {
             let moves = raw.next().filter(|raw| raw.goid == goroutine.goid).and_then(|raw| raw.tracking_seq);
             if !goroutine.system {
-                reader.add(goroutine, moves);
+                reader.add(goroutine, moves, weight);
             }
         }
         let completeness = &dump.completeness;
@@ -194,8 +211,8 @@ struct Reader<'d> {
 type Place = (StackId, Option<LocationId>, Option<StrId>, Wait, bool);
 
 impl Reader<'_> {
-    fn add(&mut self, goroutine: &DumpGoroutine, moves: Option<u8>) {
-        let (wait, object) = self.wait(goroutine);
+    fn add(&mut self, goroutine: &DumpGoroutine, moves: Option<u8>, weight: Weight) {
+        let (wait, object) = self.wait(goroutine, weight.count);
         let is_main = goroutine.goid == Goid(1);
         let place = (goroutine.stack, goroutine.created_by, goroutine.wait_reason, wait, is_main);
         let next = self.standings.len();
@@ -213,11 +230,12 @@ impl Reader<'_> {
             stack_bytes: goroutine.stack_bytes,
             leaked: goroutine.is_leaked(),
             locked: goroutine.locked,
+            weight,
         });
     }
 
     /// What it waits for, and on which object if that is a single one; the object is noted.
-    fn wait(&mut self, goroutine: &DumpGoroutine) -> (Wait, u64) {
+    fn wait(&mut self, goroutine: &DumpGoroutine, weight: u32) -> (Wait, u64) {
         if !goroutine.status.is_waiting() {
             return (Wait::Nothing, 0);
         }
@@ -238,7 +256,8 @@ impl Reader<'_> {
                 (wait, self.note(only.address.0, Object::Channel(*only)))
             }
             Some(BlockedOn::Lock { kind, address, waiters }) => {
-                let lock = Object::Lock { kind: *kind, waiters: waiters.unwrap_or(1) };
+                let waiters = waiters.unwrap_or(1).saturating_mul(weight);
+                let lock = Object::Lock { kind: *kind, waiters };
                 (Wait::Lock(*kind), self.note(address.0, lock))
             }
             Some(BlockedOn::NilChannel { .. }) => (Wait::NilChannel, 0),

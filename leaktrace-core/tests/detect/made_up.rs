@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use leaktrace_core::detect::{
     Finding, History, Object, Observation, Policy, Sighting, SiteFacts, Standing, Verdict, Wait, Watched,
-    judge,
+    Weight, judge,
 };
 use leaktrace_core::dump::model::{Channel, ChannelOperation};
 use leaktrace_core::num::{Avma, Goid, Ktime};
@@ -150,6 +150,7 @@ impl Routine {
             stack_bytes: 8192,
             leaked: false,
             locked: false,
+            weight: Weight::ONE,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use leaktrace_core::detect::{Cohort, History, Observation, Watched};
+use leaktrace_core::detect::{Cohort, History, Observation, Sampler, Watched};
 use leaktrace_core::dump::model::UnixTime;
 use leaktrace_core::dump::{Facts, from_snapshot};
 use leaktrace_core::go::goroutines::{Snapshot, WalkError, Walker, WalkerInput, Want};
@@ -18,15 +18,12 @@ use super::reacher::Reacher;
 use super::recorder::Recorded;
 use crate::process::memory::ProcessMemory;
 
-/// Of more goroutines than this no more is made than a snapshot: the rest would take gigabytes.
-const MOST: usize = 3_000_000;
-
 /// What one look shows.
 pub(super) struct Look {
     /// The goroutines.
     pub(super) snapshot: Snapshot,
-    /// What is known of them with all earlier looks; `None` if there are too many.
-    pub(super) watched: Option<Watched>,
+    /// What is known of them with all earlier looks.
+    pub(super) watched: Watched,
     /// What the recording keeps of it, if there is one.
     pub(super) recorded: Option<Recorded>,
     /// How it went to find out what nothing refers to.
@@ -40,6 +37,7 @@ pub(super) struct Observer<'t> {
     program: &'t Program<'t>,
     memory: ProcessMemory,
     walker: Walker<'t>,
+    sampler: Sampler,
     history: History,
     /// What a recording should know besides, if there is one.
     facts: Option<Facts>,
@@ -55,30 +53,44 @@ impl<'t> Observer<'t> {
         reacher: Option<Reacher>,
     ) -> Self {
         let walker = Walker::new(WalkerInput::of(program));
-        Self { program, memory, walker, history: History::default(), facts, reacher }
+        Self {
+            program,
+            memory,
+            walker,
+            sampler: Sampler::default(),
+            history: History::default(),
+            facts,
+            reacher,
+        }
     }
 
     pub(super) fn look(&mut self) -> Result<Box<Look>, WalkError> {
         let began = Instant::now();
-        let snapshot = self.walker.snapshot(&self.memory, Want::Stacks, &clock::now)?;
-        let (watched, recorded) = self.remember(&snapshot);
+        let mut snapshot = self.walker.snapshot(&self.memory, Want::Stacks, &clock::now)?;
+        let recorded = self.record(&snapshot);
+        let observation = self.observe(&mut snapshot);
+        let mut watched = self.add(&observation);
+        self.find_holders(&mut watched, &snapshot, &observation);
         let heap = self.reacher.as_ref().map(|reacher| reacher.reached().passes.clone()).unwrap_or_default();
         Ok(Box::new(Look { snapshot, watched, recorded, heap, took: began.elapsed() }))
     }
 
-    fn remember(&mut self, snapshot: &Snapshot) -> (Option<Watched>, Option<Recorded>) {
-        if snapshot.goroutines.len() > MOST && self.facts.is_none() {
-            return (None, None);
-        }
-        let taken_at = UnixTime(clock::unix_ns().unwrap_or(0));
-        let facts = Facts { taken_at, ..self.facts.clone().unwrap_or_default() };
-        let dump = from_snapshot(snapshot, self.program, &self.memory, facts);
-        let recorded = self.facts.is_some().then(|| Recorded::of(snapshot, &dump));
-        let observation = Observation::of(&dump, Some(snapshot), snapshot.finished);
-        drop(dump);
-        let mut watched = self.add(&observation);
-        self.find_holders(&mut watched, snapshot, &observation);
-        (Some(watched), recorded)
+    fn record(&self, snapshot: &Snapshot) -> Option<Recorded> {
+        let facts = Facts { taken_at: UnixTime(clock::unix_ns().unwrap_or(0)), ..self.facts.clone()? };
+        Some(Recorded::of(snapshot, &from_snapshot(snapshot, self.program, &self.memory, facts)))
+    }
+
+    /// What rules care for, of some goroutines where there are very many.
+    fn observe(&mut self, snapshot: &mut Snapshot) -> Observation {
+        let at = snapshot.finished;
+        let dump = |snapshot| from_snapshot(snapshot, self.program, &self.memory, Facts::default());
+        let Some(sample) = self.sampler.choose(snapshot) else {
+            return Observation::of(&dump(snapshot), Some(snapshot), at);
+        };
+        let dump = dump(&sample.snapshot);
+        let (observation, stacks) = Observation::of_sample(&dump, sample, at);
+        snapshot.stacks = stacks;
+        observation
     }
 
     /// Adds to what is known, and asks what refers to those that may be stuck.

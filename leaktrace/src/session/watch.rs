@@ -282,7 +282,7 @@ impl Watch<'_> {
                 let changes = self.registry.reconcile(&snapshot);
                 tracing::debug!(?changes, goroutines = snapshot.goroutines.len(), "snapshot");
                 self.snapshot = Some(snapshot);
-                (self.watched, self.heap, self.took) = (watched.unwrap_or_default(), heap, took);
+                (self.watched, self.heap, self.took) = (watched, heap, took);
                 self.failures = 0;
                 Ok(true)
             }

@@ -16,6 +16,7 @@ use population::Slots;
 use stay::{Stay, Traffic};
 
 use super::observation::{CohortKey, Observation, Sighting, SiteKey, Standing};
+use super::sample::stands_for;
 use super::watched::{Cohort, Watched};
 use crate::num::{Goid, Ktime};
 use crate::reach::Streaks;
@@ -93,15 +94,15 @@ impl History {
         let (round, first) = (self.round, self.observations == 1);
         let stay = self.stays.entry(sighting.goid).or_insert_with(|| Stay::new(place, sighting, at, first));
         if stay.cohort != place.cohort {
-            self.cohorts.left(stay.cohort, stay.settled);
+            self.cohorts.left(stay.cohort, stay.weight, stay.settled);
         }
         if let Some(object) = stay.moved_on(sighting, place, at) {
             self.traffic.entry(object).and_modify(|traffic| traffic.quiet_since = at);
         }
-        stay.round = round;
+        (stay.round, stay.weight) = (round, sighting.weight);
         let (settles, grows) = stay.settle(at, SETTLED);
-        self.cohorts.count(stay.cohort, stay.settled, settles);
-        self.sites.count(stay.site, stay.grown, grows);
+        self.cohorts.count(stay.cohort, stay.weight, stay.settled, settles);
+        self.sites.count(stay.site, stay.weight, stay.grown, grows);
     }
 
     /// Forgets the goroutines that are gone.
@@ -109,11 +110,12 @@ impl History {
         let Self { stays, traffic, cohorts, sites, round, .. } = self;
         // One that an incomplete observation does not show may be back in the next.
         let oldest = if seen.complete { *round } else { round.saturating_sub(1) };
-        stays.retain(|_, stay| {
+        stays.retain(|goid, stay| {
             let stays = stay.round >= oldest;
-            if !stays {
-                cohorts.left(stay.cohort, stay.settled);
-                sites.left(stay.site, stay.grown);
+            // One that is there, but is not looked at any more, has not left.
+            if !stays && stands_for(*goid, cohorts.get(stay.cohort).share) {
+                cohorts.left(stay.cohort, stay.weight, stay.settled);
+                sites.left(stay.site, stay.weight, stay.grown);
                 traffic.entry(stay.object).and_modify(|traffic| traffic.quiet_since = seen.at);
             }
             stays
@@ -134,26 +136,34 @@ impl History {
     fn sum_up(&self, sighting: &Sighting, streaks: &Streaks, summary: &mut Summary<'_>) {
         let at = summary.seen.at;
         let Some(stay) = self.stays.get(&sighting.goid) else { return };
+        let parent_is_gone = sighting.parent.is_some_and(|parent| self.is_gone(parent, summary.seen));
         let Some(cohort) = summary.cohort(sighting, stay) else { return };
-        cohort.live += 1;
-        cohort.stack_bytes = cohort.stack_bytes.saturating_add(sighting.stack_bytes);
-        cohort.leaked += u64::from(sighting.leaked);
-        cohort.locked += u64::from(sighting.locked);
-        cohort.settled += u64::from(stay.settled);
+        let weight = u64::from(sighting.weight.count);
+        let so_many = |holds: bool| weight * u64::from(holds);
+        cohort.live += weight;
+        cohort.stack_bytes = cohort.stack_bytes.saturating_add(sighting.stack_bytes.saturating_mul(weight));
+        cohort.leaked += so_many(sighting.leaked);
+        cohort.locked += so_many(sighting.locked);
+        cohort.settled += so_many(stay.settled);
         let still = at.since(stay.still);
-        cohort.still += u64::from(still >= SETTLED);
+        cohort.still += so_many(still >= SETTLED);
         cohort.longest_still_ns = cohort.longest_still_ns.max(still);
         cohort.waiting_ns = cohort.waiting_ns.max(sighting.waiting_ns);
         // It must not have run since the first of those passes.
         let streak =
             streaks.of(sighting.goid).filter(|streak| streak.is_strong() && stay.still <= streak.since);
-        cohort.unreachable += u64::from(streak.is_some());
-        cohort.certain += u64::from(streak.is_some_and(|streak| streak.certain));
-        if let Some(parent) = sighting.parent {
-            cohort.parents_known += 1;
-            cohort.parents_gone += u64::from(!self.stays.contains_key(&parent));
+        cohort.unreachable += so_many(streak.is_some());
+        cohort.certain += so_many(streak.is_some_and(|streak| streak.certain));
+        if sighting.parent.is_some() {
+            cohort.parents_known += weight;
+            cohort.parents_gone += so_many(parent_is_gone);
         }
         insert_least(&mut cohort.goids, sighting.goid);
+    }
+
+    fn is_gone(&self, goid: Goid, seen: &Observation) -> bool {
+        let is_left_out = || seen.all.as_ref().is_some_and(|all| all.binary_search(&goid).is_ok());
+        !self.stays.contains_key(&goid) && !is_left_out()
     }
 
     fn finish(&self, summary: Summary<'_>, began: Ktime, seen: &Observation) -> Vec<Cohort> {
@@ -221,6 +231,7 @@ fn insert_least(goids: &mut Vec<Goid>, goid: Goid) {
 mod tests {
     use super::*;
     use crate::detect::observation;
+    use crate::detect::sample::Weight;
     use crate::reach::{STRONG, made_up};
 
     /// How many are unreachable, and how many of them for certain, of one that has waited since second 10.
@@ -235,6 +246,7 @@ mod tests {
             stack_bytes: 0,
             leaked: false,
             locked: false,
+            weight: Weight::ONE,
         };
         let seen = |seconds: u64, moves| Observation {
             at: Ktime(seconds * 1_000_000_000),
@@ -257,5 +269,45 @@ mod tests {
         assert_eq!(unreachable(&made_up(Goid(7), STRONG - 1, second(11), false)), (0, 0));
         assert_eq!(unreachable(&made_up(Goid(7), STRONG, second(9), false)), (0, 0));
         assert_eq!(unreachable(&made_up(Goid(8), STRONG, second(11), false)), (0, 0));
+    }
+
+    /// `count` goroutines at one place, of which one in `share` is looked at.
+    fn many(seconds: u64, count: u64, share: u32) -> Observation {
+        let goids = (1..=count).map(|index| Goid(index * 3)).filter(|goid| stands_for(*goid, share));
+        let sighting = |goid| Sighting {
+            goid,
+            parent: Some(Goid(1)),
+            standing: 0,
+            object: 0,
+            moves: Some(1),
+            waiting_ns: None,
+            stack_bytes: 8192,
+            leaked: false,
+            locked: false,
+            weight: Weight { count: share, share },
+        };
+        Observation {
+            at: Ktime(seconds * 1_000_000_000),
+            standings: vec![observation::made_up()],
+            sightings: goids.map(sighting).collect(),
+            complete: true,
+            all: Some(vec![Goid(1)]),
+            ..Observation::default()
+        }
+    }
+
+    #[test]
+    fn goroutines_that_are_not_looked_at_any_more_have_not_left() {
+        let mut history = History::default();
+        for (seconds, count, weight) in [(1, 20_000, 4), (10, 20_000, 4), (20, 80_000, 16)] {
+            history.observe(&many(seconds, count, weight), &Streaks::default());
+        }
+        let watched = history.observe(&many(30, 80_000, 16), &Streaks::default());
+        let cohort = watched.cohorts.first().unwrap();
+        assert_eq!((cohort.departed, cohort.parents_gone), (0, 0));
+        assert!(cohort.live.abs_diff(80_000) < 4_000, "{}", cohort.live);
+        assert!(cohort.arrived.abs_diff(60_000) < 4_000, "{}", cohort.arrived);
+        let watched = history.observe(&many(40, 40_000, 16), &Streaks::default());
+        assert!(watched.cohorts.first().unwrap().departed.abs_diff(40_000) < 4_000);
     }
 }

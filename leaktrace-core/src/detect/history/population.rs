@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 
 use super::series::{Sample, Series};
+use crate::detect::sample::Weight;
 use crate::num::Ktime;
 
 /// The goroutines of one cohort or one site.
@@ -16,6 +17,8 @@ pub(super) struct Population {
     /// How many of those that had settled went.
     pub(super) departed: u32,
     pub(super) series: Series,
+    /// One in so many of its goroutines is looked at, at the least.
+    pub(super) share: u32,
     /// The last observation that showed one.
     round: u32,
 }
@@ -40,7 +43,7 @@ impl<K: Clone + Eq + Hash> Slots<K> {
         if let Some(&slot) = self.by_key.get(&key) {
             let population = &mut self.all[slot as usize].1;
             if population.round != round {
-                (population.round, population.settled) = (round, 0);
+                (population.round, population.settled, population.share) = (round, 0, 1);
             }
             return Some(slot);
         }
@@ -72,17 +75,18 @@ impl<K: Clone + Eq + Hash> Slots<K> {
         &self.all[slot as usize].1
     }
 
-    /// One goroutine is here, settled or not; `arrives` if it has only just settled.
-    pub(super) fn count(&mut self, slot: u32, settled: bool, arrives: bool) {
+    /// A goroutine is here that stands for several, settled or not; `arrives` if it has only just settled.
+    pub(super) fn count(&mut self, slot: u32, weight: Weight, settled: bool, arrives: bool) {
         let population = &mut self.all[slot as usize].1;
-        population.settled += u32::from(settled);
-        population.arrived = population.arrived.saturating_add(arrives.into());
+        population.share = population.share.max(weight.share);
+        population.settled += weight.count * u32::from(settled);
+        population.arrived = population.arrived.saturating_add(weight.count * u32::from(arrives));
     }
 
-    /// One goroutine went.
-    pub(super) fn left(&mut self, slot: u32, settled: bool) {
+    /// A goroutine went that stood for several.
+    pub(super) fn left(&mut self, slot: u32, weight: Weight, settled: bool) {
         let population = &mut self.all[slot as usize].1;
-        population.departed = population.departed.saturating_add(settled.into());
+        population.departed = population.departed.saturating_add(weight.count * u32::from(settled));
     }
 
     /// Takes a sample of all, those that are empty too.

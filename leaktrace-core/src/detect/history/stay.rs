@@ -2,6 +2,7 @@
 
 use super::Place;
 use crate::detect::observation::{Object, Sighting};
+use crate::detect::sample::Weight;
 use crate::num::Ktime;
 
 /// One goroutine at one place.
@@ -11,6 +12,8 @@ pub(super) struct Stay {
     pub(super) site: u32,
     /// The last observation that showed it.
     pub(super) round: u32,
+    /// What it stood for there.
+    pub(super) weight: Weight,
     moves: Option<u8>,
     /// Whether it has settled at this place.
     pub(super) settled: bool,
@@ -33,6 +36,7 @@ impl Stay {
             cohort: place.cohort,
             site: place.site,
             round: 0,
+            weight: sighting.weight,
             moves: sighting.moves,
             settled: false,
             grown: false,
