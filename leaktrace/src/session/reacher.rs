@@ -8,7 +8,7 @@ use std::thread::Scope;
 use std::time::{Duration, Instant};
 
 use leaktrace_core::go::program::Program;
-use leaktrace_core::reach::{Limits, Process, Reach, Refusal, Streaks};
+use leaktrace_core::reach::{Limits, Process, Reach, Refusal, STRONG, Streaks};
 use leaktrace_core::report::HeapPasses;
 
 use super::clock;
@@ -18,6 +18,10 @@ use crate::process::memory::ProcessMemory;
 /// of the time that the last one took, so that passes take a fortieth of a core at most.
 const PAUSE: Duration = Duration::from_millis(1500);
 const PAUSE_TIMES: u32 = 40;
+
+/// The same multiple for the first passes, until there have been enough for a verdict: on a large heap the first one would
+/// otherwise take minutes. In the long run they do not matter.
+const PAUSE_TIMES_AT_FIRST: u32 = 3;
 
 /// How long after a pass that was refused the next one follows, and how much longer after each further one, up to the
 /// longest: what is too large or unknown seldom ceases to be.
@@ -107,13 +111,15 @@ impl Drop for Reacher {
 struct Pace {
     /// Never while one is under way.
     due: Option<Instant>,
+    /// How many there have been that were not refused.
+    made: u32,
     /// How many were refused one after the other.
     refusals: u32,
 }
 
 impl Pace {
     const fn new(now: Instant) -> Self {
-        Self { due: Some(now), refusals: 0 }
+        Self { due: Some(now), made: 0, refusals: 0 }
     }
 
     /// Whether a pass may begin `now`; then it does.
@@ -123,9 +129,20 @@ impl Pace {
 
     /// A pass ended `at` this time that took so long.
     fn adapt(&mut self, at: Instant, took: Duration, is_ok: bool) {
-        self.refusals = if is_ok { 0 } else { self.refusals + 1 };
-        let pause = if is_ok { PAUSE } else { (PAUSE_REFUSED * self.refusals).min(PAUSE_LONGEST) };
-        self.due = Some(at + pause.max(took * PAUSE_TIMES));
+        let (pause, times) = if is_ok { self.after_pass() } else { self.after_refusal() };
+        self.due = Some(at + pause.max(took * times));
+    }
+
+    /// How long to wait at least, and as a multiple of the time that the pass took.
+    fn after_pass(&mut self) -> (Duration, u32) {
+        self.refusals = 0;
+        self.made = self.made.saturating_add(1);
+        (PAUSE, if self.made < STRONG { PAUSE_TIMES_AT_FIRST } else { PAUSE_TIMES })
+    }
+
+    fn after_refusal(&mut self) -> (Duration, u32) {
+        self.refusals = self.refusals.saturating_add(1);
+        ((PAUSE_REFUSED * self.refusals).min(PAUSE_LONGEST), PAUSE_TIMES)
     }
 }
 
@@ -173,9 +190,23 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
+    fn a_verdict_on_a_large_heap_takes_seconds_rather_than_minutes() {
+        let start = Instant::now();
+        let (mut pace, mut now) = (Pace::new(start), start);
+        for pass in 1..=STRONG {
+            assert!(pace.begin(now), "pass {pass}");
+            now += SECOND;
+            pace.adapt(now, SECOND, true);
+            now += 3 * SECOND;
+        }
+        assert_eq!(now - start, 4 * STRONG * SECOND);
+        assert!(!pace.begin(now + 36 * SECOND) && pace.begin(now + 37 * SECOND), "then as ever");
+    }
+
+    #[test]
     fn passes_take_a_fortieth_of_a_core_at_most() {
         let start = Instant::now();
-        let mut pace = Pace::new(start);
+        let mut pace = Pace { made: STRONG, ..Pace::new(start) };
         assert!(pace.begin(start) && !pace.begin(start + 100 * SECOND), "one at a time");
         let end = start + SECOND;
         pace.adapt(end, SECOND, true);

@@ -19,9 +19,10 @@ lead there. It does so while the program runs and may miss a pointer that is jus
 nothing: the verdict needs four in a row over three seconds or more, with the goroutine still all the time, and is \
 `likely`. Were the process stopped for it, one pass would be proof, and `certain`; leaktrace does not stop it.
 
-Passes follow each other with the snapshots, and forty times as long as one took lies between two of them, so that they \
-cost 2.5% of a core at most. A heap with more than 2 GiB of memory that may hold pointers is not looked through. The report says so then, \
-and `completeness.heap` counts the passes.",
+Passes follow each other with the snapshots, and forty times as long as one took lies between two of them, so that in \
+the long run they cost 2.5% of a core at most. Between the first four it is three times as long, so that a verdict on a \
+large heap does not take minutes. A heap with more than 2 GiB of memory that may hold pointers is not looked through. \
+The report says so then, and `completeness.heap` counts the passes.",
     judge,
 };
 
