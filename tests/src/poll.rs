@@ -1,4 +1,4 @@
-//! Waiting in tests: polled to a deadline, never a fixed sleep.
+//! Waiting in tests: polled to a deadline, never a fixed sleep; and the pace at which programs are given work.
 
 use std::time::{Duration, Instant};
 
@@ -19,4 +19,9 @@ pub fn poll_until<T>(patience: Duration, what: &str, mut attempt: impl FnMut() -
         assert!(Instant::now() < deadline, "waited {patience:?} in vain: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Pauses between two rounds of work that a program is given. Nothing is waited for.
+pub fn pace(between: Duration) {
+    std::thread::sleep(between);
 }

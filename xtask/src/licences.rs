@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::step::cargo;
 
 /// Licences that we may link and ship.
-const ALLOWED: [&str; 10] = [
+const ALLOWED: [&str; 11] = [
     "0BSD",
     "Apache-2.0",
     "Apache-2.0 WITH LLVM-exception",
@@ -18,6 +18,7 @@ const ALLOWED: [&str; 10] = [
     // File-level copyleft, and compatible with linking: inferno draws our flame graphs.
     "CDDL-1.0",
     "MIT",
+    "MIT-0",
     "Unicode-3.0",
     "Unlicense",
     "Zlib",

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
+use crate::poll::pace;
+
 /// A container daemon with nothing but events, on this port, as long as the test runs.
 pub(super) fn serve_docker_events(port: u16) -> Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).context("cannot listen")?;
@@ -41,6 +43,6 @@ fn send_events(mut stream: TcpStream) -> std::io::Result<()> {
     loop {
         let event = r#"{"Type":"container","Action":"start","Actor":{"ID":"x","Attributes":{}},"time":1,"timeNano":1}"#;
         write!(stream, "{:x}\r\n{event}\n\r\n", event.len() + 1)?;
-        std::thread::sleep(Duration::from_millis(1));
+        pace(Duration::from_millis(1));
     }
 }

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use super::{Foreign, Place, network};
 use crate::http;
 use crate::packages::Package;
+use crate::poll::{PATIENCE, poll_until};
 
 /// Every program.
 pub static ALL: [Foreign; 10] = [
@@ -164,8 +165,7 @@ fn docker(place: &Place) -> Result<Command> {
 fn follow_docker(place: &Place, _round: u64) -> Result<()> {
     let length = || Ok::<_, anyhow::Error>(fs::metadata(place.home.join("log"))?.len());
     let before = length()?;
-    std::thread::sleep(std::time::Duration::from_millis(20));
-    ensure!(length()? > before, "it shows no events");
+    poll_until(PATIENCE, "it shows events", || length().is_ok_and(|now| now > before).then_some(()));
     Ok(())
 }
 
