@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::process::Place;
 use crate::traceback::printed_name;
@@ -73,6 +74,8 @@ pub struct Verdict {
     pub blocked_at: Vec<Blocked>,
     /// The stack that reached the `go` statement, innermost first.
     pub creation_stack: Vec<Location>,
+    /// The numbers that it rests on, by name.
+    pub evidence: BTreeMap<String, Value>,
     /// It all in a line.
     pub summary: String,
     /// The likely cause.

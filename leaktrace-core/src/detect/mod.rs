@@ -5,6 +5,7 @@
 //! one cohort each; [`judge`] makes one [`Verdict`] for each `go` statement of what they say. Nothing here has a
 //! clock, and nothing is called a leak because it is old: every verdict carries the evidence that it rests on.
 
+mod contexts;
 mod facts;
 mod gate;
 mod history;
@@ -20,6 +21,7 @@ mod verdict;
 mod watched;
 mod words;
 
+pub use contexts::Contexts;
 pub use facts::facts;
 pub use gate::Gate;
 pub use history::{History, SETTLED, Trend};

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::history::Trend;
-use super::observation::{Object, Observation, SiteKey, Standing, Wait};
+use super::observation::{CohortKey, Object, Observation, SiteKey, Standing, Wait};
 use crate::dump::model::LockKind;
 use crate::num::{Avma, Goid, Ktime};
 
@@ -60,6 +60,22 @@ impl Watched {
         for (lock, waited_at) in self.locks(seen) {
             let Some(holder) = found.get(&lock).and_then(|goid| holder(*goid, seen)) else { continue };
             self.holders.extend(waited_at.into_iter().map(|at| (at, holder.clone())));
+        }
+    }
+
+    /// Takes in which goroutines wait on for long although their context has been cancelled.
+    pub(super) fn ignores(&mut self, goids: &BTreeSet<Goid>, seen: &Observation) {
+        let mut places: BTreeMap<u32, u64> = BTreeMap::new();
+        for sighting in seen.sightings.iter().filter(|sighting| goids.contains(&sighting.goid)) {
+            *places.entry(sighting.standing).or_default() += 1;
+        }
+        let mut cohorts: BTreeMap<CohortKey, u64> = BTreeMap::new();
+        for (place, count) in places {
+            let Some(standing) = seen.standings.get(place as usize) else { continue };
+            *cohorts.entry(standing.key()).or_default() += count;
+        }
+        for cohort in self.cohorts.iter_mut().filter(|_| !cohorts.is_empty()) {
+            cohort.cancelled = cohorts.get(&cohort.standing.key()).copied().unwrap_or(0);
         }
     }
 
@@ -132,6 +148,9 @@ pub struct Cohort {
     pub parents_known: u64,
     /// How many of those are gone.
     pub parents_gone: u64,
+    /// How many have waited on for long with a context at hand that has been cancelled; of a large cohort only some are
+    /// looked at.
+    pub cancelled: u64,
     /// Their stacks, in bytes.
     pub stack_bytes: u64,
     /// How many the runtime itself has found to be leaked.
@@ -190,6 +209,7 @@ impl Cohort {
             objects: Objects::default(),
             parents_known: 0,
             parents_gone: 0,
+            cancelled: 0,
             stack_bytes: 0,
             leaked: 0,
             unreachable: 0,

@@ -5,7 +5,7 @@ use crate::go::layout::{CollectorFields, GFields};
 use crate::go::names::Status;
 use crate::go::program::Program;
 use crate::go::unwind::Standing;
-use crate::memory::Memory;
+use crate::memory::{Memory, ReadError};
 use crate::num::{Avma, GPtr, Goid, Pc};
 use crate::structs::{Words, read_structs};
 
@@ -74,12 +74,17 @@ impl<'p> Reader<'p> {
     /// All that are alive now, and where all `runtime.g`s are.
     pub(super) fn read(&mut self, memory: &dyn Memory) -> Result<(Vec<Seen>, Vec<GPtr>), Refusal> {
         let gs = self.walker.addresses(memory)?;
+        Ok((self.read_those(&gs, memory)?, gs))
+    }
+
+    /// Those of `gs` that are alive.
+    pub(super) fn read_those(&self, gs: &[GPtr], memory: &dyn Memory) -> Result<Vec<Seen>, ReadError> {
         let addresses: Vec<Avma> = gs.iter().map(|g| g.as_avma()).collect();
         let mut alive = Vec::with_capacity(gs.len());
         read_structs(memory, &addresses, self.g.size.min(MAX_G) as usize, |index, words| {
             alive.extend(self.decode(gs[index], words));
         })?;
-        Ok((alive, gs))
+        Ok(alive)
     }
 
     fn decode(&self, g: GPtr, words: Words<'_>) -> Option<Seen> {

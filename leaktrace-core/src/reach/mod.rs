@@ -42,6 +42,7 @@
 
 mod attached;
 mod candidates;
+mod contexts;
 mod goroutines;
 mod heap;
 mod pass;
@@ -55,6 +56,7 @@ mod variables;
 mod verdict;
 mod waits;
 
+pub use contexts::{Handed, cancelled_contexts};
 pub use process::{Limits, Process, Thread, Threads};
 pub use refusal::Refusal;
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use leaktrace_core::detect::{Cohort, History, Observation, Sampler, Watched};
+use leaktrace_core::detect::{Cohort, Contexts, History, Observation, Sampler, Watched};
 use leaktrace_core::dump::model::UnixTime;
 use leaktrace_core::dump::{Facts, from_snapshot};
 use leaktrace_core::go::goroutines::{Snapshot, WalkError, Walker, WalkerInput, Want};
@@ -39,6 +39,7 @@ pub(super) struct Observer<'t> {
     walker: Walker<'t>,
     sampler: Sampler,
     history: History,
+    contexts: Contexts,
     /// What a recording should know besides, if there is one.
     facts: Option<Facts>,
     /// Missing where nobody wants to hear of what it finds.
@@ -59,6 +60,7 @@ impl<'t> Observer<'t> {
             walker,
             sampler: Sampler::default(),
             history: History::default(),
+            contexts: Contexts::default(),
             facts,
             reacher,
         }
@@ -71,6 +73,7 @@ impl<'t> Observer<'t> {
         let observation = self.observe(&mut snapshot);
         let mut watched = self.add(&observation);
         self.find_holders(&mut watched, &snapshot, &observation);
+        self.contexts.look(self.program, &self.memory, &snapshot, &observation, &mut watched);
         let heap = self.reacher.as_ref().map(|reacher| reacher.reached().passes.clone()).unwrap_or_default();
         Ok(Box::new(Look { snapshot, watched, recorded, heap, took: began.elapsed() }))
     }

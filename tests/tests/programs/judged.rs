@@ -41,3 +41,19 @@ fn missed(watched: &Watched) -> Option<String> {
     });
     (!found).then(|| watched.complaint(&format!("missed among {:#?}", watched.report.verdicts)))
 }
+
+#[test]
+fn who_ignores_that_a_context_is_cancelled_is_told_from_who_does_not() {
+    if !can_probe() {
+        return;
+    }
+    let cancelled = |name: &str| {
+        let of_name = watched::all().iter().filter(|watched| watched.behaviour.name == name);
+        let verdicts = of_name.flat_map(|watched| &watched.report.verdicts);
+        verdicts.filter_map(|verdict| verdict.evidence.get("cancelled")?.as_u64()).collect::<Vec<u64>>()
+    };
+    // Every second one was cancelled, and the deadlines of the others have passed.
+    let ignored = cancelled("ignored_contexts");
+    assert!(matches!(ignored[..], [count] if count >= 50), "{ignored:?}");
+    assert!(cancelled("contexts_at_hand").is_empty());
+}

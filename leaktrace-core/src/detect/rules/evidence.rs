@@ -142,6 +142,9 @@ impl<'a> Case<'a> {
         evidence.insert("settled".to_owned(), cohort.settled.into());
         evidence.insert("arrived".to_owned(), cohort.arrived.into());
         evidence.insert("departed".to_owned(), cohort.departed.into());
+        if cohort.cancelled > 0 {
+            evidence.insert("cancelled".to_owned(), cohort.cancelled.into());
+        }
         evidence
     }
 

@@ -60,6 +60,31 @@ pub(super) fn mark(
     Ok(read)
 }
 
+/// The pointers that are variables of the frames of `goroutines` and still needed, by the index of the goroutine. Of a
+/// stack that is not known frame by frame, or larger than `most` bytes, there are none.
+pub(super) fn variables(
+    goroutines: &[Seen],
+    most: u64,
+    scanner: &mut Scanner<'_>,
+    memory: &dyn Memory,
+) -> Result<Vec<(usize, u64)>, Refusal> {
+    let (mut found, mut words, mut read) = (Vec::new(), Vec::new(), Read::default());
+    let used = goroutines.iter().enumerate().filter_map(|(index, seen)| {
+        let (at, to) = seen.used()?;
+        let len = to.offset_from(at).filter(|len| *len <= most)?;
+        Some(((index, *seen), Range { at, len: usize::try_from(len).ok()? }))
+    });
+    let used: Vec<_> = used.collect();
+    for batch in used.chunks(STACKS) {
+        read_batch(batch, memory, &mut read, &mut |(index, seen), stack| {
+            words.clear();
+            scanner.variables(&seen, stack, memory, &mut words);
+            found.extend(words.iter().map(|word| (index, *word)));
+        })?;
+    }
+    Ok(found)
+}
+
 fn mark_batch(
     batch: &[(Seen, Range)],
     scanner: &mut Scanner<'_>,
@@ -67,23 +92,36 @@ fn mark_batch(
     memory: &dyn Memory,
     read: &mut Read,
 ) -> Result<(), Refusal> {
+    let mut words = Vec::new();
+    read_batch(batch, memory, read, &mut |seen, stack| {
+        words.clear();
+        scanner.scan(&seen, stack, memory, &mut words);
+        for word in &words {
+            heap.mark(*word);
+        }
+    })
+}
+
+/// Reads many stacks at once.
+fn read_batch<T: Copy>(
+    batch: &[(T, Range)],
+    memory: &dyn Memory,
+    read: &mut Read,
+    each: &mut dyn FnMut(T, StackBytes<'_>),
+) -> Result<(), Refusal> {
     let ranges: Vec<Range> = batch.iter().map(|(_, range)| *range).collect();
     let mut bytes = vec![0; ranges.iter().map(|range| range.len).sum()];
     let mut readable = Vec::new();
     memory.read_spans(&ranges, &mut bytes, &mut readable)?;
-    let (mut rest, mut words) = (&bytes[..], Vec::new());
-    for ((seen, range), readable) in batch.iter().zip(readable) {
+    let mut rest = &bytes[..];
+    for ((whose, range), readable) in batch.iter().zip(readable) {
         let (stack, tail) = rest.split_at(range.len);
         rest = tail;
-        if !readable {
+        if readable {
+            read.bytes += range.len as u64;
+            each(*whose, StackBytes { from: range.at.0, bytes: stack });
+        } else {
             read.unreadable += range.len as u64;
-            continue;
-        }
-        read.bytes += range.len as u64;
-        words.clear();
-        scanner.scan(seen, StackBytes { from: range.at.0, bytes: stack }, memory, &mut words);
-        for word in &words {
-            heap.mark(*word);
         }
     }
     Ok(())

@@ -45,6 +45,15 @@ impl StackBytes<'_> {
     }
 }
 
+impl FrameMap {
+    /// The words that the map is of.
+    fn words(&self, bounds: FrameBounds, stack: StackBytes<'_>) -> impl Iterator<Item = u64> {
+        let locals = self.locals.iter().map(move |offset| bounds.locals_end.wrapping_sub(*offset));
+        let arguments = self.arguments.iter().map(move |offset| bounds.arguments.wrapping_add(*offset));
+        locals.chain(arguments).filter_map(move |at| stack.word(at))
+    }
+}
+
 /// Finds pointers on stacks, and remembers what the tables said.
 pub(in crate::reach) struct Scanner<'p> {
     arch: Arch,
@@ -102,6 +111,28 @@ impl<'p> Scanner<'p> {
         self.scan_objects(stack, out);
     }
 
+    /// Appends to `out` the variables of the frames of `seen` that are pointers out of the stack and still needed, if the
+    /// maps of all frames say so: nothing that only may be one.
+    pub(super) fn variables(
+        &mut self,
+        seen: &Seen,
+        stack: StackBytes<'_>,
+        memory: &dyn Memory,
+        out: &mut Vec<u64>,
+    ) {
+        if seen.panics || !self.walk(seen, stack, memory) {
+            return;
+        }
+        self.inside.clear();
+        for index in 0..self.frames.len() {
+            let frame = self.frames[index];
+            let injected = frame.traits.has(FrameTraits::INJECTED);
+            let Some(map) = self.map(&frame).filter(|_| !injected) else { continue };
+            let bounds = FrameBounds::of(&frame, self.arch);
+            sort_out(map.words(bounds, stack), stack, out, &mut self.inside);
+        }
+    }
+
     /// Sets `self.frames`; `false` where they are not all known.
     fn walk(&mut self, seen: &Seen, stack: StackBytes<'_>, memory: &dyn Memory) -> bool {
         let Some(standing) = seen.standing else { return false };
@@ -137,9 +168,6 @@ impl<'p> Scanner<'p> {
             // Arguments of unknown size are somewhere in the caller's frame.
             return injected || size.is_none();
         };
-        let locals = map.locals.iter().map(|offset| bounds.locals_end.wrapping_sub(*offset));
-        let arguments = map.arguments.iter().map(|offset| bounds.arguments.wrapping_add(*offset));
-        let words = locals.chain(arguments).filter_map(|at| stack.word(at));
         for &(offset, size) in &map.objects {
             let base = if offset < 0 { bounds.locals_end } else { bounds.arguments };
             let from = base.wrapping_add_signed(offset.into());
@@ -147,7 +175,7 @@ impl<'p> Scanner<'p> {
                 self.objects.push((from, from.saturating_add(size.into()), false));
             }
         }
-        sort_out(words, stack, out, &mut self.inside);
+        sort_out(map.words(bounds, stack), stack, out, &mut self.inside);
         false
     }
 

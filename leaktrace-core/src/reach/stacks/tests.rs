@@ -84,24 +84,40 @@ impl Stack {
         bytes
     }
 
-    /// The pointers that are found, of those into the heap.
-    fn pointers(self, memory: &Pieces<'_>) -> (Vec<u64>, u64) {
-        let bytes = self.bytes();
-        let tables = Tables(self.maps.into_iter().collect());
-        let mut scanner = Scanner::new(Arch::Amd64, &tables, &DEFER);
-        let seen = Seen {
+    fn seen(&self) -> Seen {
+        Seen {
             g: GPtr(1),
             goid: Goid(1),
             status: Status::Waiting,
             wait_reason: 0,
-            stack: StackBounds { lo: Avma(SP - 0x1000), hi: Avma(SP + bytes.len() as u64) },
+            stack: StackBounds { lo: Avma(SP - 0x1000), hi: Avma(SP + self.bytes().len() as u64) },
             standing: Some(Standing { pc: Pc(self.pcs[0]), sp: SP, lr: 0, in_syscall: false }),
             waiting: Avma(0),
             tracking_seq: None,
             defers: Avma(self.defers),
             panics: false,
             ctxt: 0,
-        };
+        }
+    }
+
+    /// The variables that are found.
+    fn variables(self) -> Vec<u64> {
+        let (bytes, seen) = (self.bytes(), self.seen());
+        let tables = Tables(self.maps.into_iter().collect());
+        let mut scanner = Scanner::new(Arch::Amd64, &tables, &DEFER);
+        let memory = Pieces::new().with(Avma(SP), bytes);
+        let found = variables(&[seen, seen], 1 << 10, &mut scanner, &memory).unwrap();
+        assert!(variables(&[seen], 8, &mut scanner, &memory).unwrap().is_empty(), "too large");
+        let (first, second): (Vec<_>, Vec<_>) = found.into_iter().partition(|(index, _)| *index == 0);
+        assert_eq!(first.len(), second.len());
+        first.into_iter().map(|(_, word)| word).collect()
+    }
+
+    /// The pointers that are found, of those into the heap.
+    fn pointers(self, memory: &Pieces<'_>) -> (Vec<u64>, u64) {
+        let (bytes, seen) = (self.bytes(), self.seen());
+        let tables = Tables(self.maps.into_iter().collect());
+        let mut scanner = Scanner::new(Arch::Amd64, &tables, &DEFER);
         let mut out = Vec::new();
         scanner.scan(&seen, StackBytes { from: SP, bytes: &bytes }, memory, &mut out);
         out.retain(|word| *word >= HEAP);
@@ -186,4 +202,19 @@ fn deferred_calls_are_followed_from_the_stack_into_the_heap_and_back() {
     stack.defers = local(1, 0);
     let memory = Pieces::new().with(Avma(on_heap), heap);
     assert_eq!(stack.pointers(&memory).0, [HEAP + 8, HEAP + 16, HEAP + 24, on_heap]);
+}
+
+#[test]
+fn a_variable_that_is_needed_is_one_that_a_map_has() {
+    let stack = |pcs: &[u64]| {
+        Stack::of(pcs)
+            .with(local(0, 0), HEAP)
+            .with(local(1, 0), HEAP + 8)
+            .with(local(1, 1), HEAP + 16)
+            .map(PARK, &[], &[(-16, 8)])
+            .map(WORKER, &[8], &[])
+    };
+    assert_eq!(stack(&[PARK, WORKER, GOEXIT]).variables(), [HEAP + 16]);
+    assert_eq!(stack(&[PREEMPT, WORKER, GOEXIT]).variables(), [HEAP + 16], "not what was interrupted");
+    assert!(stack(&[PARK, 0xbad, GOEXIT]).variables().is_empty(), "not without frames");
 }
