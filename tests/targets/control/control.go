@@ -147,18 +147,26 @@ func Stacks() string {
 
 // Settle returns when every goroutine but the caller waits for something, or says which one does not.
 func Settle() error {
+	_, err := settle()
+	return err
+}
+
+// Says how many goroutines there are, too. runtime.NumGoroutine would not do: while the garbage collector frees the stacks
+// of dead ones, Go 1.26 and later count those as well.
+func settle() (int, error) {
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
-		busy := firstBusy(Stacks())
+		count, busy := firstBusy(Stacks())
 		if busy == "" {
-			return nil
+			return count, nil
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("still busy: %s", busy)
+			return count, fmt.Errorf("still busy: %s", busy)
 		}
 	}
 }
 
-func firstBusy(stacks string) string {
+// Counts goroutines, too, up to the one that it finds.
+func firstBusy(stacks string) (int, string) {
 	headers := 0
 	for _, line := range strings.Split(stacks, "\n") {
 		if !strings.HasPrefix(line, "goroutine ") || !strings.HasSuffix(line, ":") {
@@ -166,10 +174,10 @@ func firstBusy(stacks string) string {
 		}
 		headers++
 		if headers > 1 && (strings.Contains(line, "[runn") || strings.Contains(line, "[copystack")) {
-			return line
+			return headers, line
 		}
 	}
-	return ""
+	return headers, ""
 }
 
 // Serve says that the process is ready, and answers commands until stdin ends.
@@ -203,8 +211,9 @@ func obey(line string) state {
 		runtime.GC()
 		return current()
 	case word == "settle":
-		err := Settle()
+		count, err := settle()
 		now := current()
+		now.NumGoroutine = count
 		if err != nil {
 			now.Error = err.Error()
 		}

@@ -46,11 +46,16 @@ func leave(count int) {
 	}
 }
 
+// Returns when all that it starts have ended: some are still about to when they are done.
 func tidy() {
+	before := runtime.NumGoroutine()
 	var all sync.WaitGroup
 	for i := 0; i < 100; i++ {
 		all.Add(1)
 		go all.Done()
 	}
 	all.Wait()
+	for runtime.NumGoroutine() > before {
+		runtime.Gosched()
+	}
 }
