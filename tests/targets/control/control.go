@@ -152,7 +152,7 @@ func Settle() error {
 }
 
 // Says how many goroutines there are, too. runtime.NumGoroutine would not do: while the garbage collector frees the stacks
-// of dead ones, Go 1.26 and later count those as well.
+// of dead ones, Go 1.25 and later count those as well.
 func settle() (int, error) {
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
 		count, busy := firstBusy(Stacks())
