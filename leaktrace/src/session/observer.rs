@@ -71,7 +71,7 @@ impl<'t> Observer<'t> {
         let mut snapshot = self.walker.snapshot(&self.memory, Want::Stacks, &clock::now)?;
         let recorded = self.record(&snapshot);
         let observation = self.observe(&mut snapshot);
-        let mut watched = self.add(&observation);
+        let mut watched = self.add(&observation, snapshot.goroutines.len());
         self.find_holders(&mut watched, &snapshot, &observation);
         self.contexts.look(self.program, &self.memory, &snapshot, &observation, &mut watched);
         let heap = self.reacher.as_ref().map(|reacher| reacher.reached().passes.clone()).unwrap_or_default();
@@ -97,14 +97,14 @@ impl<'t> Observer<'t> {
     }
 
     /// Adds to what is known, and asks what refers to those that may be stuck.
-    fn add(&mut self, observation: &Observation) -> Watched {
+    fn add(&mut self, observation: &Observation, goroutines: usize) -> Watched {
         let Some(reacher) = &mut self.reacher else {
             return self.history.observe(observation, &Streaks::default());
         };
         reacher.collect();
         let watched = self.history.observe(observation, &reacher.reached().streaks);
         if watched.cohorts.iter().any(Cohort::may_be_stuck) {
-            reacher.request();
+            reacher.request(goroutines);
         }
         watched
     }

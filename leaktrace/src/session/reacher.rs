@@ -28,6 +28,10 @@ const PAUSE_TIMES_AT_FIRST: u32 = 3;
 const PAUSE_REFUSED: Duration = Duration::from_secs(5);
 const PAUSE_LONGEST: Duration = Duration::from_mins(5);
 
+/// Of how many goroutines it is found out. A pass remembers almost a kilobyte of each; of a million that would be more than
+/// all that they are watched with.
+const MOST_GOROUTINES: usize = 150_000;
+
 /// What all passes until now say.
 #[derive(Debug, Default)]
 pub(super) struct Reached {
@@ -91,8 +95,13 @@ impl Reacher {
         }
     }
 
-    /// Asks for another pass, unless it is too early.
-    pub(super) fn request(&mut self) {
+    /// Asks for another pass through the heap of so many `goroutines`, unless it is too early or they are too many.
+    pub(super) fn request(&mut self, goroutines: usize) {
+        if goroutines > MOST_GOROUTINES {
+            let why = format!("{goroutines} goroutines are more than {MOST_GOROUTINES}");
+            (self.reached.streaks, self.reached.passes.refused) = (Streaks::default(), Some(why));
+            return;
+        }
         if self.pace.begin(Instant::now()) {
             // A thread that is gone has no answer either: then no more is known than now.
             _ = self.requests.send(());
