@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use leaktrace_core::detect::{Cohort, Contexts, History, Observation, Sampler, Watched};
 use leaktrace_core::dump::model::UnixTime;
-use leaktrace_core::dump::{Facts, from_snapshot};
+use leaktrace_core::dump::{Dump, Facts, from_snapshot};
 use leaktrace_core::go::goroutines::{Snapshot, WalkError, Walker, WalkerInput, Want};
 use leaktrace_core::go::holders::holders;
 use leaktrace_core::go::program::Program;
@@ -69,8 +69,9 @@ impl<'t> Observer<'t> {
     pub(super) fn look(&mut self) -> Result<Box<Look>, WalkError> {
         let began = Instant::now();
         let mut snapshot = self.walker.snapshot(&self.memory, Want::Stacks, &clock::now)?;
-        let recorded = self.record(&snapshot);
-        let observation = self.observe(&mut snapshot);
+        let whole = self.recorded_facts().map(|facts| self.dump(&snapshot, facts));
+        let recorded = whole.as_ref().map(|dump| Recorded::of(&snapshot, dump));
+        let observation = self.observe(&mut snapshot, whole);
         let mut watched = self.add(&observation, snapshot.goroutines.len());
         self.find_holders(&mut watched, &snapshot, &observation);
         self.contexts.look(self.program, &self.memory, &snapshot, &observation, &mut watched);
@@ -78,19 +79,25 @@ impl<'t> Observer<'t> {
         Ok(Box::new(Look { snapshot, watched, recorded, heap, took: began.elapsed() }))
     }
 
-    fn record(&self, snapshot: &Snapshot) -> Option<Recorded> {
-        let facts = Facts { taken_at: UnixTime(clock::unix_ns().unwrap_or(0)), ..self.facts.clone()? };
-        Some(Recorded::of(snapshot, &from_snapshot(snapshot, self.program, &self.memory, facts)))
+    /// What a recording should know besides, if there is one.
+    fn recorded_facts(&self) -> Option<Facts> {
+        Some(Facts { taken_at: UnixTime(clock::unix_ns().unwrap_or(0)), ..self.facts.clone()? })
     }
 
-    /// What rules care for, of some goroutines where there are very many.
-    fn observe(&mut self, snapshot: &mut Snapshot) -> Observation {
+    fn dump(&self, snapshot: &Snapshot, facts: Facts) -> Dump {
+        from_snapshot(snapshot, self.program, &self.memory, facts)
+    }
+
+    /// What rules care for, of some goroutines where there are very many; `whole` is the dump of all, if there is one
+    /// already.
+    fn observe(&mut self, snapshot: &mut Snapshot, whole: Option<Dump>) -> Observation {
         let at = snapshot.finished;
-        let dump = |snapshot| from_snapshot(snapshot, self.program, &self.memory, Facts::default());
         let Some(sample) = self.sampler.choose(snapshot) else {
-            return Observation::of(&dump(snapshot), Some(snapshot), at);
+            let dump = whole.unwrap_or_else(|| self.dump(snapshot, Facts::default()));
+            return Observation::of(&dump, Some(snapshot), at);
         };
-        let dump = dump(&sample.snapshot);
+        drop(whole);
+        let dump = self.dump(&sample.snapshot, Facts::default());
         let (observation, stacks) = Observation::of_sample(&dump, sample, at);
         snapshot.stacks = stacks;
         observation
