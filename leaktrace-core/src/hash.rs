@@ -37,7 +37,7 @@ pub(crate) struct Fold {
 }
 
 /// 2^64 divided by the golden ratio, the fraction that is farthest from simple ones.
-const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+pub(crate) const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Hasher for Fold {
     fn write_u64(&mut self, word: u64) {

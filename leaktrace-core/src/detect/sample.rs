@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::hash::BuildHasher;
 
 use crate::go::goroutines::{Goroutine, Snapshot};
-use crate::hash::{Keyed, KeyedMap};
+use crate::hash::{GOLDEN, Keyed, KeyedMap};
 use crate::num::Goid;
 
 /// Up to so many goroutines of one place are looked at, and at least a quarter of it where there are more.
@@ -17,9 +17,6 @@ const MOST: u32 = 4096;
 
 /// So many goroutines in all may be looked at wherever they stand.
 const ALL: usize = 16_384;
-
-/// 2^64 divided by the golden ratio: its multiples are spread evenly.
-const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Chooses the goroutines of one process that rules look at.
 #[derive(Debug, Default)]
@@ -135,7 +132,8 @@ const fn fewest_bits(count: u32) -> u32 {
     bits
 }
 
-/// Whether this goroutine is looked at where one in `share` is, a power of two.
+/// Whether this goroutine is looked at where one in `share` is, a power of two. The multiples of [`GOLDEN`] are spread
+/// evenly.
 pub(super) const fn stands_for(goid: Goid, share: u32) -> bool {
     goid.0.wrapping_mul(GOLDEN) >> 32 & (share as u64).saturating_sub(1) == 0
 }
