@@ -80,14 +80,15 @@ impl Group {
 
 /// Groups the goroutines of `dump`, the greatest group first; the runtime's own only on request.
 pub fn group(dump: &Dump, by: By, include_runtime: bool) -> Vec<Group> {
-    let shown = |one: &&DumpGoroutine| include_runtime || !one.system;
     let alone = match by {
-        By::BlockedOn => Alone::of(dump, dump.goroutines.iter().filter(shown)),
+        By::BlockedOn => Alone::of(dump, dump.listed(include_runtime)),
         By::Stack | By::CreatedBy | By::Wait => Alone::default(),
     };
     let mut groups = Groups { dump, by, alone, index: HashMap::new(), found: Vec::new() };
-    for (index, goroutine) in (0..).zip(&dump.goroutines).filter(|(_, one)| shown(one)) {
-        groups.add(index, goroutine);
+    for (index, goroutine) in (0..).zip(&dump.goroutines) {
+        if goroutine.is_listed(include_runtime) {
+            groups.add(index, goroutine);
+        }
     }
     groups.found.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.title.cmp(&b.title)));
     groups.found

@@ -14,7 +14,7 @@ pub use text::render as render_text;
 
 use super::Dump;
 use super::group::By;
-use super::model::{DumpGoroutine, UnixTime};
+use super::model::UnixTime;
 use crate::num::Tgid;
 use keys::Keys;
 
@@ -154,13 +154,9 @@ pub fn diff(before: &Dump, after: &Dump, by: By, include_runtime: bool) -> Diff 
 
 fn count(dump: &Dump, by: By, include_runtime: bool, side: usize, counts: &mut HashMap<String, [u64; 2]>) {
     let mut keys = Keys::new(dump, by);
-    for goroutine in wanted(dump, include_runtime) {
+    for goroutine in dump.listed(include_runtime) {
         counts.entry(keys.key(goroutine)).or_default()[side] += 1;
     }
-}
-
-fn wanted(dump: &Dump, include_runtime: bool) -> impl Iterator<Item = &DumpGoroutine> {
-    dump.goroutines.iter().filter(move |goroutine| include_runtime || !goroutine.system)
 }
 
 fn side(dump: &Dump, include_runtime: bool) -> Side {
@@ -169,7 +165,7 @@ fn side(dump: &Dump, include_runtime: bool) -> Side {
         exe: dump.target.exe.clone(),
         pid: dump.target.pid,
         build_id: dump.target.build_id.clone(),
-        goroutines: wanted(dump, include_runtime).count() as u64,
+        goroutines: dump.listed(include_runtime).count() as u64,
     }
 }
 

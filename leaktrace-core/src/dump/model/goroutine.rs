@@ -58,6 +58,11 @@ pub struct DumpGoroutine {
 const _: () = assert!(size_of::<DumpGoroutine>() <= 128);
 
 impl DumpGoroutine {
+    /// Whether a list has it that has the runtime's own only with `include_runtime`.
+    pub const fn is_listed(&self, include_runtime: bool) -> bool {
+        include_runtime || !self.system
+    }
+
     /// A goroutine of which nothing is known but its id, its state and where it stands.
     pub fn new(goid: Goid, status: Status, stack: StackId) -> Self {
         Self {

@@ -100,7 +100,12 @@ pub struct Completeness {
 impl Dump {
     /// The goroutines that Go's own dumps list: all but the runtime's own.
     pub fn user_goroutines(&self) -> impl Iterator<Item = &DumpGoroutine> {
-        self.goroutines.iter().filter(|goroutine| !goroutine.system)
+        self.listed(false)
+    }
+
+    /// The same, and with `include_runtime` the runtime's own, too.
+    pub fn listed(&self, include_runtime: bool) -> impl Iterator<Item = &DumpGoroutine> + Clone {
+        self.goroutines.iter().filter(move |goroutine| goroutine.is_listed(include_runtime))
     }
 
     /// The frames of `stack`, innermost first.

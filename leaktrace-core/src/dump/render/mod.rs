@@ -134,8 +134,7 @@ pub struct Options {
 
 impl Options {
     fn goroutines<'d>(&self, dump: &'d Dump) -> impl Iterator<Item = &'d DumpGoroutine> + use<'d> {
-        let include_runtime = self.include_runtime;
-        dump.goroutines.iter().filter(move |goroutine| include_runtime || !goroutine.system)
+        dump.listed(self.include_runtime)
     }
 
     fn heading(&self, dump: &Dump) -> String {
