@@ -7,13 +7,15 @@ pub mod findings;
 pub mod report;
 pub mod rules;
 pub mod run;
+pub mod tracing;
 
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use self::findings::{Findings, ReportFormat};
-use crate::quantity::{self, Bytes, Overhead, Probes, Span};
+use self::tracing::Tracing;
+use crate::quantity::{self, Bytes, Span};
 
 /// Finds goroutine leaks in a running Go process, from outside: no restart, no pprof endpoint, stripped or not.
 #[derive(Debug, Parser)]
@@ -140,30 +142,9 @@ pub struct Watch {
     #[arg(long, help_heading = "View")]
     pub include_runtime: bool,
 
-    /// What to trace: any of birth, end, park, ready, or none to work from memory alone
-    #[arg(
-        long,
-        value_name = "LIST",
-        value_parser = quantity::probes,
-        default_value = "birth,end,park,ready",
-        help_heading = "Tracing"
-    )]
-    pub probes: Probes,
-
-    /// The most that tracing may cost, in percent of one core for each core that the target keeps busy; what is
-    /// shed to stay below is reported. `off` for no limit
-    #[arg(
-        long,
-        value_name = "PERCENT",
-        value_parser = quantity::overhead,
-        default_value = "5%",
-        help_heading = "Tracing"
-    )]
-    pub max_overhead: Overhead,
-
-    /// How much the ring buffer between kernel and leaktrace holds
-    #[arg(long, value_name = "SIZE", value_parser = quantity::bytes, default_value = "16MiB", help_heading = "Tracing")]
-    pub ring_size: Bytes,
+    /// What is traced, and what that may cost.
+    #[command(flatten)]
+    pub tracing: Tracing,
 
     /// Which verdicts to fail on, and what is shown beside them.
     #[command(flatten)]

@@ -7,10 +7,15 @@ use leaktrace_core::thresholds::Limit;
 
 use super::findings::{Findings, ReportFormat};
 use super::rules::Rules;
-use crate::quantity::{self, Bytes, Overhead, Probes, Span};
+use super::tracing::Tracing;
+use crate::quantity::{self, Span};
+
+const MAX_OVERHEAD: &str = "The most that tracing may cost, in percent of one core for each core that the target keeps \
+                            busy. `off` for no limit";
 
 /// What `leaktrace check` takes.
 #[derive(Debug, ClapArgs)]
+#[command(mut_arg("max_overhead", |arg| arg.help(MAX_OVERHEAD)))]
 pub struct Check {
     /// The process to check
     #[arg(short, long, value_name = "PID", help_heading = "Target")]
@@ -33,30 +38,9 @@ pub struct Check {
     #[arg(short = 'n', long, value_name = "N", default_value_t = 10, help_heading = "View")]
     pub top: usize,
 
-    /// What to trace: any of birth, end, park, ready, or none to work from memory alone
-    #[arg(
-        long,
-        value_name = "LIST",
-        value_parser = quantity::probes,
-        default_value = "birth,end,park,ready",
-        help_heading = "Tracing"
-    )]
-    pub probes: Probes,
-
-    /// The most that tracing may cost, in percent of one core for each core that the target keeps busy. `off` for no
-    /// limit
-    #[arg(
-        long,
-        value_name = "PERCENT",
-        value_parser = quantity::overhead,
-        default_value = "5%",
-        help_heading = "Tracing"
-    )]
-    pub max_overhead: Overhead,
-
-    /// How much the ring buffer between kernel and leaktrace holds
-    #[arg(long, value_name = "SIZE", value_parser = quantity::bytes, default_value = "16MiB", help_heading = "Tracing")]
-    pub ring_size: Bytes,
+    /// What is traced, and what that may cost.
+    #[command(flatten)]
+    pub tracing: Tracing,
 
     /// Which verdicts to fail on, and what is shown beside them.
     #[command(flatten)]

@@ -7,10 +7,15 @@ use clap::Args as ClapArgs;
 
 use super::findings::{Findings, ReportFormat};
 use super::rules::Rules;
-use crate::quantity::{self, Bytes, Overhead, Probes};
+use super::tracing::Tracing;
+
+/// A program that is run to be judged may cost what it takes.
+const MAX_OVERHEAD: &str = "The most that tracing may cost, in percent of one core for each core that the program keeps \
+                            busy; what is shed to stay below is reported. `off` for no limit";
 
 /// What `leaktrace run` takes.
 #[derive(Debug, ClapArgs)]
+#[command(mut_arg("max_overhead", |arg| arg.help(MAX_OVERHEAD).default_value("off")))]
 pub struct Run {
     /// The program to run, and its arguments
     #[arg(value_name = "PROGRAM", required = true, trailing_var_arg = true)]
@@ -25,30 +30,9 @@ pub struct Run {
     #[arg(short = 'n', long, value_name = "N", default_value_t = 10, help_heading = "View")]
     pub top: usize,
 
-    /// What to trace: any of birth, end, park, ready, or none to work from memory alone
-    #[arg(
-        long,
-        value_name = "LIST",
-        value_parser = quantity::probes,
-        default_value = "birth,end,park,ready",
-        help_heading = "Tracing"
-    )]
-    pub probes: Probes,
-
-    /// The most that tracing may cost, in percent of one core for each core that the program keeps busy; what is
-    /// shed to stay below is reported. `off` for no limit
-    #[arg(
-        long,
-        value_name = "PERCENT",
-        value_parser = quantity::overhead,
-        default_value = "off",
-        help_heading = "Tracing"
-    )]
-    pub max_overhead: Overhead,
-
-    /// How much the ring buffer between kernel and leaktrace holds
-    #[arg(long, value_name = "SIZE", value_parser = quantity::bytes, default_value = "16MiB", help_heading = "Tracing")]
-    pub ring_size: Bytes,
+    /// What is traced, and what that may cost.
+    #[command(flatten)]
+    pub tracing: Tracing,
 
     /// Which verdicts to fail on, and what is shown beside them.
     #[command(flatten)]
