@@ -1,28 +1,24 @@
 //! Says which goroutines of a process nothing can wake, and what finding out cost: `reach PID [PASSES]`.
 
-use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+mod shared;
 
-use anyhow::{Context as _, Result};
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use anyhow::Result;
 use leaktrace::process::memory::ProcessMemory;
-use leaktrace::process::{Pid, Procfs, find};
-use leaktrace_core::elf::Elf;
 use leaktrace_core::go::program::Program;
 use leaktrace_core::num::Ktime;
 use leaktrace_core::reach::{Limits, Process, Reach, Streak, Streaks, Verdict};
 
+use shared::{cpu_time, with_program};
+
 fn main() -> Result<()> {
-    let mut arguments = std::env::args().skip(1);
-    let pid = Pid(arguments.next().context("which process?")?.parse()?);
-    let passes = arguments.next().map_or(Ok(3), |passes| passes.parse())?;
-    let procfs = Procfs::system();
-    let target = find::Target::open(&procfs, pid)?;
-    let elf = Elf::parse(target.exe.bytes())?;
-    let segments = elf.segments().iter().map(|segment| (segment.svma, segment.file_offset));
-    let bias = target.bias(&procfs, segments)?;
-    let memory = ProcessMemory::new(pid);
-    let program = Program::inspect(&elf, bias, &memory)?;
-    let mut reach = Reach::new(&program, &memory)?;
+    with_program(look)
+}
+
+fn look(program: &Program<'_>, memory: ProcessMemory, passes: u64) -> Result<()> {
+    let mut reach = Reach::new(program, &memory)?;
     let mut streaks = Streaks::default();
     let mut longest = BTreeMap::new();
     for number in 0..passes {
@@ -42,13 +38,5 @@ fn main() -> Result<()> {
         streaks.iter().filter(|(_, streak)| Streak::is_strong(streak)).map(|(goid, _)| goid.0).collect();
     strong.sort_unstable();
     println!("in all of the last passes: {strong:?}");
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    println!("{}", status.lines().filter(|line| line.starts_with("VmHWM")).collect::<String>());
     Ok(())
-}
-
-/// How long this process has been on a CPU: what counts on a machine that others use as well.
-fn cpu_time() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    Duration::try_from(time).unwrap_or_default()
 }
