@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::process::{Place, Site};
+use crate::leaktrace::{Running, WHOLE};
+use crate::process::{Place, Site, Target};
 use crate::report::{Group, Location, Report};
 use crate::traceback::{Frame, GoroutineText};
 
@@ -27,6 +28,21 @@ pub fn assert_same_goroutines(report: &Report, goroutines: &[GoroutineText]) {
         }
     }
     assert!(differences.is_empty(), "{} sites differ:\n{}", differences.len(), differences.join("\n"));
+}
+
+/// Watches a target that runs the scenario `driven` while it starts six goroutines, and checks that leaktrace tells of
+/// those and of all others what the target does.
+///
+/// # Panics
+/// With the difference.
+#[track_caller]
+pub fn assert_watched(target: &mut Target) {
+    let running = Running::attach(target.pid(), WHOLE);
+    target.command("spawn 6");
+    target.command("settle");
+    let report = running.stop().report();
+    assert_eq!(report.group("main.driven.func1").born, 6);
+    assert_same_goroutines(&report, &target.goroutines());
 }
 
 /// Checks that the report has a group for the site, that it counts what the site has started and ended since `before`,

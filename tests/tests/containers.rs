@@ -5,7 +5,7 @@
 
 use std::process::Command;
 
-use leaktrace_tests::agreement::assert_same_goroutines;
+use leaktrace_tests::agreement::assert_watched;
 use leaktrace_tests::go::build;
 use leaktrace_tests::leaktrace::{Outcome, Running, WHOLE, binary, leaktrace};
 use leaktrace_tests::poll::{PATIENCE, poll_until};
@@ -76,12 +76,7 @@ fn the_host_sees_into_a_container() {
         assert_examined(&examined);
         assert!(examined.stdout.contains("where it is pid 1"), "{}", examined.stdout);
 
-        let running = Running::attach(pid, WHOLE);
-        target.command("spawn 6");
-        target.command("settle");
-        let report = running.stop().report();
-        assert_eq!(report.group("main.driven.func1").born, 6);
-        assert_same_goroutines(&report, &target.goroutines());
+        assert_watched(&mut target);
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use leaktrace_tests::agreement::assert_same_goroutines;
+use leaktrace_tests::agreement::{assert_same_goroutines, assert_watched};
 use leaktrace_tests::go::build;
 use leaktrace_tests::install;
 use leaktrace_tests::leaktrace::{Running, WHOLE, binary, command, watch};
@@ -140,16 +140,6 @@ fn start_copy(copy: &std::path::Path) -> Target {
     let mut command = Command::new(copy);
     command.args(["leak_chan_send=4", "driven=2"]);
     Target::spawn(command, copy)
-}
-
-#[track_caller]
-fn assert_watched(target: &mut Target) {
-    let running = Running::attach(target.pid(), WHOLE);
-    target.command("spawn 6");
-    target.command("settle");
-    let report = running.stop().report();
-    assert_eq!(report.group("main.driven.func1").born, 6);
-    assert_same_goroutines(&report, &target.goroutines());
 }
 
 #[test]
