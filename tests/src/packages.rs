@@ -1,5 +1,7 @@
 //! Programs out of other people's packages, unpacked into the cache and not installed.
 
+mod suite;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,6 +17,8 @@ use crate::go::toolchain::{cache_dir, lock};
 pub enum Package {
     /// A package of Debian, in the version that this machine's release has.
     Debian(&'static str),
+    /// A package of Debian, and the release of Debian that it is taken from.
+    DebianOf(&'static str, &'static str),
     /// A package of PyPI, and its version.
     Pypi(&'static str, &'static str),
     /// A package of npm, and its version.
@@ -43,6 +47,10 @@ impl Package {
         fs::create_dir_all(&partial)?;
         match self {
             Self::Debian(name) => unpack_debian(&[name], &partial, say)?,
+            Self::DebianOf(name, suite) => {
+                suite::download(name, suite, &partial, say)?;
+                unpack_all(&partial)?;
+            }
             Self::Pypi(name, version) => from_pypi(name, version, &partial, say)?,
             Self::Npm(name, version) => from_npm(name, version, &partial, say)?,
         }
@@ -58,6 +66,7 @@ impl std::fmt::Display for Package {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Debian(name) => write!(f, "{name} from Debian"),
+            Self::DebianOf(name, suite) => write!(f, "{name} from Debian {suite}"),
             Self::Pypi(name, version) => write!(f, "{name} {version} from PyPI"),
             Self::Npm(name, version) => write!(f, "{name} {version} from npm"),
         }
@@ -68,6 +77,11 @@ impl std::fmt::Display for Package {
 pub fn unpack_debian(packages: &[&str], directory: &Path, say: &mut dyn FnMut(&str)) -> Result<()> {
     ensure_apt_lists(say)?;
     run(Command::new("apt-get").arg("download").args(packages).current_dir(directory))?;
+    unpack_all(directory)
+}
+
+/// Unpacks the Debian packages in `directory`, and removes them.
+fn unpack_all(directory: &Path) -> Result<()> {
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "deb") {

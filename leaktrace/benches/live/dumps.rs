@@ -3,11 +3,12 @@
 
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use leaktrace_tests::Version;
+use leaktrace_tests::go::run::run as output_of;
 use leaktrace_tests::packages::Package;
 
 use crate::effort::Effort;
@@ -18,12 +19,11 @@ use crate::statistics::{Samples, grouped, in_seconds, real, seconds};
 const COUNTS: [(u64, usize); 3] = [(1_000, 9), (100_000, 3), (1_000_000, 1)];
 /// How often leaktrace's own are taken for each of the others.
 const OWN_ROUNDS: usize = 3;
-/// How long a debugger may take, in seconds.
-const DEBUGGER_PATIENCE: &str = "60";
-/// Debian's debugger understands this release.
-const DEBUGGED: Version = Version::new(19, 8);
-/// Of how many goroutines a debugger is asked.
-const DEBUGGED_COUNT: u64 = 1_000;
+/// The newest debugger that Debian has, and of how many goroutines it is asked at most: it takes minutes of more.
+const DEBUGGER: Package = Package::DebianOf("delve", "sid");
+const DEBUGGED_LIMIT: u64 = 100_000;
+/// How long it may take, in seconds.
+const DEBUGGER_PATIENCE: &str = "300";
 /// Beyond so many, it is minutes until each has had its turn.
 const QUICK_LIMIT: u64 = 100_000;
 const FORMATS: [&str; 5] = ["pprof", "folded", "debug2", "ltr", "json"];
@@ -31,8 +31,8 @@ const FORMATS: [&str; 5] = ["pprof", "folded", "debug2", "ltr", "json"];
 pub(crate) fn run(effort: Effort) -> Result<()> {
     println!("### Dumps beside Go's own and a debugger (`cargo xtask bench dump`)\n");
     println!(
-        "Medians, and in brackets how much shorter than `debug=2`. The stall is how late a goroutine that sleeps for \
-         200 µs was at worst during one dump; where nobody looks, during 300 ms. Memory is the most that leaktrace \
+        "Medians, and in brackets how much shorter than `debug=2`. The stall is how late a thread of the \
+         program that runs Go code every 100 µs was at worst during one dump; where nobody looks, during 30 ms. Memory is the most that leaktrace \
          had.\n"
     );
     println!("| goroutines | what | wall time | stall | memory |");
@@ -42,9 +42,8 @@ pub(crate) fn run(effort: Effort) -> Result<()> {
             println!("| {} | not measured with `--quick` | | | |", grouped(real(count)));
             continue;
         }
-        Subject::start(Version::NEWEST, count, effort.rounds(rounds))?.rows()?;
+        Subject::start(count, effort.rounds(rounds))?.rows()?;
     }
-    Subject::start(DEBUGGED, DEBUGGED_COUNT, 1)?.debugger_rows()?;
     println!();
     Ok(())
 }
@@ -60,8 +59,8 @@ struct Subject {
 }
 
 impl Subject {
-    fn start(version: Version, count: u64, rounds: usize) -> Result<Self> {
-        let binary = go::build_with(version, "dumped", &format!("dumped-{version}"))?;
+    fn start(count: u64, rounds: usize) -> Result<Self> {
+        let binary = go::build("dumped")?;
         let mut program = Running::start(Command::new(binary).arg(count.to_string()))?;
         let port = program.line()?.parse()?;
         Ok(Self { program, port, count, rounds, own: None })
@@ -69,11 +68,12 @@ impl Subject {
 
     fn rows(&mut self) -> Result<()> {
         self.row("nobody looks", &|_| {
-            std::thread::sleep(Duration::from_millis(300));
+            std::thread::sleep(Duration::from_millis(30));
             Ok(None)
         })?;
         self.own = Some(self.row("its own `debug=2`", &|subject| subject.fetch("debug=2"))?);
         self.row("its own profile", &|subject| subject.fetch("debug=0"))?;
+        self.debugger_row()?;
         self.rounds *= OWN_ROUNDS;
         for format in FORMATS {
             self.row(&format!("**leaktrace dump --format {format}**"), &|subject| subject.dump(format))?;
@@ -81,19 +81,16 @@ impl Subject {
         Ok(())
     }
 
-    fn debugger_rows(&mut self) -> Result<()> {
-        let pid = self.program.pid();
-        let name = format!("Debian's delve, `goroutines -t` (Go {DEBUGGED})");
-        match delve(pid) {
-            Ok(()) => self.row(&name, &|_| delve(pid).map(|()| None)).map(drop),
-            Err(error) => {
-                println!("| {} | {name}: {error:#} | | | |", grouped(real(self.count)));
-                Ok(())
-            }
-        }?;
-        self.rounds = OWN_ROUNDS;
-        let name = format!("**leaktrace dump** (Go {DEBUGGED})");
-        self.row(&name, &|subject| subject.dump("debug2")).map(drop)
+    fn debugger_row(&mut self) -> Result<()> {
+        if self.count > DEBUGGED_LIMIT {
+            return Ok(());
+        }
+        let debugger = DEBUGGER.fetch(&mut |what| eprintln!("bench: {what}"))?.join("usr/bin/dlv");
+        let name = format!("delve {}, `goroutines -t`", delve_version(&debugger)?);
+        let (pid, rounds) = (self.program.pid(), std::mem::replace(&mut self.rounds, 1));
+        self.row(&name, &|_| delve(&debugger, pid).map(|()| None))?;
+        self.rounds = rounds;
+        Ok(())
     }
 
     /// Measures what `take` does, which returns how much memory it needed, if that is known. How long it took, and how
@@ -110,7 +107,10 @@ impl Subject {
         let memory = memory.map_or_else(String::new, |bytes| format!("{:.0} MB", real(bytes) / 1e6));
         let (wall, stall) = (wall.median(), stall.median());
         let own = self.own.filter(|_| !memory.is_empty());
-        let times = |own: f64, ours: f64| format!(" ({:.0}×)", own / ours);
+        let times = |own: f64, ours: f64| match own / ours {
+            few if few < 10.0 => format!(" ({few:.1}×)"),
+            many => format!(" ({many:.0}×)"),
+        };
         let [faster, shorter] =
             own.map_or_else(Default::default, |own| [times(own.0, wall), times(own.1, stall)]);
         let count = grouped(real(self.count));
@@ -155,22 +155,22 @@ fn peak_memory(pid: u32) -> Option<u64> {
 }
 
 /// Lets a debugger print every goroutine's stack.
-fn delve(pid: u32) -> Result<()> {
-    let binary = Package::Debian("delve").fetch(&mut |what| eprintln!("bench: {what}"))?.join("usr/bin/dlv");
-    let script = std::env::temp_dir().join(format!("leaktrace-delve-{pid}"));
-    std::fs::write(&script, "goroutines -t\nquit -c\n")?;
+fn delve(debugger: &Path, pid: u32) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let script = folder.path().join("script");
+    std::fs::write(&script, "goroutines -t\nexit -c\n")?;
     let mut command = Command::new("timeout");
-    command.args(["-k", "1", DEBUGGER_PATIENCE]).arg(binary);
-    command.args([
-        "attach",
-        &pid.to_string(),
-        "--check-go-version=false",
-        "--allow-non-terminal-interactive=true",
-    ]);
+    command.args(["-k", "1", DEBUGGER_PATIENCE]).arg(debugger);
+    command.args(["attach", &pid.to_string(), "--allow-non-terminal-interactive=true"]);
     command.arg("--init").arg(&script).stdin(Stdio::null());
     let output = command.output()?;
-    std::fs::remove_file(script)?;
     let text = String::from_utf8_lossy(&output.stdout);
     ensure!(text.contains("main.receive"), "shows no stacks ({})", output.status);
     Ok(())
+}
+
+fn delve_version(debugger: &Path) -> Result<String> {
+    let said = output_of(Command::new(debugger).arg("version"))?;
+    let version = said.lines().find_map(|line| line.strip_prefix("Version: "));
+    version.map(str::to_owned).context("delve says no version")
 }

@@ -11,15 +11,10 @@ use leaktrace_tests::go::{Toolchain, Version};
 
 /// Builds a program of `benches/go` with the newest release; Go itself knows when nothing is to be done.
 pub(crate) fn build(name: &str) -> Result<PathBuf> {
-    build_with(Version::NEWEST, name, name)
-}
-
-/// The same with any release, into a file that is called `file`.
-pub(crate) fn build_with(version: Version, name: &str, file: &str) -> Result<PathBuf> {
-    let toolchain = Toolchain::get(version, &mut |what| eprintln!("bench: {what}"))?;
+    let toolchain = Toolchain::get(Version::NEWEST, &mut |what| eprintln!("bench: {what}"))?;
     let directory = cache_dir("benches");
     std::fs::create_dir_all(&directory)?;
-    let binary = directory.join(file);
+    let binary = directory.join(name);
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/go");
     let mut command = toolchain.go();
     command.current_dir(sources).env("CGO_ENABLED", "0");
