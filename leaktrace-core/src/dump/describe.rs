@@ -11,7 +11,12 @@ use crate::traceback::is_standard_library;
 impl Dump {
     /// What the goroutine does in one phrase: its wait reason, else its state.
     pub fn doing(&self, goroutine: &DumpGoroutine) -> &str {
-        match (goroutine.status, self.wait_reason(goroutine)) {
+        self.doing_what(goroutine.status, goroutine.wait_reason)
+    }
+
+    /// The same of one in this state that waits for this reason.
+    pub(super) fn doing_what(&self, status: Status, reason: Option<StrId>) -> &str {
+        match (status, reason.map_or("", |reason| self.string(reason))) {
             (Status::Waiting | Status::Leaked, reason) if !reason.is_empty() => reason,
             (status, _) => status.as_str(),
         }

@@ -1,10 +1,10 @@
 //! Puts goroutines together that have something in common.
 
-use std::collections::HashMap;
 use std::hash::Hash;
 
 use super::Dump;
 use super::model::{BlockedId, BlockedOn, DumpGoroutine, StackId};
+use crate::hash::KeyedMap;
 
 /// What the goroutines of a group have in common.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -84,7 +84,7 @@ pub fn group(dump: &Dump, by: By, include_runtime: bool) -> Vec<Group> {
         By::BlockedOn => Alone::of(dump, dump.listed(include_runtime)),
         By::Stack | By::CreatedBy | By::Wait => Alone::default(),
     };
-    let mut groups = Groups { dump, by, alone, index: HashMap::new(), found: Vec::new() };
+    let mut groups = Groups { dump, by, alone, index: KeyedMap::default(), found: Vec::new() };
     for (index, goroutine) in (0..).zip(&dump.goroutines) {
         if goroutine.is_listed(include_runtime) {
             groups.add(index, goroutine);
@@ -111,8 +111,8 @@ type Place = (StackId, &'static str);
 /// What only one goroutine waits for, and at which places there are such goroutines.
 #[derive(Default)]
 struct Alone {
-    waiters: HashMap<BlockedId, u32>,
-    places: HashMap<Place, u32>,
+    waiters: KeyedMap<BlockedId, u32>,
+    places: KeyedMap<Place, u32>,
 }
 
 impl Alone {
@@ -155,7 +155,7 @@ struct Groups<'d> {
     dump: &'d Dump,
     by: By,
     alone: Alone,
-    index: HashMap<Key<'d>, usize>,
+    index: KeyedMap<Key<'d>, usize>,
     found: Vec<Group>,
 }
 

@@ -5,6 +5,7 @@
 //! [`group`]s, written by one of [`render`]'s formats, stored by [`snapshot`] and compared by [`diff`].
 //! What differs between Go releases in the text that Go itself prints is all in [`text_rules`].
 
+mod count;
 mod describe;
 pub mod descriptors;
 pub mod diff;

@@ -5,10 +5,11 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use super::Options;
-use super::profile::{count_equal, without_wrappers};
+use super::profile::without_wrappers;
 use super::quote::go_quote;
 use super::tabs::align;
 use crate::dump::Dump;
+use crate::dump::count::count_by;
 use crate::dump::model::{Frame, FunctionKind, LabelsId, StackId};
 use crate::dump::text_rules::TextRules;
 
@@ -16,7 +17,7 @@ pub(super) fn render(dump: &Dump, options: &Options, out: &mut dyn Write) -> io:
     let rules = TextRules::of(&dump.target.go_version);
     let mut groups: HashMap<String, Group> = HashMap::new();
     let mut total = 0;
-    for ((stack, labels), count) in count_equal(options.goroutines(dump)) {
+    for ((stack, labels), count) in count_by(options.goroutines(dump), |one| (one.stack, one.labels)) {
         total += count;
         let key = key(dump, rules, stack, labels);
         groups.entry(key).or_insert(Group { stack, count: 0 }).count += count;

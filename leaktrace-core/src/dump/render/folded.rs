@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use super::Options;
 use crate::dump::Dump;
 use crate::dump::group::{By, Group, group};
-use crate::dump::model::{DumpGoroutine, FunctionKind};
+use crate::dump::model::{FunctionKind, StackId};
 
 pub(super) fn render(dump: &Dump, options: &Options, out: &mut dyn Write) -> io::Result<()> {
     for (stack, count) in lines(dump, options) {
@@ -21,8 +21,8 @@ pub(super) fn lines(dump: &Dump, options: &Options) -> BTreeMap<String, u64> {
     let mut stacks = Stacks { dump, options, known: BTreeMap::new() };
     for group in group(dump, options.by, options.include_runtime) {
         let root = root(options.by, &group);
-        for goroutine in group.goroutines(dump) {
-            *lines.entry(stacks.line(&root, goroutine)).or_insert(0) += 1;
+        for ((stack, doing), count) in dump.count_standing(group.goroutines(dump)) {
+            *lines.entry(stacks.line(&root, stack, doing)).or_insert(0) += count;
         }
     }
     lines
@@ -32,15 +32,15 @@ pub(super) fn lines(dump: &Dump, options: &Options) -> BTreeMap<String, u64> {
 struct Stacks<'d> {
     dump: &'d Dump,
     options: &'d Options,
-    known: BTreeMap<crate::dump::model::StackId, String>,
+    known: BTreeMap<StackId, String>,
 }
 
 impl Stacks<'_> {
-    fn line(&mut self, root: &str, goroutine: &DumpGoroutine) -> String {
+    fn line(&mut self, root: &str, at: StackId, doing: &str) -> String {
         let (dump, all) = (self.dump, self.options.all_frames);
-        let stack = self.known.entry(goroutine.stack).or_insert_with(|| stack(dump, goroutine, all));
-        let doing = format!("[{}]", dump.doing(goroutine));
-        let parts = [root, stack, &clean(&doing)];
+        let stack = self.known.entry(at).or_insert_with(|| stack(dump, at, all));
+        let doing = format!("[{}]", clean(doing));
+        let parts = [root, stack, &doing];
         parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(";")
     }
 }
@@ -54,10 +54,10 @@ fn root(by: By, group: &Group) -> String {
     }
 }
 
-fn stack(dump: &Dump, goroutine: &DumpGoroutine, all: bool) -> String {
-    let mut frames: Vec<_> = dump.shown_frames(goroutine.stack).collect();
+fn stack(dump: &Dump, at: StackId, all: bool) -> String {
+    let mut frames: Vec<_> = dump.shown_frames(at).collect();
     if all || frames.is_empty() {
-        frames = dump.frames(goroutine.stack).collect();
+        frames = dump.frames(at).collect();
     }
     let frames = frames.iter().rev().filter(|frame| frame.kind != FunctionKind::Goexit);
     let names: Vec<_> = frames.map(|frame| clean(&dump.printed_name(frame.function))).collect();

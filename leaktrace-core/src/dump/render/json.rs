@@ -1,8 +1,9 @@
 //! The dump as JSON, described in `docs/dump.md`. Goroutines are written one after the other, however many.
 
 mod blocked;
+mod goroutines;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use serde::{Serialize, Serializer};
@@ -10,9 +11,9 @@ use serde::{Serialize, Serializer};
 use super::Options;
 use crate::dump::Dump;
 use crate::dump::group::{Group, group};
-use crate::dump::model::{Completeness, DumpGoroutine, Frame, FunctionKind, LocationId, StackId};
+use crate::dump::model::{Completeness, Frame, FunctionKind, LocationId, StackId};
 use crate::dump::text_rules::TextRules;
-use blocked::BlockedJson;
+use goroutines::Goroutines;
 
 /// The version of this format. It grows when a field changes its meaning or goes, not when one is added.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -20,8 +21,7 @@ pub const SCHEMA_VERSION: u32 = 1;
 pub(super) fn render(dump: &Dump, options: &Options, out: &mut dyn Write) -> io::Result<()> {
     let view = View { dump, options };
     let groups = group(dump, options.by, options.include_runtime);
-    let stacks = used_stacks(view);
-    let document = Document {
+    let head = Head {
         schema_version: SCHEMA_VERSION,
         taken_at: dump.taken_at.to_string(),
         taken_at_unix_ns: dump.taken_at.0,
@@ -31,11 +31,16 @@ pub(super) fn render(dump: &Dump, options: &Options, out: &mut dyn Write) -> io:
         mappings: dump.mappings.iter().map(MappingJson::of).collect(),
         grouped_by: options.by.as_str(),
         groups: groups.iter().map(|group| GroupJson::of(view, group)).collect(),
-        stacks: AllStacks(view.dump, &stacks),
-        goroutines: AllGoroutines(view, &stacks),
     };
-    serde_json::to_writer(&mut *out, &document)?;
-    writeln!(out)
+    let head = serde_json::to_vec(&head)?;
+    out.write_all(head.strip_suffix(b"}").unwrap_or(&head))?;
+    drop((head, groups));
+    let stacks = UsedStacks::of(view);
+    out.write_all(b",\"stacks\":")?;
+    serde_json::to_writer(&mut *out, &AllStacks(dump, &stacks.used))?;
+    out.write_all(b",\"goroutines\":[")?;
+    Goroutines::new(dump, &stacks).write(options.goroutines(dump), out)?;
+    out.write_all(b"]}\n")
 }
 
 #[derive(Clone, Copy)]
@@ -44,8 +49,9 @@ struct View<'d> {
     options: &'d Options,
 }
 
+/// The document but for its two long arrays, which are written after it.
 #[derive(Serialize)]
-struct Document<'d> {
+struct Head<'d> {
     schema_version: u32,
     taken_at: String,
     taken_at_unix_ns: u64,
@@ -55,8 +61,6 @@ struct Document<'d> {
     mappings: Vec<MappingJson<'d>>,
     grouped_by: &'static str,
     groups: Vec<GroupJson<'d>>,
-    stacks: AllStacks<'d>,
-    goroutines: AllGoroutines<'d>,
 }
 
 #[derive(Serialize)]
@@ -94,13 +98,10 @@ struct Totals<'d> {
 
 impl<'d> Totals<'d> {
     fn of(view: View<'d>) -> Self {
-        let mut totals = Self { goroutines: 0, stack_bytes: 0, doing: BTreeMap::new() };
-        for goroutine in view.options.goroutines(view.dump) {
-            totals.goroutines += 1;
-            totals.stack_bytes = totals.stack_bytes.saturating_add(goroutine.stack_bytes);
-            *totals.doing.entry(view.dump.doing(goroutine)).or_insert(0) += 1;
-        }
-        totals
+        let goroutines = view.options.goroutines(view.dump);
+        let doing = view.dump.count_doing(goroutines.clone());
+        let sizes = goroutines.map(|goroutine| goroutine.stack_bytes);
+        Self { goroutines: doing.values().sum(), stack_bytes: sizes.fold(0, u64::saturating_add), doing }
     }
 }
 
@@ -177,27 +178,47 @@ struct GroupJson<'d> {
 
 impl<'d> GroupJson<'d> {
     fn of(view: View<'d>, group: &'d Group) -> Self {
-        let mut doing = BTreeMap::new();
-        for goroutine in group.goroutines(view.dump) {
-            *doing.entry(view.dump.doing(goroutine)).or_insert(0) += 1;
-        }
         Self {
             title: &group.title,
             summary: view.dump.sentence(group, view.options.by),
             count: group.len(),
             oldest_ns: group.oldest_ns,
             stack_bytes: group.stack_bytes,
-            doing,
+            doing: view.dump.count_doing(group.goroutines(view.dump)),
             example_goid: group.goroutines(view.dump).next().map(|goroutine| goroutine.goid.0),
         }
     }
 }
 
-/// The stacks of the goroutines that are written, ascending. Of those that were filtered out there may be far more.
-fn used_stacks(view: View<'_>) -> Vec<StackId> {
-    let goroutines = view.options.goroutines(view.dump);
-    let used = goroutines.flat_map(|goroutine| [Some(goroutine.stack), goroutine.creation_stack]);
-    used.flatten().collect::<BTreeSet<_>>().into_iter().collect()
+/// The stacks of the goroutines that are written. Of those that were filtered out there may be far more.
+struct UsedStacks {
+    /// Them, ascending.
+    used: Vec<StackId>,
+    /// For each stack of the dump, which of `used` it is.
+    numbers: Vec<Option<u32>>,
+}
+
+impl UsedStacks {
+    fn of(view: View<'_>) -> Self {
+        let mut numbers = vec![None; view.dump.tables.stacks.len()];
+        for goroutine in view.options.goroutines(view.dump) {
+            for stack in [Some(goroutine.stack), goroutine.creation_stack].into_iter().flatten() {
+                if let Some(number) = numbers.get_mut(stack.index()) {
+                    *number = Some(0);
+                }
+            }
+        }
+        let is_used = |stack: &StackId| numbers[stack.index()].is_some();
+        let used: Vec<_> = (0..numbers.len()).filter_map(StackId::from_index).filter(is_used).collect();
+        for (number, stack) in (0..).zip(&used) {
+            numbers[stack.index()] = Some(number);
+        }
+        Self { used, numbers }
+    }
+
+    fn number(&self, stack: StackId) -> Option<u32> {
+        self.numbers.get(stack.index()).copied().flatten()
+    }
 }
 
 /// Stacks, written one after the other.
@@ -251,84 +272,6 @@ impl<'d> FrameJson<'d> {
 
     fn at(dump: &'d Dump, location: LocationId) -> Self {
         Self::of(&dump.frame(location))
-    }
-}
-
-/// The dump's goroutines, written one after the other.
-struct AllGoroutines<'d>(View<'d>, &'d [StackId]);
-
-impl Serialize for AllGoroutines<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let (View { dump, options }, stacks) = (self.0, self.1);
-        let goroutines = options.goroutines(dump);
-        serializer.collect_seq(goroutines.map(|goroutine| GoroutineJson::of(dump, goroutine, stacks)))
-    }
-}
-
-#[expect(clippy::struct_excessive_bools, reason = "the fields of the documented format")]
-#[derive(Serialize)]
-struct GoroutineJson<'d> {
-    goid: u64,
-    status: &'static str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    wait_reason: &'d str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    waiting_ns: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    age_ns: Option<u64>,
-    #[serde(skip_serializing_if = "is_false")]
-    age_is_lower_bound: bool,
-    #[serde(skip_serializing_if = "is_false")]
-    locked: bool,
-    #[serde(skip_serializing_if = "is_false")]
-    moved: bool,
-    #[serde(skip_serializing_if = "is_false")]
-    system: bool,
-    #[serde(skip_serializing_if = "is_false")]
-    stack_cut: bool,
-    #[serde(skip_serializing_if = "is_false")]
-    stack_start_only: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    bubble: Option<u64>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    labels: BTreeMap<&'d str, &'d str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parent_goid: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    created_by: Option<FrameJson<'d>>,
-    stack: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    creation_stack: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    blocked_on: Option<BlockedJson<'d>>,
-    stack_bytes: u64,
-}
-
-impl<'d> GoroutineJson<'d> {
-    fn of(dump: &'d Dump, goroutine: &DumpGoroutine, stacks: &[StackId]) -> Self {
-        let number = |stack: StackId| stacks.binary_search(&stack).ok();
-        let blocked_on = goroutine.blocked_on.and_then(|id| dump.tables.blocked(id));
-        Self {
-            goid: goroutine.goid.0,
-            status: goroutine.status.as_str(),
-            wait_reason: dump.wait_reason(goroutine),
-            waiting_ns: goroutine.waiting_ns,
-            age_ns: goroutine.age_ns,
-            age_is_lower_bound: goroutine.age_is_lower_bound,
-            locked: goroutine.locked,
-            moved: goroutine.moved,
-            system: goroutine.system,
-            stack_cut: goroutine.cut,
-            stack_start_only: goroutine.start_only,
-            bubble: goroutine.bubble,
-            labels: dump.labels(goroutine).collect(),
-            parent_goid: goroutine.parent.map(|parent| parent.0),
-            created_by: goroutine.created_by.map(|at| FrameJson::at(dump, at)),
-            stack: number(goroutine.stack),
-            creation_stack: goroutine.creation_stack.and_then(number),
-            blocked_on: blocked_on.map(|blocked| BlockedJson::of(dump, blocked)),
-            stack_bytes: goroutine.stack_bytes,
-        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The formats that a dump is written in, one a file. Each is a pure function that writes the same bytes for the
 //! same dump.
 
+mod bytes;
 mod debug1;
 mod debug2;
 mod folded;
@@ -13,6 +14,7 @@ mod quote;
 mod svg;
 mod tabs;
 mod text;
+mod texts;
 
 use std::io::{self, Write};
 
@@ -133,7 +135,7 @@ pub struct Options {
 }
 
 impl Options {
-    fn goroutines<'d>(&self, dump: &'d Dump) -> impl Iterator<Item = &'d DumpGoroutine> + use<'d> {
+    fn goroutines<'d>(&self, dump: &'d Dump) -> impl Iterator<Item = &'d DumpGoroutine> + Clone + use<'d> {
         dump.listed(self.include_runtime)
     }
 

@@ -1,20 +1,7 @@
-//! What the profile formats have in common: equal goroutines are counted, and wrappers are left out.
-
-use std::collections::HashMap;
+//! What the profile formats have in common: wrappers are left out.
 
 use crate::dump::Dump;
-use crate::dump::model::{DumpGoroutine, Frame, FunctionKind, LabelsId, StackId};
-
-/// How many goroutines there are of each stack and set of labels.
-pub(super) fn count_equal<'d>(
-    goroutines: impl Iterator<Item = &'d DumpGoroutine>,
-) -> HashMap<(StackId, Option<LabelsId>), u64> {
-    let mut counts = HashMap::new();
-    for goroutine in goroutines {
-        *counts.entry((goroutine.stack, goroutine.labels)).or_insert(0) += 1;
-    }
-    counts
-}
+use crate::dump::model::{Frame, FunctionKind, StackId};
 
 /// The frames of a stack, innermost first, without the wrappers that profiles leave out.
 pub(super) fn without_wrappers(dump: &Dump, stack: StackId) -> impl Iterator<Item = Frame<'_>> {

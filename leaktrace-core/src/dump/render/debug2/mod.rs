@@ -4,6 +4,7 @@ mod known;
 
 use std::io::{self, Write};
 
+use super::bytes::push_decimal;
 use super::quote::{needs_quotes, runtime_quote};
 use super::{Arguments, Labels, Options};
 use crate::dump::Dump;
@@ -11,7 +12,7 @@ use crate::dump::model::{DumpGoroutine, Frame, FunctionKind, LocationId};
 use crate::dump::text_rules::{Elision, LabelStyle, TextRules, is_durable_reason};
 use crate::go::names::Status;
 use crate::num::Goid;
-use known::{Known, push_decimal};
+use known::Known;
 
 const MINUTE_NS: u64 = 60_000_000_000;
 /// How much text is written at once, in bytes.

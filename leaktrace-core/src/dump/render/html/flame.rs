@@ -28,11 +28,7 @@ struct Node {
 impl Flame {
     pub(super) fn of(dump: &Dump, options: &Options) -> Self {
         let mut flame = Self { names: Vec::new(), numbers: HashMap::new(), nodes: vec![Node::default()] };
-        let mut counts: BTreeMap<(StackId, &str), u64> = BTreeMap::new();
-        for goroutine in options.goroutines(dump) {
-            *counts.entry((goroutine.stack, dump.doing(goroutine))).or_insert(0) += 1;
-        }
-        for ((stack, doing), count) in counts {
+        for ((stack, doing), count) in dump.count_standing(options.goroutines(dump)) {
             flame.add(dump, options, stack, doing, count);
         }
         flame

@@ -1,7 +1,5 @@
 //! The rows of the table.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 
 use crate::dump::group::{By, Group, group};
@@ -74,11 +72,7 @@ impl Row {
 
 /// What the goroutines of a group do, the most frequent first.
 fn doing(dump: &Dump, group: &Group) -> String {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for goroutine in group.goroutines(dump) {
-        *counts.entry(dump.doing(goroutine)).or_insert(0) += 1;
-    }
-    let mut counts: Vec<_> = counts.into_iter().collect();
+    let mut counts: Vec<_> = dump.count_doing(group.goroutines(dump)).into_iter().collect();
     counts.sort_by_key(|&(doing, count)| (std::cmp::Reverse(count), doing));
     if let [(doing, _)] = counts[..] {
         return doing.to_owned();

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::proto::{Function, Label, Line, Location, Mapping, Profile, Sample, ValueType};
 use crate::dump::Dump;
+use crate::dump::count::count_by;
 use crate::dump::group::By;
 use crate::dump::model::{DumpGoroutine, Frame, FunctionKind, LabelsId, LocationId, StackId};
 use crate::dump::render::Options;
@@ -15,7 +16,7 @@ pub fn profile(dump: &Dump, options: &Options) -> Profile {
 }
 
 /// What a sample's goroutines have in common.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Stack {
     /// A stack of the dump.
     Known(StackId),
@@ -168,10 +169,8 @@ impl<'d> Build<'d> {
 
 /// How many goroutines there are of each sample, the greatest first and equal ones by their addresses.
 fn counts(dump: &Dump, options: &Options) -> Vec<((Stack, Option<LabelsId>), u64)> {
-    let mut counts = BTreeMap::new();
-    for goroutine in options.goroutines(dump) {
-        *counts.entry((sample_stack(options.by, goroutine), goroutine.labels)).or_insert(0) += 1;
-    }
+    let sort = |one: &DumpGoroutine| (sample_stack(options.by, one), one.labels);
+    let counts: BTreeMap<_, _> = count_by(options.goroutines(dump), sort).into_iter().collect();
     let mut counts: Vec<_> = counts.into_iter().collect();
     counts.sort_by_cached_key(|&((stack, labels), count)| {
         let pcs: Vec<_> = frames(dump, stack).iter().flatten().map(Frame::callers_pc).collect();
