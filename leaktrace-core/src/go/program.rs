@@ -1,19 +1,20 @@
 //! Everything that is known of one Go program, put together and checked, or a precise refusal.
 
 use std::fmt;
+use std::ops::Range;
 
 use thiserror::Error;
 
-use crate::elf::{Arch, Elf};
+use crate::elf::{Arch, Elf, Segment};
 use crate::go::buildinfo::BuildInfo;
 use crate::go::code::Code;
 use crate::go::globals::{Found, Globals, GlobalsError, Sources};
 use crate::go::layout::{InvalidLayout, Layout, LayoutError, LayoutSource};
-use crate::go::moduledata::{ModuledataError, Modules};
+use crate::go::moduledata::{Module, ModuledataError, Modules};
 use crate::go::names::WaitReasons;
 use crate::go::pclntab::PclntabError;
 use crate::go::version::{GoVersion, NEWEST_TESTED, OLDEST, Support};
-use crate::memory::{Memory, ReadError};
+use crate::memory::{Memory, ReadError, Unchanging};
 use crate::num::{Avma, Bias};
 
 /// How much of a file's beginning and end is searched for a packer's mark.
@@ -164,14 +165,15 @@ impl<'d> Program<'d> {
         if code.function("runtime.goexit").is_none() {
             return Err(ProgramError::Obfuscated(Obfuscation::Names));
         }
-        let version = stated.or_else(|| version_in(&code, memory)).ok_or(ProgramError::NoVersion)?;
+        let constants = Unchanging::new(memory, constants(elf, bias, modules.main()));
+        let version = stated.or_else(|| version_in(&code, &constants)).ok_or(ProgramError::NoVersion)?;
         if version.support() == Support::TooOld {
             return Err(ProgramError::TooOld(version));
         }
-        let (layout, layout_source) = layout(elf, &code, memory, version)?;
+        let (layout, layout_source) = layout(elf, &code, &constants, version)?;
         let sources = Sources { elf, bias, code: &code, module: modules.main() };
         let globals = Globals::find(&sources, &layout, memory)?;
-        let wait_reasons = WaitReasons::read(&code, memory);
+        let wait_reasons = WaitReasons::read(&code, &constants);
         let notices = notices(version, build.is_some(), &globals, &wait_reasons);
         let arch = elf.arch();
         Ok(Self {
@@ -187,6 +189,17 @@ impl<'d> Program<'d> {
             notices,
         })
     }
+}
+
+/// What a program cannot write to, and its type descriptors. Those of a PIE are in a segment that is writable until
+/// they are relocated, and the runtime hands out their addresses only after that.
+fn constants(elf: &Elf<'_>, bias: Bias, module: &Module<'_>) -> Vec<Range<Avma>> {
+    let fixed = elf.segments().iter().filter(|segment| !segment.writable);
+    let range = |segment: &Segment| {
+        let start = bias.to_avma(segment.svma);
+        start..start.plus(segment.mem_size)
+    };
+    fixed.map(range).chain([module.types.start..module.types.end]).collect()
 }
 
 /// From the type descriptors, else from debug information; the error is that of the former.

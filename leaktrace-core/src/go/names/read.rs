@@ -8,7 +8,7 @@ use crate::disasm::Operation;
 use crate::go::code::Code;
 use crate::go::moduledata::AvmaRange;
 use crate::go::names::WaitReasons;
-use crate::memory::Memory;
+use crate::memory::{Memory, Unchanging};
 use crate::num::Avma;
 
 /// What the table begins with in every release: reasons 0, 1 and 2.
@@ -64,7 +64,9 @@ impl WaitReasons {
 
     /// The table at `at`: as many names as look like one, at most `most`.
     fn at(at: Avma, most: u64, memory: &dyn Memory) -> Option<Self> {
-        let name = |index: u64| memory.go_string(at.plus(index * STRING), MAX_NAME).ok();
+        // The runtime never writes to it.
+        let table = Unchanging::new(memory, [at..at.plus(most * STRING)]);
+        let name = |index: u64| table.go_string(at.plus(index * STRING), MAX_NAME).ok();
         let looks_right = |(index, name): &(u64, String)| (*index == 0) == name.is_empty() && is_text(name);
         let names: Vec<String> = (0..most)
             .map_while(|index| Some((index, name(index)?)))

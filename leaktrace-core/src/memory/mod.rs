@@ -3,8 +3,12 @@
 //! A live process, a core dump and a test's array all implement [`Memory`]. Errors are returned and never
 //! turned into zeroes: a failed read and a nil pointer are different things.
 
+mod unchanging;
+
 use thiserror::Error;
 
+pub use self::unchanging::Unchanging;
+use crate::bytes;
 use crate::num::Avma;
 
 /// The longest string or slice that is read in one piece from a target, in bytes.
@@ -109,6 +113,7 @@ pub trait Memory {
     fn bytes(&self, at: Avma, len: u64, bound: usize) -> Result<Vec<u8>, ReadError> {
         let bound = bound.min(MAX_READ);
         match usize::try_from(len) {
+            Ok(0) => Ok(Vec::new()),
             Ok(len) if len <= bound => {
                 let mut buf = vec![0; len];
                 self.read(at, &mut buf)?;
@@ -120,11 +125,10 @@ pub trait Memory {
 
     /// Reads the Go string whose header `{pointer, length}` is at `at`, as far as it is UTF-8.
     fn go_string(&self, at: Avma, bound: usize) -> Result<String, ReadError> {
-        let data = self.pointer(at)?;
-        let len = self.u64(at.plus(8))?;
-        if len == 0 {
-            return Ok(String::new());
-        }
+        let mut header = [0; 16];
+        self.read(at, &mut header)?;
+        let data = bytes::u64_at(&header, 0).map_or(Avma(0), Avma);
+        let len = bytes::u64_at(&header, 8).unwrap_or_default();
         self.bytes(data, len, bound).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
 }
