@@ -11,25 +11,19 @@ mod readiness;
 pub mod recorder;
 pub(crate) mod reporting;
 mod signals;
+mod start;
 mod tracer;
 mod walks;
 mod watch;
 
-use std::time::Duration;
-
 use anyhow::Context;
 use leaktrace_common::event::Kind;
-use leaktrace_core::budget::{Costs, Governor};
-use leaktrace_core::detect::{Level, UNREACHABLE, Watched};
+use leaktrace_core::budget::Costs;
 use leaktrace_core::num::Ktime;
 use leaktrace_core::plan::{AttachPlan, MissedReason};
-use leaktrace_core::recording::Header;
-use leaktrace_core::registry::{Registry, Suite};
-use leaktrace_core::report::HeapPasses;
 
 use crate::config::Config;
-use crate::dump::facts;
-use crate::inspect::{self, Inspected, confirm};
+use crate::inspect::{self, Inspected};
 use crate::kernel::cost::CostPerHit;
 use crate::kernel::{Options, Tracee};
 use crate::output::Sink;
@@ -38,14 +32,11 @@ use crate::process::find::Target;
 use crate::process::launch::Launched;
 pub use judge::{AsItIs, Judge};
 use launched::{Confirmation, Ends, without_tracing};
-use observer::Observer;
-use reacher::Reacher;
-use recorder::{NamesOf, Recorder, Recording};
+use recorder::{Recorder, Recording};
 use reporting::Reporter;
 pub use signals::INTERRUPTED;
+use start::Start;
 use tracer::Tracer;
-use walks::Walks;
-use watch::Watch;
 
 /// How a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,54 +123,19 @@ fn watch(config: &Config, procfs: &Procfs, errand: Errand<'_>) -> anyhow::Result
         None => traced?,
     };
     notices.extend(self::notices(&inspected, &plan));
+    let is_launched = launched.is_some();
+    let (target, inspected) = (&target, &inspected);
+    let start = Start { config, procfs, target, inspected, plan, costs, attached_at, notices, is_launched };
     let confirmation = Confirmation::default();
     if let Some(launched) = &launched {
         launched.release(config.at_exit || tracer.is_none());
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let is_launched = launched.is_some();
     std::thread::scope(|scope| {
-        let facts =
-            recording.as_ref().map(|_| facts::of_process(&target, &inspected.elf, procfs)).transpose()?;
-        let walks = Walks::start(scope, || {
-            if is_launched {
-                confirmation.set(confirm(&inspected.program, inspected.memory, &target.exit));
-            }
-            let is_heard = config.policy.levels.of_code(UNREACHABLE) != Level::Allow;
-            let reacher = is_heard.then(|| Reacher::start(scope, &inspected.program, inspected.memory));
-            let mut observer = Observer::new(&inspected.program, inspected.memory, facts, reacher);
-            move || observer.look()
-        });
-        let recorder = match recording {
-            Some(recording) => {
-                let header = header(config, &target, &inspected, attached_at, &notices);
-                let names =
-                    NamesOf { program: &inspected.program, elf: &inspected.elf, bias: inspected.bias };
-                Some(Recorder::start(scope, recording, &header, names)?)
-            }
-            None => None,
-        };
-        let kinds = plan.sites.iter().map(|site| site.kind).collect();
-        let mut watch = Watch {
-            config,
-            procfs,
-            target: &target,
-            tracer,
-            governor: Governor::new(config.max_overhead, costs, kinds, attached_at),
-            registry: registry(&inspected, attached_at, is_launched),
-            walks,
-            snapshot: None,
-            watched: Watched::default(),
-            heap: HeapPasses::default(),
-            took: Duration::ZERO,
-            failures: 0,
-            budgeted: meter::Reading::default(),
-            recorder,
-            metered: meter::Reading::default(),
-        };
-        watch.budgeted = watch.read()?;
-        watch.metered = watch.budgeted;
-        let mut reporter = Reporter::new(&watch, &inspected, config, sink, notices, judge)?;
+        let walks = start.walks(scope, recording.is_some(), &confirmation)?;
+        let recorder = recording.map(|recording| start.recorder(scope, recording)).transpose()?;
+        let mut watch = start.watch(tracer, walks, recorder)?;
+        let mut reporter = Reporter::new(&watch, inspected, config, sink, start.notices.clone(), judge)?;
         let end = runtime.block_on(watch.run(ends, |watch| reporter.write(watch, false).map(drop)))?;
         if let Some(launched) = &launched {
             launched.let_end();
@@ -211,18 +167,6 @@ fn trace(config: &Config, target: &Target, inspected: &Inspected<'_>) -> anyhow:
         attach(tracer, target, inspected, &plan)?;
     }
     Ok(Traced { tracer, plan, costs, attached_at, notices: Vec::new() })
-}
-
-/// No goroutines yet. Of a program that we have started it is noted which test they belong to.
-fn registry(inspected: &Inspected<'_>, attached_at: Ktime, is_launched: bool) -> Registry {
-    let mut registry = Registry::new(attached_at);
-    if is_launched {
-        registry.from_start();
-        if let Some(suite) = Suite::of(&inspected.program.modules) {
-            registry.follow(suite);
-        }
-    }
-    registry
 }
 
 /// The programs, loaded and attached to nothing yet, and what their hits cost; `None` if nothing is to be traced.
@@ -258,26 +202,6 @@ fn costs(measured: &CostPerHit, plan: &AttachPlan) -> Costs {
     }
     tracing::info!(?hit, stack = measured.stack, "nanoseconds for a hit of each kind");
     Costs { hit, stack: measured.stack }
-}
-
-/// What a recording says of itself.
-fn header(
-    config: &Config,
-    target: &Target,
-    inspected: &Inspected<'_>,
-    attached_at: Ktime,
-    notices: &[String],
-) -> Header {
-    Header {
-        format: Header::FORMAT.to_owned(),
-        leaktrace: env!("CARGO_PKG_VERSION").to_owned(),
-        target: reporting::about(target, inspected),
-        attached_at,
-        attached_unix_ns: clock::unix_ns(),
-        probes: config.probes.iter().map(|kind| kind.as_str().to_owned()).collect(),
-        wait_reasons: inspected.program.wait_reasons.iter().map(str::to_owned).collect(),
-        notices: notices.to_vec(),
-    }
 }
 
 /// What every report of this session should say.
