@@ -176,7 +176,8 @@ impl Process {
         Avma(HEAP + index * STEP)
     }
 
-    fn list() -> Avma {
+    /// Where the list of goroutines is.
+    pub(crate) fn list() -> Avma {
         Avma(HEAP + 97 * STEP)
     }
 

@@ -6,16 +6,20 @@
 
 use thiserror::Error;
 
+use crate::bytes;
 use crate::go::globals::Globals;
 use crate::go::layout::Layout;
 use crate::go::names::Status;
-use crate::memory::{Memory, ReadError};
+use crate::memory::{MAX_READ, Memory, ReadError};
 use crate::num::Avma;
+use crate::structs::{Words, read_structs};
 
 /// How many goroutines, threads and processors are looked at.
 const SAMPLED: u64 = 256;
 /// More goroutines than fit into any machine.
 const MAX_GOROUTINES: u64 = 1 << 30;
+/// How much of a struct is read: no release has these fields further from its start.
+const MAX_STRUCT: u32 = 4096;
 /// How often a thread is looked at before it counts as wrong: it may switch goroutines between two reads, and in a
 /// program that only starts and ends them it often does. Wrong offsets are as wrong the next time.
 const ATTEMPTS: usize = 16;
@@ -98,8 +102,10 @@ impl Check<'_> {
         }
         // From all of the list, not only the oldest.
         let step = usize::try_from(len.div_ceil(SAMPLED)).unwrap_or(usize::MAX);
-        let slots = (0..len).step_by(step).map(|index| base.plus(index * 8));
-        Ok(slots.map(|slot| self.pointed_to(slot, Self::is_goroutine)).collect())
+        let slots: Vec<Avma> = (0..len).step_by(step).map(|index| base.plus(index * 8)).collect();
+        let g = &self.layout.g;
+        let words = [g.stack_lo, g.stack_hi, g.stackguard1, g.sched_sp, g.sched_g, g.atomicstatus, g.goid];
+        Ok(self.pointed_to(&slots, end_of(&words), |_, at, words| self.is_goroutine(at, words))?)
     }
 
     fn threads(&self, globals: &Globals) -> Examined {
@@ -119,59 +125,70 @@ impl Check<'_> {
     fn processors(&self, globals: &Globals) -> Result<Examined, InvalidLayout> {
         let Some(allp) = globals.allp else { return Ok(Examined::new()) };
         let (base, len) = (self.memory.pointer(allp)?, self.memory.u64(allp.plus(8))?);
-        let examine = |index: u64| {
-            let is_processor = |check: &Self, p: Avma| {
-                Ok(u64::from(check.memory.u32(p.plus(check.layout.p.id.into()))?) == index)
-            };
-            self.pointed_to(base.plus(index * 8), is_processor)
-        };
-        Ok((0..len.min(SAMPLED)).map(examine).collect())
+        let slots: Vec<Avma> = (0..len.min(SAMPLED)).map(|index| base.plus(index * 8)).collect();
+        let id = self.layout.p.id;
+        let has_its_number = |index, _, words: Words<'_>| Some(usize::try_from(words.u32(id)?) == Ok(index));
+        Ok(self.pointed_to(&slots, end_of(&[id]), has_its_number)?)
     }
 
+    /// What the pointers in `slots` lead to, whose first `size` bytes are read at once, and whether it looks right.
     fn pointed_to(
         &self,
-        slot: Avma,
-        looks_right: impl Fn(&Self, Avma) -> Result<bool, ReadError>,
-    ) -> (Avma, bool) {
-        match self.memory.pointer(slot) {
-            Ok(at) => (at, looks_right(self, at).unwrap_or(false)),
-            Err(_) => (slot, false),
-        }
+        slots: &[Avma],
+        size: usize,
+        looks_right: impl Fn(usize, Avma, Words<'_>) -> Option<bool>,
+    ) -> Result<Examined, ReadError> {
+        let mut found = slots.to_vec();
+        read_structs(self.memory, slots, 8, |index, words| {
+            found[index] = words.pointer(0).unwrap_or(slots[index]);
+        })?;
+        let mut examined: Examined = found.iter().map(|&at| (at, false)).collect();
+        read_structs(self.memory, &found, size, |index, words| {
+            examined[index].1 = looks_right(index, found[index], words).unwrap_or(false);
+        })?;
+        Ok(examined)
     }
 
-    fn word(&self, at: Avma, offset: u32) -> Result<u64, ReadError> {
-        self.memory.u64(at.plus(offset.into()))
-    }
-
-    fn is_goroutine(&self, at: Avma) -> Result<bool, ReadError> {
+    fn is_goroutine(&self, at: Avma, words: Words<'_>) -> Option<bool> {
         let g = &self.layout.g;
-        let status = self.memory.u32(at.plus(g.atomicstatus.into()))?;
-        let Some(status) = Status::from_raw(status) else { return Ok(false) };
-        let points_to_itself = self.word(at, g.sched_g)? == at.0;
+        let Some(status) = Status::from_raw(words.u32(g.atomicstatus)?) else { return Some(false) };
+        let points_to_itself = words.pointer(g.sched_g)? == at;
         if !status.is_alive() {
             // Its stack may have been given back, and it may never have run.
-            return Ok(points_to_itself || self.word(at, g.sched_g)? == 0);
+            return Some(points_to_itself || words.u64(g.sched_g)? == 0);
         }
-        let (lo, hi) = (self.word(at, g.stack_lo)?, self.word(at, g.stack_hi)?);
+        let (lo, hi) = (words.u64(g.stack_lo)?, words.u64(g.stack_hi)?);
         let stack = hi.saturating_sub(lo);
-        let sp = self.word(at, g.sched_sp)?;
         let runs = matches!(status, Status::Running | Status::Syscall);
-        Ok(points_to_itself
-            && stack >= MIN_STACK
-            && stack.is_power_of_two()
-            && self.word(at, g.stackguard1)? == u64::MAX
-            && self.word(at, g.goid)? != 0
-            && (runs || (lo..=hi).contains(&sp)))
+        Some(
+            points_to_itself
+                && stack >= MIN_STACK
+                && stack.is_power_of_two()
+                && words.u64(g.stackguard1)? == u64::MAX
+                && words.u64(g.goid)? != 0
+                && (runs || (lo..=hi).contains(&words.u64(g.sched_sp)?)),
+        )
     }
 
     fn is_thread(&self, at: Avma) -> Result<bool, ReadError> {
         let (g, m) = (&self.layout.g, &self.layout.m);
-        let g0 = Avma(self.word(at, m.g0)?);
-        let curg = Avma(self.word(at, m.curg)?);
-        let back = |from: Avma| Ok::<_, ReadError>(self.word(from, g.m)? == at.0);
+        let words = self.memory.bytes(at, end_of(&[m.g0, m.curg, m.procid]) as u64, MAX_READ)?;
+        let word = |offset: u32| bytes::u64_at(&words, offset as usize).unwrap_or(u64::MAX);
+        // It has always a goroutine of its own, and may run another.
+        let curg = Some(word(m.curg)).filter(|curg| *curg != 0);
+        let held = [word(m.g0)].into_iter().chain(curg);
+        let slots: Vec<Avma> = held.map(|held| Avma(held).plus(g.m.into())).collect();
+        let mut back = 0;
+        read_structs(self.memory, &slots, 8, |_, words| back += usize::from(words.pointer(0) == Some(at)))?;
         // A thread that is being made has no id yet, and one that was given up keeps nothing.
-        Ok(self.word(at, m.procid)? <= MAX_TID && back(g0)? && (curg.is_null() || back(curg)?))
+        Ok(word(m.procid) <= MAX_TID && back == slots.len())
     }
+}
+
+/// How much of a struct is to be read for the words at these offsets.
+fn end_of(offsets: &[u32]) -> usize {
+    let last = offsets.iter().max().copied().unwrap_or_default();
+    last.saturating_add(8).min(MAX_STRUCT) as usize
 }
 
 #[cfg(test)]
@@ -220,6 +237,27 @@ mod tests {
         assert_eq!(validated(&process), Ok(()));
         process.put(Process::goroutine(2), stack_hi, 0);
         assert_eq!(wrong(&validated(&process)), Some(("goroutines", 3)));
+    }
+
+    #[test]
+    fn a_goroutine_that_is_not_there_hides_no_other() {
+        let mut process = Process::with_goroutines(9);
+        for index in [3, 4] {
+            process.put(Process::list(), index * 8, 0x10);
+        }
+        assert_eq!(validated(&process), Ok(()));
+        process.put(Process::list(), 64, 0x10);
+        assert_eq!(wrong(&validated(&process)), Some(("goroutines", 3)));
+    }
+
+    #[test]
+    fn a_thread_is_known_by_both_its_goroutines() {
+        let mut process = Process::with_goroutines(2);
+        let (curg, of) = (process.layout().m.curg, process.layout().g.m);
+        process.put(Process::thread(), curg, Process::goroutine(1).0);
+        assert_eq!(wrong(&validated(&process)), Some(("threads", 1)), "that one is on no thread");
+        process.put(Process::goroutine(1), of, Process::thread().0);
+        assert_eq!(validated(&process), Ok(()));
     }
 
     #[test]
