@@ -71,11 +71,12 @@ impl SocketTable {
 
 fn tcp(local: &str, remote: &str, state: &str) -> Option<String> {
     const LISTEN: &str = "0A";
-    let local = address(local)?;
-    Some(match state {
-        LISTEN => format!("listening socket {local}"),
-        _ => format!("socket {} (local {local})", address(remote)?),
-    })
+    Some(tcp_socket(state == LISTEN, address(local)?, address(remote)?))
+}
+
+/// What a TCP socket is, in words.
+pub(super) fn tcp_socket(listens: bool, local: SocketAddr, remote: SocketAddr) -> String {
+    if listens { format!("listening socket {local}") } else { format!("socket {remote} (local {local})") }
 }
 
 fn udp(local: &str, remote: &str) -> Option<String> {

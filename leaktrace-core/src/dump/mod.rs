@@ -16,6 +16,7 @@ pub mod model;
 pub mod render;
 mod sentence;
 pub mod snapshot;
+pub mod sock_diag;
 pub mod text_rules;
 
 pub use describe::duration;

@@ -7,6 +7,8 @@ use std::path::Path;
 
 use leaktrace_core::dump::descriptors::{Link, SocketTable};
 
+use super::sockets;
+use crate::process::find::namespace;
 use crate::process::{Pid, Procfs};
 
 /// How much of a table is read, in bytes: that of a million sockets.
@@ -28,26 +30,39 @@ pub(super) fn name(descriptors: &BTreeSet<i32>, pid: Pid, procfs: &Procfs) -> Ha
     names
 }
 
-/// What the sockets with these inodes are. The tables are those of the process's own network.
+/// What the sockets with these inodes are. The tables are those of the process's own network; of ours the kernel tells
+/// sooner if it is asked.
 fn describe(inodes: &BTreeSet<u64>, pid: Pid, procfs: &Procfs) -> HashMap<u64, String> {
-    let mut described = HashMap::new();
-    for (file, table) in SocketTable::FILES {
-        if described.len() < inodes.len() {
-            let path = procfs.path(pid, "net").join(file);
-            described.extend(
-                lines(&path)
-                    .filter_map(|line| table.parse_line(&line))
-                    .filter(|(inode, _)| inodes.contains(inode)),
-            );
-        }
+    let network = |pid| namespace(procfs, pid, "net");
+    let is_ours =
+        !inodes.is_empty() && network(pid).is_some_and(|theirs| network(Pid::own()) == Some(theirs));
+    let asked = is_ours.then(|| sockets::tcp(inodes)).flatten();
+    let all_of_tcp = asked.is_some();
+    let mut described = asked.unwrap_or_default();
+    let tables =
+        SocketTable::FILES.into_iter().filter(|(_, table)| !all_of_tcp || *table != SocketTable::Tcp);
+    for (file, table) in tables {
+        read_table(&procfs.path(pid, "net").join(file), table, inodes, &mut described);
     }
     described
 }
 
-/// The lines of a file; none if it cannot be read.
+/// Adds what a table says of the sockets with these inodes. No more of it is read than that takes: for each part the
+/// kernel walks through all places where a connection could be.
+fn read_table(path: &Path, table: SocketTable, inodes: &BTreeSet<u64>, described: &mut HashMap<u64, String>) {
+    let mut lines = lines(path);
+    while described.len() < inodes.len()
+        && let Some(line) = lines.next()
+    {
+        described.extend(table.parse_line(&line).filter(|(inode, _)| inodes.contains(inode)));
+    }
+}
+
+/// The lines of a file, which is opened for the first of them; none if it cannot be read.
 fn lines(path: &Path) -> impl Iterator<Item = String> {
-    let file = File::open(path).ok().map(|file| BufReader::new(file.take(MAX_TABLE)));
-    file.into_iter()
+    let open = move || File::open(path).ok().map(|file| BufReader::new(file.take(MAX_TABLE)));
+    std::iter::once_with(open)
+        .flatten()
         .flat_map(|file| file.split(b'\n'))
         .map_while(Result::ok)
         .map(|line| String::from_utf8_lossy(&line).into_owned())
@@ -55,7 +70,7 @@ fn lines(path: &Path) -> impl Iterator<Item = String> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpListener;
+    use std::net::{TcpListener, TcpStream};
     use std::os::fd::AsRawFd as _;
 
     use super::*;
@@ -71,5 +86,20 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let expected = [format!("listening socket {address}"), "pipe".to_owned(), "/dev/null".to_owned()];
         assert_eq!(names, fds.into_iter().zip(expected).collect());
+    }
+
+    #[test]
+    fn the_kernel_and_its_tables_say_the_same() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let own = |fd: i32| Procfs::system().link(Pid::own(), &format!("fd/{fd}")).unwrap();
+        let inode = |fd| match Link::parse(&own(fd).to_string_lossy()) {
+            Link::Socket { inode } => inode,
+            Link::Other(other) => panic!("{other} is no socket"),
+        };
+        let inodes = BTreeSet::from([inode(listener.as_raw_fd()), inode(client.as_raw_fd())]);
+        let mut described = HashMap::new();
+        read_table(Path::new("/proc/self/net/tcp"), SocketTable::Tcp, &inodes, &mut described);
+        assert_eq!((described.len(), sockets::tcp(&inodes)), (2, Some(described)));
     }
 }

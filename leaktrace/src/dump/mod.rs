@@ -13,6 +13,7 @@ pub(crate) mod facts;
 pub mod file;
 pub mod form;
 mod recorded;
+mod sockets;
 pub mod subject;
 mod walk;
 

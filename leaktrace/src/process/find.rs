@@ -131,7 +131,8 @@ impl Target {
     }
 }
 
-fn namespace(procfs: &Procfs, pid: Pid, kind: &str) -> Option<PathBuf> {
+/// What the system calls the namespace of this kind that a process is in; `None` if it does not say.
+pub(crate) fn namespace(procfs: &Procfs, pid: Pid, kind: &str) -> Option<PathBuf> {
     procfs.link(pid, &format!("ns/{kind}")).ok()
 }
 
