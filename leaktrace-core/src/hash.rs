@@ -1,11 +1,14 @@
 //! A hasher for what a target chooses: as quick as a multiplication, and keyed, so that a hostile
 //! process cannot pick goroutine ids or addresses that all meet in one bucket.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 /// A map whose keys are integers out of a target's memory.
 pub(crate) type KeyedMap<K, V> = HashMap<K, V, Keyed>;
+
+/// A set of the same.
+pub(crate) type KeyedSet<K> = HashSet<K, Keyed>;
 
 /// Makes [`Fold`]s with a key that is random for each map.
 #[derive(Clone, Copy, Debug)]

@@ -4,7 +4,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use leaktrace_core::dump::model::UnixTime;
-use leaktrace_core::dump::{Dump, Facts, from_snapshot};
+use leaktrace_core::dump::{Dump, Facts, from_walk};
 use leaktrace_core::go::program::Program;
 use leaktrace_core::memory::Memory;
 use leaktrace_core::num::Ktime;
@@ -30,8 +30,8 @@ pub struct Subject<'s> {
 impl Subject<'_> {
     /// Takes the dump.
     pub fn dump(self) -> anyhow::Result<Dump> {
-        let snapshot = walk::snapshot(self.program, self.memory, self.clock)?;
-        Ok(from_snapshot(&snapshot, self.program, self.memory, self.facts))
+        let (snapshot, queues) = walk::walk(self.program, self.memory, self.clock)?;
+        Ok(from_walk(&snapshot, &queues, self.program, self.memory, self.facts))
     }
 }
 

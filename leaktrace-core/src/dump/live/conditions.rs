@@ -100,7 +100,7 @@ impl Search<'_> {
         let plausible = at.0.is_multiple_of(8) && !at.is_null();
         let addresses: &[Avma] = if plausible { &[at] } else { &[] };
         read_structs(self.memory, addresses, self.fields.size as usize, |_, words| {
-            entry = Sudog::of(at, words, self.fields);
+            entry = Sudog::of(words, self.fields);
         });
         entry
     }

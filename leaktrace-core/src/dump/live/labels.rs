@@ -1,10 +1,9 @@
 //! Profiler labels, each set read once.
 
-use std::collections::HashMap;
-
 use crate::dump::DumpBuilder;
 use crate::dump::model::LabelsId;
 use crate::go::layout::LabelsFormat;
+use crate::hash::KeyedMap;
 use crate::memory::{Memory, ReadError};
 use crate::num::Avma;
 
@@ -19,12 +18,12 @@ const PAIR: u64 = 32;
 pub(super) struct Labels<'m> {
     format: LabelsFormat,
     memory: &'m dyn Memory,
-    known: HashMap<Avma, Option<LabelsId>>,
+    known: KeyedMap<Avma, Option<LabelsId>>,
 }
 
 impl<'m> Labels<'m> {
     pub(super) fn new(format: LabelsFormat, memory: &'m dyn Memory) -> Self {
-        Self { format, memory, known: HashMap::new() }
+        Self { format, memory, known: KeyedMap::default() }
     }
 
     /// The labels that `g.labels` points to; none if they cannot be read.

@@ -13,6 +13,8 @@ mod descriptors;
 mod frame_words;
 mod labels;
 mod places;
+mod queues;
+mod reasons;
 mod sudogs;
 mod words;
 
@@ -28,6 +30,7 @@ use arguments::Arguments;
 use blocked::Waits;
 use labels::Labels;
 use places::Places;
+pub use queues::Queues;
 
 /// What the caller knows of the process.
 #[derive(Clone, Debug, Default)]
@@ -46,11 +49,22 @@ pub struct Facts {
 
 /// Makes a dump of `snapshot`, which was taken of `program` just now; `memory` is that of the process.
 pub fn from_snapshot(snapshot: &Snapshot, program: &Program<'_>, memory: &dyn Memory, facts: Facts) -> Dump {
+    from_walk(snapshot, &Queues::read(snapshot, program, memory), program, memory, facts)
+}
+
+/// The same, where the queues of the goroutines have been read already.
+pub fn from_walk(
+    snapshot: &Snapshot,
+    queues: &Queues,
+    program: &Program<'_>,
+    memory: &dyn Memory,
+    facts: Facts,
+) -> Dump {
     let mut builder = DumpBuilder::new(target(program, &facts), facts.taken_at);
     facts.mappings.into_iter().for_each(|mapping| builder.mapping(mapping));
     let mut places = Places::new(program);
     let stacks = Stacks::of(&snapshot.stacks, &mut places, &mut builder);
-    let waits = Waits::read(snapshot, program, memory);
+    let waits = Waits::read(snapshot, queues, program, memory);
     let mut live = Live {
         program,
         finished: snapshot.finished,
@@ -64,6 +78,7 @@ pub fn from_snapshot(snapshot: &Snapshot, program: &Program<'_>, memory: &dyn Me
         reasons: Vec::new(),
         builder,
     };
+    live.builder.reserve(snapshot.goroutines.len());
     for (first, goroutines) in
         (0..).step_by(arguments::CHUNK).zip(snapshot.goroutines.chunks(arguments::CHUNK))
     {
@@ -151,7 +166,7 @@ impl Live<'_, '_> {
             labels: self.labels.read(goroutine.labels, &mut self.builder),
             arguments: pcs
                 .and_then(|pcs| self.arguments.read(index % arguments::CHUNK, pcs, stack, &mut self.builder)),
-            blocked_on: self.waits.blocked_on(index, goroutine, stack, self.program, &mut self.builder),
+            blocked_on: self.waits.blocked_on(index, goroutine, stack, &mut self.builder),
             locked: goroutine.locked,
             moved: goroutine.moved,
             system: goroutine.kind == GoroutineKind::Runtime,

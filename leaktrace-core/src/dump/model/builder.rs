@@ -2,7 +2,7 @@
 
 use std::hash::Hash;
 
-use super::blocked::{BlockedOn, Channel};
+use super::blocked::{BlockedOn, Channel, SelectCase};
 use super::goroutine::DumpGoroutine;
 use super::ids::{ArgumentsId, BlockedId, ChannelId, FunctionId, LabelsId, LocationId, StackId, StrId};
 use super::tables::{Frame, Function, Location};
@@ -25,6 +25,7 @@ pub struct DumpBuilder {
     labels: KeyedMap<Box<[(StrId, StrId)]>, LabelsId>,
     channels: KeyedMap<u64, ChannelId>,
     blocked: KeyedMap<BlockedOn, BlockedId>,
+    selects: KeyedMap<Box<[SelectCase]>, BlockedId>,
 }
 
 impl DumpBuilder {
@@ -85,7 +86,21 @@ impl DumpBuilder {
 
     /// Adds what a goroutine is blocked on.
     pub fn blocked_on(&mut self, blocked: BlockedOn) -> BlockedId {
+        if let BlockedOn::Select { cases } = &blocked {
+            return self.select(cases);
+        }
         intern(&mut self.blocked, &mut self.dump.tables.blocked, blocked, BlockedId::next_of)
+    }
+
+    /// Adds that a goroutine is blocked on a select with these cases.
+    pub fn select(&mut self, cases: &[SelectCase]) -> BlockedId {
+        if let Some(&id) = self.selects.get(cases) {
+            return id;
+        }
+        let id = BlockedId::next_of(&self.dump.tables.blocked);
+        self.dump.tables.blocked.push(BlockedOn::Select { cases: cases.into() });
+        self.selects.insert(cases.into(), id);
+        id
     }
 
     /// The frames of a stack that was added, innermost first.
@@ -98,6 +113,11 @@ impl DumpBuilder {
         let id = ArgumentsId::next_of(&self.dump.tables.arguments);
         self.dump.tables.arguments.push(arguments);
         id
+    }
+
+    /// Makes room for so many goroutines.
+    pub fn reserve(&mut self, goroutines: usize) {
+        self.dump.goroutines.reserve_exact(goroutines);
     }
 
     /// Adds a goroutine.
