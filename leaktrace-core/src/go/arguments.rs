@@ -77,47 +77,33 @@ impl ArgumentList {
         }
     }
 
-    /// Puts the values into `out`; `word` is asked for the eight bytes at an offset of the arguments. `None` if it does
-    /// not know one of them.
-    pub fn values(&self, word: impl Fn(u8) -> Option<u64>, out: &mut Vec<u64>) -> Option<()> {
-        out.clear();
-        for item in &self.items {
-            if let Item::Value { offset, size, .. } = *item {
-                out.push(cut(word(offset)?, size));
-            }
-        }
-        Some(())
+    /// Where the values are, counted from the beginning of the arguments, and which bits of the eight bytes there count.
+    pub fn words(&self) -> impl Iterator<Item = (u8, u64)> {
+        self.items.iter().filter_map(|item| match *item {
+            Item::Value { offset, size, .. } => Some((offset, mask(size))),
+            Item::Open | Item::Close | Item::More | Item::TooFar => None,
+        })
     }
 
-    /// The text between the parentheses for these [`values`](Self::values).
-    pub fn print(&self, values: &[u64]) -> String {
-        let (mut text, mut first, mut values) = (String::new(), true, values.iter());
+    /// The text between the parentheses, with a `#` in the place of each of the [values](Self::words).
+    pub fn text(&self) -> String {
+        let (mut text, mut first) = (String::new(), true);
         for item in &self.items {
             if !first && !matches!(item, Item::Close) {
                 text.push_str(", ");
             }
-            match *item {
-                Item::Open => text.push('{'),
-                Item::Close => text.push('}'),
-                Item::More => text.push_str("..."),
-                Item::TooFar => text.push('_'),
-                Item::Value { live, .. } => {
-                    push_hex(values.next().copied().unwrap_or_default(), &mut text);
-                    text.push_str(if live { "" } else { "?" });
-                }
-            }
+            text.push_str(match *item {
+                Item::Open => "{",
+                Item::Close => "}",
+                Item::More => "...",
+                Item::TooFar => "_",
+                Item::Value { live: true, .. } => "#",
+                Item::Value { live: false, .. } => "#?",
+            });
             first = matches!(item, Item::Open);
         }
         text
     }
-}
-
-/// Writes a number without the machinery of formatting.
-fn push_hex(value: u64, text: &mut String) {
-    text.push_str("0x");
-    let digits = (u64::BITS - value.leading_zeros()).div_ceil(4).max(1);
-    let digit = |place: u32| char::from_digit(u32::from((value >> (place * 4)).to_le_bytes()[0] & 0xf), 16);
-    text.extend((0..digits).rev().filter_map(digit));
 }
 
 /// Whether the argument in this slot has its value where `live_index` counts.
@@ -128,11 +114,10 @@ fn is_live(live_info: &[u8], live_index: i32, slot: usize) -> Option<bool> {
 }
 
 /// The lowest `size` bytes of a word.
-const fn cut(word: u64, size: u8) -> u64 {
+const fn mask(size: u8) -> u64 {
     match size {
-        0 => 0,
-        1..8 => word & ((1 << (size * 8)) - 1),
-        8.. => word,
+        0..8 => (1 << (size * 8)) - 1,
+        8.. => u64::MAX,
     }
 }
 
@@ -142,9 +127,8 @@ mod tests {
 
     fn printed(info: &[u8], live_info: &[u8], live_index: i32) -> Option<String> {
         let list = ArgumentList::parse(info, live_info, live_index)?;
-        let mut values = Vec::new();
-        let word = |offset| (offset < 100).then_some(0x1122_3344_5566_7700 + u64::from(offset));
-        list.values(word, &mut values).map(|()| list.print(&values))
+        let values = list.words().map(|(offset, mask)| (0x1122_3344_5566_7700 + u64::from(offset)) & mask);
+        Some(values.fold(list.text(), |text, value| text.replacen('#', &format!("{value:#x}"), 1)))
     }
 
     #[test]
@@ -170,6 +154,5 @@ mod tests {
         assert_eq!(printed(&[0], &[], -1), None, "it ends within an argument");
         assert_eq!(printed(&[OPEN; 4_000], &[], -1), None, "it is longer than any");
         assert_eq!(printed(&[8, 1, END], &[8], 1), None, "what is live is not told");
-        assert_eq!(printed(&[120, 8, END], &[], -1), None, "the word cannot be read");
     }
 }

@@ -1,13 +1,15 @@
 //! Snapshot files: what was written comes back, and nothing else is taken for a snapshot.
 
 use leaktrace_core::dump::Dump;
+use leaktrace_core::dump::model::Arguments;
+use leaktrace_core::dump::render::{Format, Options, render};
 use leaktrace_core::dump::snapshot::{
     Limits, MAGIC, SnapshotError, VERSION, decode, decode_within, encode, fuzz, is_snapshot,
 };
 use proptest::prelude::*;
 
 use crate::made_up::dumps;
-use crate::sample::sample;
+use crate::sample::{Sample, sample};
 
 fn file(dump: &Dump) -> Vec<u8> {
     let mut file = Vec::new();
@@ -58,7 +60,7 @@ fn errors_say_what_is_wrong() {
     assert_eq!(error(b"goroutine 1 [running]:"), "this is not a leaktrace snapshot");
     let mut future = whole.clone();
     future[8..10].copy_from_slice(&(VERSION + 1).to_le_bytes());
-    assert_eq!(error(&future), "this snapshot has format version 2, and 1 is the newest that is understood");
+    assert_eq!(error(&future), "this snapshot has format version 3, and 2 is the newest that is understood");
     let converted = [&MAGIC[..4], b"\n\x1a\n", &whole[8..]].concat();
     assert!(error(&converted).contains("line ends were converted"), "{}", error(&converted));
     let last = whole.len() - 1;
@@ -75,6 +77,35 @@ fn limits_are_kept() {
     assert!(few.to_string().starts_with("this snapshot is too large: "), "{few}");
     let short = decode_within(&file, Limits { bytes: 100, ..Limits::default() }).unwrap_err();
     assert!(matches!(short, SnapshotError::TooLarge { .. }), "{short}");
+}
+
+/// Such a file has arguments as text and nothing behind the goroutines.
+fn first_version(dump: &Dump) -> Vec<u8> {
+    let mut file = file(dump);
+    let section = |tag: &[u8; 4]| file.windows(4).position(|window| window == tag).unwrap();
+    let (first, values, end) = (section(b"strs"), section(b"vals"), section(b"end "));
+    file.drain(values..end);
+    file[8..10].copy_from_slice(&1_u16.to_le_bytes());
+    let mut crc = flate2::Crc::new();
+    crc.update(&file[..first - 4]);
+    file[first - 4..first].copy_from_slice(&crc.sum().to_le_bytes());
+    file
+}
+
+#[test]
+fn a_file_of_the_first_version_has_its_arguments() {
+    let mut sample = Sample::new();
+    let mut goroutine = sample.waiting(7, "select", &["main.f /src/main.go:12"]);
+    let text = sample.builder.string("0xc000012300, {0x1?}");
+    let texts = sample.builder.arguments(Box::new([Some(text)]));
+    goroutine.arguments = Some(Arguments { texts, values: sample.builder.values(&[]) });
+    sample.builder.goroutine(goroutine);
+    let dump = sample.builder.finish();
+    let again = decode(&first_version(&dump)).unwrap();
+    assert_eq!(again, dump);
+    let mut text = Vec::new();
+    render(Format::Debug2, &again, &Options::default(), &mut text).unwrap();
+    assert!(String::from_utf8(text).unwrap().contains("main.f(0xc000012300, {0x1?})\n"));
 }
 
 #[test]

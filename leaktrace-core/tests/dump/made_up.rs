@@ -1,8 +1,8 @@
 //! Dumps made up by chance: everything a builder takes, in every combination.
 
 use leaktrace_core::dump::model::{
-    BlockedId, BlockedOn, Channel, ChannelOperation, Function, FunctionKind, Location, LocationId, LockKind,
-    SelectCase, StackId,
+    Arguments, BlockedId, BlockedOn, Channel, ChannelOperation, Function, FunctionKind, Location, LocationId,
+    LockKind, SelectCase, StackId,
 };
 use leaktrace_core::dump::{Dump, DumpBuilder, DumpGoroutine};
 use leaktrace_core::go::names::Status;
@@ -105,8 +105,6 @@ fn goroutine(builder: &mut DumpBuilder, frames: &[Frame], routine: &Routine) -> 
     // One number is not stored: the greatest, which stands for none.
     let number = |index: usize, value: u64| optional[index].then_some(value.min(u64::MAX - 1));
     let stack = stack(builder, frames, picks);
-    let arguments: Vec<_> =
-        picks.iter().map(|pick| (pick % 2 == 0).then(|| builder.string(&pick.to_string()))).collect();
     DumpGoroutine {
         parent: number(0, parent).map(Goid),
         waiting_ns: number(1, waiting),
@@ -118,7 +116,7 @@ fn goroutine(builder: &mut DumpBuilder, frames: &[Frame], routine: &Routine) -> 
         wait_reason: optional[6].then(|| builder.string("chan receive")),
         labels: builder.labels(labels.iter().map(|(key, value)| (key.as_str(), value.as_str()))),
         blocked_on: optional[7].then(|| blocked_on(builder, *blocked)),
-        arguments: optional[8].then(|| builder.arguments(arguments.into_boxed_slice())),
+        arguments: optional[8].then(|| arguments(builder, picks)),
         scanning: flags[0],
         locked: flags[1],
         age_is_lower_bound: flags[2],
@@ -128,6 +126,14 @@ fn goroutine(builder: &mut DumpBuilder, frames: &[Frame], routine: &Routine) -> 
         start_only: flags[6],
         ..DumpGoroutine::new(Goid(goid), Status::from_raw(*status).unwrap(), stack)
     }
+}
+
+/// Frames of which some are known and have more or less values, not all of which are there.
+fn arguments(builder: &mut DumpBuilder, picks: &[usize]) -> Arguments {
+    let text = |pick: usize| (!pick.is_multiple_of(4)).then(|| ["", "#", "{#?, #}"][pick % 3]);
+    let texts = picks.iter().map(|pick| text(*pick).map(|text| builder.string(text))).collect();
+    let values: Vec<_> = picks.iter().map(|pick| *pick as u64 >> (pick % 64)).collect();
+    Arguments { texts: builder.arguments(texts), values: builder.values(&values) }
 }
 
 fn blocked_on(builder: &mut DumpBuilder, (kind, address, count): (usize, u64, u32)) -> BlockedId {

@@ -1,8 +1,8 @@
 //! A dump that has one of everything.
 
 use leaktrace_core::dump::model::{
-    BlockedOn, Channel, ChannelOperation, Function, FunctionKind, Location, LocationId, LockKind, Mapping,
-    SelectCase, StackId, Target, UnixTime,
+    Arguments, BlockedOn, Channel, ChannelOperation, Function, FunctionKind, Location, LocationId, LockKind,
+    Mapping, SelectCase, StackId, Target, UnixTime,
 };
 use leaktrace_core::dump::{Dump, DumpBuilder, DumpGoroutine};
 use leaktrace_core::go::names::Status;
@@ -148,9 +148,11 @@ fn workers(sample: &mut Sample) {
         goroutine.age_is_lower_bound = goid == 20;
         goroutine.labels = sample.builder.labels([("path", "/api/v1"), ("user", "it's \"me\" <b>")]);
         goroutine.blocked_on = Some(blocked_on);
-        let arguments = [None, None, None, None, Some("0xc000012300, 0x1?"), None];
-        let arguments = arguments.map(|text| text.map(|text| sample.builder.string(text)));
-        goroutine.arguments = Some(sample.builder.arguments(Box::new(arguments)));
+        let texts = [None, Some("#"), None, None, Some("#, #?"), None];
+        let texts = texts.map(|text| text.map(|text| sample.builder.string(text)));
+        let texts = sample.builder.arguments(Box::new(texts));
+        let values = sample.builder.values(&[goid, 0xc0_0001_2300, 1]);
+        goroutine.arguments = Some(Arguments { texts, values });
         sample.builder.goroutine(goroutine);
     }
 }

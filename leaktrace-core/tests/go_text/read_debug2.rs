@@ -1,9 +1,10 @@
 //! Reads the text of `runtime.Stack`. What the text does not show, the hidden frames, is in the fixture.
 
-use leaktrace_core::dump::model::{DumpGoroutine, LocationId, StrId};
+use leaktrace_core::dump::model::{Arguments, DumpGoroutine, LocationId};
 use leaktrace_core::dump::{Dump, DumpBuilder};
 use leaktrace_core::go::names::Status;
 use leaktrace_core::num::Goid;
+use regex::Regex;
 
 use crate::fixture::{Fixture, RawFrame, location};
 
@@ -146,26 +147,26 @@ fn complete(
     shown: &[TextFrame],
 ) {
     let stack: Vec<_> = stack.iter().map(|&index| fixture.frames[index].clone()).collect();
-    let mut arguments: Vec<Option<StrId>> = vec![None; stack.len()];
+    let mut arguments = vec![None; stack.len()];
     // The middle of a long stack is left out: look for the inner half from within, for the rest from outside.
     let (inner, outer) = shown.split_at(shown.len().min(50));
     let mut from = 0;
     for text in inner {
         from += stack[from..].iter().position(|frame| is_same(frame, text)).unwrap() + 1;
-        arguments[from - 1] = argument(builder, text);
+        arguments[from - 1] = argument(text);
     }
     let mut to = stack.len();
     for text in outer.iter().rev().take_while(|_| fixture.version.as_str() > "go1.20") {
         to = stack[..to].iter().rposition(|frame| is_same(frame, text)).unwrap();
-        arguments[to] = argument(builder, text);
+        arguments[to] = argument(text);
     }
     for text in outer.iter().take_while(|_| fixture.version.as_str() < "go1.20") {
         from += stack[from..].iter().position(|frame| is_same(frame, text)).unwrap() + 1;
-        arguments[from - 1] = argument(builder, text);
+        arguments[from - 1] = argument(text);
     }
     let locations = Fixture::locations(builder, &stack);
     goroutine.stack = builder.stack(&locations);
-    goroutine.arguments = Some(builder.arguments(arguments.into_boxed_slice()));
+    goroutine.arguments = Some(known(builder, &arguments));
 }
 
 fn is_same(frame: &RawFrame, text: &TextFrame) -> bool {
@@ -173,16 +174,26 @@ fn is_same(frame: &RawFrame, text: &TextFrame) -> bool {
         && (&frame.file, frame.line, frame.inlined) == (&text.file, text.line, text.inlined)
 }
 
-fn argument(builder: &mut DumpBuilder, text: &TextFrame) -> Option<StrId> {
-    (!text.inlined).then(|| builder.string(&text.arguments))
+fn argument(text: &TextFrame) -> Option<&str> {
+    (!text.inlined).then_some(&text.arguments)
+}
+
+/// Takes the values out of what is printed.
+fn known(builder: &mut DumpBuilder, arguments: &[Option<&str>]) -> Arguments {
+    let number = Regex::new("0x[0-9a-f]+").unwrap();
+    let numbers = arguments.iter().flatten().flat_map(|text| number.find_iter(text));
+    let values: Vec<_> = numbers.map(|hex| u64::from_str_radix(&hex.as_str()[2..], 16).unwrap()).collect();
+    let texts = arguments.iter().map(|text| text.map(|text| builder.string(&number.replace_all(text, "#"))));
+    let texts = texts.collect();
+    Arguments { texts: builder.arguments(texts), values: builder.values(&values) }
 }
 
 /// Gives the goroutine the stack that is shown, the fixture having no other.
 fn as_shown(builder: &mut DumpBuilder, goroutine: &mut DumpGoroutine, shown: &[TextFrame]) {
     let locations: Vec<_> = shown.iter().map(|text| shown_location(builder, text)).collect();
-    let arguments: Vec<_> = shown.iter().map(|text| argument(builder, text)).collect();
+    let arguments: Vec<_> = shown.iter().map(argument).collect();
     goroutine.stack = builder.stack(&locations);
-    goroutine.arguments = Some(builder.arguments(arguments.into_boxed_slice()));
+    goroutine.arguments = Some(known(builder, &arguments));
 }
 
 fn shown_location(builder: &mut DumpBuilder, text: &TextFrame) -> LocationId {

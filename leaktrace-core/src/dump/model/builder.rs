@@ -4,7 +4,9 @@ use std::hash::Hash;
 
 use super::blocked::{BlockedOn, Channel, SelectCase};
 use super::goroutine::DumpGoroutine;
-use super::ids::{ArgumentsId, BlockedId, ChannelId, FunctionId, LabelsId, LocationId, StackId, StrId};
+use super::ids::{
+    ArgumentsId, BlockedId, ChannelId, FunctionId, LabelsId, LocationId, StackId, StrId, ValuesId,
+};
 use super::tables::{Frame, Function, Location};
 use super::{Completeness, Dump, Mapping, Target, UnixTime};
 use crate::hash::KeyedMap;
@@ -26,6 +28,7 @@ pub struct DumpBuilder {
     channels: KeyedMap<u64, ChannelId>,
     blocked: KeyedMap<BlockedOn, BlockedId>,
     selects: KeyedMap<Box<[SelectCase]>, BlockedId>,
+    arguments: KeyedMap<Box<[Option<StrId>]>, ArgumentsId>,
 }
 
 impl DumpBuilder {
@@ -108,11 +111,15 @@ impl DumpBuilder {
         self.dump.frames(stack)
     }
 
-    /// Adds the printed argument values of a goroutine's frames, innermost first.
-    pub fn arguments(&mut self, arguments: Box<[Option<StrId>]>) -> ArgumentsId {
-        let id = ArgumentsId::next_of(&self.dump.tables.arguments);
-        self.dump.tables.arguments.push(arguments);
-        id
+    /// Adds how the arguments of a stack's frames are printed, innermost first, with a [`HOLE`](super::HOLE) in the
+    /// place of each value.
+    pub fn arguments(&mut self, texts: Box<[Option<StrId>]>) -> ArgumentsId {
+        intern(&mut self.arguments, &mut self.dump.tables.arguments, texts, ArgumentsId::next_of)
+    }
+
+    /// Adds the values of a goroutine's arguments, those of its innermost frame first.
+    pub fn values(&mut self, values: &[u64]) -> ValuesId {
+        self.dump.tables.values.push(values)
     }
 
     /// Makes room for so many goroutines.

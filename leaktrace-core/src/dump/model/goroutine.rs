@@ -1,6 +1,7 @@
 //! One goroutine of a dump.
 
-use super::ids::{ArgumentsId, BlockedId, LabelsId, LocationId, StackId, StrId};
+use super::ids::{BlockedId, LabelsId, LocationId, StackId, StrId};
+use super::values::Arguments;
 use crate::go::names::Status;
 use crate::num::Goid;
 
@@ -33,8 +34,8 @@ pub struct DumpGoroutine {
     pub labels: Option<LabelsId>,
     /// What it is blocked on, where that could be read.
     pub blocked_on: Option<BlockedId>,
-    /// The values of its frames' arguments, where they are known.
-    pub arguments: Option<ArgumentsId>,
+    /// Its frames' arguments, where they are known.
+    pub arguments: Option<Arguments>,
     /// Its state.
     pub status: Status,
     /// Whether the garbage collector was scanning its stack.

@@ -56,6 +56,10 @@ id!(
     BlockedId
 );
 id!(
-    /// The printed argument values of the frames of one goroutine.
+    /// How the arguments of the frames of one stack are printed.
     ArgumentsId
+);
+id!(
+    /// The values of the arguments of one goroutine.
+    ValuesId
 );

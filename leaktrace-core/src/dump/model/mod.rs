@@ -6,13 +6,17 @@ mod goroutine;
 mod ids;
 mod tables;
 mod time;
+mod values;
 
 pub use blocked::{BlockedOn, Channel, ChannelOperation, LockKind, SelectCase};
 pub use builder::DumpBuilder;
 pub use goroutine::DumpGoroutine;
-pub use ids::{ArgumentsId, BlockedId, ChannelId, FunctionId, LabelsId, LocationId, StackId, StrId};
+pub use ids::{
+    ArgumentsId, BlockedId, ChannelId, FunctionId, LabelsId, LocationId, StackId, StrId, ValuesId,
+};
 pub use tables::{Frame, Function, Location, Stacks, Strings, Tables};
 pub use time::UnixTime;
+pub use values::{Arguments, FrameArguments, HOLE, MAX_VALUES, Values};
 
 pub use crate::traceback::FunctionKind;
 

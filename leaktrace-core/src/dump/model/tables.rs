@@ -1,7 +1,8 @@
 //! The tables that goroutines refer to.
 
 use super::blocked::{BlockedOn, Channel};
-use super::ids::{ArgumentsId, BlockedId, ChannelId, FunctionId, LabelsId, LocationId, StackId, StrId};
+use super::ids::{BlockedId, ChannelId, FunctionId, LabelsId, LocationId, StackId, StrId};
+use super::values::Values;
 use crate::num::Pc;
 use crate::traceback::FunctionKind;
 
@@ -175,8 +176,11 @@ pub struct Tables {
     pub channels: Vec<Channel>,
     /// What goroutines are blocked on.
     pub blocked: Vec<BlockedOn>,
-    /// The printed argument values of one goroutine's frames, innermost first, without the parentheses.
+    /// How the arguments of a stack's frames are printed, innermost first, without the parentheses and with a
+    /// [`HOLE`](super::HOLE) in the place of each value.
     pub arguments: Vec<Box<[Option<StrId>]>>,
+    /// The values of goroutines' arguments.
+    pub values: Values,
 }
 
 impl Tables {
@@ -210,12 +214,6 @@ impl Tables {
     /// What a goroutine with this number is blocked on.
     pub fn blocked(&self, id: BlockedId) -> Option<&BlockedOn> {
         self.blocked.get(id.index())
-    }
-
-    /// The arguments of the frame at `index` from the innermost, if they are known.
-    pub fn arguments(&self, id: ArgumentsId, index: usize) -> Option<&str> {
-        let argument = self.arguments.get(id.index())?.get(index)?;
-        argument.map(|id| self.strings.get(id))
     }
 }
 

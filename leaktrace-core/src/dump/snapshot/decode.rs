@@ -6,6 +6,7 @@ use flate2::read::ZlibDecoder;
 
 use super::encode::checksum;
 use super::rows::{read_rows, read_stacks, read_strings};
+use super::values::{number_values, read_values};
 use super::wire::Reader;
 use super::{Header, Limits, MAGIC, Section, SnapshotError, VERSION};
 use crate::dump::Dump;
@@ -21,13 +22,14 @@ pub fn decode(file: &[u8]) -> Result<Dump, SnapshotError> {
 /// Reads a snapshot file that is no larger than `limits` when it is unpacked.
 pub fn decode_within(file: &[u8], limits: Limits) -> Result<Dump, SnapshotError> {
     let mut input = Input { rest: file };
-    let mut dump = dump_of(read_header(&mut input, file)?);
+    let (version, header) = read_header(&mut input, file)?;
+    let (mut dump, sections) = (dump_of(header), Section::of_version(version));
     let (mut seen, mut left) = (0, limits.bytes);
     loop {
         let stored = next_section(&mut input)?;
         let Some(section) = Section::from_tag(stored.tag) else { continue };
         // Sections refer back, and one that came twice would pull the ground from under what was read.
-        if Section::ALL[seen..].first() != Some(&section) {
+        if sections.get(seen) != Some(&section) {
             return Err(SnapshotError::Corrupt { part: section.name(), what: "an order that is wrong" });
         }
         seen += 1;
@@ -66,7 +68,8 @@ impl<'d> Input<'d> {
     }
 }
 
-fn read_header(input: &mut Input<'_>, file: &[u8]) -> Result<Header, SnapshotError> {
+/// The version and the header.
+fn read_header(input: &mut Input<'_>, file: &[u8]) -> Result<(u16, Header), SnapshotError> {
     const PART: &str = "the header";
     check_magic(file)?;
     input.take(MAGIC.len(), PART)?;
@@ -81,8 +84,9 @@ fn read_header(input: &mut Input<'_>, file: &[u8]) -> Result<Header, SnapshotErr
     if input.u32(PART)? != checksum(&file[..covered]) {
         return Err(SnapshotError::Checksum { part: PART });
     }
-    serde_json::from_slice(json)
-        .map_err(|_| SnapshotError::Corrupt { part: PART, what: "JSON that says something else" })
+    let header = serde_json::from_slice(json);
+    let corrupt = SnapshotError::Corrupt { part: PART, what: "JSON that says something else" };
+    header.map(|header| (version, header)).map_err(|_| corrupt)
 }
 
 fn check_magic(file: &[u8]) -> Result<(), SnapshotError> {
@@ -161,7 +165,11 @@ pub(super) fn read_section(
         Section::Channels => tables.channels = read_rows(&mut input, tables)?,
         Section::Blocked => tables.blocked = read_rows(&mut input, tables)?,
         Section::Arguments => tables.arguments = read_rows(&mut input, tables)?,
-        Section::Goroutines => dump.goroutines = read_rows(&mut input, tables)?,
+        Section::Goroutines => {
+            dump.goroutines = read_rows(&mut input, tables)?;
+            number_values(&mut dump.goroutines, &mut tables.values);
+        }
+        Section::Values => read_values(&mut input, dump)?,
         Section::End => {}
     }
     input.finish()

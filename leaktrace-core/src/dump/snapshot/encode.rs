@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use flate2::{Compression, Crc, write::ZlibEncoder};
 
 use super::rows::{write_rows, write_stacks, write_strings};
+use super::values::write_values;
 use super::wire::Writer;
 use super::{Header, MAGIC, Section, VERSION};
 use crate::dump::Dump;
@@ -60,6 +61,7 @@ fn content(section: Section, dump: &Dump) -> Vec<u8> {
         Section::Blocked => write_rows(&tables.blocked, &mut out),
         Section::Arguments => write_rows(&tables.arguments, &mut out),
         Section::Goroutines => write_rows(&dump.goroutines, &mut out),
+        Section::Values => write_values(dump, &mut out),
         Section::End => {}
     }
     out.into_bytes()

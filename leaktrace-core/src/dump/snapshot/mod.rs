@@ -12,6 +12,7 @@ mod decode;
 mod encode;
 mod fuzz;
 mod rows;
+mod values;
 pub(crate) mod wire;
 
 use std::io;
@@ -29,7 +30,9 @@ use super::model::{Completeness, Mapping, Target, UnixTime};
 /// What every snapshot file begins with. The odd bytes tell files that were taken for text on their way.
 pub const MAGIC: [u8; 8] = *b"\x93LTR\r\n\x1a\n";
 /// The version of the format that is written, and the newest that is read.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
+/// The last version that had the values of arguments as text.
+const VALUES_AS_TEXT: u16 = 1;
 
 /// How large a file may be when it is unpacked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,12 +121,13 @@ enum Section {
     Blocked,
     Arguments,
     Goroutines,
+    Values,
     End,
 }
 
 impl Section {
     /// Every section, in the order in which they are written: each refers to earlier ones only.
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Strings,
         Self::Functions,
         Self::Locations,
@@ -133,8 +137,15 @@ impl Section {
         Self::Blocked,
         Self::Arguments,
         Self::Goroutines,
+        Self::Values,
         Self::End,
     ];
+
+    /// Those of a file with this version.
+    fn of_version(version: u16) -> Vec<Self> {
+        let has_values = version > VALUES_AS_TEXT;
+        Self::ALL.into_iter().filter(|section| has_values || *section != Self::Values).collect()
+    }
 
     const fn tag(self) -> [u8; 4] {
         match self {
@@ -147,6 +158,7 @@ impl Section {
             Self::Blocked => *b"blkd",
             Self::Arguments => *b"args",
             Self::Goroutines => *b"gors",
+            Self::Values => *b"vals",
             Self::End => *b"end ",
         }
     }
@@ -160,8 +172,9 @@ impl Section {
             Self::Labels => "the labels",
             Self::Channels => "the channels",
             Self::Blocked => "what goroutines are blocked on",
-            Self::Arguments => "the argument values",
+            Self::Arguments => "how arguments are printed",
             Self::Goroutines => "the goroutines",
+            Self::Values => "the argument values",
             Self::End => "the end mark",
         }
     }

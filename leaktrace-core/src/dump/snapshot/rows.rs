@@ -3,8 +3,9 @@
 use super::SnapshotError;
 use super::wire::{Reader, Writer};
 use crate::dump::model::{
-    ArgumentsId, BlockedId, BlockedOn, Channel, ChannelId, ChannelOperation, DumpGoroutine, Function,
-    FunctionId, FunctionKind, LabelsId, Location, LocationId, LockKind, SelectCase, StackId, StrId, Tables,
+    Arguments, ArgumentsId, BlockedId, BlockedOn, Channel, ChannelId, ChannelOperation, DumpGoroutine,
+    Function, FunctionId, FunctionKind, LabelsId, Location, LocationId, LockKind, SelectCase, StackId, StrId,
+    Tables, ValuesId,
 };
 use crate::go::names::Status;
 use crate::num::{Avma, Goid};
@@ -309,7 +310,7 @@ impl Row for DumpGoroutine {
         write_optional_id(wait_reason, out);
         write_optional_id(labels, out);
         write_optional_id(blocked_on, out);
-        write_optional_id(arguments, out);
+        write_optional_id(arguments.map(|arguments| arguments.texts), out);
     }
 
     fn read(input: &mut Reader<'_>, before: Option<&Self>, tables: &Tables) -> Result<Self, SnapshotError> {
@@ -337,9 +338,15 @@ impl Row for DumpGoroutine {
             wait_reason: read_optional_id(input, tables)?,
             labels: read_optional_id(input, tables)?,
             blocked_on: read_optional_id(input, tables)?,
-            arguments: read_optional_id(input, tables)?,
+            arguments: read_arguments(input, tables)?,
         })
     }
+}
+
+/// The values are in a section of their own, behind the goroutines.
+fn read_arguments(input: &mut Reader<'_>, tables: &Tables) -> Result<Option<Arguments>, SnapshotError> {
+    let texts = read_optional_id(input, tables)?;
+    Ok(texts.map(|texts| Arguments { texts, values: ValuesId::next_of::<()>(&[]) }))
 }
 
 /// Writes all entries of a table, their number first.

@@ -63,6 +63,10 @@ impl<'d> Reader<'d> {
         SnapshotError::Corrupt { part: self.part, what }
     }
 
+    pub(crate) const fn too_large(&self, len: u64, bound: u64) -> SnapshotError {
+        SnapshotError::TooLarge { part: self.part, len, bound }
+    }
+
     pub(crate) fn byte(&mut self) -> Result<u8, SnapshotError> {
         let (&first, rest) = self.bytes.split_first().ok_or(self.corrupt("a missing byte"))?;
         self.bytes = rest;
@@ -102,7 +106,7 @@ impl<'d> Reader<'d> {
     pub(crate) fn count(&mut self) -> Result<usize, SnapshotError> {
         let count = self.number()?;
         if count > self.entries {
-            return Err(SnapshotError::TooLarge { part: self.part, len: count, bound: self.entries });
+            return Err(self.too_large(count, self.entries));
         }
         let count = usize::try_from(count).ok().filter(|&count| count <= self.bytes.len());
         count.ok_or(self.corrupt("a count of entries that are not there"))

@@ -9,10 +9,12 @@ mod header;
 mod kind;
 mod stacks;
 mod walk;
+mod words;
 
 pub use kind::StartKind;
 pub use stacks::{Stack, StackEnd, StackId, StackTable};
 pub use walk::{WalkError, Walker, WalkerInput};
+pub use words::{Word, WordPlan};
 
 use crate::go::names::Status;
 use crate::go::unwind::FrameRules;

@@ -5,22 +5,16 @@
 
 mod plan;
 
-use std::collections::HashMap;
 use std::ops::Range;
-use std::rc::Rc;
 
 use crate::dump::DumpBuilder;
-use crate::dump::model::{ArgumentsId, StackId};
-use crate::go::arguments::ArgumentList;
-use crate::go::goroutines::{self as stacks, Goroutine};
+use crate::dump::model::{Arguments as Known, ArgumentsId, StackId};
+use crate::go::goroutines::{self as stacks, Goroutine, WordPlan};
 use crate::go::program::Program;
-use crate::go::unwind::FrameRule;
-use crate::go::version::GoVersion;
 use crate::hash::KeyedMap;
 use crate::memory::{Memory, Span};
-use crate::num::{Avma, Pc, ReturnPc};
-use crate::symbolize::expand;
-use plan::{Code, Plan, Stack};
+use crate::num::{Avma, ReturnPc};
+use plan::Plans;
 
 /// How many goroutines are read together.
 pub(super) const CHUNK: usize = 64;
@@ -33,10 +27,9 @@ const MAX_PLANS: usize = 4_096;
 
 /// Reads the values of arguments, of some goroutines after the others.
 pub(super) struct Arguments<'a> {
-    program: &'a Program<'a>,
     memory: &'a dyn Memory,
-    code: HashMap<ReturnPc, Option<Rc<Code>>>,
-    plans: KeyedMap<stacks::StackId, Plan>,
+    plans: Plans<'a>,
+    known: KeyedMap<stacks::StackId, (WordPlan, ArgumentsId)>,
     /// The stacks of those that were loaded last, and where each one's is; empty for those that have none.
     bytes: Vec<u8>,
     stacks: Vec<Range<usize>>,
@@ -52,9 +45,9 @@ impl<'a> Arguments<'a> {
     /// Reads nothing unless they are `wanted`.
     pub(super) fn new(program: &'a Program<'a>, memory: &'a dyn Memory, wanted: bool) -> Self {
         let left = if wanted { MAX_GOROUTINES } else { 0 };
-        let (code, plans) = (HashMap::new(), KeyedMap::default());
+        let (plans, known) = (Plans::new(program), KeyedMap::default());
         let (bytes, stacks, readable, values) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { program, memory, code, plans, bytes, stacks, readable, values, wanted, left, beyond: 0 }
+        Self { memory, plans, known, bytes, stacks, readable, values, wanted, left, beyond: 0 }
     }
 
     /// What a reader should know of goroutines whose values were wanted and are not there.
@@ -90,30 +83,25 @@ impl<'a> Arguments<'a> {
         (id, pcs): (stacks::StackId, &[ReturnPc]),
         stack: StackId,
         builder: &mut DumpBuilder,
-    ) -> Option<ArgumentsId> {
+    ) -> Option<Known> {
         let own = self.stacks.get(index).filter(|range| !range.is_empty())?.clone();
         self.plan(id, pcs, stack, builder);
-        let plan = self.plans.get_mut(&id)?;
-        let texts = plan.read(Stack(self.bytes.get(own)?), &mut self.values, builder);
-        Some(builder.arguments(texts))
+        let (plan, texts) = self.known.get(&id)?;
+        self.values.clear();
+        plan.read(self.bytes.get(own)?, &mut self.values);
+        Some(Known { texts: *texts, values: builder.values(&self.values) })
     }
 
     /// Makes the plan of a stack, unless there is one.
-    fn plan(&mut self, id: stacks::StackId, pcs: &[ReturnPc], stack: StackId, builder: &DumpBuilder) {
-        if self.plans.contains_key(&id) {
+    fn plan(&mut self, id: stacks::StackId, pcs: &[ReturnPc], stack: StackId, builder: &mut DumpBuilder) {
+        if self.known.contains_key(&id) {
             return;
         }
-        if self.plans.len() >= MAX_PLANS {
-            self.plans.clear();
+        if self.known.len() >= MAX_PLANS {
+            self.known.clear();
         }
-        let inlined = builder.frames(stack).map(|frame| frame.inlined).collect();
-        let plan = Plan::of(self.program.arch, pcs, inlined, |pc| self.code(pc));
-        self.plans.insert(id, plan);
-    }
-
-    fn code(&mut self, pc: ReturnPc) -> Option<Rc<Code>> {
-        let program = self.program;
-        self.code.entry(pc).or_insert_with(|| find(program, pc).map(Rc::new)).clone()
+        let texts = self.plans.texts(pcs, stack, builder);
+        self.known.insert(id, (self.plans.words(pcs), texts));
     }
 }
 
@@ -121,23 +109,4 @@ fn span(goroutine: &Goroutine) -> Span {
     let used = if goroutine.stack_id.is_some() { goroutine.stack_used } else { 0 };
     let at = Avma(goroutine.stack.hi.0.saturating_sub(used.into()));
     Span { at, len: used.min(MAX_STACK) as usize }
-}
-
-fn find(program: &Program<'_>, pc: ReturnPc) -> Option<Code> {
-    let (module, function) = program.modules.function(pc.call_site())?;
-    let rule = FrameRule::of(&function, module.text_offset(pc.call_site())?);
-    let at = module.text_offset(printed_at(program, pc)?)?;
-    Some(Code { arguments: ArgumentList::of(module, &function, at)?, delta: rule.delta?.into() })
-}
-
-/// The instruction at which Go's traceback looks which arguments are live. Up to Go 1.20 (`gentraceback`) that is the one
-/// at which the outermost inlined call is, if there is any; later (`inlineUnwinder.symPC`) the frame's own.
-fn printed_at(program: &Program<'_>, pc: ReturnPc) -> Option<Pc> {
-    const FRAMES_OWN: GoVersion = GoVersion::new(1, 21);
-    if program.version >= FRAMES_OWN {
-        return Some(pc.call_site());
-    }
-    let mut frames = Vec::new();
-    expand(&program.modules, pc.call_site(), &mut frames);
-    frames.last().map(|physical| physical.pc)
 }

@@ -1,103 +1,101 @@
-//! Where the arguments of one stack's frames are, found once for all goroutines that stand there.
+//! Where the arguments of one stack's frames are and how they are printed, found once for all goroutines that stand there.
 
 use std::rc::Rc;
 
 use crate::dump::DumpBuilder;
-use crate::dump::model::StrId;
+use crate::dump::model::{ArgumentsId, StackId};
 use crate::elf::Arch;
 use crate::go::arguments::ArgumentList;
-use crate::num::ReturnPc;
+use crate::go::goroutines::{Word, WordPlan};
+use crate::go::program::Program;
+use crate::go::unwind::FrameRule;
+use crate::go::version::GoVersion;
+use crate::hash::KeyedMap;
+use crate::num::{Pc, ReturnPc};
+use crate::symbolize::expand;
+
+/// What is known of the frames of one program's functions.
+pub(super) struct Plans<'p> {
+    program: &'p Program<'p>,
+    code: KeyedMap<ReturnPc, Option<Rc<Code>>>,
+}
 
 /// What is known of the frames that stand at one address.
-pub(super) struct Code {
-    pub(super) arguments: ArgumentList,
-    pub(super) delta: u64,
+struct Code {
+    arguments: ArgumentList,
+    text: String,
+    delta: u64,
 }
 
-/// The bytes of one goroutine's stack from the innermost frame on. Addresses count from there.
-#[derive(Clone, Copy)]
-pub(super) struct Stack<'b>(pub(super) &'b [u8]);
-
-impl Stack<'_> {
-    fn word(self, at: u64) -> Option<u64> {
-        let offset = usize::try_from(at).ok()?;
-        Some(u64::from_le_bytes(*self.0.get(offset..)?.first_chunk()?))
+impl<'p> Plans<'p> {
+    pub(super) fn new(program: &'p Program<'p>) -> Self {
+        Self { program, code: KeyedMap::default() }
     }
-}
 
-/// The frames of one stack.
-pub(super) struct Plan {
-    frames: Vec<Planned>,
-    /// For each frame that the dump has, whether it was inlined: then it has no arguments of its own on the stack.
-    inlined: Vec<bool>,
-}
-
-impl Plan {
-    /// That of the stack at `pcs`, as far as `code` knows them.
-    pub(super) fn of(
-        arch: Arch,
-        pcs: &[ReturnPc],
-        inlined: Vec<bool>,
-        mut code: impl FnMut(ReturnPc) -> Option<Rc<Code>>,
-    ) -> Self {
-        let (mut frames, mut sp) = (Vec::with_capacity(pcs.len()), 0);
+    /// Which words of a stack at `pcs` are arguments.
+    pub(super) fn words(&mut self, pcs: &[ReturnPc]) -> WordPlan {
+        let (mut plan, mut sp) = (WordPlan::default(), 0);
         for (index, &pc) in pcs.iter().enumerate() {
-            let Some(code) = code(pc) else { break };
-            let Some(words) = FrameWords::of(arch, sp, code.delta) else { break };
-            sp = words.caller_sp;
-            let caller = pcs.get(index + 1).copied();
-            frames.push(Planned { code, words, caller, values: Vec::new(), text: None });
+            let Some(code) = self.code(pc) else { break };
+            let Some(frame) = FrameWords::of(self.program.arch, sp, code.delta) else { break };
+            sp = frame.caller_sp;
+            let words = code.arguments.words().map(|(offset, mask)| {
+                let at = frame.arguments.saturating_add(offset.into());
+                Word { at: small(at), mask }
+            });
+            plan.frame(small(frame.return_at), pcs.get(index + 1).copied(), words);
         }
-        Self { frames, inlined }
+        plan
     }
 
-    /// The texts of a goroutine's arguments, as far as its frames are still there. `values` is room to work in.
-    pub(super) fn read(
+    /// How the arguments of the frames of `stack`, which is at `pcs`, are printed. A frame that was inlined has no
+    /// arguments of its own on the stack.
+    pub(super) fn texts(
         &mut self,
-        stack: Stack<'_>,
-        values: &mut Vec<u64>,
+        pcs: &[ReturnPc],
+        stack: StackId,
         builder: &mut DumpBuilder,
-    ) -> Box<[Option<StrId>]> {
-        let mut frames = self.frames.iter_mut();
-        let mut texts = std::iter::from_fn(|| {
-            let frame = frames.next()?;
-            frame.is_there(stack).then(|| frame.text(stack, values, builder))
-        })
-        .fuse();
-        self.inlined.iter().map(|&inlined| if inlined { None } else { texts.next().flatten() }).collect()
+    ) -> ArgumentsId {
+        let inlined: Vec<_> = builder.frames(stack).map(|frame| frame.inlined).collect();
+        let mut codes = pcs.iter().map_while(|pc| self.code(*pc));
+        let mut next = || codes.next().map(|code| builder.string(&code.text));
+        let texts = inlined.into_iter().map(|inlined| if inlined { None } else { next() }).collect();
+        builder.arguments(texts)
+    }
+
+    fn code(&mut self, pc: ReturnPc) -> Option<Rc<Code>> {
+        let program = self.program;
+        self.code.entry(pc).or_insert_with(|| find(program, pc).map(Rc::new)).clone()
     }
 }
 
-/// A frame, and what was read of it last: many goroutines are called with the same values.
-struct Planned {
-    code: Rc<Code>,
-    words: FrameWords,
-    caller: Option<ReturnPc>,
-    values: Vec<u64>,
-    text: Option<StrId>,
+fn small(at: u64) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
 }
 
-impl Planned {
-    /// Whether the frame still leads to its caller.
-    fn is_there(&self, stack: Stack<'_>) -> bool {
-        let saved = || stack.word(self.words.saved_pc);
-        self.caller.is_none_or(|caller| saved().is_some_and(|saved| leads_to(saved, caller)))
-    }
+fn find(program: &Program<'_>, pc: ReturnPc) -> Option<Code> {
+    let (module, function) = program.modules.function(pc.call_site())?;
+    let rule = FrameRule::of(&function, module.text_offset(pc.call_site())?);
+    let at = module.text_offset(printed_at(program, pc)?)?;
+    let arguments = ArgumentList::of(module, &function, at)?;
+    Some(Code { text: arguments.text(), arguments, delta: rule.delta?.into() })
+}
 
-    fn text(&mut self, stack: Stack<'_>, values: &mut Vec<u64>, builder: &mut DumpBuilder) -> Option<StrId> {
-        let start = self.words.arguments;
-        self.code.arguments.values(|offset| stack.word(start.checked_add(offset.into())?), values)?;
-        if self.text.is_none() || self.values != *values {
-            self.text = Some(builder.string(&self.code.arguments.print(values)));
-            self.values.clone_from(values);
-        }
-        self.text
+/// The instruction at which Go's traceback looks which arguments are live. Up to Go 1.20 (`gentraceback`) that is the one
+/// at which the outermost inlined call is, if there is any; later (`inlineUnwinder.symPC`) the frame's own.
+fn printed_at(program: &Program<'_>, pc: ReturnPc) -> Option<Pc> {
+    const FRAMES_OWN: GoVersion = GoVersion::new(1, 21);
+    if program.version >= FRAMES_OWN {
+        return Some(pc.call_site());
     }
+    let mut frames = Vec::new();
+    expand(&program.modules, pc.call_site(), &mut frames);
+    frames.last().map(|physical| physical.pc)
 }
 
 /// Where what belongs to a frame is.
 struct FrameWords {
-    saved_pc: u64,
+    return_at: u64,
     arguments: u64,
     caller_sp: u64,
 }
@@ -109,14 +107,8 @@ impl FrameWords {
         let top = sp.checked_add(delta)?;
         let arguments = top.checked_add(WORD)?;
         Some(match arch {
-            Arch::Amd64 => Self { saved_pc: top, arguments, caller_sp: arguments },
-            Arch::Arm64 => Self { saved_pc: sp, arguments, caller_sp: top },
+            Arch::Amd64 => Self { return_at: top, arguments, caller_sp: arguments },
+            Arch::Arm64 => Self { return_at: sp, arguments, caller_sp: top },
         })
     }
-}
-
-/// Whether what a frame has saved is the address in its caller. A walk adds one to an address that is not behind a call,
-/// because the caller was interrupted there or is about to begin; behind two calls are no two neighbours.
-const fn leads_to(saved: u64, caller: ReturnPc) -> bool {
-    saved == caller.0 || saved.wrapping_add(1) == caller.0
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::io;
 
+use super::template::{Shape, Template};
 use crate::dump::Dump;
 use crate::dump::model::{LocationId, StackId};
 
@@ -16,7 +17,7 @@ type Creator = (Vec<u8>, Vec<u8>);
 /// Texts that have been made.
 pub(super) struct Known {
     /// Of stacks, by number.
-    stacks: Vec<Option<Box<[u8]>>>,
+    stacks: Vec<Option<Box<Template>>>,
     /// How much more of them may be kept.
     room: usize,
     /// Of `go` statements; `None` for those that are not printed.
@@ -25,27 +26,29 @@ pub(super) struct Known {
 
 impl Known {
     pub(super) fn new(dump: &Dump) -> Self {
-        Self { stacks: vec![None; dump.tables.stacks.len()], room: ROOM, creators: HashMap::new() }
+        let stacks = (0..dump.tables.stacks.len()).map(|_| None).collect();
+        Self { stacks, room: ROOM, creators: HashMap::new() }
     }
 
-    /// Writes the text of a stack, which `make` makes.
+    /// Writes the text of a stack, which `make` makes, with these values.
     pub(super) fn stack(
         &mut self,
         stack: StackId,
+        (shape, values): (Shape, &[u64]),
         out: &mut Vec<u8>,
-        make: impl FnOnce(&mut Vec<u8>) -> io::Result<()>,
+        make: impl FnOnce() -> io::Result<Template>,
     ) -> io::Result<()> {
-        let Some(known) = self.stacks.get_mut(stack.index()) else { return make(out) };
-        if let Some(text) = known {
-            out.extend_from_slice(text);
+        let known = self.stacks.get_mut(stack.index());
+        if let Some(Some(template)) = &known
+            && template.shape == shape
+        {
+            template.write(values, out);
             return Ok(());
         }
-        let start = out.len();
-        make(out)?;
-        let text = &out[start..];
-        if let Some(room) = self.room.checked_sub(text.len()) {
-            self.room = room;
-            *known = Some(text.into());
+        let template = make()?;
+        template.write(values, out);
+        if let Some(known) = known {
+            keep(known, template, &mut self.room);
         }
         Ok(())
     }
@@ -61,5 +64,14 @@ impl Known {
             Entry::Vacant(new) => new.insert(make()?),
         };
         Ok(known.as_ref().map(|(function, place)| (&function[..], &place[..])))
+    }
+}
+
+/// Keeps `template` in the place of `known`, if there is room.
+fn keep(known: &mut Option<Box<Template>>, template: Template, room: &mut usize) {
+    let before = known.as_ref().map_or(0, |known| known.size());
+    if let Some(left) = (*room + before).checked_sub(template.size()) {
+        *room = left;
+        *known = Some(Box::new(template));
     }
 }

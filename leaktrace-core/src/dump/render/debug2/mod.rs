@@ -1,6 +1,7 @@
 //! The text of `runtime.Stack`, exactly as the target's release prints it.
 
 mod known;
+mod template;
 
 use std::io::{self, Write};
 
@@ -8,11 +9,12 @@ use super::bytes::push_decimal;
 use super::quote::{needs_quotes, runtime_quote};
 use super::{Arguments, Labels, Options};
 use crate::dump::Dump;
-use crate::dump::model::{DumpGoroutine, Frame, FunctionKind, LocationId};
+use crate::dump::model::{self, DumpGoroutine, Frame, FrameArguments, FunctionKind, LocationId};
 use crate::dump::text_rules::{Elision, LabelStyle, TextRules, is_durable_reason};
 use crate::go::names::Status;
 use crate::num::Goid;
 use known::Known;
+use template::{Shape, Template, shape_of};
 
 const MINUTE_NS: u64 = 60_000_000_000;
 /// How much text is written at once, in bytes.
@@ -64,7 +66,9 @@ impl Text<'_> {
         let waits = matches!(goroutine.status, Status::Waiting | Status::Syscall);
         let minutes = goroutine.waiting_ns.filter(|_| waits).unwrap_or(0) / MINUTE_NS;
         if minutes > 0 {
-            write!(out, ", {minutes} minutes")?;
+            out.extend_from_slice(b", ");
+            push_decimal(minutes, out);
+            out.extend_from_slice(b" minutes");
         }
         if goroutine.locked {
             out.extend_from_slice(b", locked to thread");
@@ -126,26 +130,37 @@ impl Text<'_> {
             return out.write_all(missing_stack(goroutine).as_bytes());
         }
         // Only the values of arguments are a goroutine's own.
-        if goroutine.arguments.is_some() && self.options.arguments == Arguments::Known {
-            return self.frames(goroutine, out);
-        }
-        known.stack(goroutine.stack, out, |out| self.frames(goroutine, out))
+        let arguments = goroutine.arguments.filter(|_| self.options.arguments == Arguments::Known);
+        let (shape, values) = shape_of(arguments, &self.dump.tables);
+        known.stack(goroutine.stack, (shape, values), out, || self.template(goroutine, arguments, shape))
     }
 
-    fn frames(&self, goroutine: &DumpGoroutine, out: &mut Vec<u8>) -> io::Result<()> {
+    /// The text of the frames of all goroutines like this one.
+    fn template(
+        &self,
+        goroutine: &DumpGoroutine,
+        arguments: Option<model::Arguments>,
+        shape: Shape,
+    ) -> io::Result<Template> {
+        let mut out = Template::of_shape(shape);
         let frames: Vec<_> = self.dump.frames(goroutine.stack).collect();
+        let arguments: Vec<_> =
+            arguments.into_iter().flat_map(|arguments| self.dump.tables.arguments_of(arguments)).collect();
         let mut lines = self.lines(&frames, self.options.all_frames);
         if lines.is_empty() {
             lines = self.lines(&frames, true);
         }
         for line in lines {
             match line {
-                Line::Frame(index) => self.frame(goroutine, &frames, index, out)?,
-                Line::Elided(count) => writeln!(out, "...{count} frames elided...")?,
-                Line::MoreElided => writeln!(out, "...additional frames elided...")?,
+                Line::Frame(index) => {
+                    let arguments = arguments.get(index).copied().flatten();
+                    self.frame(&frames, index, arguments, &mut out)?;
+                }
+                Line::Elided(count) => writeln!(out.text, "...{count} frames elided...")?,
+                Line::MoreElided => writeln!(out.text, "...additional frames elided...")?,
             }
         }
-        Ok(())
+        Ok(out)
     }
 
     /// What is shown of a stack.
@@ -183,19 +198,19 @@ impl Text<'_> {
 
     fn frame(
         &self,
-        goroutine: &DumpGoroutine,
         frames: &[Frame<'_>],
         index: usize,
-        out: &mut Vec<u8>,
+        arguments: Option<FrameArguments<'_>>,
+        out: &mut Template,
     ) -> io::Result<()> {
         let frame = &frames[index];
         if !frame.is_known() || frame.kind == FunctionKind::Foreign {
-            return foreign(frame, out);
+            return foreign(frame, &mut out.text);
         }
-        let known = goroutine.arguments.filter(|_| self.options.arguments == Arguments::Known);
-        let arguments = known.and_then(|id| self.dump.tables.arguments(id, index));
-        writeln!(out, "{}({})", self.name(frame.function), arguments.unwrap_or("..."))?;
-        place(frame, physical_offset(frames, index), out)
+        write!(out.text, "{}(", self.name(frame.function))?;
+        out.arguments(arguments);
+        writeln!(out.text, ")")?;
+        place(frame, physical_offset(frames, index), &mut out.text)
     }
 
     fn name(&self, function: &str) -> String {
