@@ -3,7 +3,8 @@
 use std::sync::OnceLock;
 
 use leaktrace_core::dump::render::{Format, Options, render};
-use leaktrace_core::dump::{Facts, from_snapshot};
+use leaktrace_core::dump::model::MAX_VALUES;
+use leaktrace_core::dump::{ArgumentWords, Facts, from_snapshot};
 use leaktrace_core::elf::{Elf, FileMemory};
 use leaktrace_core::go::goroutines::{Walker, WalkerInput, Want};
 use leaktrace_core::go::program::Program;
@@ -48,9 +49,9 @@ fn look_at(program: &Program<'static>, data: &[u8]) {
     let elf = elf();
     let memory = Hostile::new(&elf, data);
     let _ = program.layout.validate(&memory, &program.globals);
-    let mut walker = Walker::new(WalkerInput::of(program));
+    let mut walker = Walker::new(WalkerInput::of(program)).keeping(ArgumentWords::new(program), MAX_VALUES);
     if let Ok(snapshot) = walker.snapshot(&memory, Want::Stacks, &|| Ktime(1_000_000)) {
-        let facts = Facts { with_arguments: true, ..Facts::default() };
+        let facts = Facts { arguments: walker.kept(), ..Facts::default() };
         let dump = from_snapshot(&snapshot, program, &memory, facts);
         // Nowhere to write to that could fail.
         let _ = render(Format::Debug2, &dump, &Options::default(), &mut std::io::sink());

@@ -20,5 +20,5 @@ pub mod sock_diag;
 pub mod text_rules;
 
 pub use describe::duration;
-pub use live::{Facts, Queues, from_snapshot, from_walk};
+pub use live::{ArgumentWords, Facts, Queues, from_snapshot, from_walk};
 pub use model::{Dump, DumpBuilder, DumpGoroutine};

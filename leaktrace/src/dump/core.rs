@@ -6,18 +6,18 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use leaktrace_core::dump::model::{Mapping, Target, UnixTime};
+use leaktrace_core::dump::model::{MAX_VALUES, Mapping, Target, UnixTime};
 use leaktrace_core::dump::{Dump, Facts, from_snapshot};
 use leaktrace_core::elf::Elf;
 use leaktrace_core::elf::core_file::{CoreFile, CoreMemory};
-use leaktrace_core::go::goroutines::{Walker, WalkerInput, Want};
+use leaktrace_core::go::goroutines::Want;
 use leaktrace_core::go::program::Program;
 use leaktrace_core::memory::{MAX_READ, Memory as _};
 use leaktrace_core::num::{Avma, FileOffset, Ktime, Tgid};
 use memmap2::Mmap;
 
-use super::facts;
 use super::file::FileError;
+use super::{facts, walk};
 use crate::process::exe::map;
 
 /// A page.
@@ -54,17 +54,23 @@ pub(super) fn dump(core: &Path, exe: &Path, with_arguments: bool) -> anyhow::Res
     let memory = parsed.memory(&elf, bias);
     let program = Program::inspect(&elf, bias, &memory).with_context(|| unreadable(core))?;
     let facts = facts_of(&parsed, &memory, &elf, exe);
-    let facts = Facts { taken_at: core_file.changed_at, with_arguments, ..facts };
-    take(&program, &memory, facts)
+    let facts = Facts { taken_at: core_file.changed_at, ..facts };
+    take(&program, &memory, facts, with_arguments)
 }
 
 /// A core does not say what the time was. It was no earlier than what its goroutines last waited since.
-fn take(program: &Program<'_>, memory: &CoreMemory<'_>, facts: Facts) -> anyhow::Result<Dump> {
-    let mut walker = Walker::new(WalkerInput::of(program));
+fn take(
+    program: &Program<'_>,
+    memory: &CoreMemory<'_>,
+    facts: Facts,
+    with_arguments: bool,
+) -> anyhow::Result<Dump> {
+    let mut walker = walk::walker(program, with_arguments.then_some(MAX_VALUES));
     let mut snapshot = walker.snapshot(memory, Want::Stacks, &|| Ktime(0))?;
     let latest = snapshot.goroutines.iter().filter_map(|goroutine| goroutine.wait_since).max();
     snapshot.started = latest.unwrap_or_default();
     snapshot.finished = snapshot.started;
+    let facts = Facts { arguments: walker.kept(), ..facts };
     let mut dump = from_snapshot(&snapshot, program, memory, facts);
     dump.completeness.took_ns = None;
     let note = "from a core, which does not say what the time was: waiting times are least values";

@@ -32,7 +32,7 @@ pub(crate) fn of_process(target: &Target, elf: &Elf<'_>, procfs: &Procfs) -> Res
         taken_at: UnixTime::default(),
         mappings: mappings(&maps, target, build_id.as_ref(), procfs),
         godebug: environ.as_deref().and_then(godebug),
-        with_arguments: false,
+        arguments: None,
         target: DumpTarget {
             pid: Tgid(target.pid.0),
             started_at: started_at(target.identity.start_time, procfs),

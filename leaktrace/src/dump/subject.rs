@@ -9,7 +9,8 @@ use leaktrace_core::go::program::Program;
 use leaktrace_core::memory::Memory;
 use leaktrace_core::num::Ktime;
 
-use super::{descriptors, facts, walk};
+use super::walk::{self, Walked};
+use super::{descriptors, facts};
 use crate::inspect::{self, Inspected};
 use crate::process::{Pid, ProcessError, Procfs};
 use crate::session::clock;
@@ -22,6 +23,8 @@ pub struct Subject<'s> {
     pub memory: &'s (dyn Memory + Sync),
     /// What is known of it from elsewhere.
     pub facts: Facts,
+    /// Whether the values of arguments are wanted.
+    pub with_arguments: bool,
     /// The clock of the machine that it runs on, as the Go runtime reads it. Where that is not known it may stand
     /// still at 0: then nobody has waited for any time.
     pub clock: &'s (dyn Fn() -> Ktime + Sync),
@@ -30,8 +33,10 @@ pub struct Subject<'s> {
 impl Subject<'_> {
     /// Takes the dump.
     pub fn dump(self) -> anyhow::Result<Dump> {
-        let (snapshot, queues) = walk::walk(self.program, self.memory, self.clock)?;
-        Ok(from_walk(&snapshot, &queues, self.program, self.memory, self.facts))
+        let Walked { snapshot, queues, arguments } =
+            walk::walk(self.program, self.memory, self.clock, self.with_arguments)?;
+        let facts = Facts { arguments, ..self.facts };
+        Ok(from_walk(&snapshot, &queues, self.program, self.memory, facts))
     }
 }
 
@@ -40,12 +45,13 @@ pub fn of_process(pid: Pid, procfs: &Procfs, with_arguments: bool) -> anyhow::Re
     let target = inspect::open(procfs, pid)?;
     let inspected = Inspected::new(&target, procfs)?;
     let facts = facts::of_process(&target, &inspected.elf, procfs)?;
-    let facts = Facts { taken_at: now(), with_arguments, ..facts };
+    let facts = Facts { taken_at: now(), ..facts };
     let (program, memory) = (&inspected.program, &inspected.memory);
-    let dump = Subject { program, memory, facts, clock: &clock::now }.dump().map(|mut dump| {
-        dump.name_descriptors(&descriptors::name(&dump.descriptors(), pid, procfs));
-        dump
-    });
+    let dump =
+        Subject { program, memory, facts, with_arguments, clock: &clock::now }.dump().map(|mut dump| {
+            dump.name_descriptors(&descriptors::name(&dump.descriptors(), pid, procfs));
+            dump
+        });
     if target.exit.has_exited() || target.space.is_gone() {
         return Err(ProcessError::Exited { pid }.into());
     }

@@ -20,12 +20,13 @@ mod words;
 
 use std::collections::HashMap;
 
-use crate::go::goroutines::{Goroutine, GoroutineKind, Snapshot, StackEnd, StackTable};
+use crate::go::goroutines::{Goroutine, GoroutineKind, KeptWords, Snapshot, StackEnd, StackTable};
 use crate::go::program::Program;
 use crate::memory::Memory;
 use crate::num::{Goid, Ktime};
 
 use super::model::{Dump, DumpBuilder, DumpGoroutine, Mapping, StackId, StrId, Target, UnixTime};
+pub use arguments::ArgumentWords;
 use arguments::Arguments;
 use blocked::Waits;
 use labels::Labels;
@@ -43,8 +44,8 @@ pub struct Facts {
     pub mappings: Vec<Mapping>,
     /// The `GODEBUG` that it was started with, if that is known.
     pub godebug: Option<String>,
-    /// Whether the values of arguments are wanted, which take longer than all else.
-    pub with_arguments: bool,
+    /// What a walk kept for [`ArgumentWords`], if the values of arguments are wanted.
+    pub arguments: Option<KeptWords>,
 }
 
 /// Makes a dump of `snapshot`, which was taken of `program` just now; `memory` is that of the process.
@@ -65,6 +66,7 @@ pub fn from_walk(
     let mut places = Places::new(program);
     let stacks = Stacks::of(&snapshot.stacks, &mut places, &mut builder);
     let waits = Waits::read(snapshot, queues, program, memory);
+    let arguments = Arguments::new(program, facts.arguments, &mut builder);
     let mut live = Live {
         program,
         finished: snapshot.finished,
@@ -73,18 +75,13 @@ pub fn from_walk(
         waits,
         stacks,
         pcs: &snapshot.stacks,
-        arguments: Arguments::new(program, memory, facts.with_arguments),
+        arguments,
         places,
         reasons: Vec::new(),
         builder,
     };
     live.builder.reserve(snapshot.goroutines.len());
-    for (first, goroutines) in
-        (0..).step_by(arguments::CHUNK).zip(snapshot.goroutines.chunks(arguments::CHUNK))
-    {
-        live.arguments.load(goroutines);
-        goroutines.iter().zip(first..).for_each(|(goroutine, index)| live.add(index, goroutine));
-    }
+    snapshot.goroutines.iter().enumerate().for_each(|(index, goroutine)| live.add(index, goroutine));
     live.finish(snapshot)
 }
 
@@ -164,8 +161,7 @@ impl Live<'_, '_> {
             created_by: self.places.created_by(goroutine.gopc, &mut self.builder),
             wait_reason: self.wait_reason(goroutine),
             labels: self.labels.read(goroutine.labels, &mut self.builder),
-            arguments: pcs
-                .and_then(|pcs| self.arguments.read(index % arguments::CHUNK, pcs, stack, &mut self.builder)),
+            arguments: pcs.and_then(|pcs| self.arguments.of(index, pcs, stack, &mut self.builder)),
             blocked_on: self.waits.blocked_on(index, goroutine, stack, &mut self.builder),
             locked: goroutine.locked,
             moved: goroutine.moved,

@@ -127,6 +127,16 @@ impl DumpBuilder {
         self.dump.goroutines.reserve_exact(goroutines);
     }
 
+    /// Adds the values of many goroutines, of which each is to take its own in turn.
+    pub(in crate::dump) fn all_values(&mut self, values: Vec<u64>) {
+        self.dump.tables.values.extend(values);
+    }
+
+    /// Adds the values of the next goroutine of those, which end there.
+    pub(in crate::dump) fn values_until(&mut self, end: u32) -> ValuesId {
+        self.dump.tables.values.push_end(end)
+    }
+
     /// Adds a goroutine.
     pub fn goroutine(&mut self, goroutine: DumpGoroutine) {
         self.dump.goroutines.push(goroutine);

@@ -57,12 +57,22 @@ impl Values {
     pub(in crate::dump) fn push(&mut self, values: &[u64]) -> ValuesId {
         let room = MAX_VALUES.saturating_sub(self.numbers.len());
         self.numbers.extend_from_slice(&values[..values.len().min(room)]);
-        self.push_end()
+        self.push_end(u32::try_from(self.numbers.len()).unwrap_or(u32::MAX))
     }
 
-    fn push_end(&mut self) -> ValuesId {
+    /// Adds the values of many goroutines, which [`push_end`](Self::push_end) shares out.
+    pub(in crate::dump) fn extend(&mut self, numbers: Vec<u64>) {
+        if self.numbers.is_empty() {
+            self.numbers = numbers;
+        } else {
+            self.numbers.extend(numbers);
+        }
+    }
+
+    /// Adds a goroutine that has the values from the end of those of the goroutine before on.
+    pub(in crate::dump) fn push_end(&mut self, end: u32) -> ValuesId {
         let id = ValuesId::next_of(&self.ends);
-        self.ends.push(u32::try_from(self.numbers.len()).unwrap_or(u32::MAX));
+        self.ends.push(end);
         id
     }
 }

@@ -5,6 +5,8 @@
 //! times was still in between, so its stack is its own; one that moved is read again a few times and then shown
 //! without a stack.
 
+use std::ops::Range;
+
 use rustc_hash::FxHashMap;
 
 use crate::elf::Arch;
@@ -15,6 +17,7 @@ use crate::memory::{Memory, ReadError, Span};
 use crate::num::{GPtr, Ktime, Pc, ReturnPc};
 
 use super::header::{Header, HeaderReader};
+use super::keeper::Keeper;
 use super::kind::{KindFacts, StartKind};
 use super::{Code, Goroutine, Snapshot, StackEnd, StackId, StackTable, Want};
 
@@ -96,6 +99,8 @@ pub(super) struct Batch<'p> {
     unwinder: Unwinder,
     /// The reason whose waits leave no trace in the `runtime.g`.
     coroutine: Option<u8>,
+    /// What keeps words of the stacks, if any are wanted.
+    pub(super) keeper: Option<Keeper<'p>>,
 
     /// Those to read next, and what was read.
     gs: Vec<GPtr>,
@@ -124,6 +129,7 @@ impl<'p> Batch<'p> {
             headers: HeaderReader::new(fields),
             unwinder: Unwinder::new(arch),
             coroutine: reasons.number("coroutine"),
+            keeper: None,
             gs: Vec::new(),
             read: Vec::new(),
             pending: Vec::new(),
@@ -184,11 +190,15 @@ impl<'p> Batch<'p> {
         self.gs.clear();
         self.gs.extend(self.pending.iter().map(|header| header.g));
         self.headers.read(walk.memory, &self.gs, &mut self.read)?;
+        let mut end = 0;
         for index in 0..self.pending.len() {
+            let window = end..end + self.spans[index].len;
+            end = window.end;
             let (before, later, walked) = (self.pending[index], self.read[index], self.walked[index]);
             match later {
                 Some(later) if walked.sound && later.is_parked() && before.is_still(&later) => {
                     let stack = self.intern(walk, &walked);
+                    self.keep_words(walk, &later, stack, window)?;
                     self.show(walk, &later, stack, false);
                 }
                 later => self.sort_out(walk, later),
@@ -275,8 +285,27 @@ impl<'p> Batch<'p> {
         walk.snapshot.stacks.intern(pcs, walked.why)
     }
 
+    /// Keeps words of the stack that begins in this part of what was read.
+    fn keep_words(
+        &mut self,
+        walk: &Walk<'_>,
+        header: &Header,
+        stack: Option<StackId>,
+        window: Range<usize>,
+    ) -> Result<(), ReadError> {
+        match (&mut self.keeper, stack, header.used()) {
+            (Some(keeper), Some(id), Some(used)) => {
+                keeper.keep(walk.memory, (id, &walk.snapshot.stacks), used, &self.stacks[window])
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn show(&mut self, walk: &mut Walk<'_>, header: &Header, stack_id: Option<StackId>, moved: bool) {
         let start = self.start_kind(header.startpc);
+        if let Some(keeper) = &mut self.keeper {
+            keeper.next();
+        }
         let used = stack_id.and(header.used()).map_or(0, |(from, to)| to.0.saturating_sub(from.0));
         walk.snapshot.goroutines.push(Goroutine {
             goid: header.goid,

@@ -6,6 +6,7 @@
 mod batch;
 mod code;
 mod header;
+mod keeper;
 mod kind;
 mod stacks;
 mod walk;
@@ -14,7 +15,7 @@ mod words;
 pub use kind::StartKind;
 pub use stacks::{Stack, StackEnd, StackId, StackTable};
 pub use walk::{WalkError, Walker, WalkerInput};
-pub use words::{Word, WordPlan};
+pub use words::{KeptWords, Word, WordPlan, WordPlans};
 
 use crate::go::names::Status;
 use crate::go::unwind::FrameRules;

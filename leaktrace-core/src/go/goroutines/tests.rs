@@ -1,3 +1,5 @@
+mod kept;
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -188,6 +190,12 @@ fn snapshot(memory: &dyn Memory, want: Want) -> Result<Snapshot, WalkError> {
 }
 
 fn part(memory: &dyn Memory, want: Want, entries: Range<u64>) -> Result<Snapshot, WalkError> {
+    let time = Cell::new(0);
+    let clock = || Ktime(time.replace(time.get() + 1));
+    with_walker(|mut walker| walker.part(memory, want, &clock, entries))
+}
+
+fn with_walker<T>(walk: impl FnOnce(Walker<'_>) -> T) -> T {
     let (fields, globals) = (fields(), globals());
     let wait_reasons = WaitReasons::new(["", "chan receive", "finalizer wait", "coroutine"]);
     let input = WalkerInput {
@@ -198,9 +206,7 @@ fn part(memory: &dyn Memory, want: Want, entries: Range<u64>) -> Result<Snapshot
         finalizer_state: None,
         wait_reasons: &wait_reasons,
     };
-    let time = Cell::new(0);
-    let clock = || Ktime(time.replace(time.get() + 1));
-    Walker::new(input).part(memory, want, &clock, entries)
+    walk(Walker::new(input))
 }
 
 fn pcs(snapshot: &Snapshot, index: usize) -> Option<Vec<u64>> {

@@ -14,7 +14,9 @@ use crate::memory::{Memory, ReadError};
 use crate::num::{Avma, GPtr, Ktime};
 
 use super::batch::{Batch, Walk};
+use super::keeper::Keeper;
 use super::kind::KindFacts;
+use super::words::{KeptWords, WordPlans};
 use super::{Code, Snapshot, Want};
 
 /// How many goroutines are read at once.
@@ -99,6 +101,18 @@ impl<'p> Walker<'p> {
         }
     }
 
+    /// The same walker, which keeps of the stacks that it shows the words that `plans` wants, at most `room` of a walk.
+    #[must_use]
+    pub fn keeping(mut self, plans: impl WordPlans + 'p, room: usize) -> Self {
+        self.batch.keeper = Some(Keeper::new(Box::new(plans), room));
+        self
+    }
+
+    /// What was kept in the last walk; `None` unless the walker is [keeping](Self::keeping) words.
+    pub fn kept(&mut self) -> Option<KeptWords> {
+        self.batch.keeper.as_mut().map(Keeper::take)
+    }
+
     /// Reads all goroutines that are alive. `clock` is asked before the first byte is read and after the last.
     pub fn snapshot(
         &mut self,
@@ -119,6 +133,8 @@ impl<'p> Walker<'p> {
         entries: Range<u64>,
     ) -> Result<Snapshot, WalkError> {
         let started = clock();
+        // Those of a walk before.
+        self.kept();
         let listed = self.list_len(memory)?;
         let len = listed.min(MAX_GOROUTINES);
         self.facts.finalizer_runs = self.finalizer_runs(memory);

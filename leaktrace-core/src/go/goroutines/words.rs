@@ -63,6 +63,51 @@ impl WordPlan {
     }
 }
 
+/// Says which words of stacks are wanted.
+pub trait WordPlans {
+    /// Those of the stacks at `pcs`, which are those of a [`Stack`](super::Stack).
+    fn plan(&mut self, pcs: &[ReturnPc]) -> WordPlan;
+}
+
+/// The words of goroutines' stacks, in the order of the goroutines of their snapshot.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeptWords {
+    /// The words of all behind each other.
+    pub words: Vec<u64>,
+    /// Where those of each goroutine end.
+    pub ends: Vec<u32>,
+    /// For how many goroutines there was no room.
+    pub beyond: u64,
+}
+
+impl KeptWords {
+    /// Adds those of the goroutines that are [behind](super::Snapshot::append) these.
+    pub fn append(&mut self, other: Self) {
+        let before = end_of(&self.words);
+        self.words.extend(other.words);
+        self.ends.extend(other.ends.into_iter().map(|end| end.saturating_add(before)));
+        self.beyond += other.beyond;
+    }
+
+    /// Adds those of a stack, unless that makes more than `room`.
+    pub(super) fn read(&mut self, plan: &WordPlan, stack: &[u8], room: usize) {
+        if plan.words.len() > room.saturating_sub(self.words.len()) {
+            self.beyond += 1;
+            return;
+        }
+        plan.read(stack, &mut self.words);
+    }
+
+    /// What is added next is the next goroutine's.
+    pub(super) fn next(&mut self) {
+        self.ends.push(end_of(&self.words));
+    }
+}
+
+fn end_of(words: &[u64]) -> u32 {
+    u32::try_from(words.len()).unwrap_or(u32::MAX)
+}
+
 impl Frame {
     /// Whether the frame leads to its caller. A walk adds one to an address that is not behind a call, because the caller
     /// was interrupted there or is about to begin; behind two calls are no two neighbours.
