@@ -40,8 +40,14 @@ pub(super) fn count_by<'g, K: Eq + Hash>(
     sort: impl Fn(&DumpGoroutine) -> K,
 ) -> KeyedMap<K, u64> {
     let mut counts = KeyedMap::default();
-    for goroutine in goroutines {
-        *counts.entry(sort(goroutine)).or_insert(0) += 1;
+    let mut goroutines = goroutines.map(sort).peekable();
+    while let Some(first) = goroutines.next() {
+        // Those that are alike often come together.
+        let mut count = 1;
+        while goroutines.next_if_eq(&first).is_some() {
+            count += 1;
+        }
+        *counts.entry(first).or_insert(0) += count;
     }
     counts
 }

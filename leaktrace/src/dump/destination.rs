@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
+use std::os::fd::AsFd as _;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -24,7 +25,8 @@ impl Destination {
     pub fn write(self, render: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> anyhow::Result<()> {
         match self.file {
             Some(file) => replace(&file, render),
-            None => buffered(io::stdout().lock(), render),
+            // What looks for lines in what it is given would take as long as what makes it.
+            None => io::stdout().as_fd().try_clone_to_owned().and_then(|fd| buffered(File::from(fd), render)),
         }
         .context("cannot write")
     }

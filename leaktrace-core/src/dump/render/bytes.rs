@@ -1,16 +1,29 @@
 //! Numbers as text, where there are millions of them.
 
+/// The numbers below 100 in two digits.
+const PAIRS: [[u8; 2]; 100] = {
+    let (mut pairs, mut number) = ([[b'0'; 2]; 100], 0);
+    while number < 100 {
+        pairs[number as usize] = [b'0' + number / 10, b'0' + number % 10];
+        number += 1;
+    }
+    pairs
+};
+
 /// `1234`
 pub(super) fn push_decimal(mut number: u64, out: &mut Vec<u8>) {
     let (mut digits, mut first) = ([b'0'; 20], 20);
-    loop {
-        first -= 1;
-        digits[first] = b'0' + (number % 10).to_le_bytes()[0];
-        number /= 10;
-        if number == 0 || first == 0 {
-            return out.extend_from_slice(&digits[first..]);
-        }
+    while number >= 10 {
+        first -= 2;
+        digits[first..first + 2].copy_from_slice(&PAIRS[(number % 100) as usize]);
+        number /= 100;
     }
+    // What is left is one digit, or nothing behind a pair that has one.
+    if number > 0 || first == 20 {
+        first -= 1;
+        digits[first] = b'0' + number.to_le_bytes()[0];
+    }
+    out.extend_from_slice(&digits[first..]);
 }
 
 /// `0xc000012300`

@@ -20,21 +20,7 @@ pub const SCHEMA_VERSION: u32 = 1;
 
 pub(super) fn render(dump: &Dump, options: &Options, out: &mut dyn Write) -> io::Result<()> {
     let view = View { dump, options };
-    let groups = group(dump, options.by, options.include_runtime);
-    let head = Head {
-        schema_version: SCHEMA_VERSION,
-        taken_at: dump.taken_at.to_string(),
-        taken_at_unix_ns: dump.taken_at.0,
-        target: Target::of(dump),
-        totals: Totals::of(view),
-        completeness: CompletenessJson::of(&dump.completeness),
-        mappings: dump.mappings.iter().map(MappingJson::of).collect(),
-        grouped_by: options.by.as_str(),
-        groups: groups.iter().map(|group| GroupJson::of(view, group)).collect(),
-    };
-    let head = serde_json::to_vec(&head)?;
-    out.write_all(head.strip_suffix(b"}").unwrap_or(&head))?;
-    drop((head, groups));
+    out.write_all(&head(view)?)?;
     let stacks = UsedStacks::of(view);
     out.write_all(b",\"stacks\":")?;
     serde_json::to_writer(&mut *out, &AllStacks(dump, &stacks.used))?;
@@ -43,13 +29,35 @@ pub(super) fn render(dump: &Dump, options: &Options, out: &mut dyn Write) -> io:
     out.write_all(b"]}\n")
 }
 
+/// The document up to its two long arrays.
+fn head(view: View<'_>) -> io::Result<Vec<u8>> {
+    let View { dump, options } = view;
+    let found = group(dump, options.by, options.include_runtime);
+    let groups: Vec<_> = found.iter().map(|group| GroupJson::of(view, group)).collect();
+    let head = Head {
+        schema_version: SCHEMA_VERSION,
+        taken_at: dump.taken_at.to_string(),
+        taken_at_unix_ns: dump.taken_at.0,
+        target: Target::of(dump),
+        totals: Totals::of(&groups),
+        completeness: CompletenessJson::of(&dump.completeness),
+        mappings: dump.mappings.iter().map(MappingJson::of).collect(),
+        grouped_by: options.by.as_str(),
+        groups,
+    };
+    let mut json = serde_json::to_vec(&head)?;
+    // The arrays come before its closing brace.
+    json.truncate(json.len() - 1);
+    Ok(json)
+}
+
 #[derive(Clone, Copy)]
 struct View<'d> {
     dump: &'d Dump,
     options: &'d Options,
 }
 
-/// The document but for its two long arrays, which are written after it.
+/// The document but for its two long arrays.
 #[derive(Serialize)]
 struct Head<'d> {
     schema_version: u32,
@@ -97,10 +105,13 @@ struct Totals<'d> {
 }
 
 impl<'d> Totals<'d> {
-    fn of(view: View<'d>) -> Self {
-        let goroutines = view.options.goroutines(view.dump);
-        let doing = view.dump.count_doing(goroutines.clone());
-        let sizes = goroutines.map(|goroutine| goroutine.stack_bytes);
+    /// The totals of groups that have each goroutine once.
+    fn of(groups: &[GroupJson<'d>]) -> Self {
+        let mut doing = BTreeMap::new();
+        for (&what, count) in groups.iter().flat_map(|group| &group.doing) {
+            *doing.entry(what).or_insert(0) += count;
+        }
+        let sizes = groups.iter().map(|group| group.stack_bytes);
         Self { goroutines: doing.values().sum(), stack_bytes: sizes.fold(0, u64::saturating_add), doing }
     }
 }
