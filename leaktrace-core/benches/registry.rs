@@ -3,7 +3,7 @@
 //! Times are of decoding and folding together, as the ring's reader does them: time on a CPU, of which there is one,
 //! whatever else the machine does.
 
-use std::hint::black_box;
+mod measure;
 
 use leaktrace_common::event::{Kind, StackState};
 use leaktrace_core::decode::decode;
@@ -14,6 +14,7 @@ use leaktrace_core::go::names::Status;
 use leaktrace_core::num::{Avma, GPtr, Goid, Ktime, Pc, ReturnPc};
 use leaktrace_core::registry::Registry;
 use leaktrace_core::report::{Overhead, Sources, Symbol, Symbols, Target, Traced, View, build};
+use measure::{cpu_milliseconds, timed};
 
 const MILLION: u64 = 1_000_000;
 const SITES: u64 = 200;
@@ -130,12 +131,6 @@ fn million() {
     timed("report on 1,000,000", || build(sources(&registry, &snapshot), &View::default()));
 }
 
-fn timed<T>(name: &str, work: impl FnOnce() -> T) {
-    let started = cpu_milliseconds();
-    black_box(work());
-    println!("{name:<58} {:>6.0} ms", cpu_milliseconds() - started);
-}
-
 fn sources<'a>(registry: &'a Registry, snapshot: &'a Snapshot) -> Sources<'a> {
     Sources {
         target: Target::default(),
@@ -185,13 +180,6 @@ fn snapshot() -> Snapshot {
         dead: 0,
         beyond_limit: 0,
     }
-}
-
-/// For how long this thread has been on a CPU.
-fn cpu_milliseconds() -> f64 {
-    let schedstat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let nanoseconds = schedstat.split(' ').next().and_then(|ns| ns.parse::<f64>().ok());
-    nanoseconds.unwrap_or(f64::NAN) / 1e6
 }
 
 /// Bytes of this process that are in memory.

@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: what leaktrace costs and how fast it is, in tables for docs/performance.md.
 
+use std::fmt::Write as _;
 use std::process::Command;
 
 use anyhow::{Result, bail};
@@ -9,10 +10,10 @@ use crate::page;
 use crate::step::{cargo, say, watch};
 use crate::test::runner_variable;
 
-/// What is measured without a kernel.
-const PURE: &str = "registry";
+/// What is measured without a kernel, and what its figures are headed with.
+const PURE: [(&str, &str); 2] = [("registry", "The registry alone"), ("render", "Writing dumps alone")];
 
-/// Measure cost and speed, on real Go programs (through sudo unless root): hits, drain, start, parked, http, leak, dump, registry
+/// Measure cost and speed, on real Go programs (through sudo unless root): hits, drain, start, parked, http, leak, dump, registry, render
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Only these
@@ -27,7 +28,8 @@ pub(crate) struct Args {
 
 /// Builds what is measured as users get it, and measures.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let (pure, live): (Vec<&String>, Vec<&String>) = args.names.iter().partition(|name| *name == PURE);
+    let is_pure = |name: &&String| PURE.iter().any(|(pure, _)| name == pure);
+    let (pure, live): (Vec<&String>, Vec<&String>) = args.names.iter().partition(is_pure);
     let mut figures = String::new();
     if args.names.is_empty() || !live.is_empty() {
         let mut bench = cargo();
@@ -39,12 +41,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
         measure("measuring with a real kernel and real Go programs", &mut bench, &mut figures)?;
     }
-    if args.names.is_empty() || !pure.is_empty() {
-        let mut bench = cargo();
-        bench.args(["bench", "--package", "leaktrace-core", "--bench", "registry"]);
-        figures.push_str("### The registry alone (`cargo xtask bench registry`)\n\n```text\n");
-        measure("measuring the registry alone", &mut bench, &mut figures)?;
-        figures.push_str("```\n");
+    for (name, heading) in PURE {
+        if args.names.is_empty() || pure.iter().any(|wanted| *wanted == name) {
+            let mut bench = cargo();
+            bench.args(["bench", "--package", "leaktrace-core", "--bench", name]);
+            writeln!(figures, "### {heading} (`cargo xtask bench {name}`)\n\n```text")?;
+            measure(&format!("measuring without a kernel: {name}"), &mut bench, &mut figures)?;
+            figures.push_str("```\n\n");
+        }
     }
     if args.save {
         page::save("docs/performance.md", "cargo xtask bench --save", &figures)?;
