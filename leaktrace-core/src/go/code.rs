@@ -6,7 +6,7 @@ use thiserror::Error;
 use crate::disasm::{self, DataRef, DisasmError, Instruction};
 use crate::elf::{Arch, Elf};
 use crate::go::moduledata::Module;
-use crate::go::pclntab::{FuncId, Function, TextOffset};
+use crate::go::pclntab::{FuncId, Function, Pclntab, TextOffset};
 use crate::num::{Bias, FileOffset, Svma};
 
 /// Why a function's code cannot be had.
@@ -42,18 +42,21 @@ pub struct Code<'a, 'd> {
     elf: &'a Elf<'d>,
     bias: Bias,
     module: &'a Module<'d>,
-    functions: FxHashMap<&'d str, Function<'d>>,
+    /// Which of the function table's functions has a name.
+    functions: FxHashMap<&'d str, usize>,
 }
 
 impl<'a, 'd> Code<'a, 'd> {
     /// The functions of `module`, which was loaded from `elf` at `bias`.
     pub fn new(elf: &'a Elf<'d>, bias: Bias, module: &'a Module<'d>) -> Self {
+        let table = module.pclntab;
         let mut functions = FxHashMap::default();
-        for function in module.pclntab.functions().filter(|function| is_runtime(function.name())) {
-            let known = functions.entry(function.name()).or_insert(function);
+        for index in table.named(is_runtime) {
+            let Some(function) = table.function(index) else { continue };
+            let known = functions.entry(function.name()).or_insert(index);
             // `newproc` and others are there twice: the real one, and one for callers with the other ABI.
-            if known.id() == FuncId::Wrapper {
-                *known = function;
+            if *known != index && is_wrapper(&table, *known) {
+                *known = index;
             }
         }
         Self { elf, bias, module, functions }
@@ -74,14 +77,9 @@ impl<'a, 'd> Code<'a, 'd> {
         self.bias
     }
 
-    /// The functions whose names are known here.
-    pub fn functions(&self) -> impl Iterator<Item = &Function<'d>> {
-        self.functions.values()
-    }
-
     /// The function with this name.
     pub fn function(&self, name: &str) -> Option<Function<'d>> {
-        self.functions.get(name).copied()
+        self.module.pclntab.function(*self.functions.get(name)?)
     }
 
     /// The function that the instruction at `at` belongs to.
@@ -134,6 +132,11 @@ impl<'a, 'd> Code<'a, 'd> {
     }
 }
 
-fn is_runtime(name: &str) -> bool {
-    name.starts_with("runtime.") || name == "time.Sleep"
+/// Whether the first of `names` is of a function that is known here.
+fn is_runtime(names: &[u8]) -> bool {
+    names.starts_with(b"runtime.") || names.starts_with(b"time.Sleep\0")
+}
+
+fn is_wrapper(table: &Pclntab<'_>, index: usize) -> bool {
+    table.function(index).is_some_and(|function| function.id() == FuncId::Wrapper)
 }

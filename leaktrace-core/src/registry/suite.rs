@@ -48,7 +48,7 @@ impl Suite {
     /// That of a program; `None` if it is no test binary.
     pub fn of(modules: &Modules<'_>) -> Option<Self> {
         let module = modules.main();
-        let runner = module.pclntab.functions().find(|function| function.name() == RUNNER)?;
+        let runner = module.pclntab.function_named(RUNNER)?;
         Some(Self::run_by(module.pc(runner.entry())..module.pc(runner.end())))
     }
 

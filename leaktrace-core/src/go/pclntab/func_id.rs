@@ -183,11 +183,11 @@ fn few_of_each_number<'d>(table: &Pclntab<'d>) -> Vec<(usize, Function<'d>)> {
     const FEW: u8 = 4;
     let mut counts = [0_u8; MAX_IDS];
     let mut out = Vec::new();
-    for function in table.functions() {
-        let number = usize::from(function.raw_id());
+    for index in 0..table.len() {
+        let number = usize::from(table.raw_id(index));
         if let Some(count) = counts.get_mut(number).filter(|count| number != 0 && **count < FEW) {
             *count += 1;
-            out.push((number, function));
+            out.extend(table.function(index).map(|function| (number, function)));
         }
     }
     out

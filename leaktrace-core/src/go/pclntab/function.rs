@@ -80,12 +80,9 @@ impl<'d> Function<'d> {
         bytes::u32_at(self.record, index * 4)
     }
 
-    /// Where the last word of the fixed part begins: function id, flags, a pad, number of function data.
+    /// Where the last word of the fixed part begins.
     const fn tail(&self) -> usize {
-        match self.table.format {
-            Format::Go118 => 36,
-            Format::Go120 => 40,
-        }
+        self.table.format.tail()
     }
 
     /// Its name as the linker recorded it. For people, see [`display_name`](crate::symbolize::display_name).
@@ -95,9 +92,7 @@ impl<'d> Function<'d> {
 
     /// Whether its name is `name`; much cheaper than comparing with [`Self::name`].
     pub fn is_named(&self, name: &str) -> bool {
-        let found = self.word(1).and_then(|offset| bytes::tail(self.table.names, offset.into()));
-        let rest = found.and_then(|found| found.strip_prefix(name.as_bytes()));
-        rest.is_some_and(|rest| rest.first() == Some(&0))
+        self.table.name_of(self.record).is_some_and(|found| is_named(found, name))
     }
 
     /// Its first instruction.
@@ -121,7 +116,7 @@ impl<'d> Function<'d> {
     }
 
     /// The special number as this release counts it.
-    pub(super) fn raw_id(&self) -> u8 {
+    fn raw_id(&self) -> u8 {
         bytes::u8_at(self.record, self.tail()).unwrap_or(0)
     }
 
@@ -227,7 +222,33 @@ impl<'d> Function<'d> {
     }
 }
 
+/// Whether the name that `found` begins with is `name`.
+pub(super) fn is_named(found: &[u8], name: &str) -> bool {
+    found.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.first() == Some(&0))
+}
+
+impl Format {
+    /// Where the last word of a record's fixed part begins: function id, flags, a pad, number of function data.
+    const fn tail(self) -> usize {
+        match self {
+            Self::Go118 => 36,
+            Self::Go120 => 40,
+        }
+    }
+}
+
 impl<'d> Pclntab<'d> {
+    /// The special number of the `index`th function, as this release counts it.
+    pub(super) fn raw_id(&self, index: usize) -> u8 {
+        let number = self.record(index).and_then(|record| bytes::u8_at(record, self.format.tail()));
+        number.unwrap_or(0)
+    }
+
+    /// All names from that of the function with this record on.
+    pub(super) fn name_of(&self, record: &[u8]) -> Option<&'d [u8]> {
+        bytes::tail(self.names, bytes::u32_at(record, 4)?.into())
+    }
+
     /// The name at `offset` of the name table.
     pub(super) fn name(&self, offset: u32) -> &'d str {
         let offset = usize::try_from(offset).unwrap_or(usize::MAX);

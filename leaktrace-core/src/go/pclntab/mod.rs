@@ -26,6 +26,7 @@ use thiserror::Error;
 
 pub use self::func_id::FuncId;
 use self::func_id::FuncIds;
+use self::function::is_named;
 pub use self::function::{Function, FunctionFlags, SourceLine};
 pub use self::inline::InlinedCall;
 pub use self::values::{PcRange, PcValues};
@@ -256,19 +257,33 @@ impl<'d> Pclntab<'d> {
     }
 
     /// The `index`th function in the order of addresses.
-    fn function(&self, index: usize) -> Option<Function<'d>> {
+    pub(crate) fn function(&self, index: usize) -> Option<Function<'d>> {
+        Some(Function::new(self, self.record(index)?, self.entry(index)?, self.entry(index + 1)?))
+    }
+
+    /// The record of the `index`th function, with all that follows it.
+    fn record(&self, index: usize) -> Option<&'d [u8]> {
         if index >= self.count {
             return None;
         }
         let record = bytes::u32_at(self.functions, index.checked_mul(ENTRY_SIZE)? + 4)?;
-        let record = bytes::tail(self.functions, record.into())?;
-        Some(Function::new(self, record, self.entry(index)?, self.entry(index + 1)?))
+        bytes::tail(self.functions, record.into())
     }
 
     /// All functions in the order of addresses.
     pub fn functions(&self) -> impl Iterator<Item = Function<'d>> + use<'d> {
         let table = *self;
         (0..table.count).filter_map(move |index| table.function(index))
+    }
+
+    /// Which functions have a name that `is_wanted`, in the order of addresses. It is handed all names from that of a
+    /// function on: to compare at the place takes far less than to look for the end of each, of which there may be a
+    /// million.
+    pub(crate) fn named(&self, is_wanted: impl Fn(&[u8]) -> bool) -> impl Iterator<Item = usize> {
+        (0..self.count).filter(move |&index| {
+            let name = self.record(index).and_then(|record| self.name_of(record));
+            name.is_some_and(&is_wanted)
+        })
     }
 
     /// The function that holds the instruction at `at`.
@@ -288,7 +303,8 @@ impl<'d> Pclntab<'d> {
     /// nothing else.
     pub fn function_named(&self, name: &str) -> Option<Function<'d>> {
         let mut wrapper = None;
-        for function in self.functions().filter(|function| function.is_named(name)) {
+        let named = self.named(|found| is_named(found, name));
+        for function in named.filter_map(|index| self.function(index)) {
             if function.id() != FuncId::Wrapper {
                 return Some(function);
             }
