@@ -32,6 +32,11 @@ pub(crate) fn u64_at(data: &[u8], offset: usize) -> Option<u64> {
     array(data, offset).map(u64::from_le_bytes)
 }
 
+/// Whether the NUL-terminated string that `data` begins with is `text`.
+pub(crate) fn is_c_str(data: &[u8], text: &str) -> bool {
+    data.strip_prefix(text.as_bytes()).is_some_and(|rest| rest.first() == Some(&0))
+}
+
 /// The NUL-terminated string at `offset`, if it ends within `bound` bytes and is UTF-8.
 pub(crate) fn c_str_at(data: &[u8], offset: usize, bound: usize) -> Option<&str> {
     let rest = data.get(offset..)?;

@@ -8,6 +8,7 @@
 pub mod core_file;
 mod memory;
 mod notes;
+mod symbols;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -15,7 +16,7 @@ use std::fmt;
 
 use object::LittleEndian as Le;
 use object::elf::{self, FileHeader64};
-use object::read::elf::{FileHeader as _, ProgramHeader as _, SectionHeader as _, SectionTable, Sym as _};
+use object::read::elf::{FileHeader as _, ProgramHeader as _, SectionHeader as _, SectionTable};
 use thiserror::Error;
 
 pub use self::memory::FileMemory;
@@ -241,21 +242,6 @@ impl<'d> Elf<'d> {
         self.segments
             .iter()
             .find_map(|segment| segment.offset_in_file_part(at).map(|offset| (segment, offset)))
-    }
-
-    /// The address of the symbol called `name`, or `None` if there is none or the file is stripped.
-    pub fn symbol(&self, name: &str) -> Option<Svma> {
-        let symbols = self.sections.symbols(Le, self.data, elf::SHT_SYMTAB).ok()?;
-        let strings = self.sections.section(symbols.string_section()).ok()?.data(Le, self.data).ok()?;
-        let is_named = |offset: u32| {
-            // A comparison at the place, since scanning for the end of each name would cost far more.
-            let rest = bytes::tail(strings, offset.into()).unwrap_or_default();
-            rest.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.first() == Some(&0))
-        };
-        symbols
-            .iter()
-            .find(|symbol| !symbol.is_undefined(Le) && is_named(symbol.st_name(Le)))
-            .map(|symbol| Svma(symbol.st_value(Le)))
     }
 
     /// The GNU build id in hexadecimal digits, else the Go build id as it is.

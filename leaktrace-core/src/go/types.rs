@@ -85,6 +85,16 @@ pub enum TypeKind {
     Other(u8),
 }
 
+impl TypeKind {
+    const fn of(header: [u8; HEADER]) -> Self {
+        match header[23] & KIND_MASK {
+            KIND_STRUCT => Self::Struct,
+            KIND_ARRAY | KIND_POINTER | KIND_SLICE => Self::Container,
+            other => Self::Other(other),
+        }
+    }
+}
+
 /// What all descriptors say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Type {
@@ -130,21 +140,26 @@ impl<'m> Types<'m> {
 
     /// The descriptor at `at`.
     pub fn get(&self, at: Avma) -> Result<Type, TypeError> {
-        let mut header = [0; HEADER];
-        self.read(at, &mut header)?;
+        let header = self.header(at)?;
         let tflag = header[20];
         let name = i32::from_le_bytes([header[40], header[41], header[42], header[43]]);
         let mut name = self.name(Avma(self.start.0.wrapping_add_signed(name.into())))?;
         if tflag & TFLAG_EXTRA_STAR != 0 && name.starts_with('*') {
             name.remove(0);
         }
-        let kind = match header[23] & KIND_MASK {
-            KIND_STRUCT => TypeKind::Struct,
-            KIND_ARRAY | KIND_POINTER | KIND_SLICE => TypeKind::Container,
-            other => TypeKind::Other(other),
-        };
         let size = bytes::u64_at(&header, 0).unwrap_or_default();
-        Ok(Type { at, size, kind, name })
+        Ok(Type { at, size, kind: TypeKind::of(header), name })
+    }
+
+    /// The kind of the type whose descriptor is at `at`, without its name.
+    pub fn kind(&self, at: Avma) -> Result<TypeKind, TypeError> {
+        self.header(at).map(TypeKind::of)
+    }
+
+    fn header(&self, at: Avma) -> Result<[u8; HEADER], TypeError> {
+        let mut header = [0; HEADER];
+        self.read(at, &mut header)?;
+        Ok(header)
     }
 
     /// The fields of the struct `of`, in their order.
@@ -165,10 +180,10 @@ impl<'m> Types<'m> {
         table.chunks_exact(FIELD).map(|field| self.field(field)).collect()
     }
 
-    /// The element type of an array, slice or pointer.
-    pub fn element(&self, of: &Type) -> Result<Avma, TypeError> {
+    /// The element type of the array, slice or pointer whose descriptor is at `of`.
+    pub fn element(&self, of: Avma) -> Result<Avma, TypeError> {
         // `ArrayType`, `SliceType` and `PtrType` all have it right after the header.
-        Ok(self.memory.pointer(of.at.plus(HEADER as u64))?)
+        Ok(self.memory.pointer(of.plus(HEADER as u64))?)
     }
 
     fn field(&self, field: &[u8]) -> Result<Field, TypeError> {
@@ -247,7 +262,7 @@ pub(crate) mod tests {
             let memory = Pieces::new().with(Avma(START), image);
             let types = Types::new(&memory, Avma(START), Avma(START + 0x200));
             if let Ok(found) = types.get(Avma(START + at)) {
-                let _ = (types.fields(&found), types.element(&found));
+                let _ = (types.fields(&found), types.element(found.at));
             }
         }
     }

@@ -14,7 +14,7 @@ use leaktrace_core::num::Tgid;
 
 use crate::process::find::Target;
 use crate::process::maps::{self, Maps};
-use crate::process::{Pid, ProcessError, Procfs};
+use crate::process::{Pid, ProcessError, Procfs, USUAL};
 
 /// The longest environment that is looked through, in bytes.
 const MAX_ENVIRON: u64 = 4 << 20;
@@ -117,7 +117,9 @@ fn hostname(procfs: &Procfs) -> Option<String> {
 }
 
 fn read(path: &Path) -> Option<String> {
-    std::fs::read_to_string(path).ok()
+    let mut text = String::with_capacity(USUAL);
+    File::open(path).ok()?.read_to_string(&mut text).ok()?;
+    Some(text)
 }
 
 #[cfg(test)]

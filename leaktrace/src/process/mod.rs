@@ -17,6 +17,9 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+/// No less than most files of procfs have, in bytes.
+pub(crate) const USUAL: usize = 4 << 10;
+
 /// A process id as our own pid namespace counts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pid(pub u32);
@@ -135,7 +138,8 @@ impl Procfs {
     pub fn read(&self, pid: Pid, name: &str, bound: u64) -> Result<Vec<u8>, ProcessError> {
         let path = self.path(pid, name);
         let read = File::open(&path).and_then(|file| {
-            let mut bytes = Vec::new();
+            // Such a file does not say how long it is: without room it would be read in many small pieces.
+            let mut bytes = Vec::with_capacity(USUAL);
             file.take(bound + 1).read_to_end(&mut bytes)?;
             Ok(bytes)
         });

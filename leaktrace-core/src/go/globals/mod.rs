@@ -98,6 +98,18 @@ pub struct Sources<'a, 'd> {
     pub module: &'a Module<'d>,
 }
 
+/// The variables as the symbol table has them.
+const SYMBOLS: [&str; 8] = [
+    "runtime.allgs",
+    "runtime.allglen",
+    "runtime.allgptr",
+    "runtime.sched",
+    "runtime.allp",
+    "runtime.allm",
+    "runtime.semtable",
+    "runtime.fingStatus",
+];
+
 impl Globals {
     /// Finds the variables of a running process.
     pub fn find(
@@ -106,9 +118,10 @@ impl Globals {
         memory: &dyn Memory,
     ) -> Result<Self, GlobalsError> {
         let recipes = Recipes::new(sources);
-        let symbol = |name: &str| sources.elf.symbol(name).map(|at| sources.bias.to_avma(at));
+        let symbols = sources.elf.symbols(SYMBOLS).map(|found| found.map(|at| sources.bias.to_avma(at)));
+        let [allgs, allglen, allgptr, sched, allp, allm, semtable, fing_status] = symbols;
         let allgadd = recipes.allgadd();
-        let (allgs, found) = match (symbol("runtime.allgs"), allgadd.as_ref()) {
+        let (allgs, found) = match (allgs, allgadd.as_ref()) {
             (Some(at), _) => (at, Found::Symbols),
             (None, Some(refs)) => (refs.allgs, Found::Disassembly),
             (None, None) => {
@@ -119,13 +132,13 @@ impl Globals {
         let sched_lock = layout.sched.as_ref().map(|sched| u64::from(sched.lock));
         Ok(Self {
             allgs,
-            allglen: symbol("runtime.allglen").or_else(|| allgadd.as_ref()?.allglen),
-            allgptr: symbol("runtime.allgptr").or_else(|| allgadd.as_ref()?.allgptr),
-            sched: symbol("runtime.sched").or_else(|| recipes.sched(sched_lock?)),
-            allp: symbol("runtime.allp").or_else(|| recipes.allp()),
-            allm: symbol("runtime.allm").or_else(|| recipes.allm()),
-            semtable: symbol("runtime.semtable").or_else(|| recipes.semtable()),
-            fing_status: symbol("runtime.fingStatus").or_else(|| recipes.fing_status()),
+            allglen: allglen.or_else(|| allgadd.as_ref()?.allglen),
+            allgptr: allgptr.or_else(|| allgadd.as_ref()?.allgptr),
+            sched: sched.or_else(|| recipes.sched(sched_lock?)),
+            allp: allp.or_else(|| recipes.allp()),
+            allm: allm.or_else(|| recipes.allm()),
+            semtable: semtable.or_else(|| recipes.semtable()),
+            fing_status: fing_status.or_else(|| recipes.fing_status()),
             finalizer_words: recipes.variables_of("runtime.queuefinalizer"),
             cleanup_words: recipes.variables_of("runtime.runCleanups"),
             found,

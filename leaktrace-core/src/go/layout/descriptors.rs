@@ -45,11 +45,11 @@ impl<'m> Descriptors<'m> {
 
     /// Remembers the type at `at` if it is a struct; returns the types that it is made of.
     fn visit(&mut self, at: Avma) -> Result<Vec<Avma>, TypeError> {
-        let found = self.types.get(at)?;
-        match found.kind {
-            TypeKind::Container => Ok(vec![self.types.element(&found)?]),
+        match self.types.kind(at)? {
+            TypeKind::Container => Ok(vec![self.types.element(at)?]),
             TypeKind::Other(_) => Ok(Vec::new()),
             TypeKind::Struct => {
+                let found = self.types.get(at)?;
                 let parts = self.types.fields(&found)?.into_iter().map(|field| field.of).collect();
                 self.named.entry(found.name.clone()).or_insert(found);
                 Ok(parts)
@@ -80,9 +80,8 @@ impl<'m> Descriptors<'m> {
             if !out.add(path, offset) {
                 break;
             }
-            let inner = self.types.get(of)?;
-            if inner.kind == TypeKind::Struct && depth < MAX_DEPTH {
-                self.flatten(&inner, &inner_prefix, offset, depth + 1, out)?;
+            if self.types.kind(of)? == TypeKind::Struct && depth < MAX_DEPTH {
+                self.flatten(&self.types.get(of)?, &inner_prefix, offset, depth + 1, out)?;
             }
         }
         Ok(())

@@ -92,7 +92,7 @@ impl<'d> Function<'d> {
 
     /// Whether its name is `name`; much cheaper than comparing with [`Self::name`].
     pub fn is_named(&self, name: &str) -> bool {
-        self.table.name_of(self.record).is_some_and(|found| is_named(found, name))
+        self.table.name_of(self.record).is_some_and(|found| bytes::is_c_str(found, name))
     }
 
     /// Its first instruction.
@@ -220,11 +220,6 @@ impl<'d> Function<'d> {
     pub fn inline_index(&self, at: TextOffset) -> Option<u32> {
         u32::try_from(self.pcdata(PCDATA_INLINE_INDEX, at)?).ok()
     }
-}
-
-/// Whether the name that `found` begins with is `name`.
-pub(super) fn is_named(found: &[u8], name: &str) -> bool {
-    found.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.first() == Some(&0))
 }
 
 impl Format {

@@ -26,7 +26,6 @@ use thiserror::Error;
 
 pub use self::func_id::FuncId;
 use self::func_id::FuncIds;
-use self::function::is_named;
 pub use self::function::{Function, FunctionFlags, SourceLine};
 pub use self::inline::InlinedCall;
 pub use self::values::{PcRange, PcValues};
@@ -303,7 +302,7 @@ impl<'d> Pclntab<'d> {
     /// nothing else.
     pub fn function_named(&self, name: &str) -> Option<Function<'d>> {
         let mut wrapper = None;
-        let named = self.named(|found| is_named(found, name));
+        let named = self.named(|found| bytes::is_c_str(found, name));
         for function in named.filter_map(|index| self.function(index)) {
             if function.id() != FuncId::Wrapper {
                 return Some(function);
