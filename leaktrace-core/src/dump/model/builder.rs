@@ -8,7 +8,9 @@ use super::ids::{
     ArgumentsId, BlockedId, ChannelId, FunctionId, LabelsId, LocationId, StackId, StrId, ValuesId,
 };
 use super::tables::{Frame, Function, Location};
+use super::values::Values;
 use super::{Completeness, Dump, Mapping, Target, UnixTime};
+use crate::go::goroutines::WordRows;
 use crate::hash::KeyedMap;
 
 /// Collects what a [`Dump`] consists of.
@@ -119,7 +121,7 @@ impl DumpBuilder {
 
     /// Adds the values of a goroutine's arguments, those of its innermost frame first.
     pub fn values(&mut self, values: &[u64]) -> ValuesId {
-        self.dump.tables.values.push(values)
+        self.dump.tables.values.push(values, None)
     }
 
     /// Makes room for so many goroutines.
@@ -127,14 +129,14 @@ impl DumpBuilder {
         self.dump.goroutines.reserve_exact(goroutines);
     }
 
-    /// Adds the values of many goroutines, of which each is to take its own in turn.
-    pub(in crate::dump) fn all_values(&mut self, values: Vec<u64>) {
-        self.dump.tables.values.extend(values);
+    /// Sets the values of all goroutines, which are numbered from 0 on.
+    pub(in crate::dump) fn all_values(&mut self, rows: WordRows) {
+        self.dump.tables.values = Values::from(rows);
     }
 
-    /// Adds the values of the next goroutine of those, which end there.
-    pub(in crate::dump) fn values_until(&mut self, end: u32) -> ValuesId {
-        self.dump.tables.values.push_end(end)
+    /// Those with number `index`, if there are so many.
+    pub(in crate::dump) fn values_at(&self, index: usize) -> Option<ValuesId> {
+        ValuesId::from_index(index).filter(|id| id.index() < self.dump.tables.values.len())
     }
 
     /// Adds a goroutine.

@@ -2,10 +2,11 @@
 
 use super::ids::{ArgumentsId, StrId, ValuesId};
 use super::tables::Tables;
+use crate::go::goroutines::WordRows;
 
 /// What stands for a value in the text of a frame's arguments.
 pub const HOLE: char = '#';
-/// How many values a dump has room for. What comes after is cut off.
+/// How many values a dump has room for.
 pub const MAX_VALUES: usize = 32 << 20;
 
 /// The arguments of one goroutine's frames.
@@ -26,54 +27,48 @@ pub struct FrameArguments<'d> {
     pub first: usize,
 }
 
-/// The values of many goroutines behind each other in one array.
+/// The values of the arguments of many goroutines, each of which has a row of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Values {
-    numbers: Vec<u64>,
-    ends: Vec<u32>,
+    rows: WordRows,
+}
+
+impl From<WordRows> for Values {
+    fn from(rows: WordRows) -> Self {
+        Self { rows }
+    }
 }
 
 impl Values {
-    /// Those with number `id`; none for a number of another table.
-    pub fn get(&self, id: ValuesId) -> &[u64] {
-        let index = id.index();
-        let start = index.checked_sub(1).map_or(Some(0), |before| self.ends.get(before).copied());
-        let end = self.ends.get(index).copied();
-        let range = start.zip(end).map(|(start, end)| start as usize..end as usize);
-        range.and_then(|range| self.numbers.get(range)).unwrap_or_default()
+    /// Sets `out` to those with number `id`; to none for a number of another table.
+    pub fn read(&self, id: ValuesId, out: &mut Vec<u64>) {
+        self.rows.read(id.index(), out);
+    }
+
+    /// How many there are with this number.
+    pub fn count(&self, id: ValuesId) -> usize {
+        self.rows.row_len(id.index())
     }
 
     /// How many goroutines have values.
     pub fn len(&self) -> usize {
-        self.ends.len()
+        self.rows.len()
     }
 
     /// Whether none has.
     pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.rows.is_empty()
     }
 
-    /// Adds those of a goroutine. What does not fit in the table any more is cut off.
-    pub(in crate::dump) fn push(&mut self, values: &[u64]) -> ValuesId {
-        let room = MAX_VALUES.saturating_sub(self.numbers.len());
-        self.numbers.extend_from_slice(&values[..values.len().min(room)]);
-        self.push_end(u32::try_from(self.numbers.len()).unwrap_or(u32::MAX))
+    /// How many values are stored: of those that are like others, only what differs.
+    pub(in crate::dump) fn stored(&self) -> usize {
+        self.rows.stored()
     }
 
-    /// Adds the values of many goroutines, which [`push_end`](Self::push_end) shares out.
-    pub(in crate::dump) fn extend(&mut self, numbers: Vec<u64>) {
-        if self.numbers.is_empty() {
-            self.numbers = numbers;
-        } else {
-            self.numbers.extend(numbers);
-        }
-    }
-
-    /// Adds a goroutine that has the values from the end of those of the goroutine before on.
-    pub(in crate::dump) fn push_end(&mut self, end: u32) -> ValuesId {
-        let id = ValuesId::next_of(&self.ends);
-        self.ends.push(end);
-        id
+    /// Adds those of a goroutine, which are `like` others.
+    pub(in crate::dump) fn push(&mut self, values: &[u64], like: Option<ValuesId>) -> ValuesId {
+        let index = self.rows.push(values, like.map(ValuesId::index));
+        ValuesId::from_index(index).unwrap_or(ValuesId::next_of::<()>(&[]))
     }
 }
 
@@ -82,7 +77,7 @@ impl Tables {
     /// values are there. The values are of the innermost frames, as many as could be read.
     pub fn arguments_of(&self, arguments: Arguments) -> impl Iterator<Item = Option<FrameArguments<'_>>> {
         let texts = self.arguments.get(arguments.texts.index()).map_or(&[][..], AsRef::as_ref);
-        let (mut end, count) = (0, self.values.get(arguments.values).len());
+        let (mut end, count) = (0, self.values.count(arguments.values));
         texts.iter().map(move |text: &Option<StrId>| {
             let (text, first) = (self.strings.get((*text)?), end);
             end += text.matches(HOLE).count();

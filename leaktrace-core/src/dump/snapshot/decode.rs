@@ -169,7 +169,7 @@ pub(super) fn read_section(
             dump.goroutines = read_rows(&mut input, tables)?;
             number_values(&mut dump.goroutines, &mut tables.values);
         }
-        Section::Values => read_values(&mut input, dump)?,
+        Section::Values => read_values(&mut input, limits, dump)?,
         Section::End => {}
     }
     input.finish()

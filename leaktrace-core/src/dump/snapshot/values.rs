@@ -1,39 +1,50 @@
 //! The values of arguments, written and read next to each other so that the two agree.
 //!
-//! Those of a goroutine are compared with those of the goroutine before it whose arguments are printed alike: a byte
-//! tells which of eight values differ, and by how much is told of these only.
+//! Those of a goroutine are compared with those of the goroutine before it that stands at the same place: a byte tells
+//! which of eight values differ, and by how much is told of these only.
 
-use super::SnapshotError;
 use super::wire::{Reader, Writer};
+use super::{Limits, SnapshotError};
 use crate::dump::Dump;
-use crate::dump::model::{Arguments, DumpGoroutine, MAX_VALUES, Values, ValuesId};
+use crate::dump::model::{Arguments, DumpGoroutine, StackId, Values, ValuesId};
 
 /// How many values a byte tells of.
 const GROUP: usize = 8;
 
-/// For each way to print arguments, the values that were met last.
-struct Latest {
-    values: Vec<Option<ValuesId>>,
+/// For each stack, the first and the latest values.
+struct Met {
+    stacks: Vec<Option<(ValuesId, ValuesId)>>,
 }
 
-impl Latest {
+impl Met {
     fn new(dump: &Dump) -> Self {
-        Self { values: vec![None; dump.tables.arguments.len()] }
+        Self { stacks: vec![None; dump.tables.stacks.len()] }
     }
 
-    /// Those to compare with, after which `arguments` are the latest.
-    fn replace(&mut self, arguments: Arguments) -> Option<ValuesId> {
-        self.values.get_mut(arguments.texts.index())?.replace(arguments.values)
+    /// What was met at `stack` before `values`, which are the latest from now on.
+    fn meet(&mut self, stack: StackId, values: ValuesId) -> Option<(ValuesId, ValuesId)> {
+        let met = self.stacks.get_mut(stack.index())?;
+        let first = met.map_or(values, |(first, _)| first);
+        met.replace((first, values))
     }
+}
+
+/// The goroutines that have arguments: where they stand, and their values.
+fn with_arguments(goroutines: &[DumpGoroutine]) -> impl Iterator<Item = (StackId, ValuesId)> {
+    goroutines.iter().filter_map(|goroutine| Some((goroutine.stack, goroutine.arguments?.values)))
 }
 
 /// Writes the values of all goroutines that have any, in their order.
 pub(super) fn write_values(dump: &Dump, out: &mut Writer) {
-    let mut latest = Latest::new(dump);
-    for arguments in dump.goroutines.iter().filter_map(|goroutine| goroutine.arguments) {
-        let before = latest.replace(arguments);
-        let before = before.map_or(&[][..], |before| dump.tables.values.get(before));
-        write_one(dump.tables.values.get(arguments.values), before, out);
+    let (mut met, table) = (Met::new(dump), &dump.tables.values);
+    let (mut values, mut before) = (Vec::new(), Vec::new());
+    for (stack, id) in with_arguments(&dump.goroutines) {
+        before.clear();
+        if let Some((_, latest)) = met.meet(stack, id) {
+            table.read(latest, &mut before);
+        }
+        table.read(id, &mut values);
+        write_one(&values, &before, out);
     }
 }
 
@@ -52,30 +63,39 @@ fn write_one(values: &[u64], before: &[u64], out: &mut Writer) {
 }
 
 /// Reads the values of all goroutines that have any.
-pub(super) fn read_values(input: &mut Reader<'_>, dump: &mut Dump) -> Result<(), SnapshotError> {
-    let (mut latest, mut values, mut own) = (Latest::new(dump), Values::default(), Vec::new());
-    let mut room = MAX_VALUES;
-    for arguments in dump.goroutines.iter().filter_map(|goroutine| goroutine.arguments) {
-        let before = latest.replace(arguments).map_or(&[][..], |before| values.get(before));
-        read_one(input, before, &mut room, &mut own)?;
-        values.push(&own);
+pub(super) fn read_values(
+    input: &mut Reader<'_>,
+    limits: Limits,
+    dump: &mut Dump,
+) -> Result<(), SnapshotError> {
+    let bound = limits.bytes / size_of::<u64>() as u64;
+    let (mut met, mut table) = (Met::new(dump), Values::default());
+    let (mut values, mut before) = (Vec::new(), Vec::new());
+    for (stack, id) in with_arguments(&dump.goroutines) {
+        before.clear();
+        let met = met.meet(stack, id);
+        if let Some((_, latest)) = met {
+            table.read(latest, &mut before);
+        }
+        read_one(input, &before, bound, &mut values)?;
+        table.push(&values, met.map(|(first, _)| first));
+        if table.stored() as u64 > bound {
+            return Err(input.too_large(table.stored() as u64, bound));
+        }
     }
-    dump.tables.values = values;
+    dump.tables.values = table;
     Ok(())
 }
 
 fn read_one(
     input: &mut Reader<'_>,
     before: &[u64],
-    room: &mut usize,
+    bound: u64,
     values: &mut Vec<u64>,
 ) -> Result<(), SnapshotError> {
     let count = input.number()?;
-    let len = usize::try_from(count)
-        .ok()
-        .filter(|len| len <= room)
-        .ok_or(input.too_large(count, MAX_VALUES as u64))?;
-    *room -= len;
+    let len = usize::try_from(count).ok().filter(|_| count <= bound);
+    let len = len.ok_or(input.too_large(count, bound))?;
     values.clear();
     while values.len() < len {
         let flags = input.byte()?;
@@ -90,7 +110,9 @@ fn read_one(
 
 /// Gives each goroutine that has arguments an entry of its own among the values, without values in it.
 pub(super) fn number_values(goroutines: &mut [DumpGoroutine], values: &mut Values) {
-    for arguments in goroutines.iter_mut().filter_map(|goroutine| goroutine.arguments.as_mut()) {
-        arguments.values = values.push(&[]);
+    for Arguments { values: own, .. } in
+        goroutines.iter_mut().filter_map(|goroutine| goroutine.arguments.as_mut())
+    {
+        *own = values.push(&[], None);
     }
 }

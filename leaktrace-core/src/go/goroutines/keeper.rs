@@ -12,20 +12,31 @@ const MAX_STACK: u32 = 256 << 10;
 /// How many stacks' plans are remembered before all are forgotten.
 const MAX_PLANS: usize = 4_096;
 
+/// What is known of one stack.
+struct Known {
+    plan: WordPlan,
+    /// The first goroutine there of which all words were kept.
+    first: Option<usize>,
+}
+
 /// What is kept of the stacks of one walk.
 pub(super) struct Keeper<'p> {
     plans: Box<dyn WordPlans + 'p>,
-    known: FxHashMap<StackId, WordPlan>,
+    known: FxHashMap<StackId, Known>,
     kept: KeptWords,
-    /// How many words there may be.
+    /// How many words may be stored.
     room: usize,
+    /// The words of the goroutine that is next.
+    words: Vec<u64>,
+    like: Option<usize>,
     /// A stack that is deeper than what the walk has of it.
     deep: Vec<u8>,
 }
 
 impl<'p> Keeper<'p> {
     pub(super) fn new(plans: Box<dyn WordPlans + 'p>, room: usize) -> Self {
-        Self { plans, known: FxHashMap::default(), kept: KeptWords::default(), room, deep: Vec::new() }
+        let (known, kept) = (FxHashMap::default(), KeptWords::default());
+        Self { plans, known, kept, room, words: Vec::new(), like: None, deep: Vec::new() }
     }
 
     /// What was kept since the last time. Numbers of stacks are another table's from now on.
@@ -43,7 +54,9 @@ impl<'p> Keeper<'p> {
         window: &[u8],
     ) -> Result<(), ReadError> {
         self.make_plan(id, stacks);
-        let Some(plan) = self.known.get(&id) else { return Ok(()) };
+        let next = self.kept.rows.len();
+        let Some(known) = self.known.get_mut(&id) else { return Ok(()) };
+        let plan = &known.plan;
         let used = to.0.saturating_sub(from.0);
         let wanted = to_usize(used.min(plan.len().min(MAX_STACK).into()));
         let stack = if wanted <= window.len() {
@@ -55,13 +68,20 @@ impl<'p> Keeper<'p> {
             read_rest(memory, from, window.len(), &mut self.deep)?;
             &self.deep
         };
-        self.kept.read(plan, stack, self.room);
+        plan.read(stack, &mut self.words);
+        let is_whole = self.words.len() == plan.word_count();
+        self.like = is_whole.then(|| *known.first.get_or_insert(next));
         Ok(())
     }
 
     /// Goes on to the next goroutine.
     pub(super) fn next(&mut self) {
-        self.kept.next();
+        if self.kept.rows.stored() + self.words.len() > self.room {
+            self.kept.beyond += 1;
+            self.words.clear();
+        }
+        self.kept.rows.push(&self.words, self.like.take());
+        self.words.clear();
     }
 
     fn make_plan(&mut self, id: StackId, stacks: &StackTable) {
@@ -72,7 +92,7 @@ impl<'p> Keeper<'p> {
             self.known.clear();
         }
         if let Some(stack) = stacks.get(id) {
-            self.known.insert(id, self.plans.plan(stack.pcs));
+            self.known.insert(id, Known { plan: self.plans.plan(stack.pcs), first: None });
         }
     }
 }
@@ -121,7 +141,10 @@ mod tests {
         let mut keeper = Keeper::new(Box::new(Far), 100);
         let window = 1_u64.to_le_bytes();
         keeper.keep(memory, (id, &stacks), (AT, AT.plus(used)), &window).unwrap();
-        keeper.take().words
+        keeper.next();
+        let mut words = Vec::new();
+        keeper.take().rows.read(0, &mut words);
+        words
     }
 
     #[test]

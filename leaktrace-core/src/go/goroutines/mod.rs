@@ -8,11 +8,13 @@ mod code;
 mod header;
 mod keeper;
 mod kind;
+mod rows;
 mod stacks;
 mod walk;
 mod words;
 
 pub use kind::StartKind;
+pub use rows::WordRows;
 pub use stacks::{Stack, StackEnd, StackId, StackTable};
 pub use walk::{WalkError, Walker, WalkerInput};
 pub use words::{KeptWords, Word, WordPlan, WordPlans};

@@ -1,5 +1,6 @@
 //! Words of a stack that are of interest for themselves, and where they are in all stacks of one kind.
 
+use super::rows::WordRows;
 use crate::num::ReturnPc;
 
 /// Which words of the stacks of goroutines that stand at the same place are wanted. Addresses count from the innermost
@@ -33,6 +34,11 @@ impl WordPlan {
     pub fn frame(&mut self, return_at: u32, caller: Option<ReturnPc>, words: impl IntoIterator<Item = Word>) {
         self.words.extend(words);
         self.frames.push(Frame { return_at, caller, end: self.words.len() });
+    }
+
+    /// How many words there are.
+    pub fn word_count(&self) -> usize {
+        self.words.len()
     }
 
     /// How many bytes of a stack are looked at.
@@ -69,13 +75,11 @@ pub trait WordPlans {
     fn plan(&mut self, pcs: &[ReturnPc]) -> WordPlan;
 }
 
-/// The words of goroutines' stacks, in the order of the goroutines of their snapshot.
+/// The words of goroutines' stacks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeptWords {
-    /// The words of all behind each other.
-    pub words: Vec<u64>,
-    /// Where those of each goroutine end.
-    pub ends: Vec<u32>,
+    /// Those of each goroutine, in the order of the goroutines of their snapshot.
+    pub rows: WordRows,
     /// For how many goroutines there was no room.
     pub beyond: u64,
 }
@@ -83,29 +87,9 @@ pub struct KeptWords {
 impl KeptWords {
     /// Adds those of the goroutines that are [behind](super::Snapshot::append) these.
     pub fn append(&mut self, other: Self) {
-        let before = end_of(&self.words);
-        self.words.extend(other.words);
-        self.ends.extend(other.ends.into_iter().map(|end| end.saturating_add(before)));
+        self.rows.append(other.rows);
         self.beyond += other.beyond;
     }
-
-    /// Adds those of a stack, unless that makes more than `room`.
-    pub(super) fn read(&mut self, plan: &WordPlan, stack: &[u8], room: usize) {
-        if plan.words.len() > room.saturating_sub(self.words.len()) {
-            self.beyond += 1;
-            return;
-        }
-        plan.read(stack, &mut self.words);
-    }
-
-    /// What is added next is the next goroutine's.
-    pub(super) fn next(&mut self) {
-        self.ends.push(end_of(&self.words));
-    }
-}
-
-fn end_of(words: &[u64]) -> u32 {
-    u32::try_from(words.len()).unwrap_or(u32::MAX)
 }
 
 impl Frame {

@@ -34,17 +34,15 @@ pub(super) struct Arguments<'a> {
     plans: Plans<'a>,
     /// How those of each stack are printed, by its number in the walk, as far as that was asked.
     texts: Vec<Option<ArgumentsId>>,
-    /// Where the values of each goroutine end.
-    ends: Vec<u32>,
     beyond: u64,
 }
 
 impl<'a> Arguments<'a> {
     /// Those whose values were `kept` by the walk.
     pub(super) fn new(program: &'a Program<'a>, kept: Option<KeptWords>, builder: &mut DumpBuilder) -> Self {
-        let KeptWords { words, ends, beyond } = kept.unwrap_or_default();
-        builder.all_values(words);
-        Self { plans: Plans::new(program), texts: Vec::new(), ends, beyond }
+        let KeptWords { rows, beyond } = kept.unwrap_or_default();
+        builder.all_values(rows);
+        Self { plans: Plans::new(program), texts: Vec::new(), beyond }
     }
 
     /// What a reader should know of goroutines whose values were wanted and are not there.
@@ -62,13 +60,13 @@ impl<'a> Arguments<'a> {
         stack: StackId,
         builder: &mut DumpBuilder,
     ) -> Option<Known> {
-        let end = *self.ends.get(index)?;
+        let values = builder.values_at(index)?;
         if self.texts.len() <= id.index() {
             self.texts.resize(id.index() + 1, None);
         }
         let texts = self.texts[id.index()];
         let texts = texts.unwrap_or_else(|| self.plans.texts(pcs, stack, builder));
         self.texts[id.index()] = Some(texts);
-        Some(Known { texts, values: builder.values_until(end) })
+        Some(Known { texts, values })
     }
 }

@@ -1,12 +1,12 @@
 //! The text of what many goroutines share, made once.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::io;
 
 use super::template::{Shape, Template};
 use crate::dump::Dump;
-use crate::dump::model::{LocationId, StackId};
+use crate::dump::model::{Arguments, LocationId, StackId, Tables};
+use crate::hash::KeyedMap;
 
 /// How much text of stacks is kept, in bytes: goroutines that share none have more of it than there is memory.
 const ROOM: usize = 64 << 20;
@@ -20,21 +20,30 @@ pub(super) struct Known {
     stacks: Vec<Option<Box<Template>>>,
     /// How much more of them may be kept.
     room: usize,
+    /// The values of the goroutine that is written.
+    values: Vec<u64>,
     /// Of `go` statements; `None` for those that are not printed.
-    creators: HashMap<LocationId, Option<Creator>>,
+    creators: KeyedMap<LocationId, Option<Creator>>,
 }
 
 impl Known {
     pub(super) fn new(dump: &Dump) -> Self {
         let stacks = (0..dump.tables.stacks.len()).map(|_| None).collect();
-        Self { stacks, room: ROOM, creators: HashMap::new() }
+        Self { stacks, room: ROOM, values: Vec::new(), creators: KeyedMap::default() }
     }
 
-    /// Writes the text of a stack, which `make` makes, with these values.
+    /// Sets the values that are written from now on, and answers their shape.
+    pub(super) fn values(&mut self, arguments: Option<Arguments>, tables: &Tables) -> Shape {
+        let arguments = arguments?;
+        tables.values.read(arguments.values, &mut self.values);
+        Some((arguments.texts, self.values.len()))
+    }
+
+    /// Writes the text of a stack, which `make` makes, with the [values](Self::values) of this shape.
     pub(super) fn stack(
         &mut self,
         stack: StackId,
-        (shape, values): (Shape, &[u64]),
+        shape: Shape,
         out: &mut Vec<u8>,
         make: impl FnOnce() -> io::Result<Template>,
     ) -> io::Result<()> {
@@ -42,11 +51,11 @@ impl Known {
         if let Some(Some(template)) = &known
             && template.shape == shape
         {
-            template.write(values, out);
+            template.write(&self.values, out);
             return Ok(());
         }
         let template = make()?;
-        template.write(values, out);
+        template.write(&self.values, out);
         if let Some(known) = known {
             keep(known, template, &mut self.room);
         }

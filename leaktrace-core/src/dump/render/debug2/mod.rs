@@ -14,7 +14,7 @@ use crate::dump::text_rules::{Elision, LabelStyle, TextRules, is_durable_reason}
 use crate::go::names::Status;
 use crate::num::Goid;
 use known::Known;
-use template::{Shape, Template, shape_of};
+use template::{Shape, Template};
 
 const MINUTE_NS: u64 = 60_000_000_000;
 /// How much text is written at once, in bytes.
@@ -131,8 +131,8 @@ impl Text<'_> {
         }
         // Only the values of arguments are a goroutine's own.
         let arguments = goroutine.arguments.filter(|_| self.options.arguments == Arguments::Known);
-        let (shape, values) = shape_of(arguments, &self.dump.tables);
-        known.stack(goroutine.stack, (shape, values), out, || self.template(goroutine, arguments, shape))
+        let shape = known.values(arguments, &self.dump.tables);
+        known.stack(goroutine.stack, shape, out, || self.template(goroutine, arguments, shape))
     }
 
     /// The text of the frames of all goroutines like this one.

@@ -1,16 +1,10 @@
 //! The text of a stack with holes in it, which the values of a goroutine's arguments fill.
 
-use crate::dump::model::{Arguments, ArgumentsId, FrameArguments, HOLE, Tables};
+use crate::dump::model::{ArgumentsId, FrameArguments, HOLE};
 use crate::dump::render::bytes::push_hex;
 
 /// What decides which frames have arguments: how they are printed, and how many values there are.
 pub(super) type Shape = Option<(ArgumentsId, usize)>;
-
-/// The shape of a goroutine's arguments, and their values.
-pub(super) fn shape_of(arguments: Option<Arguments>, tables: &Tables) -> (Shape, &[u64]) {
-    let values = arguments.map_or(&[][..], |arguments| tables.values.get(arguments.values));
-    (arguments.map(|arguments| (arguments.texts, values.len())), values)
-}
 
 /// The text of all goroutines that stand there.
 #[derive(Debug, Default)]

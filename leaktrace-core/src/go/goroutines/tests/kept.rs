@@ -18,9 +18,10 @@ fn argument_of(slot: u64) -> u64 {
 }
 
 /// A goroutine's words, by its place in the snapshot.
-fn words(kept: &KeptWords, index: usize) -> &[u64] {
-    let start = index.checked_sub(1).map_or(0, |before| kept.ends[before]);
-    &kept.words[start as usize..kept.ends[index] as usize]
+fn words(kept: &KeptWords, index: usize) -> Vec<u64> {
+    let mut words = Vec::new();
+    kept.rows.read(index, &mut words);
+    words
 }
 
 fn kept(world: &World, entries: Range<u64>, room: usize) -> (Snapshot, KeptWords) {
@@ -28,7 +29,7 @@ fn kept(world: &World, entries: Range<u64>, room: usize) -> (Snapshot, KeptWords
         let mut walker = walker.keeping(FirstArgument, room);
         let snapshot = walker.part(world, Want::Stacks, &|| Ktime(0), entries).unwrap();
         let kept = walker.kept().unwrap();
-        assert_eq!(kept.ends.len(), snapshot.goroutines.len());
+        assert_eq!(kept.rows.len(), snapshot.goroutines.len());
         (snapshot, kept)
     })
 }
@@ -42,9 +43,9 @@ fn words_are_the_goroutines_own_in_all_parts() {
     let (later, later_words) = kept(&world, 1..u64::MAX, 9);
     snapshot.append(later);
     all.append(later_words);
-    let by_goid: BTreeMap<u64, &[u64]> =
+    let by_goid: BTreeMap<u64, Vec<u64>> =
         (0..4).map(|index| (snapshot.goroutines[index].goid.0, words(&all, index))).collect();
-    let expected: [(u64, &[u64]); 4] = [(100, &[0]), (101, &[1]), (102, &[]), (103, &[3])];
+    let expected = [(100, vec![0]), (101, vec![1]), (102, vec![]), (103, vec![3])];
     assert_eq!(by_goid, BTreeMap::from(expected));
     assert_eq!(all.beyond, 0);
 }
@@ -52,7 +53,8 @@ fn words_are_the_goroutines_own_in_all_parts() {
 #[test]
 fn those_beyond_the_room_are_counted() {
     let (_, kept) = kept(&World::parked(5), 0..u64::MAX, 3);
-    assert_eq!((kept.words.len(), kept.ends, kept.beyond), (3, vec![1, 2, 3, 3, 3], 2));
+    let counts: Vec<_> = (0..5).map(|index| kept.rows.row_len(index)).collect();
+    assert_eq!((counts, kept.beyond), (vec![1, 1, 1, 0, 0], 2));
 }
 
 #[test]
@@ -65,5 +67,5 @@ fn words_of_one_that_moved_are_those_of_where_it_is() {
     });
     world.set(argument_of(0), 1);
     let (snapshot, kept) = kept(&world, 0..u64::MAX, 9);
-    assert_eq!((snapshot.goroutines[0].goid, kept.words), (Goid(777), vec![7]));
+    assert_eq!((snapshot.goroutines[0].goid, words(&kept, 0)), (Goid(777), vec![7]));
 }
