@@ -3,7 +3,8 @@
 use std::hash::Hash;
 
 use super::Dump;
-use super::model::{BlockedId, BlockedOn, DumpGoroutine, StackId};
+use super::model::{BlockedId, BlockedOn, DumpGoroutine, LocationId, StackId, StrId};
+use crate::go::names::Status;
 use crate::hash::KeyedMap;
 
 /// What the goroutines of a group have in common.
@@ -84,7 +85,8 @@ pub fn group(dump: &Dump, by: By, include_runtime: bool) -> Vec<Group> {
         By::BlockedOn => Alone::of(dump, dump.listed(include_runtime)),
         By::Stack | By::CreatedBy | By::Wait => Alone::default(),
     };
-    let mut groups = Groups { dump, by, alone, index: KeyedMap::default(), found: Vec::new() };
+    let (known, index) = (KeyedMap::default(), KeyedMap::default());
+    let mut groups = Groups { dump, by, alone, known, index, found: Vec::new() };
     for (index, goroutine) in (0..).zip(&dump.goroutines) {
         if goroutine.is_listed(include_runtime) {
             groups.add(index, goroutine);
@@ -108,18 +110,38 @@ enum Key<'d> {
 /// A stack, and the kind of thing that is waited for there.
 type Place = (StackId, &'static str);
 
+/// What decides on the [`Key`] of a goroutine where that is a text, and takes longer to compare.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Sort {
+    CreatedBy(Option<LocationId>),
+    Doing(Status, Option<StrId>),
+}
+
+impl Sort {
+    const fn of(by: By, goroutine: &DumpGoroutine) -> Option<Self> {
+        match by {
+            By::CreatedBy => Some(Self::CreatedBy(goroutine.created_by)),
+            By::Wait => Some(Self::Doing(goroutine.status, goroutine.wait_reason)),
+            By::Stack | By::BlockedOn => None,
+        }
+    }
+}
+
 /// What only one goroutine waits for, and at which places there are such goroutines.
 #[derive(Default)]
 struct Alone {
-    waiters: KeyedMap<BlockedId, u32>,
+    /// How many wait for each thing of the dump.
+    waiters: Vec<u32>,
     places: KeyedMap<Place, u32>,
 }
 
 impl Alone {
     fn of<'g>(dump: &Dump, goroutines: impl Iterator<Item = &'g DumpGoroutine> + Clone) -> Self {
-        let mut alone = Self::default();
+        let mut alone = Self { waiters: vec![0; dump.tables.blocked.len()], ..Self::default() };
         for id in goroutines.clone().filter_map(|one| one.blocked_on) {
-            *alone.waiters.entry(id).or_insert(0) += 1;
+            if let Some(waiters) = alone.waiters.get_mut(id.index()) {
+                *waiters += 1;
+            }
         }
         for one in goroutines {
             if let Some(place) = alone.place(dump, one) {
@@ -131,7 +153,7 @@ impl Alone {
 
     /// Where the goroutine waits for something that no other goroutine waits for.
     fn place(&self, dump: &Dump, goroutine: &DumpGoroutine) -> Option<Place> {
-        let id = goroutine.blocked_on.filter(|id| self.waiters.get(id) == Some(&1))?;
+        let id = goroutine.blocked_on.filter(|id| self.waiters.get(id.index()) == Some(&1))?;
         Some((goroutine.stack, kind(dump.tables.blocked(id)?)))
     }
 
@@ -155,22 +177,34 @@ struct Groups<'d> {
     dump: &'d Dump,
     by: By,
     alone: Alone,
+    /// The groups of the sorts that were met.
+    known: KeyedMap<Sort, usize>,
     index: KeyedMap<Key<'d>, usize>,
     found: Vec<Group>,
 }
 
 impl Groups<'_> {
     fn add(&mut self, index: u32, goroutine: &DumpGoroutine) {
+        let sort = Sort::of(self.by, goroutine);
+        let known = sort.and_then(|sort| self.known.get(&sort).copied());
+        let at = known.unwrap_or_else(|| self.find(goroutine));
+        if known.is_none() {
+            self.known.extend(sort.map(|sort| (sort, at)));
+        }
+        self.found[at].add(index, goroutine);
+    }
+
+    /// Which group a goroutine belongs to, perhaps a new one.
+    fn find(&mut self, goroutine: &DumpGoroutine) -> usize {
         let (dump, by) = (self.dump, self.by);
         let groups = &mut self.found;
         let key = key(dump, by, &self.alone, goroutine);
         let each_its_own = matches!(key, Key::ItsOwn(_));
-        let at = *self.index.entry(key).or_insert_with(|| {
+        *self.index.entry(key).or_insert_with(|| {
             let title = if each_its_own { own_title(dump, goroutine) } else { title(dump, by, goroutine) };
             groups.push(Group { title, members: Vec::new(), oldest_ns: None, stack_bytes: 0, each_its_own });
             groups.len() - 1
-        });
-        groups[at].add(index, goroutine);
+        })
     }
 }
 

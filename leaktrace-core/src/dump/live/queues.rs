@@ -128,7 +128,7 @@ impl Queues {
 }
 
 /// What leads to an entry: a goroutine, or another entry of it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy)]
 struct Link {
     to: Avma,
     from: u32,
@@ -160,7 +160,7 @@ impl Reading<'_> {
     /// Reads the entries that `links` lead to, and returns the links to the next cases.
     fn follow(&mut self, mut links: Vec<Link>, note: fn(&mut Queues, usize, u32)) -> Vec<Link> {
         links.truncate(MAX_ENTRIES - self.queues.entries.len());
-        links.sort_unstable();
+        links.sort_unstable_by_key(|link| link.to);
         let addresses: Vec<_> = links.iter().map(|link| link.to).collect();
         let (queues, mut next) = (&mut self.queues, Vec::new());
         read_structs(self.memory, &addresses, self.fields.size as usize, |index, words| {

@@ -1,84 +1,102 @@
-//! What a goroutine is blocked on, as JSON.
+//! What a goroutine is blocked on, as JSON. Each may have a channel of its own, so those are written as bytes.
+
+use std::io;
 
 use serde::Serialize;
 
 use crate::dump::Dump;
-use crate::dump::model::{BlockedOn, Channel, ChannelId, SelectCase};
+use crate::dump::model::{BlockedOn, Channel, ChannelId, ChannelOperation};
+use crate::dump::render::bytes::{push_decimal, push_hex};
 
+/// Writes the value of `blocked_on`.
+pub(super) fn push(dump: &Dump, blocked: &BlockedOn, out: &mut Vec<u8>) -> io::Result<()> {
+    match blocked {
+        BlockedOn::Channel { operation, channel } => {
+            out.extend_from_slice(b"{\"kind\":\"channel\",");
+            push_case(dump, *operation, *channel, out)
+        }
+        BlockedOn::Select { cases } => {
+            out.extend_from_slice(b"{\"kind\":\"select\",\"cases\":[");
+            for (index, case) in cases.iter().enumerate() {
+                out.extend_from_slice(if index > 0 { b",{" } else { b"{" });
+                push_case(dump, case.operation, case.channel, out)?;
+            }
+            out.extend_from_slice(b"]}");
+            Ok(())
+        }
+        BlockedOn::NilChannel { operation } => {
+            push_other(&OtherJson::NilChannel { operation: operation.as_str() }, out)
+        }
+        BlockedOn::NoCases => push_other(&OtherJson::NoCases, out),
+        BlockedOn::Lock { kind, address, waiters } => {
+            let (lock, address) = (kind.as_str(), kind.beginning(*address).to_string());
+            push_other(&OtherJson::Lock { lock, address, waiters: *waiters }, out)
+        }
+        BlockedOn::Sleep { remaining_ns } => {
+            push_other(&OtherJson::Sleep { remaining_ns: *remaining_ns }, out)
+        }
+        BlockedOn::Io { fd, description } => {
+            let description = description.map(|id| dump.string(id));
+            push_other(&OtherJson::Io { fd: *fd, description }, out)
+        }
+    }
+}
+
+/// What is not of a channel.
 #[derive(Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub(super) enum BlockedJson<'d> {
-    Channel(CaseJson<'d>),
+enum OtherJson<'d> {
     NilChannel { operation: &'static str },
-    Select { cases: Vec<CaseJson<'d>> },
     NoCases,
     Lock { lock: &'static str, address: String, waiters: Option<u32> },
     Sleep { remaining_ns: i64 },
     Io { fd: i32, description: Option<&'d str> },
 }
 
-impl<'d> BlockedJson<'d> {
-    pub(super) fn of(dump: &'d Dump, blocked: &BlockedOn) -> Self {
-        match blocked {
-            BlockedOn::Channel { operation, channel } => {
-                Self::Channel(CaseJson::of(dump, operation.as_str(), *channel))
-            }
-            BlockedOn::NilChannel { operation } => Self::NilChannel { operation: operation.as_str() },
-            BlockedOn::Select { cases } => {
-                let case = |case: &SelectCase| CaseJson::of(dump, case.operation.as_str(), case.channel);
-                Self::Select { cases: cases.iter().map(case).collect() }
-            }
-            BlockedOn::NoCases => Self::NoCases,
-            BlockedOn::Lock { kind, address, waiters } => {
-                let (lock, address) = (kind.as_str(), kind.beginning(*address).to_string());
-                Self::Lock { lock, address, waiters: *waiters }
-            }
-            BlockedOn::Sleep { remaining_ns } => Self::Sleep { remaining_ns: *remaining_ns },
-            BlockedOn::Io { fd, description } => {
-                Self::Io { fd: *fd, description: description.map(|id| dump.string(id)) }
-            }
-        }
+fn push_other(other: &OtherJson<'_>, out: &mut Vec<u8>) -> io::Result<()> {
+    serde_json::to_writer(out, other).map_err(io::Error::from)
+}
+
+/// Writes what is to be done on a channel, and the end of the object that it is in.
+fn push_case(
+    dump: &Dump,
+    operation: ChannelOperation,
+    channel: ChannelId,
+    out: &mut Vec<u8>,
+) -> io::Result<()> {
+    out.extend_from_slice(b"\"operation\":\"");
+    out.extend_from_slice(operation.as_str().as_bytes());
+    out.extend_from_slice(b"\",\"channel\":");
+    match dump.tables.channel(channel) {
+        Some(channel) => push_channel(dump, channel, out)?,
+        None => out.extend_from_slice(b"null"),
     }
+    out.push(b'}');
+    Ok(())
 }
 
-#[derive(Serialize)]
-pub(super) struct CaseJson<'d> {
-    operation: &'static str,
-    channel: Option<ChannelJson<'d>>,
+fn push_channel(dump: &Dump, channel: &Channel, out: &mut Vec<u8>) -> io::Result<()> {
+    out.extend_from_slice(b"{\"address\":\"");
+    push_hex(channel.address.0, out);
+    out.extend_from_slice(b"\",\"element\":");
+    serde_json::to_writer(&mut *out, &channel.element.map(|id| dump.string(id)))?;
+    push_number(b",\"len\":", channel.length, out);
+    push_number(b",\"cap\":", channel.capacity, out);
+    push_flag(b",\"closed\":", channel.closed, out);
+    push_flag(b",\"timer\":", channel.timer, out);
+    push_number(b",\"receivers\":", channel.receivers.into(), out);
+    push_number(b",\"senders\":", channel.senders.into(), out);
+    out.push(b'}');
+    Ok(())
 }
 
-impl<'d> CaseJson<'d> {
-    fn of(dump: &'d Dump, operation: &'static str, channel: ChannelId) -> Self {
-        Self {
-            operation,
-            channel: dump.tables.channel(channel).map(|channel| ChannelJson::of(dump, channel)),
-        }
-    }
+/// Writes a field that is a number.
+pub(super) fn push_number(name: &[u8], number: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(name);
+    push_decimal(number, out);
 }
 
-#[derive(Serialize)]
-struct ChannelJson<'d> {
-    address: String,
-    element: Option<&'d str>,
-    len: u64,
-    cap: u64,
-    closed: bool,
-    timer: bool,
-    receivers: u32,
-    senders: u32,
-}
-
-impl<'d> ChannelJson<'d> {
-    fn of(dump: &'d Dump, channel: &Channel) -> Self {
-        Self {
-            address: channel.address.to_string(),
-            element: channel.element.map(|id| dump.string(id)),
-            len: channel.length,
-            cap: channel.capacity,
-            closed: channel.closed,
-            timer: channel.timer,
-            receivers: channel.receivers,
-            senders: channel.senders,
-        }
-    }
+fn push_flag(name: &[u8], flag: bool, out: &mut Vec<u8>) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(if flag { b"true" } else { b"false" });
 }

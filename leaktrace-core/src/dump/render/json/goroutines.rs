@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use super::blocked::BlockedJson;
+use super::blocked::{self, push_number};
 use super::{FrameJson, UsedStacks};
 use crate::dump::Dump;
 use crate::dump::model::{BlockedId, DumpGoroutine, LabelsId, LocationId, StrId};
@@ -105,8 +105,10 @@ impl<'d> Goroutines<'d> {
         let Some((id, blocked)) = blocked.and_then(|id| Some((id, dump.tables.blocked(id)?))) else {
             return Ok(());
         };
-        self.blocked
-            .push(id.index(), out, |out| push_json(b",\"blocked_on\":", &BlockedJson::of(dump, blocked), out))
+        self.blocked.push(id.index(), out, |out| {
+            out.extend_from_slice(b",\"blocked_on\":");
+            blocked::push(dump, blocked, out)
+        })
     }
 }
 
@@ -123,11 +125,6 @@ fn push_facts(goroutine: &DumpGoroutine, out: &mut Vec<u8>) {
     for (_, text) in facts.into_iter().filter(|(is_so, _)| *is_so) {
         out.extend_from_slice(text);
     }
-}
-
-fn push_number(name: &[u8], number: u64, out: &mut Vec<u8>) {
-    out.extend_from_slice(name);
-    push_decimal(number, out);
 }
 
 fn push_known(name: &[u8], number: Option<u64>, out: &mut Vec<u8>) {
