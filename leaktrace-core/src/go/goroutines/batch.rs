@@ -21,8 +21,6 @@ use super::keeper::Keeper;
 use super::kind::{KindFacts, StartKind};
 use super::{Code, Goroutine, Snapshot, StackEnd, StackId, StackTable, Want};
 
-/// How much of each stack is read with all the others. Parked stacks are seldom deeper.
-const FIRST_WINDOW: u64 = 4 << 10;
 /// How often a goroutine that moved is read again.
 const ATTEMPTS: u32 = 4;
 /// How much is read of deep stacks in one walk.
@@ -208,12 +206,13 @@ impl<'p> Batch<'p> {
     }
 
     /// Reads the first window of each stack; of those that are not wanted or make no sense, nothing.
-    fn read_stacks(&mut self, walk: &Walk<'_>) -> Result<(), ReadError> {
+    fn read_stacks(&mut self, walk: &mut Walk<'_>) -> Result<(), ReadError> {
         let wanted = walk.snapshot.want == Want::Stacks;
         self.spans.clear();
         self.spans.extend(self.pending.iter().map(|header| match header.used() {
             Some((from, to)) if wanted && header.is_parked() => {
-                Span { at: from, len: to_usize(to.0.saturating_sub(from.0).min(FIRST_WINDOW)) }
+                let len = walk.deep.first_window(to.0.saturating_sub(from.0));
+                Span { at: from, len: to_usize(len) }
             }
             _ => Span { at: header.stack.lo, len: 0 },
         }));

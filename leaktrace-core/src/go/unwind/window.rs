@@ -3,12 +3,31 @@
 use crate::memory::{Memory, ReadError};
 use crate::num::Avma;
 
+/// How much of a stack is read with all the others, whatever the budget. Parked stacks are seldom deeper.
+const SHALLOW: u64 = 4 << 10;
+/// How much of a deeper one: to read it in two pieces costs the process more.
+const FIRST: u64 = 16 << 10;
 /// How much is read at once of a stack that is deeper than what was read with all the others.
 const MORE: u64 = 64 << 10;
 
 /// What may still be read of deep stacks, in bytes; shared by all stacks of one walk.
 #[derive(Clone, Copy, Debug)]
 pub struct DeepBudget(pub u64);
+
+impl DeepBudget {
+    /// How much of a stack's `used` bytes is to be read with all the others. What is more than most stacks have is taken
+    /// from the budget.
+    pub fn first_window(&mut self, used: u64) -> u64 {
+        let len = used.min(FIRST);
+        match self.0.checked_sub(len.saturating_sub(SHALLOW)) {
+            Some(rest) => {
+                self.0 = rest;
+                len
+            }
+            None => SHALLOW,
+        }
+    }
+}
 
 /// One stack's used part, `[from, to)`, of which a window is at hand.
 pub struct StackWords<'m> {
@@ -96,6 +115,18 @@ mod tests {
             assert_eq!(words.word(at), Some(at));
         }
         assert_eq!([LO - 8, HI - 7, HI, u64::MAX].map(|at| words.word(at)), [None; 4]);
+    }
+
+    #[test]
+    fn deep_stacks_are_read_with_all_others_while_the_budget_lasts() {
+        let mut budget = DeepBudget(2 * (FIRST - SHALLOW) + 1);
+        assert_eq!([0, 8, SHALLOW].map(|used| budget.first_window(used)), [0, 8, SHALLOW]);
+        assert_eq!([FIRST, u64::MAX].map(|used| budget.first_window(used)), [FIRST; 2]);
+        assert_eq!(budget.0, 1, "what most stacks have costs nothing");
+        assert_eq!(
+            [FIRST, SHALLOW + 1, SHALLOW + 8].map(|used| budget.first_window(used)),
+            [SHALLOW, SHALLOW + 1, SHALLOW]
+        );
     }
 
     #[test]
