@@ -7,10 +7,14 @@ use std::io;
 use leaktrace_core::memory::{Memory, ReadError, Span};
 use leaktrace_core::num::Avma;
 
-use crate::process::Pid;
+use super::Pid;
+use super::urgency::Urgency;
 
-/// How many ranges the kernel takes in one call (`UIO_MAXIOV`).
-const RANGES_PER_CALL: usize = 1024;
+/// How many ranges, and beyond the first how many bytes, are read in one call. The kernel takes 1,024 ranges
+/// (`UIO_MAXIOV`), but for so long nobody should be [urgent](Urgency): this many are read in less than half a
+/// millisecond.
+const RANGES_PER_CALL: usize = 256;
+const BYTES_PER_CALL: usize = 1 << 20;
 
 /// The memory of a live process.
 ///
@@ -30,6 +34,7 @@ impl ProcessMemory {
     /// Reads `ranges` one after the other into `out` with one call, and says how many bytes there are.
     fn read_ranges(&self, ranges: &[libc::iovec], out: &mut [u8]) -> io::Result<usize> {
         let local = libc::iovec { iov_base: out.as_mut_ptr().cast(), iov_len: out.len() };
+        let _until_it_is_read = Urgency::for_bytes(out.len());
         // SAFETY: `local` is all of `out`, which this call may write and nobody else sees meanwhile; `ranges`
         // is valid for its length; the remote addresses are the kernel's to check.
         let read = unsafe {
@@ -69,7 +74,7 @@ impl Memory for ProcessMemory {
         let mut out = out;
         let mut rest = spans;
         while !rest.is_empty() {
-            let group = &rest[..rest.len().min(RANGES_PER_CALL)];
+            let group = &rest[..group_len(rest)];
             let total = group.iter().map(|span| span.len).sum();
             let done = self.read_group(group, &mut out[..total])?;
             readable.extend(std::iter::repeat_n(true, done));
@@ -93,13 +98,19 @@ fn remote(span: Span) -> libc::iovec {
     libc::iovec { iov_base: std::ptr::without_provenance_mut(address), iov_len: span.len }
 }
 
+/// How many spans, from the first on, are read with one call: at least one, if there is any.
+fn group_len(spans: &[Span]) -> usize {
+    let within = complete(&spans[..spans.len().min(RANGES_PER_CALL)], BYTES_PER_CALL);
+    within.max(1).min(spans.len())
+}
+
 /// How many spans, from the first on, lie within the first `read` bytes.
 fn complete(spans: &[Span], read: usize) -> usize {
     let mut end = 0;
     spans
         .iter()
         .take_while(|span| {
-            end += span.len;
+            end = span.len.saturating_add(end);
             end <= read
         })
         .count()
@@ -187,6 +198,17 @@ mod tests {
             }
             offset += span.len;
         }
+    }
+
+    #[test]
+    fn a_call_is_short_but_reads_something() {
+        let spans = |len, count| vec![Span { at: Avma(0), len }; count];
+        assert_eq!(group_len(&spans(8, 1000)), RANGES_PER_CALL);
+        assert_eq!(group_len(&spans(8, 3)), 3);
+        assert_eq!(group_len(&spans(0, 3)), 3);
+        assert_eq!(group_len(&spans(BYTES_PER_CALL / 4, 100)), 4);
+        assert_eq!(group_len(&spans(BYTES_PER_CALL + 1, 2)), 1, "a span is read in one piece or not at all");
+        assert_eq!(group_len(&spans(usize::MAX, 2)), 1);
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod maps;
 pub mod memory;
 pub mod privileges;
 pub mod stat;
+mod urgency;
 
 use std::fmt;
 use std::fs::File;
