@@ -23,6 +23,7 @@ pub mod scenarios;
 pub mod suite;
 pub mod text;
 pub mod traceback;
+pub mod turns;
 
 pub use go::{Mode, Program, Version};
 pub use process::Target;

@@ -10,6 +10,8 @@ use leaktrace_core::dump::{Dump, DumpGoroutine};
 use leaktrace_core::recording::{Content, Reader};
 use leaktrace_tests::leaktrace::{Running, command};
 use leaktrace_tests::poll::{PATIENCE, poll_until};
+use leaktrace_tests::privilege::can_probe;
+use leaktrace_tests::turns::{Lost, Summary, Watch};
 use leaktrace_tests::{Mode, Target, Version};
 
 /// For how long snapshots are taken, ten a second, unless this variable says otherwise; and as long without.
@@ -21,6 +23,9 @@ const WINDOW: Duration = Duration::from_millis(250);
 
 /// How much later the program's ticker may be through us.
 const LATE: Duration = Duration::from_millis(10);
+
+/// Threads with this priority or a lower number go before usual ones: as the kernel counts, it is nice -10.
+const URGENT: i32 = 110;
 
 /// The most memory that leaktrace may have used, and by how much that may have grown while it was watched, in KiB.
 const MEMORY: u64 = 256 << 10;
@@ -157,6 +162,19 @@ fn watch_tickers(target: &mut Target, running: &Running, total: Duration) -> (Ti
     (alone, with_us)
 }
 
+/// While we wait for a turn with the lock of the program's mappings, its threads may have to wait for us: so we go before
+/// others there, and where no turn of ours is lost for long, none is with the lock.
+fn assert_short_locks(lost: &[Lost]) {
+    let (locked, other): (Vec<Lost>, Vec<Lost>) = lost.iter().partition(|lost| lost.locked);
+    let (locks, others) = (Summary(&locked), Summary(&other));
+    let urgent = locked.iter().filter(|lost| lost.priority <= URGENT).count();
+    eprintln!("turns lost with the program's lock: {locks}; {urgent} of them urgent");
+    eprintln!("turns lost elsewhere: {others}");
+    assert!(!other.is_empty(), "a program that saturates the machine takes our turns");
+    assert!(urgent * 4 >= locked.len() * 3, "{urgent} of {} were urgent", locked.len());
+    assert!(locks.longest() <= LATE || others.longest() > LATE, "{locks}; elsewhere: {others}");
+}
+
 /// The most memory that a process has used, in KiB.
 fn peak_memory(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
@@ -165,7 +183,7 @@ fn peak_memory(pid: u32) -> u64 {
 }
 
 #[test]
-fn no_snapshot_of_a_churning_program_shows_a_wrong_stack() {
+fn no_snapshot_of_a_churning_program_shows_a_wrong_stack_or_holds_it_up() {
     let mut target = Target::start(Version::NEWEST, Mode::Plain, "churn=500");
     let folder = tempfile::tempdir().expect("a folder can be made");
     let file = folder.path().join("run.ltc");
@@ -176,9 +194,11 @@ fn no_snapshot_of_a_churning_program_shows_a_wrong_stack() {
         assert!(running.is_running());
         file.metadata().is_ok_and(|metadata| metadata.len() > 100_000).then_some(())
     });
+    let watch = can_probe().then(|| Watch::start(running.pid(), seconds() * 2));
     let (lives, before) = (target.state().site("churn").spawned, peak_memory(running.pid()));
     let (alone, with_us) = watch_tickers(&mut target, &running, Duration::from_secs(seconds()));
     let (lives, memory) = (target.state().site("churn").spawned - lives, peak_memory(running.pid()));
+    let lost = watch.map(Watch::finish);
     let ended = running.stop();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
 
@@ -193,6 +213,7 @@ fn no_snapshot_of_a_churning_program_shows_a_wrong_stack() {
     assert!(seen.snapshots >= seconds() * 2, "{} snapshots", seen.snapshots);
     assert!(seen.markers > seen.snapshots * 100 && lives > 10_000, "{seen:?}");
     assert!(memory < MEMORY && memory < before + GROWTH, "{before} KiB, then {memory} KiB");
+    lost.as_deref().into_iter().for_each(assert_short_locks);
     // Go's ticker also waits for a turn on processors that we and others use: it is told above, and not judged.
     assert!(with_us.thread.calm() <= alone.thread.calm() + LATE, "{alone:?} {with_us:?}");
 }
