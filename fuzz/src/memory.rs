@@ -6,8 +6,8 @@ use leaktrace_core::elf::{Elf, FileMemory, Segment};
 use leaktrace_core::memory::{Memory, ReadError};
 use leaktrace_core::num::{Avma, Bias};
 
-/// A file's memory, some reads of which are changed: each piece of the input is a byte for how many reads to let
-/// through, two for where in what was read, and eight that are put there.
+/// A file's memory, some reads of which are changed: each piece of the input is two bytes for how many reads to let
+/// through, one for where in what was read, and eight that are put there.
 pub(crate) struct Changed<'d> {
     file: FileMemory<'d>,
     changes: Vec<(u64, usize, [u8; 8])>,
@@ -18,9 +18,9 @@ impl<'d> Changed<'d> {
     pub(crate) fn new(file: FileMemory<'d>, data: &[u8]) -> Self {
         let mut next = 0;
         let pieces = data.as_chunks::<11>().0.iter();
-        let changes = pieces.map(|[through, low, high, bytes @ ..]| {
-            next += u64::from(*through);
-            (next, usize::from(u16::from_le_bytes([*low, *high])), *bytes)
+        let changes = pieces.map(|[low, high, offset, bytes @ ..]| {
+            next += u64::from(u16::from_le_bytes([*low, *high]));
+            (next, usize::from(*offset), *bytes)
         });
         Self { file, changes: changes.collect(), reads: Cell::new(0) }
     }

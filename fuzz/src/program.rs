@@ -2,11 +2,13 @@
 
 use std::sync::OnceLock;
 
-use leaktrace_core::dump::render::{Format, Options, render};
 use leaktrace_core::dump::model::MAX_VALUES;
+use leaktrace_core::dump::render::{Format, Options, render};
 use leaktrace_core::dump::{ArgumentWords, Facts, from_snapshot};
 use leaktrace_core::elf::{Elf, FileMemory};
+use leaktrace_core::go::code::Code;
 use leaktrace_core::go::goroutines::{Walker, WalkerInput, Want};
+use leaktrace_core::go::layout::Layout;
 use leaktrace_core::go::program::Program;
 use leaktrace_core::num::{Bias, Ktime};
 use leaktrace_core::reach::{Limits, Process, Reach};
@@ -31,6 +33,12 @@ pub(crate) fn types(data: &[u8]) {
     let elf = elf();
     let memory = Changed::new(FileMemory::new(&elf, Bias::ZERO), data);
     let _ = Program::inspect(&elf, Bias::ZERO, &memory);
+    // That takes from the file what the program cannot write to; where it can, type descriptors come from memory.
+    let memory = Changed::new(FileMemory::new(&elf, Bias::ZERO), data);
+    PROGRAM.with(|program| {
+        let code = Code::new(&elf, Bias::ZERO, program.modules.main());
+        let _ = Layout::read(&code, &memory, program.version);
+    });
 }
 
 thread_local! {

@@ -1,7 +1,5 @@
 //! An ELF file seen as the memory of a process that has just been started from it.
 
-use object::elf;
-
 use super::{Arch, Elf, Segment};
 use crate::bytes;
 use crate::memory::{Memory, ReadError};
@@ -9,8 +7,6 @@ use crate::num::{Avma, Bias, Svma};
 
 /// The most relocations that are applied. Each takes 16 bytes here; a very large Go program has about a million.
 const MAX_RELOCATIONS: usize = 8 << 20;
-/// The most entries of a dynamic section that are looked at.
-const MAX_DYNAMIC: usize = 1024;
 
 /// The size of an `Elf64_Rela`: offset, info, addend.
 const RELA_SIZE: usize = 24;
@@ -98,16 +94,7 @@ struct Relocations<'d> {
 
 impl<'d> Relocations<'d> {
     fn new(elf: &Elf<'d>) -> Self {
-        let Some(dynamic) = elf.program_headers(elf::PT_DYNAMIC).next() else {
-            return Self::default();
-        };
-        let value = |wanted: u64| {
-            dynamic
-                .chunks_exact(16)
-                .take(MAX_DYNAMIC)
-                .find(|entry| bytes::u64_at(entry, 0) == Some(wanted))
-                .and_then(|entry| bytes::u64_at(entry, 8))
-        };
+        let value = |wanted| elf.dynamic(wanted);
         let table = |at, size| -> Option<&'d [u8]> {
             let all = elf.bytes_from(Svma(value(at)?))?;
             Some(bytes::range(all, 0, value(size)?).unwrap_or(all))

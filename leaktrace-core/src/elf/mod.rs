@@ -25,6 +25,12 @@ use crate::num::{FileOffset, Svma};
 
 /// The most load segments a file may have. Linkers write fewer than ten.
 const MAX_SEGMENTS: usize = 256;
+/// The most entries of a dynamic section that are looked at.
+const MAX_DYNAMIC: usize = 1024;
+/// `DT_TEXTREL`, and `DT_FLAGS` with its bit `DF_TEXTREL`.
+const TEXT_RELOCATIONS: u64 = 22;
+const FLAGS: u64 = 30;
+const RELOCATES_TEXT: u64 = 4;
 
 /// Why a file is not an ELF file that leaktrace can look into.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -247,6 +253,20 @@ impl<'d> Elf<'d> {
     /// The GNU build id in hexadecimal digits, else the Go build id as it is.
     pub fn build_id(&self) -> Option<String> {
         notes::build_id(self)
+    }
+
+    /// Whether loading it changes what it cannot write to itself.
+    pub fn relocates_text(&self) -> bool {
+        let flags = self.dynamic(FLAGS).unwrap_or_default();
+        self.dynamic(TEXT_RELOCATIONS).is_some() || flags & RELOCATES_TEXT != 0
+    }
+
+    /// The value that the dynamic section has for `tag`.
+    fn dynamic(&self, tag: u64) -> Option<u64> {
+        let entries = self.program_headers(elf::PT_DYNAMIC).next()?.chunks_exact(16).take(MAX_DYNAMIC);
+        entries
+            .map(|entry| (bytes::u64_at(entry, 0), bytes::u64_at(entry, 8)))
+            .find_map(|(found, value)| value.filter(|_| found == Some(tag)))
     }
 
     /// The program headers of one type, as file ranges.

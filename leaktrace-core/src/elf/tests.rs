@@ -87,6 +87,18 @@ fn addresses_lead_to_bytes_and_offsets() {
 }
 
 #[test]
+fn text_relocations_are_stated_in_either_of_two_ways() {
+    let relocates = |entries: &[u64]| {
+        let dynamic: Vec<u8> = entries.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let data = elf_with_dynamic(&dynamic, 0, dynamic.len());
+        Elf::parse(&data).unwrap().relocates_text()
+    };
+    assert!(relocates(&[7, 1, 22, 0, 0, 0]));
+    assert!(relocates(&[30, 4 | 8]));
+    assert!(!relocates(&[30, 8, 7, 22]) && !relocates(&[]));
+}
+
+#[test]
 fn other_files_are_told_apart() {
     let with = |offset: usize, byte| {
         let mut data = tiny_elf(&[]);

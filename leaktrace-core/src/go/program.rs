@@ -1,7 +1,6 @@
 //! Everything that is known of one Go program, put together and checked, or a precise refusal.
 
 use std::fmt;
-use std::ops::Range;
 
 use thiserror::Error;
 
@@ -165,7 +164,7 @@ impl<'d> Program<'d> {
         if code.function("runtime.goexit").is_none() {
             return Err(ProgramError::Obfuscated(Obfuscation::Names));
         }
-        let constants = Unchanging::new(memory, constants(elf, bias, modules.main()));
+        let constants = constants(elf, bias, modules.main(), memory);
         let version = stated.or_else(|| version_in(&code, &constants)).ok_or(ProgramError::NoVersion)?;
         if version.support() == Support::TooOld {
             return Err(ProgramError::TooOld(version));
@@ -191,15 +190,18 @@ impl<'d> Program<'d> {
     }
 }
 
-/// What a program cannot write to, and its type descriptors. Those of a PIE are in a segment that is writable until
-/// they are relocated, and the runtime hands out their addresses only after that.
-fn constants(elf: &Elf<'_>, bias: Bias, module: &Module<'_>) -> Vec<Range<Avma>> {
-    let fixed = elf.segments().iter().filter(|segment| !segment.writable);
-    let range = |segment: &Segment| {
-        let start = bias.to_avma(segment.svma);
-        start..start.plus(segment.mem_size)
-    };
-    fixed.map(range).chain([module.types.start..module.types.end]).collect()
+/// Memory in which what a program cannot write to, and its type descriptors, do not change. The former are as the file has
+/// them. The latter are in a segment of a PIE that is writable until they are relocated, and the runtime hands out their
+/// addresses only after that.
+fn constants<'m>(elf: &Elf<'m>, bias: Bias, module: &Module<'_>, memory: &'m dyn Memory) -> Unchanging<'m> {
+    let fixed = || elf.segments().iter().filter(|segment| !segment.writable);
+    let start = |segment: &Segment| bias.to_avma(segment.svma);
+    let ranges = fixed().map(|segment| start(segment)..start(segment).plus(segment.mem_size));
+    let constants = Unchanging::new(memory, ranges.chain([module.types.start..module.types.end]));
+    let as_in_the_file = fixed().filter(|_| !elf.relocates_text());
+    as_in_the_file.fold(constants, |constants, segment| {
+        constants.with(start(segment), elf.bytes_from(segment.svma).unwrap_or_default())
+    })
 }
 
 /// From the type descriptors, else from debug information; the error is that of the former.

@@ -1,11 +1,12 @@
-//! Memory in which some ranges never change: those are read once, in pieces that are worth a system call.
+//! Memory in which some ranges never change: those are read once, in pieces that are worth a system call, or not at all
+//! where a file has them.
 
 use std::cell::RefCell;
 use std::ops::Range;
 
 use rustc_hash::FxHashMap;
 
-use super::{Memory, ReadError, Span};
+use super::{Memory, Pieces, ReadError, Span};
 use crate::num::Avma;
 
 /// How much is read at once, and from where on: a multiple of this.
@@ -23,6 +24,7 @@ type Piece = Option<Box<[u8]>>;
 /// be dropped with it.
 pub struct Unchanging<'m> {
     memory: &'m dyn Memory,
+    known: Pieces<'m>,
     ranges: Vec<Range<Avma>>,
     pieces: RefCell<FxHashMap<(usize, u64), Piece>>,
 }
@@ -30,7 +32,15 @@ pub struct Unchanging<'m> {
 impl<'m> Unchanging<'m> {
     /// The memory `memory`, nothing of which changes in `ranges`.
     pub fn new(memory: &'m dyn Memory, ranges: impl IntoIterator<Item = Range<Avma>>) -> Self {
-        Self { memory, ranges: ranges.into_iter().collect(), pieces: RefCell::default() }
+        let ranges = ranges.into_iter().collect();
+        Self { memory, known: Pieces::new(), ranges, pieces: RefCell::default() }
+    }
+
+    /// The same, of which `bytes` at `at` are known already.
+    #[must_use]
+    pub fn with(mut self, at: Avma, bytes: &'m [u8]) -> Self {
+        self.known.map(at, bytes);
+        self
     }
 
     /// Fills `buf` from the pieces of the range that holds all of it; `None` where there is no such range, or
@@ -76,7 +86,8 @@ impl<'m> Unchanging<'m> {
 impl Memory for Unchanging<'_> {
     /// What is longer than a piece needs no help, and what cannot be had by pieces is tried as it is.
     fn read(&self, at: Avma, buf: &mut [u8]) -> Result<(), ReadError> {
-        if buf.len() as u64 <= PIECE && self.copy(at, buf).is_some() {
+        let is_known = self.known.read(at, buf).is_ok();
+        if is_known || (buf.len() as u64 <= PIECE && self.copy(at, buf).is_some()) {
             return Ok(());
         }
         self.memory.read(at, buf)
@@ -91,7 +102,6 @@ impl Memory for Unchanging<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::Pieces;
     use proptest::prelude::*;
 
     /// Memory that counts its reads and has another value in every byte each time.
@@ -160,6 +170,16 @@ mod tests {
         assert_eq!(live.taken(), [(0x4000, 0x4000), (0x4ff8, 1), (0x4ff8, 8)], "the piece is tried once");
         let at = Avma(0x4ffc);
         assert_eq!(memory.u64(at), Err(ReadError::Unmapped { at, len: 8 }));
+    }
+
+    #[test]
+    fn what_is_known_is_not_read() {
+        let live = Live::new(0..0x1_0000);
+        let memory = Unchanging::new(&live, [range(0x1000..0x1008)]).with(Avma(0x2000), &[7; 8]);
+        assert_eq!(memory.u64(Avma(0x2000)), Ok(0x0707_0707_0707_0707));
+        assert_eq!(live.taken(), []);
+        // The last byte is not known, so that all are what the memory has.
+        assert_eq!(memory.u64(Avma(0x2001)), Ok(0x0101_0101_0101_0101));
     }
 
     #[test]
