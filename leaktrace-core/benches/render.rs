@@ -8,8 +8,8 @@ mod measure;
 use std::io;
 
 use leaktrace_core::dump::model::{
-    BlockedOn, Channel, ChannelOperation, Function, FunctionKind, Location, LocationId, StackId, Target,
-    UnixTime,
+    Arguments, BlockedOn, Channel, ChannelOperation, Function, FunctionKind, Location, LocationId, StackId,
+    Target, UnixTime,
 };
 use leaktrace_core::dump::render::{Format, Options, render};
 use leaktrace_core::dump::snapshot::{decode, encode};
@@ -44,11 +44,21 @@ fn dump(channels: u64) -> Dump {
     let mut builder = DumpBuilder::new(target, UnixTime(1_795_000_000_000_000_000));
     let frames: Vec<_> = (0..30).map(|number| frame(number, &mut builder)).collect();
     let stacks: Vec<_> = frames.windows(DEPTH).map(|frames| (builder.stack(frames), frames[0])).collect();
+    let text = builder.string("#, {#?, #}");
+    let texts = builder.arguments([Some(text); DEPTH].into());
+    let mut like = None;
     for (goid, &(stack, created_by)) in (1..=COUNT).zip(stacks.iter().cycle()) {
+        let values = builder.values(&values(goid), like);
+        like = like.or(Some(values));
         let goroutine = goroutine(goid, stack, created_by, goid % channels, &mut builder);
-        builder.goroutine(goroutine);
+        builder.goroutine(DumpGoroutine { arguments: Some(Arguments { texts, values }), ..goroutine });
     }
     builder.finish()
+}
+
+/// Three a frame, the first of which is the goroutine's own.
+fn values(goid: u64) -> Vec<u64> {
+    [0xc000_0100_0000 + goid * 64, 0, 0x5a_e350].repeat(DEPTH)
 }
 
 fn frame(number: u64, builder: &mut DumpBuilder) -> LocationId {

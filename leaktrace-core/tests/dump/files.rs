@@ -98,7 +98,7 @@ fn a_file_of_the_first_version_has_its_arguments() {
     let mut goroutine = sample.waiting(7, "select", &["main.f /src/main.go:12"]);
     let text = sample.builder.string("0xc000012300, {0x1?}");
     let texts = sample.builder.arguments(Box::new([Some(text)]));
-    goroutine.arguments = Some(Arguments { texts, values: sample.builder.values(&[]) });
+    goroutine.arguments = Some(Arguments { texts, values: sample.builder.values(&[], None) });
     sample.builder.goroutine(goroutine);
     let dump = sample.builder.finish();
     let again = decode(&first_version(&dump)).unwrap();

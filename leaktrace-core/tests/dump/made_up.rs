@@ -133,7 +133,7 @@ fn arguments(builder: &mut DumpBuilder, picks: &[usize]) -> Arguments {
     let text = |pick: usize| (!pick.is_multiple_of(4)).then(|| ["", "#", "{#?, #}"][pick % 3]);
     let texts = picks.iter().map(|pick| text(*pick).map(|text| builder.string(text))).collect();
     let values: Vec<_> = picks.iter().map(|pick| *pick as u64 >> (pick % 64)).collect();
-    Arguments { texts: builder.arguments(texts), values: builder.values(&values) }
+    Arguments { texts: builder.arguments(texts), values: builder.values(&values, None) }
 }
 
 fn blocked_on(builder: &mut DumpBuilder, (kind, address, count): (usize, u64, u32)) -> BlockedId {

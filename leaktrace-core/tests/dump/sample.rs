@@ -151,7 +151,7 @@ fn workers(sample: &mut Sample) {
         let texts = [None, Some("#"), None, None, Some("#, #?"), None];
         let texts = texts.map(|text| text.map(|text| sample.builder.string(text)));
         let texts = sample.builder.arguments(Box::new(texts));
-        let values = sample.builder.values(&[goid, 0xc0_0001_2300, 1]);
+        let values = sample.builder.values(&[goid, 0xc0_0001_2300, 1], None);
         goroutine.arguments = Some(Arguments { texts, values });
         sample.builder.goroutine(goroutine);
     }

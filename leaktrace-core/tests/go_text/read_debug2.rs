@@ -185,7 +185,7 @@ fn known(builder: &mut DumpBuilder, arguments: &[Option<&str>]) -> Arguments {
     let values: Vec<_> = numbers.map(|hex| u64::from_str_radix(&hex.as_str()[2..], 16).unwrap()).collect();
     let texts = arguments.iter().map(|text| text.map(|text| builder.string(&number.replace_all(text, "#"))));
     let texts = texts.collect();
-    Arguments { texts: builder.arguments(texts), values: builder.values(&values) }
+    Arguments { texts: builder.arguments(texts), values: builder.values(&values, None) }
 }
 
 /// Gives the goroutine the stack that is shown, the fixture having no other.

@@ -119,9 +119,9 @@ impl DumpBuilder {
         intern(&mut self.arguments, &mut self.dump.tables.arguments, texts, ArgumentsId::next_of)
     }
 
-    /// Adds the values of a goroutine's arguments, those of its innermost frame first.
-    pub fn values(&mut self, values: &[u64]) -> ValuesId {
-        self.dump.tables.values.push(values, None)
+    /// Adds the values of a goroutine's arguments, those of its innermost frame first, which are `like` another one's.
+    pub fn values(&mut self, values: &[u64], like: Option<ValuesId>) -> ValuesId {
+        self.dump.tables.values.push(values, like)
     }
 
     /// Makes room for so many goroutines.

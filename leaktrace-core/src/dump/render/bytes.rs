@@ -36,7 +36,10 @@ pub(super) fn push_hex(number: u64, out: &mut Vec<u8>) {
     for (half, digits) in bytes.as_chunks().0.iter().zip(digits[2..].as_chunks_mut().0) {
         *digits = eight_digits(u32::from_be_bytes(*half));
     }
-    out.extend_from_slice(&digits[..2 + significant as usize]);
+    // All digits are copied, as copying so many is one instruction and copying some is a call.
+    let end = out.len() + 2 + significant as usize;
+    out.extend_from_slice(&digits);
+    out.truncate(end);
 }
 
 /// The digits of all eight nibbles at once: each gets a byte, and those from ten on get what lies between `9` and `a`.
