@@ -12,61 +12,20 @@ use rustc_hash::FxHashMap;
 use crate::elf::Arch;
 use crate::go::layout::GFields;
 use crate::go::names::{Status, WaitReasons};
-use crate::go::unwind::{DeepBudget, MAX_FRAMES, StackWords, Unwinder};
-use crate::memory::{Memory, ReadError, Span};
-use crate::num::{GPtr, Ktime, Pc, ReturnPc};
+use crate::go::unwind::{StackWords, Unwinder};
+use crate::memory::{ReadError, Span};
+use crate::num::{GPtr, Pc, ReturnPc};
 
 use super::header::{Header, HeaderReader};
 use super::keeper::Keeper;
-use super::kind::{KindFacts, StartKind};
-use super::{Code, Goroutine, Snapshot, StackEnd, StackId, StackTable, Want};
+use super::kind::StartKind;
+use super::under_way::Walk;
+use super::{Code, Goroutine, StackEnd, StackId, Want};
 
 /// How often a goroutine that moved is read again.
 const ATTEMPTS: u32 = 4;
-/// How much is read of deep stacks in one walk.
-const DEEP_BYTES: u64 = 1 << 30;
-/// After how many frames in one walk stacks are cut earlier, and where.
-const MANY_FRAMES: usize = 64 << 20;
-const FRAMES_WHEN_MANY: usize = 64;
 /// How many start functions are remembered before all are forgotten.
 const MAX_STARTS: usize = 1 << 16;
-
-/// A walk that is under way.
-pub(super) struct Walk<'m> {
-    memory: &'m dyn Memory,
-    facts: KindFacts,
-    deep: DeepBudget,
-    frames: usize,
-    pub(super) snapshot: Snapshot,
-}
-
-impl<'m> Walk<'m> {
-    pub(super) fn new(memory: &'m dyn Memory, want: Want, facts: KindFacts, started: Ktime) -> Self {
-        let snapshot = Snapshot {
-            goroutines: Vec::new(),
-            stacks: StackTable::new(),
-            started,
-            finished: started,
-            want,
-            unreadable: 0,
-            moved: 0,
-            dead: 0,
-            beyond_limit: 0,
-        };
-        Self { memory, facts, deep: DeepBudget(DEEP_BYTES), frames: 0, snapshot }
-    }
-
-    /// Makes room for `count` more goroutines, unless there is some already.
-    pub(super) fn reserve(&mut self, count: usize) {
-        if self.snapshot.goroutines.capacity() == 0 {
-            self.snapshot.goroutines.reserve_exact(count);
-        }
-    }
-
-    fn frame_limit(&self) -> usize {
-        if self.frames < MANY_FRAMES { MAX_FRAMES } else { FRAMES_WHEN_MANY }
-    }
-}
 
 /// What was made of one stack of a batch.
 #[derive(Clone, Copy)]

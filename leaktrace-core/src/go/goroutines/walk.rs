@@ -13,9 +13,10 @@ use crate::go::version::GoVersion;
 use crate::memory::{Memory, ReadError};
 use crate::num::{Avma, GPtr, Ktime};
 
-use super::batch::{Batch, Walk};
+use super::batch::Batch;
 use super::keeper::Keeper;
 use super::kind::KindFacts;
+use super::under_way::Walk;
 use super::words::{KeptWords, WordPlans};
 use super::{Code, Snapshot, Want};
 

@@ -1,0 +1,54 @@
+//! What a walk has found so far, and how much more it may read.
+
+use super::kind::KindFacts;
+use super::{Snapshot, StackTable, Want};
+use crate::go::unwind::{DeepBudget, MAX_FRAMES};
+use crate::memory::Memory;
+use crate::num::Ktime;
+
+/// How much is read of deep stacks in one walk.
+const DEEP_BYTES: u64 = 1 << 30;
+/// After how many frames in one walk stacks are cut earlier, and where.
+const MANY_FRAMES: usize = 64 << 20;
+const FRAMES_WHEN_MANY: usize = 64;
+
+/// A walk that is under way.
+pub(super) struct Walk<'m> {
+    pub(super) memory: &'m dyn Memory,
+    pub(super) facts: KindFacts,
+    /// What may still be read of deep stacks.
+    pub(super) deep: DeepBudget,
+    /// How many frames there were so far.
+    pub(super) frames: usize,
+    /// What was found so far.
+    pub(super) snapshot: Snapshot,
+}
+
+impl<'m> Walk<'m> {
+    pub(super) fn new(memory: &'m dyn Memory, want: Want, facts: KindFacts, started: Ktime) -> Self {
+        let snapshot = Snapshot {
+            goroutines: Vec::new(),
+            stacks: StackTable::new(),
+            started,
+            finished: started,
+            want,
+            unreadable: 0,
+            moved: 0,
+            dead: 0,
+            beyond_limit: 0,
+        };
+        Self { memory, facts, deep: DeepBudget(DEEP_BYTES), frames: 0, snapshot }
+    }
+
+    /// Makes room for `count` more goroutines, unless there is some already.
+    pub(super) fn reserve(&mut self, count: usize) {
+        if self.snapshot.goroutines.capacity() == 0 {
+            self.snapshot.goroutines.reserve_exact(count);
+        }
+    }
+
+    /// How many frames of the next stack are kept.
+    pub(super) fn frame_limit(&self) -> usize {
+        if self.frames < MANY_FRAMES { MAX_FRAMES } else { FRAMES_WHEN_MANY }
+    }
+}
