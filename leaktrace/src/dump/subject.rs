@@ -36,7 +36,7 @@ impl Subject<'_> {
         let Walked { snapshot, queues, arguments } =
             walk::walk(self.program, self.memory, self.clock, self.with_arguments)?;
         let facts = Facts { arguments, ..self.facts };
-        Ok(from_walk(&snapshot, &queues, self.program, self.memory, facts))
+        Ok(from_walk(&snapshot, queues, self.program, self.memory, facts))
     }
 }
 

@@ -20,10 +20,10 @@ const MAX_PER_GOROUTINE: usize = 64;
 const MAX_SEMAPHORES: usize = 16 << 20;
 
 /// What was read of the queues of one process.
-pub(super) struct Waits<'q> {
+pub(super) struct Waits {
     finished: Ktime,
     reasons: Reasons,
-    queues: &'q Queues,
+    queues: Queues,
     channels: Channels,
     /// Up to Go 1.25, the lock that each goroutine waits for.
     locks: KeyedMap<GPtr, Avma>,
@@ -36,19 +36,20 @@ pub(super) struct Waits<'q> {
     cases: Vec<SelectCase>,
 }
 
-impl<'q> Waits<'q> {
+impl Waits {
     /// Reads what the goroutines of `snapshot` wait for that are in these queues.
     pub(super) fn read(
         snapshot: &Snapshot,
-        queues: &'q Queues,
+        queues: Queues,
         program: &Program<'_>,
         memory: &dyn Memory,
     ) -> Self {
+        let queues = queues.complete();
         let mut waits = Self {
             finished: snapshot.finished,
             reasons: Reasons::of(program),
+            channels: Channels::read(&queues, program, memory),
             queues,
-            channels: Channels::read(queues, program, memory),
             locks: KeyedMap::default(),
             waiters: KeyedMap::default(),
             deadlines: KeyedMap::default(),
@@ -120,7 +121,7 @@ impl<'q> Waits<'q> {
         let blocked = match self.reasons.get(goroutine.wait_reason)? {
             Reason::Nil(operation) => Some(BlockedOn::NilChannel { operation }),
             Reason::NoCases => Some(BlockedOn::NoCases),
-            Reason::Channel(operation) => return self.channels.waiting(own?, operation, builder),
+            Reason::Channel(operation) => return self.channels.waiting(&own?, operation, builder),
             Reason::Select => return self.select(own?, builder),
             Reason::Sleep => self.sleep(goroutine),
             Reason::Io => {
@@ -135,11 +136,11 @@ impl<'q> Waits<'q> {
         blocked.map(|blocked| builder.blocked_on(blocked))
     }
 
-    fn select(&mut self, first: &Entry, builder: &mut DumpBuilder) -> Option<BlockedId> {
+    fn select(&mut self, first: Entry, builder: &mut DumpBuilder) -> Option<BlockedId> {
         self.cases.clear();
         for entry in std::iter::successors(Some(first), |entry| self.queues.next_case(entry)) {
-            let Some(operation) = self.channels.side(entry) else { continue };
-            let channel = self.channels.add(entry, builder);
+            let Some(operation) = self.channels.side(&entry) else { continue };
+            let channel = self.channels.add(&entry, builder);
             self.cases.extend(channel.map(|channel| SelectCase { operation, channel }));
         }
         (!self.cases.is_empty()).then(|| builder.select(&self.cases))
@@ -150,7 +151,7 @@ impl<'q> Waits<'q> {
         Some(BlockedOn::Sleep { remaining_ns: deadline.0.wrapping_sub(self.finished.0).cast_signed() })
     }
 
-    fn lock(&self, goroutine: &Goroutine, own: Option<&Entry>, kind: LockKind) -> Option<BlockedOn> {
+    fn lock(&self, goroutine: &Goroutine, own: Option<Entry>, kind: LockKind) -> Option<BlockedOn> {
         let address = match own.map(|entry| entry.waits_for) {
             Some(WaitsFor::Lock(lock)) => lock,
             _ => *self.locks.get(&goroutine.g)?,

@@ -165,7 +165,7 @@ impl Channels {
             let element =
                 self.elements.get_mut(&hchan.element_type).filter(|element| !element.name.is_empty());
             let element = element.map(|one| *one.id.get_or_insert_with(|| builder.string(&one.name)));
-            hchan.id = Some(builder.channel(Channel { element, ..hchan.channel }));
+            hchan.id = Some(builder.new_channel(Channel { element, ..hchan.channel }));
         }
         hchan.id
     }
@@ -180,7 +180,7 @@ impl Channels {
         let channel = self.add(entry, builder)?;
         let WaitsFor::Channel(number) = entry.waits_for else { return None };
         let known = &mut self.hchans.get_mut(number as usize)?.as_mut()?.waiting[operation as usize];
-        let add = || builder.blocked_on(BlockedOn::Channel { operation, channel });
+        let add = || builder.new_blocked_on(BlockedOn::Channel { operation, channel });
         Some(*known.get_or_insert_with(add))
     }
 }

@@ -50,13 +50,13 @@ pub struct Facts {
 
 /// Makes a dump of `snapshot`, which was taken of `program` just now; `memory` is that of the process.
 pub fn from_snapshot(snapshot: &Snapshot, program: &Program<'_>, memory: &dyn Memory, facts: Facts) -> Dump {
-    from_walk(snapshot, &Queues::read(snapshot, program, memory), program, memory, facts)
+    from_walk(snapshot, Queues::read(snapshot, program, memory), program, memory, facts)
 }
 
 /// The same, where the queues of the goroutines have been read already.
 pub fn from_walk(
     snapshot: &Snapshot,
-    queues: &Queues,
+    queues: Queues,
     program: &Program<'_>,
     memory: &dyn Memory,
     facts: Facts,
@@ -135,7 +135,7 @@ struct Live<'a, 'd> {
     program: &'a Program<'d>,
     finished: Ktime,
     labels: Labels<'a>,
-    waits: Waits<'a>,
+    waits: Waits,
     bubbles: HashMap<Goid, u64>,
     stacks: Stacks,
     /// The same by their addresses.

@@ -82,18 +82,23 @@ impl Queues {
         }));
     }
 
+    /// The same to look at: nothing is added any more, so that no channel has to be found by its address.
+    pub(super) fn complete(self) -> Self {
+        Self { numbers: KeyedMap::default(), ..self }
+    }
+
     /// The first entry of the goroutine with this index in the snapshot, if it is still its own.
-    pub(super) fn first_of(&self, goroutine: usize) -> Option<&Entry> {
+    pub(super) fn first_of(&self, goroutine: usize) -> Option<Entry> {
         self.entry(*self.first_of.get(goroutine)?)
     }
 
     /// The entry of the goroutine's next case.
-    pub(super) fn next_case(&self, entry: &Entry) -> Option<&Entry> {
+    pub(super) fn next_case(&self, entry: &Entry) -> Option<Entry> {
         self.entry(entry.further)
     }
 
-    fn entry(&self, index: u32) -> Option<&Entry> {
-        self.entries.get(index as usize).filter(|entry| entry.own)
+    fn entry(&self, index: u32) -> Option<Entry> {
+        self.entries.get(index as usize).filter(|entry| entry.own).copied()
     }
 
     /// All entries that are their goroutines' own.
@@ -204,7 +209,7 @@ mod tests {
 
     /// The channels of the cases of each goroutine.
     fn cases(queues: &Queues) -> Vec<Vec<Avma>> {
-        let channel = |entry: &Entry| match entry.waits_for {
+        let channel = |entry: Entry| match entry.waits_for {
             WaitsFor::Channel(number) => queues.channels()[number as usize],
             other => panic!("no channel: {other:?}"),
         };

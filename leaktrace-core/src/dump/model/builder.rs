@@ -1,6 +1,6 @@
 //! Builds a dump, storing equal things once.
 
-use std::hash::Hash;
+use std::hash::{BuildHasher as _, Hash};
 
 use super::blocked::{BlockedOn, Channel, SelectCase};
 use super::goroutine::DumpGoroutine;
@@ -29,7 +29,8 @@ pub struct DumpBuilder {
     labels: KeyedMap<Box<[(StrId, StrId)]>, LabelsId>,
     channels: KeyedMap<u64, ChannelId>,
     blocked: KeyedMap<BlockedOn, BlockedId>,
-    selects: KeyedMap<Box<[SelectCase]>, BlockedId>,
+    /// The first select whose cases have this hash, which nobody else knows to make.
+    selects: KeyedMap<u64, BlockedId>,
     arguments: KeyedMap<Box<[Option<StrId>]>, ArgumentsId>,
 }
 
@@ -99,12 +100,30 @@ impl DumpBuilder {
 
     /// Adds that a goroutine is blocked on a select with these cases.
     pub fn select(&mut self, cases: &[SelectCase]) -> BlockedId {
-        if let Some(&id) = self.selects.get(cases) {
-            return id;
-        }
+        let hash = self.selects.hasher().hash_one(cases);
+        let known = self.selects.get(&hash).copied();
+        let is_same = |id: &BlockedId| match self.dump.tables.blocked(*id) {
+            Some(BlockedOn::Select { cases: known }) => **known == *cases,
+            _ => false,
+        };
+        known.filter(is_same).unwrap_or_else(|| {
+            let id = self.new_blocked_on(BlockedOn::Select { cases: cases.into() });
+            self.selects.entry(hash).or_insert(id);
+            id
+        })
+    }
+
+    /// Adds a channel that was not added before.
+    pub(in crate::dump) fn new_channel(&mut self, channel: Channel) -> ChannelId {
+        let id = ChannelId::next_of(&self.dump.tables.channels);
+        self.dump.tables.channels.push(channel);
+        id
+    }
+
+    /// Adds what a goroutine is blocked on, and no other was yet.
+    pub(in crate::dump) fn new_blocked_on(&mut self, blocked: BlockedOn) -> BlockedId {
         let id = BlockedId::next_of(&self.dump.tables.blocked);
-        self.dump.tables.blocked.push(BlockedOn::Select { cases: cases.into() });
-        self.selects.insert(cases.into(), id);
+        self.dump.tables.blocked.push(blocked);
         id
     }
 
