@@ -9,8 +9,12 @@ use crate::disasm::DisasmError;
 use crate::disasm::instruction::{Access, DataRef, Instruction, Operation, Place, Register, RegisterSet};
 use crate::num::Svma;
 
-/// The length of `call rel32` and `jmp rel32`.
+/// The opcode of `call rel32` and, but for one bit, of `jmp rel32`, and the length of both.
+const NEAR: u8 = 0xe8;
+const NEAR_MASK: u8 = 0xfe;
 const NEAR_LEN: usize = 5;
+/// How much code is looked at together for references.
+const BLOCK: usize = 256;
 
 pub(super) fn decode(entry: Svma, code: &[u8]) -> Result<Vec<Instruction>, DisasmError> {
     let mut decoder = Decoder::with_ip(64, code, entry.0, DecoderOptions::NONE);
@@ -28,14 +32,45 @@ pub(super) fn decode(entry: Svma, code: &[u8]) -> Result<Vec<Instruction>, Disas
 }
 
 pub(super) fn references_to(start: Svma, code: &[u8], target: Svma) -> Vec<Svma> {
-    let is_reference = |(offset, bytes): (usize, &[u8])| -> Option<Svma> {
-        let [0xe8 | 0xe9, displacement @ ..] = bytes else { return None };
-        let at = start.plus(offset as u64);
-        let displacement = i32::from_le_bytes(displacement.try_into().ok()?);
-        let goes_to = at.0.wrapping_add(NEAR_LEN as u64).wrapping_add_signed(i64::from(displacement));
-        (goes_to == target.0).then_some(at)
-    };
-    code.windows(NEAR_LEN).enumerate().filter_map(is_reference).collect()
+    let blocks = (0..code.len()).step_by(BLOCK).filter_map(|first| {
+        // What begins in a block may end in the next.
+        let end = code.len().min(first + BLOCK + NEAR_LEN - 1);
+        Some((start.plus(first as u64), code.get(first..end)?))
+    });
+    blocks
+        .filter(|(at, block)| may_refer(*at, block, target))
+        .flat_map(|(at, block)| references_in(at, block, target))
+        .collect()
+}
+
+/// Whether a block may have references. A hundred megabytes of code have to be looked through for a few: the upper half
+/// of what would be their displacements is the same all over most blocks, and bytes are compared many at a time.
+fn may_refer(at: Svma, block: &[u8], target: Svma) -> bool {
+    let upper = |offset: usize| displacement(at.plus(offset as u64), target) >> 16;
+    if upper(0) != upper(block.len().saturating_sub(NEAR_LEN)) {
+        return true;
+    }
+    let [low, high, ..] = upper(0).to_le_bytes();
+    let (third, fourth) = (block.get(3..).unwrap_or_default(), block.get(4..).unwrap_or_default());
+    let places = block.iter().zip(third).zip(fourth);
+    let least = places.fold(u8::MAX, |least, ((&opcode, &third), &fourth)| {
+        least.min((opcode & NEAR_MASK ^ NEAR) | (third ^ low) | (fourth ^ high))
+    });
+    least == 0
+}
+
+fn references_in(at: Svma, block: &[u8], target: Svma) -> impl Iterator<Item = Svma> {
+    block.windows(NEAR_LEN).enumerate().filter_map(move |(offset, bytes)| {
+        let (opcode, rest) = bytes.split_first()?;
+        let at = at.plus(offset as u64);
+        let stated = i32::from_le_bytes(rest.try_into().ok()?);
+        (opcode & NEAR_MASK == NEAR && displacement(at, target) == i64::from(stated)).then_some(at)
+    })
+}
+
+/// How far `target` is from the end of a reference at `at`.
+const fn displacement(at: Svma, target: Svma) -> i64 {
+    target.0.wrapping_sub(at.0).wrapping_sub(NEAR_LEN as u64).cast_signed()
 }
 
 fn reduce(iced: &Iced, info: &InstructionInfo) -> Instruction {
@@ -164,6 +199,8 @@ fn data(iced: &Iced, info: &InstructionInfo) -> Option<DataRef> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn one(code: &[u8]) -> Instruction {
@@ -227,5 +264,25 @@ mod tests {
     fn references_are_found_at_any_alignment() {
         let code = [0x90, 0xe8, 0xfa, 0x0f, 0, 0, 0xe9, 0xf5, 0x0f, 0, 0, 0xe8];
         assert_eq!(references_to(Svma(0x1000), &code, Svma(0x2000)), [Svma(0x1001), Svma(0x1006)]);
+    }
+
+    proptest! {
+        #[test]
+        fn references_are_found_wherever_they_are(
+            start in (0..3_u64).prop_map(|pages| 0x7f_fd00 + pages * 0x8000),
+            target in 0..0x100_0000_u64,
+            calls in proptest::collection::vec((0..2000_usize, any::<bool>()), 0..20),
+            filler: u8,
+        ) {
+            let mut code = vec![filler; 2005];
+            for (offset, jumps) in calls {
+                let displacement = target.wrapping_sub(start + offset as u64 + 5).to_le_bytes();
+                code[offset] = 0xe8 + u8::from(jumps);
+                code[offset + 1..offset + 5].copy_from_slice(&displacement[..4]);
+            }
+            let (start, target) = (Svma(start), Svma(target));
+            let expected: Vec<Svma> = references_in(start, &code, target).collect();
+            prop_assert_eq!(references_to(start, &code, target), expected);
+        }
     }
 }
