@@ -193,3 +193,25 @@ fn intern<T: Clone + Eq + Hash, Id: Copy>(
     known.insert(value, id);
     id
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dump::model::ChannelOperation;
+
+    #[test]
+    fn selects_with_the_same_cases_are_one() {
+        let mut builder = DumpBuilder::default();
+        let case = |operation, index| {
+            let channel = ChannelId::from_index(index).unwrap();
+            SelectCase { operation, channel }
+        };
+        let (receive, send) = (case(ChannelOperation::Receive, 0), case(ChannelOperation::Send, 1));
+        let both = builder.select(&[receive, send]);
+        let others = [&[send, receive][..], &[receive], &[]].map(|cases| builder.select(cases));
+        assert!(!others.contains(&both));
+        assert_eq!(builder.select(&[receive, send]), both);
+        assert_eq!(builder.blocked_on(BlockedOn::Select { cases: [receive, send].into() }), both);
+        assert_eq!(builder.finish().tables.blocked.len(), 4);
+    }
+}
