@@ -8,12 +8,13 @@ use leaktrace_core::memory::{Memory, ReadError, Span};
 use leaktrace_core::num::Avma;
 
 use super::Pid;
+use super::ranges::{MAX_GAP, Ranges};
 use super::urgency::Urgency;
 
-/// How many ranges, and beyond the first how many bytes, are read in one call. The kernel takes 1,024 ranges
-/// (`UIO_MAXIOV`), but for so long nobody should be [urgent](Urgency): this many are read in less than half a
+/// How many spans, and beyond the first how many bytes, are read in one call. The kernel takes 1,024 ranges on both
+/// sides (`UIO_MAXIOV`), but for so long nobody should be [urgent](Urgency): this many are read in less than half a
 /// millisecond.
-const RANGES_PER_CALL: usize = 256;
+const SPANS_PER_CALL: usize = 256;
 const BYTES_PER_CALL: usize = 1 << 20;
 
 /// The memory of a live process.
@@ -31,28 +32,22 @@ impl ProcessMemory {
         Self { pid: pid.0.cast_signed() }
     }
 
-    /// Reads `ranges` one after the other into `out` with one call, and says how many bytes there are.
-    fn read_ranges(&self, ranges: &[libc::iovec], out: &mut [u8]) -> io::Result<usize> {
-        let local = libc::iovec { iov_base: out.as_mut_ptr().cast(), iov_len: out.len() };
-        let _until_it_is_read = Urgency::for_bytes(out.len());
-        // SAFETY: `local` is all of `out`, which this call may write and nobody else sees meanwhile; `ranges`
-        // is valid for its length; the remote addresses are the kernel's to check.
-        let read = unsafe {
-            libc::process_vm_readv(self.pid, &raw const local, 1, ranges.as_ptr(), ranges.len() as u64, 0)
-        };
-        usize::try_from(read).map_err(|_| io::Error::last_os_error())
-    }
-
-    /// Reads at most [`RANGES_PER_CALL`] spans and says how many of them, from the first on, are complete.
+    /// Reads `spans` one after the other into `out`, which has room for just that, with one call. Says how many of them,
+    /// from the first on, are complete.
     fn read_group(&self, spans: &[Span], out: &mut [u8]) -> Result<usize, ReadError> {
-        let mut ranges = [libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; RANGES_PER_CALL];
-        for (range, span) in ranges.iter_mut().zip(spans) {
-            *range = remote(*span);
-        }
-        let used = &ranges[..spans.len().min(RANGES_PER_CALL)];
-        match self.read_ranges(used, out) {
-            Ok(read) => Ok(complete(spans, read)),
-            Err(error) => final_error(&error).map_or(Ok(0), Err),
+        let (mut gap, bytes) = ([0; MAX_GAP], out.len());
+        let ranges = Ranges::new(spans, out, &mut gap);
+        let Ranges { remote, local, .. } = &ranges;
+        let _until_it_is_read = Urgency::for_bytes(bytes);
+        // SAFETY: `local` lies in `out` and `gap`, which this call may write and nobody else sees meanwhile; both lists
+        // are valid for their lengths; the remote addresses are the kernel's to check.
+        let read = unsafe {
+            let (locals, remotes) = (local.len() as u64, remote.len() as u64);
+            libc::process_vm_readv(self.pid, local.as_ptr(), locals, remote.as_ptr(), remotes, 0)
+        };
+        match usize::try_from(read) {
+            Ok(read) => Ok(ranges.complete(read)),
+            Err(_) => final_error(&io::Error::last_os_error()).map_or_else(|| Ok(ranges.complete(0)), Err),
         }
     }
 }
@@ -60,10 +55,9 @@ impl ProcessMemory {
 impl Memory for ProcessMemory {
     fn read(&self, at: Avma, buf: &mut [u8]) -> Result<(), ReadError> {
         let len = buf.len();
-        match self.read_ranges(&[remote(Span { at, len })], buf) {
-            Ok(read) if read == len => Ok(()),
-            Ok(_) => Err(ReadError::Unmapped { at, len }),
-            Err(error) => Err(final_error(&error).unwrap_or(ReadError::Unmapped { at, len })),
+        match self.read_group(&[Span { at, len }], buf)? {
+            0 => Err(ReadError::Unmapped { at, len }),
+            _ => Ok(()),
         }
     }
 
@@ -92,28 +86,14 @@ impl Memory for ProcessMemory {
     }
 }
 
-/// The kernel's form of a range in the other process; the pointer is a number there and means nothing here.
-fn remote(span: Span) -> libc::iovec {
-    let address = usize::try_from(span.at.0).unwrap_or(usize::MAX);
-    libc::iovec { iov_base: std::ptr::without_provenance_mut(address), iov_len: span.len }
-}
-
 /// How many spans, from the first on, are read with one call: at least one, if there is any.
 fn group_len(spans: &[Span]) -> usize {
-    let within = complete(&spans[..spans.len().min(RANGES_PER_CALL)], BYTES_PER_CALL);
-    within.max(1).min(spans.len())
-}
-
-/// How many spans, from the first on, lie within the first `read` bytes.
-fn complete(spans: &[Span], read: usize) -> usize {
-    let mut end = 0;
-    spans
-        .iter()
-        .take_while(|span| {
-            end = span.len.saturating_add(end);
-            end <= read
-        })
-        .count()
+    let mut bytes: usize = 0;
+    let within = spans.iter().take(SPANS_PER_CALL).take_while(|span| {
+        bytes = bytes.saturating_add(span.len);
+        bytes <= BYTES_PER_CALL
+    });
+    within.count().max(1).min(spans.len())
 }
 
 /// The errors after which no other range can be read either.
@@ -203,7 +183,7 @@ mod tests {
     #[test]
     fn a_call_is_short_but_reads_something() {
         let spans = |len, count| vec![Span { at: Avma(0), len }; count];
-        assert_eq!(group_len(&spans(8, 1000)), RANGES_PER_CALL);
+        assert_eq!(group_len(&spans(8, 1000)), SPANS_PER_CALL);
         assert_eq!(group_len(&spans(8, 3)), 3);
         assert_eq!(group_len(&spans(0, 3)), 3);
         assert_eq!(group_len(&spans(BYTES_PER_CALL / 4, 100)), 4);

@@ -8,6 +8,7 @@ pub mod launch;
 pub mod maps;
 pub mod memory;
 pub mod privileges;
+mod ranges;
 pub mod stat;
 mod urgency;
 
