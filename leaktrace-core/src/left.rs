@@ -16,6 +16,11 @@ use crate::report::{Frame, Group, Location, Owners, Report, UNKNOWN_TEST, test_n
 /// States in which a goroutine does not wait for another one. They pass by themselves, and so does a sleep.
 const BUSY: [&str; 5] = ["runnable", "running", "syscall", "copystack", "preempted"];
 const SLEEP: &str = "sleep";
+/// Those in which it waits for nothing at all.
+const GOING_ON: [&str; 4] = ["runnable", "running", "copystack", "preempted"];
+/// How old one is at most that has only not come to its end yet, in nanoseconds: a program often ends as soon as it was
+/// told that its goroutines are done, which they say themselves. goleak gives them about as long.
+const ENDING_NS: u64 = 1_000_000_000;
 
 /// Adds a verdict on each `go` statement of which goroutines are left, as far as `policy` wants to hear of it. Where
 /// there is one that is as sure, that is told how many are left, and by which tests.
@@ -50,7 +55,7 @@ struct Left {
 
 impl Left {
     fn of(group: &Group, owners: &Owners, tests_run: bool) -> Option<Self> {
-        if group.live == 0 || is_background(group) {
+        if group.live == 0 || is_background(group) || is_ending(group) {
             return None;
         }
         let mut left = Self { group: group.clone(), tests: BTreeMap::new(), of_ended: 0 };
@@ -206,6 +211,12 @@ fn is_background(group: &Group) -> bool {
         || by.starts_with("testing.")
         || by.starts_with("os/signal.Notify.")
         || stack.filter_map(|frame| frame.function.as_deref()).any(traces)
+}
+
+/// Whether all of them may have been about to end.
+fn is_ending(group: &Group) -> bool {
+    let going_on = GOING_ON.iter().filter_map(|state| group.wait_reasons.get(*state)).sum::<u64>();
+    going_on == group.live && group.oldest_age_ns.is_some_and(|age| age < ENDING_NS)
 }
 
 /// Whether these are the goroutines on which tests run.

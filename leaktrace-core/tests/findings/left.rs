@@ -54,10 +54,28 @@ fn what_belongs_to_no_test_or_to_one_that_runs_is_worth_a_look() {
 #[test]
 fn what_ends_by_itself_is_worth_a_look() {
     for state in ["sleep", "running", "runnable"] {
-        let mut group = ask(1);
-        group.wait_reasons = [(state.to_owned(), 1)].into();
+        let wait_reasons = [(state.to_owned(), 1)].into();
+        let group = Group { wait_reasons, oldest_age_ns: Some(1_000_000_000), ..ask(1) };
         assert_eq!(severity(group, &[("order.TestA", false)]), Some(Severity::Watch), "{state}");
     }
+}
+
+#[test]
+fn what_had_no_time_to_end_is_not_left() {
+    let one = |state: &str, age| {
+        let wait_reasons = [(state.to_owned(), 2)].into();
+        Group { wait_reasons, oldest_age_ns: age, ..ask(2) }
+    };
+    let (young, old) = (Some(999_999_999), Some(1_000_000_000));
+    for state in ["running", "runnable", "preempted", "copystack"] {
+        assert_eq!(severity(one(state, young), &[("order.TestA", false)]), None, "{state}");
+        assert_eq!(severity(one(state, old), &[]), Some(Severity::Watch), "{state}");
+        assert_eq!(severity(one(state, None), &[]), Some(Severity::Watch), "{state}");
+    }
+    assert_eq!(severity(one("syscall", young), &[]), Some(Severity::Watch));
+    let mut mixed = one("running", young);
+    mixed.live = 3;
+    assert_eq!(severity(mixed, &[]), Some(Severity::Watch), "another one waits");
 }
 
 #[test]

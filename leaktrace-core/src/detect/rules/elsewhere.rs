@@ -10,8 +10,9 @@ pub(crate) const LEFT_AT_EXIT: Rule = Rule {
     explanation: "\
 `leaktrace run` only. A goroutine that a test created and that still waits at the end, its test having returned, is a \
 `likely` leak: that is what goleak finds. One that sleeps, runs or is in a system call may be ending, and what no test created \
-may be there by design: that is `watch`. Goroutines of the runtime, of package testing and of os/signal are left out. \
-Which test it was is told by the stack that created the goroutine, or by its parent; the evidence counts them.",
+may be there by design: that is `watch`. Those that wait for nothing and are younger than a second may only have had no \
+time to end, and are left out, as are those of the runtime, of package testing and of os/signal. Which test it was is \
+told by the stack that created the goroutine, or by its parent; the evidence counts them.",
     judge: clean,
 };
 
