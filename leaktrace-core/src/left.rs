@@ -13,11 +13,11 @@ use crate::detect::{Level, Policy, Severity, Verdict};
 use crate::render::human;
 use crate::report::{Frame, Group, Location, Owners, Report, UNKNOWN_TEST, test_name};
 
-/// States in which a goroutine does not wait for another one. They pass by themselves, and so does a sleep.
-const BUSY: [&str; 5] = ["runnable", "running", "syscall", "copystack", "preempted"];
-const SLEEP: &str = "sleep";
-/// Those in which it waits for nothing at all.
+/// States in which a goroutine waits for nothing at all.
 const GOING_ON: [&str; 4] = ["runnable", "running", "copystack", "preempted"];
+/// What it does not wait for another one in either. They pass by themselves, too.
+const SYSCALL: &str = "syscall";
+const SLEEP: &str = "sleep";
 /// How old one is at most that has only not come to its end yet, in nanoseconds: a program often ends as soon as it was
 /// told that its goroutines are done, which they say themselves. goleak gives them about as long.
 const ENDING_NS: u64 = 1_000_000_000;
@@ -80,8 +80,7 @@ impl Left {
     }
 
     fn severity(&self) -> Severity {
-        let passing = BUSY.iter().chain([&SLEEP]);
-        let passing: u64 = passing.filter_map(|reason| self.group.wait_reasons.get(*reason)).sum();
+        let passing = count_in(&self.group, GOING_ON.into_iter().chain([SYSCALL, SLEEP]));
         if self.of_ended > passing { Severity::Likely } else { Severity::Watch }
     }
 
@@ -137,7 +136,8 @@ impl Left {
         let (summary, severity) = (self.summary(), self.severity());
         let (cause, remedy) = self.words();
         let evidence = self.evidence().collect();
-        let waits = most(&self.group).filter(|(reason, _)| !BUSY.contains(&reason.as_str()));
+        let is_busy = |state: &str| GOING_ON.contains(&state) || state == SYSCALL;
+        let waits = most(&self.group).filter(|(reason, _)| !is_busy(reason));
         Verdict {
             code: LEFT_AT_EXIT.code.to_owned(),
             name: LEFT_AT_EXIT.name.to_owned(),
@@ -179,6 +179,11 @@ fn short(test: &str) -> &str {
     if test == UNKNOWN_TEST { "a test" } else { test.rsplit('.').next().unwrap_or(test) }
 }
 
+/// How many of them are in these states.
+fn count_in(group: &Group, states: impl IntoIterator<Item = &'static str>) -> u64 {
+    states.into_iter().filter_map(|state| group.wait_reasons.get(state)).sum()
+}
+
 /// What most of them do.
 fn most(group: &Group) -> Option<(&String, u64)> {
     let reasons = group.wait_reasons.iter().map(|(reason, count)| (reason, *count));
@@ -215,8 +220,7 @@ fn is_background(group: &Group) -> bool {
 
 /// Whether all of them may have been about to end.
 fn is_ending(group: &Group) -> bool {
-    let going_on = GOING_ON.iter().filter_map(|state| group.wait_reasons.get(*state)).sum::<u64>();
-    going_on == group.live && group.oldest_age_ns.is_some_and(|age| age < ENDING_NS)
+    count_in(group, GOING_ON) == group.live && group.oldest_age_ns.is_some_and(|age| age < ENDING_NS)
 }
 
 /// Whether these are the goroutines on which tests run.
