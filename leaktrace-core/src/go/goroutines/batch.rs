@@ -20,7 +20,7 @@ use super::header::{Header, HeaderReader};
 use super::keeper::Keeper;
 use super::kind::StartKind;
 use super::under_way::Walk;
-use super::{Code, Goroutine, StackEnd, StackId, Want};
+use super::{Code, Goroutine, StackEnd, StackId, Want, to_usize};
 
 /// How often a goroutine that moved is read again.
 const ATTEMPTS: u32 = 4;
@@ -312,8 +312,4 @@ const fn next(header: &Header, want: Want) -> Next {
 
 fn total(spans: &[Span]) -> usize {
     spans.iter().map(|span| span.len).sum()
-}
-
-fn to_usize(len: u64) -> usize {
-    usize::try_from(len).unwrap_or(usize::MAX)
 }

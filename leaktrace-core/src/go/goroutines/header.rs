@@ -6,7 +6,7 @@ use crate::go::unwind::Standing;
 use crate::memory::{Memory, ReadError, Span};
 use crate::num::{Avma, GPtr, Goid, Ktime, Pc, ReturnPc};
 
-use super::StackBounds;
+use super::{StackBounds, to_usize};
 
 /// The largest `runtime.g` that is believed, and the largest stack (`runtime.maxstacksize` is 1 GB by default,
 /// and a program may raise it).
@@ -233,10 +233,6 @@ fn grown(piece: Span, g: GPtr, len: u64, gap: u64) -> Option<usize> {
 fn offset_in(piece: Span, g: GPtr) -> Option<usize> {
     let offset = usize::try_from(g.as_avma().offset_from(piece.at)?).ok()?;
     (offset < piece.len).then_some(offset)
-}
-
-fn to_usize(len: u64) -> usize {
-    usize::try_from(len).unwrap_or(usize::MAX)
 }
 
 fn word(data: &[u8], offset: u32) -> Option<u64> {

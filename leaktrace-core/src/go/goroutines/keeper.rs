@@ -3,7 +3,7 @@
 use rustc_hash::FxHashMap;
 
 use super::words::{KeptWords, WordPlan, WordPlans};
-use super::{StackId, StackTable};
+use super::{StackId, StackTable, to_usize};
 use crate::memory::{Memory, ReadError};
 use crate::num::Avma;
 
@@ -107,10 +107,6 @@ fn read_rest(memory: &dyn Memory, from: Avma, done: usize, stack: &mut Vec<u8>) 
         }
         Ok(()) => Ok(()),
     }
-}
-
-fn to_usize(len: u64) -> usize {
-    usize::try_from(len).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]

@@ -46,6 +46,11 @@ impl StackBounds {
     }
 }
 
+/// A length or a count that the target states, as far as there can be so much here.
+fn to_usize(len: u64) -> usize {
+    usize::try_from(len).unwrap_or(usize::MAX)
+}
+
 /// Whose goroutine it is, by the rule of the runtime itself (`isSystemGoroutine`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum GoroutineKind {

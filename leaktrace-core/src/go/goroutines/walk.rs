@@ -18,7 +18,7 @@ use super::keeper::Keeper;
 use super::kind::KindFacts;
 use super::under_way::Walk;
 use super::words::{KeptWords, WordPlans};
-use super::{Code, Snapshot, Want};
+use super::{Code, Snapshot, Want, to_usize};
 
 /// How many goroutines are read at once.
 const BATCH: u64 = 1024;
@@ -210,8 +210,4 @@ impl<'p> Walker<'p> {
 /// Where entry `index` of the list is.
 const fn entry(base: Avma, index: u64) -> Avma {
     base.plus(index.wrapping_mul(8))
-}
-
-fn to_usize(count: u64) -> usize {
-    usize::try_from(count).unwrap_or(usize::MAX)
 }

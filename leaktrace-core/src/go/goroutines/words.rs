@@ -1,6 +1,7 @@
 //! Words of a stack that are of interest for themselves, and where they are in all stacks of one kind.
 
 use super::rows::WordRows;
+use crate::bytes;
 use crate::num::ReturnPc;
 
 /// Which words of the stacks of goroutines that stand at the same place are wanted. Addresses count from the innermost
@@ -60,7 +61,7 @@ impl WordPlan {
         for frame in &self.frames {
             let before = out.len();
             let words = self.words[start..frame.end].iter();
-            out.extend(words.map_while(|word| Some(word_at(stack, word.at)? & word.mask)));
+            out.extend(words.map_while(|word| Some(bytes::u64_at(stack, word.at as usize)? & word.mask)));
             if !frame.is_there(stack) || out.len() - before < frame.end - start {
                 return out.truncate(before);
             }
@@ -97,14 +98,10 @@ impl Frame {
     /// was interrupted there or is about to begin; behind two calls are no two neighbours.
     fn is_there(self, stack: &[u8]) -> bool {
         self.caller.is_none_or(|caller| {
-            let saved = word_at(stack, self.return_at);
+            let saved = bytes::u64_at(stack, self.return_at as usize);
             saved.is_some_and(|saved| saved == caller.0 || saved.wrapping_add(1) == caller.0)
         })
     }
-}
-
-fn word_at(stack: &[u8], at: u32) -> Option<u64> {
-    Some(u64::from_le_bytes(*stack.get(at as usize..)?.first_chunk()?))
 }
 
 #[cfg(test)]
