@@ -2,9 +2,9 @@
 
 use std::cell::Cell;
 
-use leaktrace_core::elf::{Elf, FileMemory, Segment};
-use leaktrace_core::memory::{Memory, ReadError};
-use leaktrace_core::num::{Avma, Bias};
+use leaktrace_core::binary::elf::{Elf, FileMemory, Segment};
+use leaktrace_core::base::memory::{Memory, ReadError};
+use leaktrace_core::base::num::{Avma, Bias};
 
 /// A file's memory, some reads of which are changed: each piece of the input is two bytes for how many reads to let
 /// through, one for where in what was read, and eight that are put there.

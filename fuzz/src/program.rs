@@ -2,16 +2,16 @@
 
 use std::sync::OnceLock;
 
-use leaktrace_core::dump::model::MAX_VALUES;
+use leaktrace_core::goroutines::model::MAX_VALUES;
 use leaktrace_core::dump::render::{Format, Options, render};
-use leaktrace_core::dump::{ArgumentWords, Facts, from_snapshot};
-use leaktrace_core::elf::{Elf, FileMemory};
+use leaktrace_core::goroutines::{ArgumentWords, Facts, from_snapshot};
+use leaktrace_core::binary::elf::{Elf, FileMemory};
 use leaktrace_core::go::code::Code;
 use leaktrace_core::go::goroutines::{Walker, WalkerInput, Want};
 use leaktrace_core::go::layout::Layout;
 use leaktrace_core::go::program::Program;
-use leaktrace_core::num::{Bias, Ktime};
-use leaktrace_core::reach::{Limits, Process, Reach};
+use leaktrace_core::base::num::{Bias, Ktime};
+use leaktrace_core::go::reach::{Limits, Process, Reach};
 
 use crate::memory::{Changed, Hostile};
 

@@ -2,7 +2,7 @@
 //! and switches that userspace writes to their maps, and the reasons for which a record can be lost.
 //!
 //! Everything here is `#[repr(C)]`, without implicit padding, and its size is asserted at compile time on both
-//! sides. Decoding is not done here: see `leaktrace_core::decode`.
+//! sides. Decoding is not done here: see `leaktrace_core::trace::decode`.
 #![no_std]
 
 pub mod cookie;

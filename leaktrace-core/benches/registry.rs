@@ -6,14 +6,16 @@
 mod measure;
 
 use leaktrace_common::event::{Kind, StackState};
-use leaktrace_core::decode::decode;
+use leaktrace_core::base::num::{Avma, GPtr, Goid, Ktime, Pc, ReturnPc};
 use leaktrace_core::go::goroutines::{
     Goroutine, GoroutineKind, Snapshot, StackBounds, StackEnd, StackTable, Want,
 };
 use leaktrace_core::go::names::Status;
-use leaktrace_core::num::{Avma, GPtr, Goid, Ktime, Pc, ReturnPc};
-use leaktrace_core::registry::Registry;
-use leaktrace_core::report::{Overhead, Sources, Symbol, Symbols, Target, Traced, View, build};
+use leaktrace_core::go::symbols::{Symbol, Symbols};
+use leaktrace_core::report::{Sources, View, build};
+use leaktrace_core::schema::{Overhead, Target, Traced};
+use leaktrace_core::trace::decode::decode;
+use leaktrace_core::trace::registry::Registry;
 use measure::{cpu_milliseconds, timed};
 
 const MILLION: u64 = 1_000_000;

@@ -7,15 +7,15 @@ mod measure;
 
 use std::io;
 
-use leaktrace_core::dump::model::{
+use leaktrace_core::base::num::{Avma, Goid};
+use leaktrace_core::dump::render::{Format, Options, render};
+use leaktrace_core::go::names::Status;
+use leaktrace_core::goroutines::model::{
     Arguments, BlockedOn, Channel, ChannelOperation, Function, FunctionKind, Location, LocationId, StackId,
     Target, UnixTime,
 };
-use leaktrace_core::dump::render::{Format, Options, render};
-use leaktrace_core::dump::snapshot::{decode, encode};
-use leaktrace_core::dump::{Dump, DumpBuilder, DumpGoroutine};
-use leaktrace_core::go::names::Status;
-use leaktrace_core::num::{Avma, Goid};
+use leaktrace_core::goroutines::snapshot::{decode, encode};
+use leaktrace_core::goroutines::{Dump, DumpBuilder, DumpGoroutine};
 use measure::timed;
 
 const COUNT: u64 = 100_000;

@@ -1,31 +1,27 @@
 //! The pure part of leaktrace: everything that can be a function of bytes.
 //!
 //! No unsafe code, no system calls, no clock, no files, no async. A target process is seen through the
-//! [`memory::Memory`] trait, a binary through a byte slice, and time is a parameter; so a live process, a core
-//! dump, a recording and a test's array all take the same way through this code.
+//! [`Memory`](base::memory::Memory) trait, a binary through a byte slice, and time is a parameter; so a live process, a
+//! core dump, a recording and a test's array all take the same way through this code.
+//!
+//! Each wing imports only those above it in this list (`cargo xtask check` sees to it):
+//!
+//! - [`base`]: numbers with a meaning, bounded reads of bytes and memory
+//! - [`schema`]: what a report is made of, as plain data
+//! - [`binary`]: ELF files, DWARF, machine instructions
+//! - [`go`]: the Go runtime as it lies in memory, from its version to what its collector would reach
+//! - [`goroutines`]: a symbolised snapshot of all goroutines, and its file
+//! - [`trace`]: where to probe, what the records say, who is alive, what it may cost, and recordings of it
+//! - [`judge`]: which goroutines leak, how sure that is, and why
+//! - [`report`] and [`dump`]: what users read, one format a file
 #![forbid(unsafe_code)]
 
-pub mod budget;
-mod bytes;
-pub mod decode;
-pub mod detect;
-pub mod disasm;
+pub mod base;
+pub mod binary;
 pub mod dump;
-pub mod dwarf;
-pub mod elf;
 pub mod go;
-mod hash;
-pub mod left;
-pub mod memory;
-pub mod num;
-pub mod plan;
-pub mod reach;
-pub mod recording;
-pub mod registry;
-pub mod render;
+pub mod goroutines;
+pub mod judge;
 pub mod report;
-pub mod source;
-mod structs;
-pub mod symbolize;
-pub mod thresholds;
-pub mod traceback;
+pub mod schema;
+pub mod trace;

@@ -12,8 +12,8 @@ use leaktrace::kernel::{Backend, Options, Probes, Tracee, cost};
 use leaktrace::process::find::Target;
 use leaktrace::process::{Pid, Procfs};
 use leaktrace_common::event::Kind;
-use leaktrace_core::decode::{BirthEvent, Event, decode};
-use leaktrace_core::num::Pc;
+use leaktrace_core::base::num::Pc;
+use leaktrace_core::trace::decode::{BirthEvent, Event, decode};
 
 /// The only target.
 const INDEX: u16 = 0;

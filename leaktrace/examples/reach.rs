@@ -7,9 +7,9 @@ use std::time::Instant;
 
 use anyhow::Result;
 use leaktrace::process::memory::ProcessMemory;
+use leaktrace_core::base::num::Ktime;
 use leaktrace_core::go::program::Program;
-use leaktrace_core::num::Ktime;
-use leaktrace_core::reach::{Limits, Process, Reach, Streak, Streaks, Verdict};
+use leaktrace_core::go::reach::{Limits, Process, Reach, Streak, Streaks, Verdict};
 
 use shared::{cpu_time, with_program};
 

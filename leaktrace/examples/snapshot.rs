@@ -6,12 +6,12 @@ use std::time::Instant;
 
 use anyhow::Result;
 use leaktrace::process::memory::ProcessMemory;
+use leaktrace_core::base::num::Ktime;
 use leaktrace_core::dump::render::{Format, Options, render};
-use leaktrace_core::dump::snapshot::encode;
-use leaktrace_core::dump::{Facts, from_snapshot};
 use leaktrace_core::go::goroutines::{Walker, WalkerInput, Want};
 use leaktrace_core::go::program::Program;
-use leaktrace_core::num::Ktime;
+use leaktrace_core::goroutines::snapshot::encode;
+use leaktrace_core::goroutines::{Facts, from_snapshot};
 
 use shared::{cpu_time, with_program};
 

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use leaktrace_core::detect::{Gate, Policy};
-use leaktrace_core::registry::Registry;
-use leaktrace_core::report::{Report, Symbols};
-use leaktrace_core::thresholds::{CODES, Thresholds};
+use leaktrace_core::go::symbols::Symbols;
+use leaktrace_core::judge::detect::{Gate, Policy};
+use leaktrace_core::judge::thresholds::{CODES, Thresholds};
+use leaktrace_core::schema::Report;
+use leaktrace_core::trace::registry::Registry;
 
 use crate::Done;
 use crate::cli::check::Check;

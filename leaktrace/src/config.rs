@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use leaktrace_common::event::Kind;
-use leaktrace_core::detect::{Gate, Policy};
+use leaktrace_core::judge::detect::{Gate, Policy};
 use thiserror::Error;
 
 use crate::cli::findings::{Findings, ReportFormat};

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use leaktrace_common::event::Kind;
 use leaktrace_core::go::goroutines::{Walker, WalkerInput, Want};
-use leaktrace_core::plan::AttachPlan;
+use leaktrace_core::trace::plan::AttachPlan;
 use thiserror::Error;
 
 use crate::inspect::{self, Inspected};

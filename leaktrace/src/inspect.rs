@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use anyhow::Context;
 use leaktrace_common::event::Kind;
-use leaktrace_core::elf::{Elf, FileMemory};
+use leaktrace_core::base::memory::ReadError;
+use leaktrace_core::base::num::Bias;
+use leaktrace_core::binary::elf::{Elf, FileMemory};
 use leaktrace_core::go::layout::InvalidLayout;
 use leaktrace_core::go::program::Program;
-use leaktrace_core::memory::ReadError;
-use leaktrace_core::num::Bias;
-use leaktrace_core::plan::{AttachPlan, OtherProbes, PlanOptions, plan};
 use leaktrace_core::report::{LazyDebugInfo, ProgramSymbols};
+use leaktrace_core::trace::plan::{AttachPlan, OtherProbes, PlanOptions, plan};
 
 use crate::process::exit::ExitWatch;
 use crate::process::find::Target;

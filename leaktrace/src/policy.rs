@@ -4,8 +4,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use leaktrace_core::detect::rules::{by_code, find};
-use leaktrace_core::detect::{Baseline, Ignore, Level, Levels, Policy, Signatures};
+use leaktrace_core::judge::detect::rules::{by_code, find};
+use leaktrace_core::judge::detect::{Baseline, Ignore, Level, Levels, Policy, Signatures};
 use thiserror::Error;
 
 use crate::cli::rules::Rules;

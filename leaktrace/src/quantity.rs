@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use leaktrace_common::event::Kind;
-use leaktrace_core::thresholds::Limit;
+use leaktrace_core::judge::thresholds::Limit;
 
 /// A length of time.
 pub type Span = Duration;

@@ -1,5 +1,5 @@
 //! Reads the lines of source code that verdicts speak of, and asks git who wrote them. What a file is called below
-//! the folder, and what its bytes say, is [`leaktrace_core::source`]'s.
+//! the folder, and what its bytes say, is [`leaktrace_core::report::source`]'s.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -7,8 +7,9 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use leaktrace_core::report::Report;
-use leaktrace_core::source::{Blame, SourceLine, candidates, line_of, module_path, parse_blame, places};
+use leaktrace_core::report::source::{candidates, line_of, module_path, parse_blame, places};
+use leaktrace_core::schema::Report;
+use leaktrace_core::schema::{Blame, SourceLine};
 use thiserror::Error;
 
 /// The longest file that is read.

@@ -5,9 +5,9 @@ use std::fs::File;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use leaktrace_core::dump::snapshot::decode;
-use leaktrace_core::dump::{Dump, DumpGoroutine};
-use leaktrace_core::recording::{Content, Reader};
+use leaktrace_core::goroutines::snapshot::decode;
+use leaktrace_core::goroutines::{Dump, DumpGoroutine};
+use leaktrace_core::trace::recording::{Content, Reader};
 use leaktrace_tests::leaktrace::{Running, command};
 use leaktrace_tests::poll::{PATIENCE, poll_until};
 use leaktrace_tests::privilege::can_probe;

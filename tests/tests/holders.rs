@@ -4,14 +4,15 @@ mod live;
 
 use std::process::Command;
 
-use leaktrace_core::detect::{Finding, History, Observation, Policy, Verdict, judge};
-use leaktrace_core::dump::{Facts, from_snapshot};
-use leaktrace_core::elf::Elf;
+use leaktrace_core::base::num::Ktime;
+use leaktrace_core::binary::elf::Elf;
 use leaktrace_core::go::goroutines::{Walker, WalkerInput, Want};
 use leaktrace_core::go::holders::holders;
 use leaktrace_core::go::program::Program as GoProgram;
-use leaktrace_core::num::Ktime;
-use leaktrace_core::reach::Streaks;
+use leaktrace_core::go::reach::Streaks;
+use leaktrace_core::goroutines::{Facts, from_snapshot};
+use leaktrace_core::judge::detect::{Finding, History, Observation, Policy, judge};
+use leaktrace_core::schema::Verdict;
 use leaktrace_tests::go::build;
 use leaktrace_tests::held::Held;
 use leaktrace_tests::matrix::each;

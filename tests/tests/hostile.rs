@@ -6,9 +6,9 @@ use std::os::unix::fs::FileExt as _;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use leaktrace_core::elf::{Elf, FileMemory};
+use leaktrace_core::base::num::Bias;
+use leaktrace_core::binary::elf::{Elf, FileMemory};
 use leaktrace_core::go::program::Program;
-use leaktrace_core::num::Bias;
 use leaktrace_tests::leaktrace::{Outcome, Running, binary};
 use leaktrace_tests::{Mode, Target, Version};
 use rustix::process::{Pid, Signal, kill_process};

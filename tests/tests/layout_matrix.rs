@@ -2,11 +2,11 @@
 
 mod live;
 
-use leaktrace_core::elf::Elf;
+use leaktrace_core::base::memory::Memory;
+use leaktrace_core::binary::elf::Elf;
 use leaktrace_core::go::globals::{Found, Globals};
 use leaktrace_core::go::layout::{Layout, LayoutSource};
 use leaktrace_core::go::program::{Notice, Program};
-use leaktrace_core::memory::Memory;
 use leaktrace_tests::matrix::{each, each_build};
 use leaktrace_tests::{Mode, Target, Version};
 

@@ -7,13 +7,13 @@ use std::path::Path;
 
 use leaktrace_common::cookie::GRegister;
 use leaktrace_common::event::Kind;
-use leaktrace_core::elf::{Arch, Elf, FileMemory};
+use leaktrace_core::base::memory::Pieces;
+use leaktrace_core::base::num::Bias;
+use leaktrace_core::binary::elf::{Arch, Elf, FileMemory};
 use leaktrace_core::go::globals::Found;
 use leaktrace_core::go::layout::Layout;
 use leaktrace_core::go::program::Program;
-use leaktrace_core::memory::Pieces;
-use leaktrace_core::num::Bias;
-use leaktrace_core::plan::{
+use leaktrace_core::trace::plan::{
     AttachPlan, Cost, Missed, MissedReason, OtherProbes, PlanOptions, PlanStyle, VerifyError, plan,
 };
 use leaktrace_tests::go::Toolchain;

@@ -5,10 +5,10 @@ mod live;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use leaktrace_core::elf::Elf;
+use leaktrace_core::base::num::{Goid, Ktime};
+use leaktrace_core::binary::elf::Elf;
 use leaktrace_core::go::program::Program as GoProgram;
-use leaktrace_core::num::{Goid, Ktime};
-use leaktrace_core::reach::{
+use leaktrace_core::go::reach::{
     Limits, Process, Reach, Refusal, STRONG, STRONG_AFTER, Streak, Streaks, Verdict,
 };
 use leaktrace_tests::matrix::each;

@@ -6,17 +6,17 @@ use std::fmt;
 use leaktrace::process::find;
 use leaktrace::process::memory::ProcessMemory;
 use leaktrace::process::{Pid, Procfs};
-use leaktrace_core::elf::Elf;
+use leaktrace_core::base::memory::Memory;
+use leaktrace_core::base::num::Ktime;
+use leaktrace_core::binary::elf::Elf;
 use leaktrace_core::go::goroutines::{
     Goroutine, GoroutineKind, Snapshot, Stack, StackEnd, Walker, WalkerInput, Want,
 };
 use leaktrace_core::go::names::Status;
 use leaktrace_core::go::pclntab::FuncId;
 use leaktrace_core::go::program::Program;
+use leaktrace_core::go::symbolize::{self, Frame};
 use leaktrace_core::go::waiting::{SemaphoreWaiters, WaitObject, waits_on};
-use leaktrace_core::memory::Memory;
-use leaktrace_core::num::Ktime;
-use leaktrace_core::symbolize::{self, Frame};
 use leaktrace_tests::matrix::{each_build, each_version};
 use leaktrace_tests::scenarios::{all_still, with_count};
 use leaktrace_tests::traceback::{self, GoroutineText, printed_name};

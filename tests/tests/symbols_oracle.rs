@@ -7,14 +7,14 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use leaktrace_core::dwarf::{DebugInfo, DwarfFrame, DwarfLines};
-use leaktrace_core::elf::{Elf, FileMemory};
+use leaktrace_core::base::num::{Avma, Bias, Pc, Svma};
+use leaktrace_core::binary::dwarf::{DebugInfo, DwarfFrame, DwarfLines};
+use leaktrace_core::binary::elf::{Elf, FileMemory};
 use leaktrace_core::go::buildinfo::BuildInfo;
 use leaktrace_core::go::moduledata::Modules;
 use leaktrace_core::go::pclntab::{FuncId, Pclntab};
+use leaktrace_core::go::symbolize::{Frame, display_name, expand};
 use leaktrace_core::go::version::GoVersion;
-use leaktrace_core::num::{Avma, Bias, Pc, Svma};
-use leaktrace_core::symbolize::{Frame, display_name, expand};
 use leaktrace_tests::go::build;
 use leaktrace_tests::matrix::{each_build, each_version};
 use leaktrace_tests::{Mode, Program, Version};

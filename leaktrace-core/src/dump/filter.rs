@@ -3,9 +3,9 @@
 use regex::Regex;
 use thiserror::Error;
 
-use super::Dump;
-use super::model::{DumpGoroutine, Frame, StackId};
 use crate::go::names::Status;
+use crate::goroutines::Dump;
+use crate::goroutines::model::{DumpGoroutine, Frame, StackId};
 
 /// Why a pattern is not one.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

@@ -2,10 +2,10 @@
 
 use std::hash::Hash;
 
-use super::Dump;
-use super::model::{BlockedId, BlockedOn, DumpGoroutine, LocationId, StackId, StrId};
+use crate::base::hash::KeyedMap;
 use crate::go::names::Status;
-use crate::hash::KeyedMap;
+use crate::goroutines::Dump;
+use crate::goroutines::model::{BlockedId, BlockedOn, DumpGoroutine, LocationId, StackId, StrId};
 
 /// What the goroutines of a group have in common.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -1,24 +1,10 @@
-//! A symbolised snapshot of all goroutines, its renderings, groupings, differences and files.
+//! Views of all goroutines, for the command `dump`: narrowed by a [`filter`], put together in [`group`]s, written by one
+//! of [`render`]'s formats, compared by [`diff`].
 //!
-//! A [`Dump`] knows nothing of the process that it was taken from any more: it opens on a laptop without the
-//! binary. It is built by [`DumpBuilder`] from whatever has goroutines, narrowed by a [`filter`], put together in
-//! [`group`]s, written by one of [`render`]'s formats, stored by [`snapshot`] and compared by [`diff`].
-//! What differs between Go releases in the text that Go itself prints is all in [`text_rules`].
+//! **Invariant:** a view changes nothing and reads nothing but the [`Dump`](crate::goroutines::Dump) that it is given.
 
-mod count;
-mod describe;
-pub mod descriptors;
 pub mod diff;
 pub mod filter;
 pub mod group;
-mod live;
-pub mod model;
 pub mod render;
 mod sentence;
-pub mod snapshot;
-pub mod sock_diag;
-pub mod text_rules;
-
-pub use describe::duration;
-pub use live::{ArgumentWords, Facts, Queues, from_snapshot, from_walk};
-pub use model::{Dump, DumpBuilder, DumpGoroutine};

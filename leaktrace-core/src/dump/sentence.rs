@@ -1,9 +1,9 @@
 //! What a group's goroutines do, in one sentence.
 
 use super::group::{By, Group};
-use super::model::{BlockedOn, Channel, ChannelOperation, LockKind};
-use super::{Dump, duration};
-use crate::render::human::some;
+use crate::base::human::some;
+use crate::goroutines::model::{BlockedOn, Channel, ChannelOperation, LockKind};
+use crate::goroutines::{Dump, duration};
 
 /// Who waits for how many things.
 #[derive(Clone, Copy)]

@@ -11,8 +11,8 @@ use std::borrow::Cow;
 use thiserror::Error;
 
 use super::version::GoVersion;
-use crate::bytes;
-use crate::elf::Elf;
+use crate::base::bytes;
+use crate::binary::elf::Elf;
 
 /// The section that holds nothing else.
 const SECTION: &str = ".go.buildinfo";
@@ -189,7 +189,7 @@ mod tests {
     use proptest::prelude::{any, prop, proptest};
 
     use super::*;
-    use crate::elf::tests::tiny_elf;
+    use crate::binary::elf::tests::tiny_elf;
 
     fn with_strings(version: &str, module_info: &str) -> Vec<u8> {
         let mut data = vec![0; 48];

@@ -3,11 +3,11 @@
 use rustc_hash::FxHashMap;
 use thiserror::Error;
 
-use crate::disasm::{self, DataRef, DisasmError, Instruction};
-use crate::elf::{Arch, Elf};
+use crate::base::num::{Bias, FileOffset, Svma};
+use crate::binary::disasm::{self, DataRef, DisasmError, Instruction};
+use crate::binary::elf::{Arch, Elf};
 use crate::go::moduledata::Module;
 use crate::go::pclntab::{FuncId, Function, Pclntab, TextOffset};
-use crate::num::{Bias, FileOffset, Svma};
 
 /// Why a function's code cannot be had.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

@@ -12,14 +12,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashMap;
 
-use crate::disasm::{self, Operation};
+use crate::base::memory::Memory;
+use crate::base::num::{Avma, Goid, Pc, Svma};
+use crate::binary::disasm::{self, Operation};
 use crate::go::goroutines::{Goroutine, Snapshot};
 use crate::go::moduledata::Module;
 use crate::go::pclntab::{FuncId, Function};
 use crate::go::program::Program;
-use crate::memory::Memory;
-use crate::num::{Avma, Goid, Pc, Svma};
-use crate::symbolize::expand;
+use crate::go::symbolize::expand;
 
 /// How many goroutines are looked at, the oldest first, and how much of each one's stack.
 const MOST: usize = 4096;

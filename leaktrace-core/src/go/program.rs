@@ -4,7 +4,9 @@ use std::fmt;
 
 use thiserror::Error;
 
-use crate::elf::{Arch, Elf, Segment};
+use crate::base::memory::{Memory, ReadError, Unchanging};
+use crate::base::num::{Avma, Bias};
+use crate::binary::elf::{Arch, Elf, Segment};
 use crate::go::buildinfo::BuildInfo;
 use crate::go::code::Code;
 use crate::go::globals::{Found, Globals, GlobalsError, Sources};
@@ -13,8 +15,6 @@ use crate::go::moduledata::{Module, ModuledataError, Modules};
 use crate::go::names::WaitReasons;
 use crate::go::pclntab::PclntabError;
 use crate::go::version::{GoVersion, NEWEST_TESTED, OLDEST, Support};
-use crate::memory::{Memory, ReadError, Unchanging};
-use crate::num::{Avma, Bias};
 
 /// How much of a file's beginning and end is searched for a packer's mark.
 const MARKED: usize = 4096;
@@ -154,7 +154,7 @@ impl<'d> Program<'d> {
     }
 
     /// The same without the check: for a program that is not running, with
-    /// [`FileMemory`](crate::elf::FileMemory).
+    /// [`FileMemory`](crate::binary::elf::FileMemory).
     pub fn examine(elf: &Elf<'d>, bias: Bias, memory: &dyn Memory) -> Result<Self, ProgramError> {
         // The function table tells of what is too old, and the runtime itself knows its release.
         let build = BuildInfo::read(elf).ok();
@@ -301,8 +301,8 @@ fn is_packed(data: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::elf::tests::tiny_elf;
-    use crate::memory::Pieces;
+    use crate::base::memory::Pieces;
+    use crate::binary::elf::tests::tiny_elf;
 
     fn refused(data: &[u8]) -> ProgramError {
         let file = tiny_elf(data);

@@ -8,9 +8,9 @@
 
 use thiserror::Error;
 
-use crate::bytes;
-use crate::memory::{Memory, ReadError};
-use crate::num::Avma;
+use crate::base::bytes;
+use crate::base::memory::{Memory, ReadError};
+use crate::base::num::Avma;
 
 /// The size of the part that all descriptors have.
 const HEADER: usize = 48;
@@ -211,7 +211,7 @@ impl<'m> Types<'m> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::memory::Pieces;
+    use crate::base::memory::Pieces;
     use proptest::prelude::*;
 
     const START: u64 = 0x1000;

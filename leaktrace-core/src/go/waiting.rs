@@ -5,10 +5,10 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::elf::Arch;
+use crate::base::memory::{Memory, ReadError};
+use crate::base::num::{Avma, GPtr};
+use crate::binary::elf::Arch;
 use crate::go::layout::{HchanFields, SudogFields};
-use crate::memory::{Memory, ReadError};
-use crate::num::{Avma, GPtr};
 
 /// The most records of one goroutine: `select` has at most 65536 cases (`src/runtime/select.go`).
 const MAX_CASES: usize = 1 << 16;
@@ -192,7 +192,7 @@ impl SemaphoreWaiters {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::Pieces;
+    use crate::base::memory::Pieces;
 
     const FIELDS: SudogFields = SudogFields {
         size: 104,

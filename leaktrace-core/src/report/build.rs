@@ -11,17 +11,19 @@ use std::collections::btree_map::Entry;
 use leaktrace_common::event::Kind;
 
 use super::gather::{self, Doing, Tally};
-use super::symbols::Names;
-use super::{
-    Blocked, Completeness, Frame, Group, Listing, Location, NotListed, Overhead, Report, SCHEMA_VERSION,
-    Sort, Symbols, Target, Totals, Traced, View, Window,
-};
-use crate::detect::{Finding, Verdict};
+use super::{Sort, View, completeness};
+use crate::base::num::Ktime;
 use crate::go::goroutines::{Snapshot, StackId};
 use crate::go::pclntab::FuncId;
-use crate::num::Ktime;
-use crate::registry::{CreatorStack, Registry, Site};
-use crate::traceback;
+use crate::go::symbols::{Names, Symbols};
+use crate::go::traceback;
+use crate::judge::detect::Finding;
+use crate::schema::Verdict;
+use crate::schema::{
+    Blocked, Frame, Group, Listing, Location, NotListed, Overhead, Report, SCHEMA_VERSION, Target, Totals,
+    Traced, Window,
+};
+use crate::trace::registry::{CreatorStack, Registry, Site};
 
 /// How many different stacks of one group are looked up.
 const MAX_PLACES: usize = 256;
@@ -92,7 +94,7 @@ pub fn build(sources: Sources<'_>, view: &View) -> Report {
         sources: Vec::new(),
         groups,
         not_listed,
-        completeness: Completeness::new(&sources.traced, sources.registry.counts(), unreadable),
+        completeness: completeness(&sources.traced, sources.registry.counts(), unreadable),
         overhead: sources.overhead,
         notices: sources.notices,
     }
@@ -192,7 +194,7 @@ impl Builder<'_> {
     fn verdict(&mut self, finding: Finding) -> Verdict {
         let sites = finding.sites.iter().map(|id| self.registry.site(*id));
         let (creation_stack, _) = self.most_frequent(sites.flat_map(Site::creators).collect());
-        finding.verdict.with_creation_stack(creation_stack)
+        finding.with_creation_stack(creation_stack)
     }
 
     /// Births less ends in a minute, to a thousandth.

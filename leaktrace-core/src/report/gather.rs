@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 
+use crate::base::num::Ktime;
 use crate::go::goroutines::{Snapshot, StackId};
 use crate::go::names::Status;
-use crate::num::Ktime;
-use crate::registry::{Origin, Registry, Since, Site, SiteId, Tracked};
+use crate::trace::registry::{Origin, Registry, Since, Site, SiteId, Tracked};
 
 /// An age, or a bound that it has reached at least.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 use std::cell::{OnceCell, RefCell};
 
-use super::symbols::{Symbol, Symbols};
-use crate::dwarf::{DebugInfo, DwarfFrame, DwarfLines};
-use crate::elf::Elf;
+use crate::base::num::{Bias, Pc};
+use crate::binary::dwarf::{DebugInfo, DwarfFrame, DwarfLines};
+use crate::binary::elf::Elf;
 use crate::go::pclntab::FuncId;
 use crate::go::program::Program;
-use crate::num::{Bias, Pc};
-use crate::symbolize::{Frame, expand};
+use crate::go::symbolize::{Frame, expand};
+use crate::go::symbols::{Symbol, Symbols};
 
 /// A binary's debug information, loaded when it is first needed: that can take seconds.
 pub struct LazyDebugInfo<'d> {

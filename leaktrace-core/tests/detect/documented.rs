@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use leaktrace_core::detect::Signatures;
-use leaktrace_core::detect::rules::by_code;
+use leaktrace_core::judge::detect::Signatures;
+use leaktrace_core::judge::detect::rules::by_code;
 
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/rules.md");
 const BEGIN: &str = "<!-- rules: made by `leaktrace-core/tests/detect/documented.rs` -->\n";

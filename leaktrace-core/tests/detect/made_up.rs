@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use leaktrace_core::detect::{
-    Finding, History, Object, Observation, Policy, Sighting, SiteFacts, Standing, Verdict, Wait, Watched,
-    Weight, judge,
+use leaktrace_core::base::num::{Avma, Goid, Ktime};
+use leaktrace_core::go::reach::Streaks;
+use leaktrace_core::goroutines::model::{Channel, ChannelOperation};
+use leaktrace_core::judge::detect::{
+    Finding, History, Object, Observation, Policy, Sighting, SiteFacts, Standing, Wait, Watched, Weight,
+    judge,
 };
-use leaktrace_core::dump::model::{Channel, ChannelOperation};
-use leaktrace_core::num::{Avma, Goid, Ktime};
-use leaktrace_core::reach::Streaks;
-use leaktrace_core::report::{Frame, Location};
+use leaktrace_core::schema::Verdict;
+use leaktrace_core::schema::{Frame, Location};
 
 pub(crate) const SECOND: u64 = 1_000_000_000;
 pub(crate) const MINUTE: u64 = 60 * SECOND;

@@ -1,8 +1,9 @@
 //! Each rule on what it is for, and on what must not fool it.
 
-use leaktrace_core::detect::{Severity, SiteFacts, Verdict, Wait};
-use leaktrace_core::dump::model::LockKind;
-use leaktrace_core::num::Goid;
+use leaktrace_core::base::num::Goid;
+use leaktrace_core::goroutines::model::LockKind;
+use leaktrace_core::judge::detect::{SiteFacts, Wait};
+use leaktrace_core::schema::{Severity, Verdict};
 
 use super::made_up::{Kind, MINUTE, Program, RECEIVE, SECOND, SEND};
 

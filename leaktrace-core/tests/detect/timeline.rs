@@ -1,6 +1,7 @@
 //! Three days of a service in a moment: a pool, connections that follow the day, a deploy, and a slow leak.
 
-use leaktrace_core::detect::{Severity, Verdict, Wait};
+use leaktrace_core::judge::detect::Wait;
+use leaktrace_core::schema::{Severity, Verdict};
 
 use super::made_up::{DAY, HOUR, Kind, MINUTE, Program, RECEIVE, SECOND, SEND};
 

@@ -1,6 +1,7 @@
 //! What users may choose: rules, what to leave alone, what they know already, signatures of their own.
 
-use leaktrace_core::detect::{Baseline, Ignore, Level, Verdict, Wait};
+use leaktrace_core::judge::detect::{Baseline, Ignore, Level, Wait};
+use leaktrace_core::schema::Verdict;
 
 use super::made_up::{Kind, MINUTE, Program, SECOND};
 

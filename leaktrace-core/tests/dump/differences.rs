@@ -1,10 +1,10 @@
 //! What changed between two dumps.
 
-use leaktrace_core::dump::Dump;
+use leaktrace_core::base::num::{Goid, Tgid};
 use leaktrace_core::dump::diff::{ChangeKind, Diff, diff, render_json, render_text};
 use leaktrace_core::dump::group::By;
-use leaktrace_core::dump::model::UnixTime;
-use leaktrace_core::num::{Goid, Tgid};
+use leaktrace_core::goroutines::Dump;
+use leaktrace_core::goroutines::model::UnixTime;
 
 use crate::made_up::dumps;
 use crate::sample::{SECOND, Sample, TAKEN_AT, sample};

@@ -1,9 +1,9 @@
 //! Snapshot files: what was written comes back, and nothing else is taken for a snapshot.
 
-use leaktrace_core::dump::Dump;
-use leaktrace_core::dump::model::Arguments;
 use leaktrace_core::dump::render::{Format, Options, render};
-use leaktrace_core::dump::snapshot::{
+use leaktrace_core::goroutines::Dump;
+use leaktrace_core::goroutines::model::Arguments;
+use leaktrace_core::goroutines::snapshot::{
     Limits, MAGIC, SnapshotError, VERSION, decode, decode_within, encode, fuzz, is_snapshot,
 };
 use proptest::prelude::*;

@@ -1,10 +1,10 @@
 //! Grouping and filtering.
 
+use leaktrace_core::base::num::Avma;
 use leaktrace_core::dump::filter::{Filter, Pattern};
 use leaktrace_core::dump::group::{By, group};
-use leaktrace_core::dump::model::{BlockedOn, DumpGoroutine, LockKind};
 use leaktrace_core::go::names::Status;
-use leaktrace_core::num::Avma;
+use leaktrace_core::goroutines::model::{BlockedOn, DumpGoroutine, LockKind};
 
 use crate::sample::{SECOND, Sample, sample};
 

@@ -4,10 +4,10 @@ use std::fmt::Write;
 use std::io::Read;
 
 use flate2::read::GzDecoder;
-use leaktrace_core::dump::Dump;
 use leaktrace_core::dump::group::By;
 use leaktrace_core::dump::render::pprof::{profile, proto::Profile};
 use leaktrace_core::dump::render::{Arguments, Format, Labels, Options, render};
+use leaktrace_core::goroutines::Dump;
 use prost::Message;
 
 use crate::sample::sample;

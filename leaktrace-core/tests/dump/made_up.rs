@@ -1,12 +1,12 @@
 //! Dumps made up by chance: everything a builder takes, in every combination.
 
-use leaktrace_core::dump::model::{
+use leaktrace_core::base::num::{Avma, Goid};
+use leaktrace_core::go::names::Status;
+use leaktrace_core::goroutines::model::{
     Arguments, BlockedId, BlockedOn, Channel, ChannelOperation, Function, FunctionKind, Location, LocationId,
     LockKind, SelectCase, StackId,
 };
-use leaktrace_core::dump::{Dump, DumpBuilder, DumpGoroutine};
-use leaktrace_core::go::names::Status;
-use leaktrace_core::num::{Avma, Goid};
+use leaktrace_core::goroutines::{Dump, DumpBuilder, DumpGoroutine};
 use proptest::prelude::*;
 
 use crate::sample::{TAKEN_AT, target};

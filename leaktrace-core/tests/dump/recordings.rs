@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use leaktrace_core::num::Ktime;
-use leaktrace_core::recording::{
+use leaktrace_core::base::num::Ktime;
+use leaktrace_core::trace::recording::{
     Block, Bounds, Content, Ending, MAX_RECORD, Reader, RecordingError, Records, Totals, VERSION, Writer,
     is_recording,
 };

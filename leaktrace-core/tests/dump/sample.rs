@@ -1,12 +1,12 @@
 //! A dump that has one of everything.
 
-use leaktrace_core::dump::model::{
+use leaktrace_core::base::num::{Avma, FileOffset, Goid, Tgid};
+use leaktrace_core::go::names::Status;
+use leaktrace_core::goroutines::model::{
     Arguments, BlockedOn, Channel, ChannelOperation, Function, FunctionKind, Location, LocationId, LockKind,
     Mapping, SelectCase, StackId, Target, UnixTime,
 };
-use leaktrace_core::dump::{Dump, DumpBuilder, DumpGoroutine};
-use leaktrace_core::go::names::Status;
-use leaktrace_core::num::{Avma, FileOffset, Goid, Tgid};
+use leaktrace_core::goroutines::{Dump, DumpBuilder, DumpGoroutine};
 
 pub(crate) const SECOND: u64 = 1_000_000_000;
 pub(crate) const TAKEN_AT: UnixTime = UnixTime(1_795_193_163_250_000_000);

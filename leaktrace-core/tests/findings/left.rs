@@ -1,8 +1,10 @@
 //! What is said of goroutines that are left at the end of a program.
 
-use leaktrace_core::detect::{Ignore, Level, Policy, Severity, Verdict};
-use leaktrace_core::left;
-use leaktrace_core::report::{Group, Owners, Report, UNKNOWN_TEST};
+use leaktrace_core::judge::detect::{Ignore, Level, Policy};
+use leaktrace_core::judge::left;
+use leaktrace_core::judge::owners::{Owners, UNKNOWN_TEST};
+use leaktrace_core::schema::{Group, Report};
+use leaktrace_core::schema::{Severity, Verdict};
 use serde_json::json;
 
 use crate::sample;

@@ -1,8 +1,8 @@
 //! Limits that users set.
 
-use leaktrace_core::num::Ktime;
-use leaktrace_core::report::Report;
-use leaktrace_core::thresholds::{Limit, Thresholds};
+use leaktrace_core::base::num::Ktime;
+use leaktrace_core::judge::thresholds::{Limit, Thresholds};
+use leaktrace_core::schema::Report;
 
 use crate::sample;
 

@@ -10,9 +10,10 @@ mod schema;
 
 use std::io::{self, Write};
 
-use leaktrace_core::detect::{Gate, Severity};
-use leaktrace_core::render::{github, junit, sarif};
-use leaktrace_core::report::Report;
+use leaktrace_core::judge::detect::Gate;
+use leaktrace_core::report::render::{github, junit, sarif};
+use leaktrace_core::schema::Report;
+use leaktrace_core::schema::Severity;
 
 type Format = fn(&Report, &Gate, &mut dyn Write) -> io::Result<()>;
 

@@ -1,6 +1,6 @@
 //! A report with a verdict of each severity: in the repository, in a dependency, and at a place with an odd name.
 
-use leaktrace_core::report::{Group, Report};
+use leaktrace_core::schema::{Group, Report};
 use serde_json::{Value, json};
 
 const WORKER: &str = "/build/shop/order/worker.go";

@@ -1,8 +1,8 @@
 //! The SARIF that we write against the schema that OASIS publishes.
 
-use leaktrace_core::detect::Gate;
-use leaktrace_core::render::sarif;
-use leaktrace_core::report::Report;
+use leaktrace_core::judge::detect::Gate;
+use leaktrace_core::report::render::sarif;
+use leaktrace_core::schema::Report;
 use serde_json::{Value, json};
 
 use crate::{rendered, sample};

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::io::Read;
 
 use flate2::read::GzDecoder;
-use leaktrace_core::dump::DumpBuilder;
-use leaktrace_core::dump::model::{Function, FunctionKind, Location, LocationId, Target, UnixTime};
+use leaktrace_core::goroutines::DumpBuilder;
+use leaktrace_core::goroutines::model::{Function, FunctionKind, Location, LocationId, Target, UnixTime};
 use serde::Deserialize;
 
 /// What one release printed.

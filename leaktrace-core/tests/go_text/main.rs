@@ -9,7 +9,7 @@ mod read_debug2;
 
 use fixture::Fixture;
 use leaktrace_core::dump::render::{Format, Options, render};
-use leaktrace_core::dump::{Dump, DumpGoroutine};
+use leaktrace_core::goroutines::{Dump, DumpGoroutine};
 
 fn rendered(format: Format, dump: &Dump) -> String {
     let mut out = Vec::new();

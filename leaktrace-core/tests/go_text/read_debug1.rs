@@ -1,9 +1,9 @@
 //! Reads the text of the goroutine profile.
 
-use leaktrace_core::dump::model::{DumpGoroutine, LabelsId, LocationId};
-use leaktrace_core::dump::{Dump, DumpBuilder};
+use leaktrace_core::base::num::Goid;
 use leaktrace_core::go::names::Status;
-use leaktrace_core::num::Goid;
+use leaktrace_core::goroutines::model::{DumpGoroutine, LabelsId, LocationId};
+use leaktrace_core::goroutines::{Dump, DumpBuilder};
 
 use crate::fixture::{Fixture, RawFrame, location};
 

@@ -1,9 +1,9 @@
 //! Reads the text of `runtime.Stack`. What the text does not show, the hidden frames, is in the fixture.
 
-use leaktrace_core::dump::model::{Arguments, DumpGoroutine, LocationId};
-use leaktrace_core::dump::{Dump, DumpBuilder};
+use leaktrace_core::base::num::Goid;
 use leaktrace_core::go::names::Status;
-use leaktrace_core::num::Goid;
+use leaktrace_core::goroutines::model::{Arguments, DumpGoroutine, LocationId};
+use leaktrace_core::goroutines::{Dump, DumpBuilder};
 use regex::Regex;
 
 use crate::fixture::{Fixture, RawFrame, location};

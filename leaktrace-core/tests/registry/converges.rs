@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use leaktrace_common::event::Kind;
+use leaktrace_core::base::num::Goid;
 use leaktrace_core::go::goroutines::Goroutine;
 use leaktrace_core::go::names::Status;
-use leaktrace_core::num::Goid;
 use proptest::prelude::*;
 
 use crate::support::{SITE, Watch, birth_record, goroutine, record, snapshot};

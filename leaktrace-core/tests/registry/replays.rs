@@ -3,16 +3,18 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 use leaktrace_common::event::Kind;
-use leaktrace_core::decode::decode;
+use leaktrace_core::base::num::{Ktime, Pc, ReturnPc};
 use leaktrace_core::go::goroutines::{Snapshot, StackEnd};
 use leaktrace_core::go::names::Status;
 use leaktrace_core::go::pclntab::FuncId;
-use leaktrace_core::num::{Ktime, Pc, ReturnPc};
-use leaktrace_core::recording::{
+use leaktrace_core::go::symbols::{Symbol, Symbols};
+use leaktrace_core::report::{self, Sources, View, recorded};
+use leaktrace_core::schema::{Report, Traced};
+use leaktrace_core::trace::decode::decode;
+use leaktrace_core::trace::recording::{
     Bounds, Content, Header, Meter, Reader, Records, Replay, Writer, names, walk,
 };
-use leaktrace_core::registry::Registry;
-use leaktrace_core::report::{self, Report, Sources, Symbol, Symbols, Traced, View};
+use leaktrace_core::trace::registry::Registry;
 
 use crate::support::{SITE, birth_record, goroutine, record, snapshot};
 
@@ -103,7 +105,7 @@ fn trace() -> (Report, Vec<u8>) {
         unix_ns: Some(5 + 3 * SECOND),
         probes: &[Kind::Birth, Kind::End],
         traced,
-        overhead: report::Overhead::default(),
+        overhead: leaktrace_core::schema::Overhead::default(),
         findings: Vec::new(),
         notices: header.notices.clone(),
     };
@@ -113,7 +115,7 @@ fn trace() -> (Report, Vec<u8>) {
 #[test]
 fn a_replay_reports_what_the_trace_reported() {
     let (live, recording) = trace();
-    let replayed = Replay::run(recording.as_slice(), None).unwrap().report(&VIEW);
+    let replayed = recorded(&Replay::run(recording.as_slice(), None).unwrap(), &VIEW);
     assert_eq!(replayed, live);
     assert!(live.completeness.balances() && live.completeness.births_recovered > 0, "{live:?}");
     assert_eq!(live.groups[0].creation_stack[1].function.as_deref(), Some("main.serve"));
@@ -122,7 +124,7 @@ fn a_replay_reports_what_the_trace_reported() {
 #[test]
 fn a_replay_ends_when_it_is_told_to() {
     let (_, recording) = trace();
-    let early = Replay::run(recording.as_slice(), Some(SECOND + 40)).unwrap().report(&VIEW);
+    let early = recorded(&Replay::run(recording.as_slice(), Some(SECOND + 40)).unwrap(), &VIEW);
     assert_eq!((early.completeness.decoded, early.window.duration_ns), (12, SECOND + 40));
     let none = Replay::run(recording.as_slice(), Some(0)).unwrap();
     assert_eq!(
@@ -137,7 +139,7 @@ fn whatever_is_cut_off_the_rest_has_all_its_names() {
     let mut cut = 0;
     for len in 0..whole.len() {
         let Ok(replay) = Replay::run(&whole[..len], None) else { continue };
-        let report = replay.report(&VIEW);
+        let report = recorded(&replay, &VIEW);
         assert!(report.notices.iter().any(|notice| notice.contains("writer was stopped")), "{report:?}");
         assert!(report.groups.iter().all(|group| group.created_by.function.is_some()), "{len}: {report:?}");
         cut += 1;
@@ -182,5 +184,5 @@ fn damaged_contents_are_counted() {
         }
     }
     let replay = Replay::run(writer.finish(Ktime(9)).unwrap().as_slice(), None).unwrap();
-    assert_eq!(replay.report(&VIEW).notices[1], "9 blocks of the recording cannot be read");
+    assert_eq!(recorded(&replay, &VIEW).notices[1], "9 blocks of the recording cannot be read");
 }

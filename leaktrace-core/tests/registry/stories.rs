@@ -1,9 +1,9 @@
 //! What the registry makes of events and snapshots, told event by event.
 
 use crate::support::{SITE, Watch, birth_record, goroutine, snapshot};
+use leaktrace_core::base::num::{Goid, Ktime, ReturnPc};
 use leaktrace_core::go::names::Status::{Runnable, Running, Waiting};
-use leaktrace_core::num::{Goid, Ktime, ReturnPc};
-use leaktrace_core::registry::{Limits, Origin, Registry};
+use leaktrace_core::trace::registry::{Limits, Origin, Registry};
 
 const SECOND: u64 = 1_000_000_000;
 const SELECT: u8 = 9;

@@ -1,11 +1,11 @@
 //! A watched process in a few words: events are written as the probes write them, and decoded as the ring's are.
 
 use leaktrace_common::event::{Kind, StackState};
-use leaktrace_core::decode::decode;
+use leaktrace_core::base::num::{Avma, GPtr, Goid, Ktime, Pc, ReturnPc};
 use leaktrace_core::go::goroutines::{Goroutine, GoroutineKind, Snapshot, StackBounds, StackTable, Want};
 use leaktrace_core::go::names::Status;
-use leaktrace_core::num::{Avma, GPtr, Goid, Ktime, Pc, ReturnPc};
-use leaktrace_core::registry::{Counts, Origin, Reconciled, Registry, Tracked};
+use leaktrace_core::trace::decode::decode;
+use leaktrace_core::trace::registry::{Counts, Origin, Reconciled, Registry, Tracked};
 
 /// The site that goroutines come from unless another is named.
 pub(crate) const SITE: u64 = 0x40_1000;

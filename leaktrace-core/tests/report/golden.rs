@@ -1,9 +1,10 @@
 //! What reports look like. After a wanted change: `INSTA_UPDATE=always cargo test -p leaktrace-core`, and read the diff.
 
+use leaktrace_core::base::num::Ktime;
 use leaktrace_core::go::names::Status::{Running, Waiting};
-use leaktrace_core::num::Ktime;
-use leaktrace_core::render::{Style, TextOptions, json, text};
-use leaktrace_core::report::{Report, Shed, View};
+use leaktrace_core::report::View;
+use leaktrace_core::report::render::{Style, TextOptions, json, text};
+use leaktrace_core::schema::{Report, Shed};
 
 use crate::service::{Go, HOUR, SECOND, SELECT, SEND, Service};
 
@@ -87,7 +88,7 @@ fn a_narrow_and_coloured_terminal() {
 #[test]
 fn nothing_to_see_is_said_as_well() {
     let mut service = Service::new();
-    service.registry = leaktrace_core::registry::Registry::new(Ktime(HOUR));
+    service.registry = leaktrace_core::trace::registry::Registry::new(Ktime(HOUR));
     insta::assert_snapshot!(as_text(
         &service.report(HOUR + SECOND, &View::default()),
         TextOptions::default()

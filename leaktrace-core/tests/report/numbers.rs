@@ -1,8 +1,9 @@
 //! What the numbers of a report mean.
 
+use leaktrace_core::base::num::{Pc, ReturnPc};
 use leaktrace_core::go::names::Status::{Running, Waiting};
-use leaktrace_core::num::{Pc, ReturnPc};
-use leaktrace_core::report::{Completeness, Sort, Traced, View};
+use leaktrace_core::report::{Sort, View};
+use leaktrace_core::schema::Traced;
 
 use crate::service::{Go, HOUR, SECOND, SELECT, SEND, Service};
 
@@ -142,9 +143,13 @@ fn what_has_no_name_is_shown_by_its_address() {
 #[test]
 fn the_books_balance_or_say_what_is_under_way() {
     let traced = Traced { produced: 100, decoded: 90, undecodable: 1, dropped: [5, 1, 0, 0, 2] };
-    let completeness = Completeness::new(&traced, leaktrace_core::registry::Counts::default(), 0);
+    let completeness =
+        leaktrace_core::report::completeness(&traced, leaktrace_core::trace::registry::Counts::default(), 0);
     assert!(!completeness.balances());
     assert_eq!((completeness.in_flight, completeness.lost()), (1, 7), "forks are no loss");
     let done = Traced { decoded: 91, ..traced };
-    assert!(Completeness::new(&done, leaktrace_core::registry::Counts::default(), 0).balances());
+    assert!(
+        leaktrace_core::report::completeness(&done, leaktrace_core::trace::registry::Counts::default(), 0)
+            .balances()
+    );
 }

@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 
 use leaktrace_common::event::Kind;
-use leaktrace_core::decode::{About, BirthEvent, EndEvent, Event, ParkEvent, Stack};
+use leaktrace_core::base::num::{Avma, GPtr, Goid, Ktime, Pc, ReturnPc};
 use leaktrace_core::go::goroutines::{
     Goroutine, GoroutineKind, Snapshot, StackBounds, StackEnd, StackTable, Want,
 };
 use leaktrace_core::go::names::Status;
 use leaktrace_core::go::pclntab::FuncId;
-use leaktrace_core::num::{Avma, GPtr, Goid, Ktime, Pc, ReturnPc};
-use leaktrace_core::registry::Registry;
-use leaktrace_core::report::{Overhead, Report, Sources, Symbol, Symbols, Target, Traced, View, build};
+use leaktrace_core::go::symbols::{Symbol, Symbols};
+use leaktrace_core::report::{Sources, View, build};
+use leaktrace_core::schema::{Overhead, Report, Target, Traced};
+use leaktrace_core::trace::decode::{About, BirthEvent, EndEvent, Event, ParkEvent, Stack};
+use leaktrace_core::trace::registry::Registry;
 
 pub(crate) const SECOND: u64 = 1_000_000_000;
 pub(crate) const HOUR: u64 = 3_600 * SECOND;

@@ -13,8 +13,8 @@ use leaktrace::kernel::{Counters, Options, Probes, Tracee};
 use leaktrace::process::find::Target;
 use leaktrace::process::{Pid, Procfs};
 use leaktrace_common::event::Kind;
-use leaktrace_core::num::Ktime;
-use leaktrace_core::registry::Registry;
+use leaktrace_core::base::num::Ktime;
+use leaktrace_core::trace::registry::Registry;
 
 use crate::effort::Effort;
 use crate::go::{self, Running};

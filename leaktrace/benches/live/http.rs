@@ -12,9 +12,9 @@ use leaktrace::kernel::{Options, Probes, Tracee};
 use leaktrace::process::find::Target;
 use leaktrace::process::{Pid, Procfs};
 use leaktrace_common::event::Kind;
-use leaktrace_core::num::Ktime;
-use leaktrace_core::plan::{PlanOptions, PlanStyle, plan};
-use leaktrace_core::registry::Registry;
+use leaktrace_core::base::num::Ktime;
+use leaktrace_core::trace::plan::{PlanOptions, PlanStyle, plan};
+use leaktrace_core::trace::registry::Registry;
 
 use crate::effort::Effort;
 use crate::service::{CONNECTIONS, Figures, RATE, Service, head};

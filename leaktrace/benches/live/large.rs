@@ -6,7 +6,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use leaktrace_core::elf::Elf;
+use leaktrace_core::binary::elf::Elf;
 use leaktrace_tests::go::toolchain::cache_dir;
 use leaktrace_tests::packages::Package;
 

@@ -7,8 +7,8 @@ use anyhow::{Result, ensure};
 use leaktrace::inspect::Inspected;
 use leaktrace::process::find::Target;
 use leaktrace::process::{Pid, Procfs};
+use leaktrace_core::base::num::Ktime;
 use leaktrace_core::go::goroutines::{Snapshot, Walker, WalkerInput, Want};
-use leaktrace_core::num::Ktime;
 
 use crate::effort::Effort;
 use crate::go::{self, Running};

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, anyhow, ensure};
 use leaktrace::kernel::{Counters, Probes};
 use leaktrace::process::Pid;
-use leaktrace_core::decode::decode;
-use leaktrace_core::registry::Registry;
+use leaktrace_core::trace::decode::decode;
+use leaktrace_core::trace::registry::Registry;
 use rustix::process::{Signal, kill_process};
 use rustix::time::{ClockId, clock_gettime};
 

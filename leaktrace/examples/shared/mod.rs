@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use leaktrace::process::memory::ProcessMemory;
 use leaktrace::process::{Pid, Procfs, find};
-use leaktrace_core::elf::Elf;
+use leaktrace_core::binary::elf::Elf;
 use leaktrace_core::go::program::Program;
 
 /// Opens the process that the first argument names, and hands it on with the number that is the second, or 3.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
-use leaktrace_core::thresholds::Limit;
+use leaktrace_core::judge::thresholds::Limit;
 
 use super::findings::{Findings, ReportFormat};
 use super::rules::Rules;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, ValueEnum};
-use leaktrace_core::detect::Severity;
+use leaktrace_core::schema::Severity;
 
 use super::dump::named;
 

@@ -3,11 +3,11 @@
 
 use std::error::Error;
 
-use leaktrace_core::dump::snapshot::SnapshotError;
-use leaktrace_core::elf::ElfError;
-use leaktrace_core::elf::core_file::CoreError;
-use leaktrace_core::memory::ReadError;
-use leaktrace_core::recording::{RecordingError, ReplayError};
+use leaktrace_core::base::memory::ReadError;
+use leaktrace_core::binary::elf::ElfError;
+use leaktrace_core::binary::elf::core_file::CoreError;
+use leaktrace_core::goroutines::snapshot::SnapshotError;
+use leaktrace_core::trace::recording::{RecordingError, ReplayError};
 
 use super::{Exit, Meaning};
 use crate::dump::CannotDump;

@@ -7,8 +7,8 @@ mod program;
 use std::fmt::{self, Write as _};
 use std::io;
 
-use leaktrace_core::detect::{BaselineError, SignatureError};
-use leaktrace_core::memory::ReadError;
+use leaktrace_core::base::memory::ReadError;
+use leaktrace_core::judge::detect::{BaselineError, SignatureError};
 
 use crate::config::ConfigError;
 use crate::doctor::DoctorError;

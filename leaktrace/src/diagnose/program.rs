@@ -2,10 +2,10 @@
 
 use std::error::Error;
 
-use leaktrace_core::elf::ElfError;
+use leaktrace_core::binary::elf::ElfError;
 use leaktrace_core::go::program::ProgramError;
 use leaktrace_core::go::version::{NEWEST_TESTED, OLDEST};
-use leaktrace_core::plan::{PlanError, VerifyError};
+use leaktrace_core::trace::plan::{PlanError, VerifyError};
 
 use super::{Exit, FROM_MEMORY, Meaning};
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, anyhow};
 
 use super::*;
-use leaktrace_core::elf::ElfError;
+use leaktrace_core::binary::elf::ElfError;
 use leaktrace_core::go::program::ProgramError;
 use leaktrace_core::go::version::GoVersion;
 

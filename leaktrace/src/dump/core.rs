@@ -6,14 +6,14 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use leaktrace_core::dump::model::{MAX_VALUES, Mapping, Target, UnixTime};
-use leaktrace_core::dump::{Dump, Facts, from_snapshot};
-use leaktrace_core::elf::Elf;
-use leaktrace_core::elf::core_file::{CoreFile, CoreMemory};
+use leaktrace_core::base::memory::{MAX_READ, Memory as _};
+use leaktrace_core::base::num::{Avma, FileOffset, Ktime, Tgid};
+use leaktrace_core::binary::elf::Elf;
+use leaktrace_core::binary::elf::core_file::{CoreFile, CoreMemory};
 use leaktrace_core::go::goroutines::Want;
 use leaktrace_core::go::program::Program;
-use leaktrace_core::memory::{MAX_READ, Memory as _};
-use leaktrace_core::num::{Avma, FileOffset, Ktime, Tgid};
+use leaktrace_core::goroutines::model::{MAX_VALUES, Mapping, Target, UnixTime};
+use leaktrace_core::goroutines::{Dump, Facts, from_snapshot};
 use memmap2::Mmap;
 
 use super::file::FileError;

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 
-use leaktrace_core::dump::descriptors::{Link, SocketTable};
+use leaktrace_core::goroutines::descriptors::{Link, SocketTable};
 
 use super::sockets;
 use crate::process::find::namespace;

@@ -7,10 +7,10 @@ use std::io::Read as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-use leaktrace_core::dump::Facts;
-use leaktrace_core::dump::model::{Mapping, Target as DumpTarget, UnixTime};
-use leaktrace_core::elf::Elf;
-use leaktrace_core::num::Tgid;
+use leaktrace_core::base::num::Tgid;
+use leaktrace_core::binary::elf::Elf;
+use leaktrace_core::goroutines::Facts;
+use leaktrace_core::goroutines::model::{Mapping, Target as DumpTarget, UnixTime};
 
 use crate::process::find::Target;
 use crate::process::maps::{self, Maps};

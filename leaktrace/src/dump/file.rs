@@ -5,9 +5,9 @@ use std::io::{self, Chain, Cursor, Read, Take};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use leaktrace_core::dump::Dump;
-use leaktrace_core::dump::snapshot::{self, SnapshotError};
-use leaktrace_core::recording;
+use leaktrace_core::goroutines::Dump;
+use leaktrace_core::goroutines::snapshot::{self, SnapshotError};
+use leaktrace_core::trace::recording;
 use thiserror::Error;
 
 use super::recorded;
@@ -138,7 +138,7 @@ pub fn remedy(error: &SnapshotError) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use leaktrace_core::dump::snapshot::encode;
+    use leaktrace_core::goroutines::snapshot::encode;
 
     use super::*;
 

@@ -18,9 +18,9 @@ pub mod subject;
 mod walk;
 
 use anyhow::Context as _;
-use leaktrace_core::dump::Dump;
 use leaktrace_core::dump::render::render;
-use leaktrace_core::dump::snapshot::encode;
+use leaktrace_core::goroutines::Dump;
+use leaktrace_core::goroutines::snapshot::encode;
 
 use crate::cli;
 use crate::config::{ConfigError, System};

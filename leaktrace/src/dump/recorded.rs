@@ -5,10 +5,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use leaktrace_core::dump::Dump;
 use leaktrace_core::dump::render::Format;
-use leaktrace_core::recording::Replay;
-use leaktrace_core::render::{self, Style, TextOptions};
+use leaktrace_core::goroutines::Dump;
+use leaktrace_core::report::render::{self, Style, TextOptions};
+use leaktrace_core::trace::recording::Replay;
 
 use super::config::DumpConfig;
 use super::destination::Destination;
@@ -40,7 +40,7 @@ pub(super) fn report(args: &Report, input: Input, common: &Common, system: &Syst
             super::write(dump, &config, destination)
         }
         (None, wish) => {
-            let report = replay.report(&reporting::view(&view(args)));
+            let report = leaktrace_core::report::recorded(&replay, &reporting::view(&view(args)));
             let colored = args.wanted.output.is_none() && color(common.color, system);
             let style = if colored { Style::Ansi } else { Style::Plain };
             destination.write(|out| match wish {

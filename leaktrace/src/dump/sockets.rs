@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::os::fd::OwnedFd;
 
-use leaktrace_core::dump::sock_diag::{Part, Question};
+use leaktrace_core::goroutines::sock_diag::{Part, Question};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 use rustix::net::{netlink, recv, send, socket_with};
 

@@ -3,11 +3,11 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use leaktrace_core::dump::model::UnixTime;
-use leaktrace_core::dump::{Dump, Facts, from_walk};
+use leaktrace_core::base::memory::Memory;
+use leaktrace_core::base::num::Ktime;
 use leaktrace_core::go::program::Program;
-use leaktrace_core::memory::Memory;
-use leaktrace_core::num::Ktime;
+use leaktrace_core::goroutines::model::UnixTime;
+use leaktrace_core::goroutines::{Dump, Facts, from_walk};
 
 use super::walk::{self, Walked};
 use super::{descriptors, facts};

@@ -4,12 +4,12 @@ use std::ops::Range;
 use std::panic::resume_unwind;
 use std::thread;
 
-use leaktrace_core::dump::model::MAX_VALUES;
-use leaktrace_core::dump::{ArgumentWords, Queues};
+use leaktrace_core::base::memory::Memory;
+use leaktrace_core::base::num::Ktime;
 use leaktrace_core::go::goroutines::{KeptWords, Snapshot, WalkError, Walker, WalkerInput, Want};
 use leaktrace_core::go::program::Program;
-use leaktrace_core::memory::Memory;
-use leaktrace_core::num::Ktime;
+use leaktrace_core::goroutines::model::MAX_VALUES;
+use leaktrace_core::goroutines::{ArgumentWords, Queues};
 
 /// From how many goroutines on a second thread is worth its start.
 const MANY: u64 = 50_000;

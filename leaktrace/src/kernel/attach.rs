@@ -16,8 +16,8 @@ use aya::programs::{ProgramError, UProbe};
 use leaktrace_common::cookie::{self, GRegister};
 use leaktrace_common::event::Kind;
 use leaktrace_common::layout::{GoLayout, MAX_TARGETS, Target};
-use leaktrace_core::num::FileOffset;
-use leaktrace_core::plan::Site;
+use leaktrace_core::base::num::FileOffset;
+use leaktrace_core::trace::plan::Site;
 use thiserror::Error;
 
 use super::exec::ExecWatch;

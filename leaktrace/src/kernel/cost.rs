@@ -9,7 +9,7 @@ use aya::maps::MapError;
 use leaktrace_common::cookie::GRegister;
 use leaktrace_common::event::Kind;
 use leaktrace_common::layout::{Control, MAX_TARGETS};
-use leaktrace_core::plan::Cost;
+use leaktrace_core::trace::plan::Cost;
 use thiserror::Error;
 
 use super::attach::{AttachError, ProbeSite, Tracee};

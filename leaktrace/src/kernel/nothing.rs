@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 
-use leaktrace_core::num::FileOffset;
+use leaktrace_core::base::num::FileOffset;
 
 use super::sys::{self, MultiLink};
 

@@ -20,7 +20,7 @@ impl Ring {
 
     /// Hands over every record that waits, in the order of their beginning; how many there were.
     ///
-    /// A record is only as trustworthy as the target: decode it with `leaktrace_core::decode`.
+    /// A record is only as trustworthy as the target: decode it with `leaktrace_core::trace::decode`.
     pub fn drain(&mut self, mut each: impl FnMut(&[u8])) -> usize {
         self.drain_up_to(usize::MAX, &mut each)
     }

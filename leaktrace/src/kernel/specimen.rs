@@ -6,8 +6,8 @@ use std::io;
 use std::path::Path;
 
 use leaktrace_common::layout::GoLayout;
-use leaktrace_core::num::{Avma, FileOffset};
-use leaktrace_core::plan::Cost;
+use leaktrace_core::base::num::{Avma, FileOffset};
+use leaktrace_core::trace::plan::Cost;
 
 use crate::process::maps::Maps;
 use crate::process::{Pid, Procfs};

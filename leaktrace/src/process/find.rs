@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use leaktrace_core::num::{Bias, FileOffset, Svma};
+use leaktrace_core::base::num::{Bias, FileOffset, Svma};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::exe::{Exe, FileId};

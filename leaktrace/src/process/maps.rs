@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use leaktrace_core::num::{Avma, Bias, FileOffset, Svma};
+use leaktrace_core::base::num::{Avma, Bias, FileOffset, Svma};
 
 use super::{Pid, ProcessError, Procfs};
 

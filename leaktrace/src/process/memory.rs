@@ -4,8 +4,8 @@
 
 use std::io;
 
-use leaktrace_core::memory::{Memory, ReadError, Span};
-use leaktrace_core::num::Avma;
+use leaktrace_core::base::memory::{Memory, ReadError, Span};
+use leaktrace_core::base::num::Avma;
 
 use super::Pid;
 use super::ranges::{MAX_GAP, Ranges};

@@ -4,7 +4,7 @@
 //! page, so spans that are close are one range with what is between them, which goes where nobody looks. No page is read for
 //! the sake of a gap alone: each holds the last byte before it or the first one after it.
 
-use leaktrace_core::memory::Span;
+use leaktrace_core::base::memory::Span;
 use libc::iovec;
 
 /// The longest gap that is read: copying it takes less than another range. Less than a page.
@@ -74,7 +74,7 @@ fn local_range(bytes: &mut [u8]) -> iovec {
 
 #[cfg(test)]
 mod tests {
-    use leaktrace_core::num::Avma;
+    use leaktrace_core::base::num::Avma;
 
     use super::*;
 

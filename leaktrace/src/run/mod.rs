@@ -9,10 +9,12 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use leaktrace_core::detect::{Gate, Policy};
-use leaktrace_core::left;
-use leaktrace_core::registry::Registry;
-use leaktrace_core::report::{Owners, Report, Symbols};
+use leaktrace_core::go::symbols::Symbols;
+use leaktrace_core::judge::detect::{Gate, Policy};
+use leaktrace_core::judge::left;
+use leaktrace_core::judge::owners::Owners;
+use leaktrace_core::schema::Report;
+use leaktrace_core::trace::registry::Registry;
 
 use crate::Done;
 use crate::cli::run::Run;

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use leaktrace_core::num::Ktime;
+use leaktrace_core::base::num::Ktime;
 use rustix::time::{ClockId, clock_gettime};
 
 /// Now.

@@ -1,7 +1,8 @@
 //! What commands add to the reports of their sessions.
 
-use leaktrace_core::registry::Registry;
-use leaktrace_core::report::{Report, Symbols};
+use leaktrace_core::go::symbols::Symbols;
+use leaktrace_core::schema::Report;
+use leaktrace_core::trace::registry::Registry;
 
 /// Looks at each report before it is written.
 pub trait Judge {

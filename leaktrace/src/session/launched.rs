@@ -4,9 +4,9 @@ use std::io;
 use std::sync::OnceLock;
 
 use anyhow::Context as _;
-use leaktrace_core::budget::Costs;
 use leaktrace_core::go::layout::InvalidLayout;
 use leaktrace_core::go::program::ProgramError;
+use leaktrace_core::trace::budget::Costs;
 use tokio::sync::oneshot;
 
 use super::{End, Traced, clock, signals};

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use leaktrace_core::budget::Sample;
-use leaktrace_core::num::Ktime;
+use leaktrace_core::base::num::Ktime;
+use leaktrace_core::trace::budget::Sample;
 
 use crate::process::{Pid, Procfs, cpu};
 

@@ -18,9 +18,9 @@ mod watch;
 
 use anyhow::Context;
 use leaktrace_common::event::Kind;
-use leaktrace_core::budget::Costs;
-use leaktrace_core::num::Ktime;
-use leaktrace_core::plan::{AttachPlan, MissedReason};
+use leaktrace_core::base::num::Ktime;
+use leaktrace_core::trace::budget::Costs;
+use leaktrace_core::trace::plan::{AttachPlan, MissedReason};
 
 use crate::config::Config;
 use crate::inspect::{self, Inspected};

@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use leaktrace_core::detect::{Cohort, Contexts, History, Observation, Sampler, Watched};
-use leaktrace_core::dump::model::UnixTime;
-use leaktrace_core::dump::{Dump, Facts, from_snapshot};
+use leaktrace_core::base::num::Avma;
 use leaktrace_core::go::goroutines::{Snapshot, WalkError, Walker, WalkerInput, Want};
 use leaktrace_core::go::holders::holders;
 use leaktrace_core::go::program::Program;
-use leaktrace_core::num::Avma;
-use leaktrace_core::reach::Streaks;
-use leaktrace_core::report::HeapPasses;
+use leaktrace_core::go::reach::Streaks;
+use leaktrace_core::goroutines::model::UnixTime;
+use leaktrace_core::goroutines::{Dump, Facts, from_snapshot};
+use leaktrace_core::judge::detect::{Cohort, Contexts, History, Observation, Sampler, Watched};
+use leaktrace_core::schema::HeapPasses;
 
 use super::clock;
 use super::reacher::Reacher;

@@ -8,8 +8,8 @@ use std::thread::Scope;
 use std::time::{Duration, Instant};
 
 use leaktrace_core::go::program::Program;
-use leaktrace_core::reach::{Limits, Process, Reach, Refusal, STRONG, Streaks};
-use leaktrace_core::report::HeapPasses;
+use leaktrace_core::go::reach::{Limits, Process, Reach, Refusal, STRONG, Streaks};
+use leaktrace_core::schema::HeapPasses;
 
 use super::clock;
 use crate::process::memory::ProcessMemory;

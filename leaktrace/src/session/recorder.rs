@@ -8,13 +8,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{Scope, ScopedJoinHandle};
 
-use leaktrace_core::dump::{self, Dump};
-use leaktrace_core::elf::Elf;
+use leaktrace_core::base::num::{Bias, Ktime, Pc};
+use leaktrace_core::binary::elf::Elf;
 use leaktrace_core::go::goroutines::Snapshot;
 use leaktrace_core::go::program::Program;
-use leaktrace_core::num::{Bias, Ktime, Pc};
-use leaktrace_core::recording::{Bounds, Header, Meter, Records, Spacing, Writer, names, walk};
-use leaktrace_core::report::{LazyDebugInfo, ProgramSymbols, Symbols};
+use leaktrace_core::go::symbols::Symbols;
+use leaktrace_core::goroutines::Dump;
+use leaktrace_core::goroutines::snapshot;
+use leaktrace_core::report::{LazyDebugInfo, ProgramSymbols};
+use leaktrace_core::trace::recording::{Bounds, Header, Meter, Records, Spacing, Writer, names, walk};
 use thiserror::Error;
 
 use super::clock;
@@ -81,7 +83,7 @@ impl Recorded {
     pub(super) fn of(snapshot: &Snapshot, dump: &Dump) -> Self {
         let mut file = Vec::new();
         // Memory takes whatever is written to it.
-        _ = dump::snapshot::encode(dump, &mut file);
+        _ = snapshot::encode(dump, &mut file);
         Self {
             walk: walk::encode(snapshot),
             addresses: names::addresses(snapshot),

@@ -1,9 +1,10 @@
 //! From what a session knows to a written report.
 
-use leaktrace_core::detect::{self, UNREACHABLE};
-use leaktrace_core::num::Goid;
-use leaktrace_core::render::{self, Style, TextOptions};
-use leaktrace_core::report::{self, ProgramSymbols, Report, Sort, Sources, View};
+use leaktrace_core::base::num::Goid;
+use leaktrace_core::judge::detect::{self, UNREACHABLE};
+use leaktrace_core::report::render::{self, Style, TextOptions};
+use leaktrace_core::report::{self, ProgramSymbols, Sort, Sources, View};
+use leaktrace_core::schema::{self, Report};
 
 use super::clock;
 use super::judge::Judge;
@@ -20,7 +21,7 @@ use crate::sources::SourceTree;
 /// Makes the reports of one session.
 pub(super) struct Reporter<'t> {
     symbols: ProgramSymbols<'t, 't>,
-    about: report::Target,
+    about: schema::Target,
     view: View,
     config: &'t Config,
     sources: Option<SourceTree>,
@@ -126,8 +127,8 @@ fn unsought(why: &str) -> String {
 }
 
 /// What a report and a recording say of the process.
-pub(super) fn about(target: &Target, inspected: &Inspected<'_>) -> report::Target {
-    report::Target {
+pub(super) fn about(target: &Target, inspected: &Inspected<'_>) -> schema::Target {
+    schema::Target {
         pid: target.pid.0,
         exe: target.exe.name().display().to_string(),
         go_version: Some(inspected.program.version.to_string()),

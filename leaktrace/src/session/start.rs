@@ -3,13 +3,13 @@
 use std::thread::Scope;
 use std::time::Duration;
 
-use leaktrace_core::budget::{Costs, Governor};
-use leaktrace_core::detect::{Level, UNREACHABLE, Watched};
-use leaktrace_core::num::Ktime;
-use leaktrace_core::plan::AttachPlan;
-use leaktrace_core::recording::Header;
-use leaktrace_core::registry::{Registry, Suite};
-use leaktrace_core::report::HeapPasses;
+use leaktrace_core::base::num::Ktime;
+use leaktrace_core::judge::detect::{Level, UNREACHABLE, Watched};
+use leaktrace_core::schema::HeapPasses;
+use leaktrace_core::trace::budget::{Costs, Governor};
+use leaktrace_core::trace::plan::AttachPlan;
+use leaktrace_core::trace::recording::Header;
+use leaktrace_core::trace::registry::{Registry, Suite};
 
 use super::launched::Confirmation;
 use super::observer::Observer;

@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use anyhow::Context;
 use leaktrace_common::layout::Control;
-use leaktrace_core::budget::{Kinds, Stacks, Tracing};
-use leaktrace_core::decode::{Event, decode};
-use leaktrace_core::num::Ktime;
-use leaktrace_core::plan::AttachPlan;
-use leaktrace_core::registry::Registry;
+use leaktrace_core::base::num::Ktime;
+use leaktrace_core::trace::budget::{Kinds, Stacks, Tracing};
+use leaktrace_core::trace::decode::{Event, decode};
+use leaktrace_core::trace::plan::AttachPlan;
+use leaktrace_core::trace::registry::Registry;
 
 use super::pace::Pace;
 use super::recorder::Recorder;

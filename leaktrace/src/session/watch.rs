@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 use leaktrace_common::drops::DropReason;
-use leaktrace_core::budget::{self, Governor};
-use leaktrace_core::detect::Watched;
 use leaktrace_core::go::goroutines::{Snapshot, WalkError};
-use leaktrace_core::recording::{Meter, Totals};
-use leaktrace_core::registry::Registry;
-use leaktrace_core::report::{HeapPasses, Overhead, Shed, Traced};
+use leaktrace_core::judge::detect::Watched;
+use leaktrace_core::schema::{HeapPasses, Overhead, Shed, Traced};
+use leaktrace_core::trace::budget::{self, Governor};
+use leaktrace_core::trace::recording::{Meter, Totals};
+use leaktrace_core::trace::registry::Registry;
 use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
 

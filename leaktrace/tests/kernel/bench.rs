@@ -7,8 +7,8 @@ use leaktrace::kernel::{Backend, LoadError, Options, ProbeSite, Probes, Tracee};
 use leaktrace_common::cookie::GRegister;
 use leaktrace_common::event::Kind;
 use leaktrace_common::layout::GoLayout;
-use leaktrace_core::decode::{BirthEvent, Event, decode};
-use leaktrace_core::plan::Cost;
+use leaktrace_core::trace::decode::{BirthEvent, Event, decode};
+use leaktrace_core::trace::plan::Cost;
 use leaktrace_tests::privilege::skip;
 
 pub(crate) const IDENTITY: Identity =

@@ -16,9 +16,9 @@ use leaktrace::kernel::{Backend, Options, cost};
 use leaktrace_common::drops::DropReason;
 use leaktrace_common::event::{Kind, MAX_CREATOR_FRAMES, StackState};
 use leaktrace_common::layout::{ABSENT, Control, GoLayout};
-use leaktrace_core::decode::{Event, decode};
-use leaktrace_core::num::{Goid, Pc, ReturnPc};
-use leaktrace_core::plan::Cost;
+use leaktrace_core::base::num::{Goid, Pc, ReturnPc};
+use leaktrace_core::trace::decode::{Event, decode};
+use leaktrace_core::trace::plan::Cost;
 use leaktrace_tests::poll::{PATIENCE, poll_until};
 
 use crate::bench::{Bench, INDEX, goroutines};

@@ -3,8 +3,8 @@
 use leaktrace::process::find::Target;
 use leaktrace::process::memory::ProcessMemory;
 use leaktrace::process::{Pid, Procfs};
-use leaktrace_core::elf::Elf;
-use leaktrace_core::num::Bias;
+use leaktrace_core::base::num::Bias;
+use leaktrace_core::binary::elf::Elf;
 
 /// A process whose program is at hand.
 pub(crate) struct Live {

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use crate::dump::Dump;
 use crate::dump::group::By;
-use crate::dump::model::{BlockedOn, ChannelOperation, DumpGoroutine, FunctionKind, StackId};
+use crate::goroutines::Dump;
+use crate::goroutines::model::{BlockedOn, ChannelOperation, DumpGoroutine, FunctionKind, StackId};
 
 /// Finds the key of one goroutine after the other, and the names of each stack only once.
 pub(super) struct Keys<'d> {

@@ -12,10 +12,10 @@ use std::collections::HashMap;
 pub use json::render as render_json;
 pub use text::render as render_text;
 
-use super::Dump;
 use super::group::By;
-use super::model::UnixTime;
-use crate::num::Tgid;
+use crate::base::num::Tgid;
+use crate::goroutines::Dump;
+use crate::goroutines::model::UnixTime;
 use keys::Keys;
 
 /// The version of the JSON that [`render_json`] writes.

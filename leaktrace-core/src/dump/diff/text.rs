@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 
 use super::{Change, Diff};
-use crate::dump::describe::base_name;
-use crate::dump::duration;
+use crate::goroutines::base_name;
+use crate::goroutines::duration;
 
 /// Writes the difference as text, at most `top` of the changed groups.
 pub fn render(diff: &Diff, top: usize, out: &mut dyn Write) -> io::Result<()> {

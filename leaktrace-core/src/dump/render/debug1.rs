@@ -8,10 +8,10 @@ use super::Options;
 use super::profile::without_wrappers;
 use super::quote::go_quote;
 use super::tabs::align;
-use crate::dump::Dump;
-use crate::dump::count::count_by;
-use crate::dump::model::{Frame, FunctionKind, LabelsId, StackId};
-use crate::dump::text_rules::TextRules;
+use crate::goroutines::Dump;
+use crate::goroutines::count_by;
+use crate::goroutines::model::{Frame, FunctionKind, LabelsId, StackId};
+use crate::goroutines::text_rules::TextRules;
 
 pub(super) fn render(dump: &Dump, options: &Options, out: &mut dyn Write) -> io::Result<()> {
     let rules = TextRules::of(&dump.target.go_version);

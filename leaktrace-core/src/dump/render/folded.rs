@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use super::Options;
-use crate::dump::Dump;
 use crate::dump::group::{By, Group, group};
-use crate::dump::model::{FunctionKind, StackId};
+use crate::goroutines::Dump;
+use crate::goroutines::model::{FunctionKind, StackId};
 
 pub(super) fn render(dump: &Dump, options: &Options, out: &mut dyn Write) -> io::Result<()> {
     for (stack, count) in lines(dump, options) {

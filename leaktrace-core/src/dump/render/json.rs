@@ -9,10 +9,10 @@ use std::io::{self, Write};
 use serde::{Serialize, Serializer};
 
 use super::Options;
-use crate::dump::Dump;
 use crate::dump::group::{Group, group};
-use crate::dump::model::{Completeness, Frame, FunctionKind, LocationId, StackId};
-use crate::dump::text_rules::TextRules;
+use crate::goroutines::Dump;
+use crate::goroutines::model::{Completeness, Frame, FunctionKind, LocationId, StackId};
+use crate::goroutines::text_rules::TextRules;
 use goroutines::Goroutines;
 
 /// The version of this format. It grows when a field changes its meaning or goes, not when one is added.
@@ -163,7 +163,7 @@ struct MappingJson<'d> {
 }
 
 impl<'d> MappingJson<'d> {
-    fn of(mapping: &'d crate::dump::model::Mapping) -> Self {
+    fn of(mapping: &'d crate::goroutines::model::Mapping) -> Self {
         Self {
             start: mapping.start.to_string(),
             end: mapping.end.to_string(),

@@ -20,10 +20,10 @@ use std::io::{self, Write};
 
 pub use json::SCHEMA_VERSION;
 
-use super::Dump;
-use super::describe::base_name;
 use super::group::By;
-use super::model::DumpGoroutine;
+use crate::goroutines::Dump;
+use crate::goroutines::base_name;
+use crate::goroutines::model::DumpGoroutine;
 
 /// A format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

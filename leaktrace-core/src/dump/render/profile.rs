@@ -1,7 +1,7 @@
 //! What the profile formats have in common: wrappers are left out.
 
-use crate::dump::Dump;
-use crate::dump::model::{Frame, FunctionKind, StackId};
+use crate::goroutines::Dump;
+use crate::goroutines::model::{Frame, FunctionKind, StackId};
 
 /// The frames of a stack, innermost first, without the wrappers that profiles leave out.
 pub(super) fn without_wrappers(dump: &Dump, stack: StackId) -> impl Iterator<Item = Frame<'_>> {

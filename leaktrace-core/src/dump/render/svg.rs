@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use inferno::flamegraph::{self, Palette, color::MultiPalette};
 
 use super::{Options, folded};
-use crate::dump::Dump;
+use crate::goroutines::Dump;
 
 pub(super) fn render(dump: &Dump, options: &Options, out: &mut dyn Write) -> io::Result<()> {
     let lines: Vec<_> =

@@ -3,12 +3,12 @@
 use std::io::{self, Write};
 
 use super::Options;
-use crate::dump::describe::base_name;
+use crate::base::human::{bytes, some};
+use crate::base::num::Goid;
 use crate::dump::group::{By, Group, group};
-use crate::dump::model::{BlockedOn, Completeness, DumpGoroutine};
-use crate::dump::{Dump, duration};
-use crate::num::Goid;
-use crate::render::human::{bytes, some};
+use crate::goroutines::base_name;
+use crate::goroutines::model::{BlockedOn, Completeness, DumpGoroutine};
+use crate::goroutines::{Dump, duration};
 
 /// How many frames of a stack are shown unless all are asked for: the innermost.
 const MAX_FRAMES: usize = 8;

@@ -10,12 +10,12 @@ mod search;
 use thiserror::Error;
 
 use self::recipes::Recipes;
-use crate::elf::Elf;
+use crate::base::memory::{Memory, ReadError};
+use crate::base::num::{Avma, Bias};
+use crate::binary::elf::Elf;
 use crate::go::code::Code;
 use crate::go::layout::Layout;
 use crate::go::moduledata::Module;
-use crate::memory::{Memory, ReadError};
-use crate::num::{Avma, Bias};
 
 /// Addresses of runtime variables in the running process.
 ///

@@ -3,10 +3,10 @@
 //! Each recipe names the function (`src/runtime/proc.go` unless said otherwise), the part of the data that the
 //! variable is in, and how the function uses it. Where more than one address passes, the recipe has no answer.
 
-use crate::disasm::{Access, DataRef};
+use crate::base::num::Avma;
+use crate::binary::disasm::{Access, DataRef};
 use crate::go::globals::Sources;
 use crate::go::moduledata::AvmaRange;
-use crate::num::Avma;
 
 /// What `runtime.allgadd` tells.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,11 +1,11 @@
 //! `allgs` by its shape, for a binary whose functions cannot be read: a slice of pointers to what can only be
 //! goroutines.
 
+use crate::base::memory::{Memory, ReadError};
+use crate::base::num::Avma;
 use crate::go::globals::GlobalsError;
 use crate::go::layout::GFields;
 use crate::go::moduledata::AvmaRange;
-use crate::memory::{Memory, ReadError};
-use crate::num::Avma;
 
 /// The most memory of a process's variables that is searched.
 const MAX_SEARCHED: u64 = 256 << 20;

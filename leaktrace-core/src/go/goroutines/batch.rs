@@ -9,12 +9,12 @@ use std::ops::Range;
 
 use rustc_hash::FxHashMap;
 
-use crate::elf::Arch;
+use crate::base::memory::{ReadError, Span};
+use crate::base::num::{GPtr, Pc, ReturnPc};
+use crate::binary::elf::Arch;
 use crate::go::layout::GFields;
 use crate::go::names::{Status, WaitReasons};
 use crate::go::unwind::{StackWords, Unwinder};
-use crate::memory::{ReadError, Span};
-use crate::num::{GPtr, Pc, ReturnPc};
 
 use super::header::{Header, HeaderReader};
 use super::keeper::Keeper;

@@ -1,8 +1,8 @@
 //! A program's function tables as the walk asks for them.
 
+use crate::base::num::Pc;
 use crate::go::moduledata::Modules;
 use crate::go::unwind::{FrameRule, FrameRules};
-use crate::num::Pc;
 
 use super::{Code, StartKind};
 

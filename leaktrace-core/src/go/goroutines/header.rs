@@ -1,10 +1,10 @@
 //! What a `runtime.g` says about its goroutine, read for many at once.
 
+use crate::base::memory::{Memory, ReadError, Span};
+use crate::base::num::{Avma, GPtr, Goid, Ktime, Pc, ReturnPc};
 use crate::go::layout::GFields;
 use crate::go::names::Status;
 use crate::go::unwind::Standing;
-use crate::memory::{Memory, ReadError, Span};
-use crate::num::{Avma, GPtr, Goid, Ktime, Pc, ReturnPc};
 
 use super::{StackBounds, to_usize};
 

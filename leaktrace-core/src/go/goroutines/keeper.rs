@@ -4,8 +4,8 @@ use rustc_hash::FxHashMap;
 
 use super::words::{KeptWords, WordPlan, WordPlans};
 use super::{StackId, StackTable, to_usize};
-use crate::memory::{Memory, ReadError};
-use crate::num::Avma;
+use crate::base::memory::{Memory, ReadError};
+use crate::base::num::Avma;
 
 /// How much of a stack is looked at, in bytes.
 const MAX_STACK: u32 = 256 << 10;
@@ -114,8 +114,8 @@ mod tests {
     use super::super::StackEnd;
     use super::super::words::Word;
     use super::*;
-    use crate::memory::Pieces;
-    use crate::num::ReturnPc;
+    use crate::base::memory::Pieces;
+    use crate::base::num::ReturnPc;
 
     const AT: Avma = Avma(0x1000);
 

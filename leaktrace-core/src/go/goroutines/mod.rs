@@ -20,9 +20,9 @@ pub use stacks::{Stack, StackEnd, StackId, StackTable};
 pub use walk::{WalkError, Walker, WalkerInput};
 pub use words::{KeptWords, Word, WordPlan, WordPlans};
 
+use crate::base::num::{Avma, GPtr, Goid, Ktime, Pc, ReturnPc};
 use crate::go::names::Status;
 use crate::go::unwind::FrameRules;
-use crate::num::{Avma, GPtr, Goid, Ktime, Pc, ReturnPc};
 
 /// What the walk asks about a program's code.
 pub trait Code: FrameRules {

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 
 use rustc_hash::FxHashMap;
 
-use crate::num::ReturnPc;
+use crate::base::num::ReturnPc;
 
 /// How many addresses one table holds at most. What comes after is cut short, and says so.
 pub(super) const MAX_TABLE_PCS: usize = 8 << 20;

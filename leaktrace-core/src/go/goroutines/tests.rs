@@ -7,12 +7,12 @@ use std::ops::Range;
 use proptest::prelude::*;
 
 use super::*;
-use crate::elf::Arch;
+use crate::base::memory::{Memory, Pieces, ReadError};
+use crate::binary::elf::Arch;
 use crate::go::globals::{Found, Globals};
 use crate::go::layout::GFields;
 use crate::go::names::WaitReasons;
 use crate::go::unwind::{FrameRule, FrameTraits};
-use crate::memory::{Memory, Pieces, ReadError};
 
 const ALLGS: u64 = 0x1000;
 const ALLGLEN: u64 = 0x1040;

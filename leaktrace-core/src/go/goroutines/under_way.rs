@@ -2,9 +2,9 @@
 
 use super::kind::KindFacts;
 use super::{Snapshot, StackTable, Want};
+use crate::base::memory::Memory;
+use crate::base::num::Ktime;
 use crate::go::unwind::{DeepBudget, MAX_FRAMES};
-use crate::memory::Memory;
-use crate::num::Ktime;
 
 /// How much is read of deep stacks in one walk.
 const DEEP_BYTES: u64 = 1 << 30;

@@ -4,14 +4,14 @@ use std::ops::Range;
 
 use thiserror::Error;
 
-use crate::elf::Arch;
+use crate::base::memory::{Memory, ReadError};
+use crate::base::num::{Avma, GPtr, Ktime};
+use crate::binary::elf::Arch;
 use crate::go::globals::Globals;
 use crate::go::layout::GFields;
 use crate::go::names::WaitReasons;
 use crate::go::program::Program;
 use crate::go::version::GoVersion;
-use crate::memory::{Memory, ReadError};
-use crate::num::{Avma, GPtr, Ktime};
 
 use super::batch::Batch;
 use super::keeper::Keeper;

@@ -1,8 +1,8 @@
 //! Words of a stack that are of interest for themselves, and where they are in all stacks of one kind.
 
 use super::rows::WordRows;
-use crate::bytes;
-use crate::num::ReturnPc;
+use crate::base::bytes;
+use crate::base::num::ReturnPc;
 
 /// Which words of the stacks of goroutines that stand at the same place are wanted. Addresses count from the innermost
 /// frame's stack pointer.

@@ -7,10 +7,10 @@ use std::collections::VecDeque;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use crate::base::num::Avma;
 use crate::go::layout::shape::Shape;
 use crate::go::layout::{LayoutError, MAX_TYPES};
 use crate::go::types::{Field, Type, TypeError, TypeKind, Types};
-use crate::num::Avma;
 
 /// How deep structs inside structs are followed: `c.maybeTraceablePtr.vu` is the deepest that is needed.
 const MAX_DEPTH: usize = 4;
@@ -91,7 +91,7 @@ impl<'m> Descriptors<'m> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::Pieces;
+    use crate::base::memory::Pieces;
     use proptest::prelude::*;
 
     const START: u64 = 0x1000;

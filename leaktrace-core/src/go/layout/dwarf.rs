@@ -3,7 +3,7 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::dwarf::{DebugInfo, DwarfError, StructLayout};
+use crate::binary::dwarf::{DebugInfo, DwarfError, StructLayout};
 use crate::go::layout::shape::Shape;
 
 /// How deep structs inside structs are followed, as for type descriptors.

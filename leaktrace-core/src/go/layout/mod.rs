@@ -31,14 +31,14 @@ use thiserror::Error;
 
 use self::descriptors::Descriptors;
 use self::dwarf::DwarfShapes;
-use crate::dwarf::{DebugInfo, DwarfError};
-use crate::elf::Elf;
+use crate::base::memory::Memory;
+use crate::base::num::Avma;
+use crate::binary::dwarf::{DebugInfo, DwarfError};
+use crate::binary::elf::Elf;
 use crate::go::code::Code;
 use crate::go::layout::shape::Shape;
 use crate::go::types::{TypeError, Types};
 use crate::go::version::GoVersion;
-use crate::memory::Memory;
-use crate::num::Avma;
 
 /// The most type descriptors that are looked at on the way from `g` to the others.
 const MAX_TYPES: usize = 2000;

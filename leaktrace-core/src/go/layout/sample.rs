@@ -1,12 +1,12 @@
 //! Structs as Go 1.27.3 lays them out, and a small process that has some, for tests.
 
+use crate::base::memory::Pieces;
+use crate::base::num::Avma;
 use crate::go::globals::{Found, Globals};
 use crate::go::layout::Layout;
 use crate::go::layout::shape::Shape;
 use crate::go::moduledata::AvmaRange;
 use crate::go::version::GoVersion;
-use crate::memory::Pieces;
-use crate::num::Avma;
 
 /// Where the variables and the structs of a [`Process`] are.
 const VARIABLES: u64 = 0x57_4d20;

@@ -6,13 +6,13 @@
 
 use thiserror::Error;
 
-use crate::bytes;
+use crate::base::bytes;
+use crate::base::memory::{MAX_READ, Memory, ReadError};
+use crate::base::num::Avma;
+use crate::base::structs::{Words, read_structs};
 use crate::go::globals::Globals;
 use crate::go::layout::Layout;
 use crate::go::names::Status;
-use crate::memory::{MAX_READ, Memory, ReadError};
-use crate::num::Avma;
-use crate::structs::{Words, read_structs};
 
 /// How many goroutines, threads and processors are looked at.
 const SAMPLED: u64 = 256;

@@ -1,10 +1,10 @@
 //! Where the first module's data is: by symbol, by section, or by what it points to.
 
-use crate::bytes;
-use crate::elf::{Elf, Segment};
+use crate::base::bytes;
+use crate::base::memory::{Memory, ReadError};
+use crate::base::num::{Avma, Bias};
+use crate::binary::elf::{Elf, Segment};
 use crate::go::pclntab::TableOffsets;
-use crate::memory::{Memory, ReadError};
-use crate::num::{Avma, Bias};
 
 /// The program's own module data.
 const SYMBOL: &str = "runtime.firstmoduledata";

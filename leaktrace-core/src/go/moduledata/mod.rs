@@ -1,7 +1,7 @@
 //! The runtime's `moduledata`: where a Go module's text, data, types and tables are in the running process.
 //!
 //! One for the program and one for each plugin that it has loaded, in a list. Everything is read from the live
-//! process (or a [`FileMemory`](crate::elf::FileMemory)), because what the file holds may need relocation; the
+//! process (or a [`FileMemory`](crate::binary::elf::FileMemory)), because what the file holds may need relocation; the
 //! big tables stay in the mapped files.
 //!
 //! Sources: Go `src/runtime/symtab.go` (`moduledata`, `textAddr`, `textOff`), go1.19 to go1.27;
@@ -19,12 +19,12 @@ use std::fmt;
 use thiserror::Error;
 
 use self::offsets::Offsets;
-use crate::bytes;
-use crate::elf::Elf;
+use crate::base::bytes;
+use crate::base::memory::{Memory, ReadError};
+use crate::base::num::{Avma, Bias, Pc};
+use crate::binary::elf::Elf;
 use crate::go::pclntab::{Function, Pclntab, PclntabError, TextOffset};
 use crate::go::version::GoVersion;
-use crate::memory::{Memory, ReadError};
-use crate::num::{Avma, Bias, Pc};
 
 /// The most modules that are followed. A program with more plugins than this is not one.
 const MAX_MODULES: usize = 256;

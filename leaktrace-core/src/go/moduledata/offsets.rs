@@ -6,10 +6,10 @@
 use super::{
     AvmaRange, MAX_PATH, MAX_TEXT_SECTIONS, Module, ModuleFile, ModuledataError, PendingModule, TextSection,
 };
-use crate::bytes;
+use crate::base::bytes;
+use crate::base::memory::{MAX_READ, Memory, ReadError};
+use crate::base::num::Avma;
 use crate::go::version::GoVersion;
-use crate::memory::{MAX_READ, Memory, ReadError};
-use crate::num::Avma;
 
 /// How much of a `moduledata` is read: no more than the shortest of them is long (Go 1.19: 552 bytes).
 const READ_SIZE: usize = 552;

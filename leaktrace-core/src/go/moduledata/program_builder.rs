@@ -1,10 +1,10 @@
 //! Writes what a tiny Go program has in memory, for tests: module data, text, types, inline tree and functions.
 
 use super::offsets::{self, Offsets};
-use crate::elf::tests::{BASE, tiny_elf};
+use crate::base::num::{Avma, Bias};
+use crate::binary::elf::tests::{BASE, tiny_elf};
 use crate::go::pclntab::table_builder::{FunctionSpec, TableBuilder};
 use crate::go::version::GoVersion;
-use crate::num::{Avma, Bias};
 
 /// Where the parts are, counted from where the file is loaded. The module data comes first.
 pub(crate) const TEXT: u64 = 0x400;

@@ -4,11 +4,11 @@ use proptest::prelude::{any, prop, proptest};
 
 use super::program_builder::{GO_1_19, GO_1_24, GO_1_27, GOFUNC, ProgramBuilder, TEXT, TYPES};
 use super::{ModuledataError, Modules, TextSection};
-use crate::elf::{Elf, FileMemory};
+use crate::base::memory::Pieces;
+use crate::base::num::{Avma, Pc};
+use crate::binary::elf::{Elf, FileMemory};
 use crate::go::pclntab::TextOffset;
 use crate::go::version::GoVersion;
-use crate::memory::Pieces;
-use crate::num::{Avma, Pc};
 
 const PROGRAM: u64 = 0x7000_0000;
 const PLUGIN: u64 = 0x7100_0000;
@@ -115,7 +115,7 @@ proptest! {
         if let Ok(modules) = Modules::find(&elf, builder.bias(), &memory, None) {
             let mut frames = Vec::new();
             for at in 0..0x80 {
-                crate::symbolize::expand(&modules, Pc(PROGRAM + TEXT + at), &mut frames);
+                crate::go::symbolize::expand(&modules, Pc(PROGRAM + TEXT + at), &mut frames);
             }
         }
     }

@@ -4,12 +4,12 @@
 //! `waitReason.String`, which every program has, names it and compares with its length. Should that function
 //! have changed, the table is still the only array of strings that begins as it does.
 
-use crate::disasm::Operation;
+use crate::base::memory::{Memory, Unchanging};
+use crate::base::num::Avma;
+use crate::binary::disasm::Operation;
 use crate::go::code::Code;
 use crate::go::moduledata::AvmaRange;
 use crate::go::names::WaitReasons;
-use crate::memory::{Memory, Unchanging};
-use crate::num::Avma;
 
 /// What the table begins with in every release: reasons 0, 1 and 2.
 const BEGINNING: [&str; 3] = ["", "GC assist marking", "IO wait"];
@@ -85,7 +85,7 @@ fn is_text(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::Pieces;
+    use crate::base::memory::Pieces;
 
     const TABLE: u64 = 0x1000;
 

@@ -1,8 +1,8 @@
 //! Where a file keeps its function table.
 
 use super::{HEADER_SIZE, MAGIC_1_18, MAGIC_1_20, Pclntab, PclntabError, check_shape};
-use crate::elf::{Elf, Segment};
-use crate::num::Svma;
+use crate::base::num::Svma;
+use crate::binary::elf::{Elf, Segment};
 
 /// The section's name, and its name where relocations may write to it (internally linked PIE up to Go 1.25).
 const SECTIONS: [&str; 2] = [".gopclntab", ".data.rel.ro.gopclntab"];

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use super::{Format, FuncId, PcRange, PcValues, Pclntab, TextOffset};
-use crate::bytes;
+use crate::base::bytes;
 
 /// The longest function or file name that is believed, in bytes. Instances of generics have names of some KB.
 const MAX_NAME: usize = 64 << 10;
@@ -85,7 +85,7 @@ impl<'d> Function<'d> {
         self.table.format.tail()
     }
 
-    /// Its name as the linker recorded it. For people, see [`display_name`](crate::symbolize::display_name).
+    /// Its name as the linker recorded it. For people, see [`display_name`](crate::go::symbolize::display_name).
     pub fn name(&self) -> &'d str {
         self.word(1).map_or(UNKNOWN, |offset| self.table.name(offset))
     }

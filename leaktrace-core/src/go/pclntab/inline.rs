@@ -4,7 +4,7 @@
 //! (`inlinedCall`) and `src/cmd/link/internal/ld/pcln.go` (`genInlTreeSym`).
 
 use super::{Format, FuncId, Function, Pclntab, TextOffset};
-use crate::bytes;
+use crate::base::bytes;
 
 /// One call that the compiler inlined into a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

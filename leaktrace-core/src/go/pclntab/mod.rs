@@ -29,7 +29,7 @@ use self::func_id::FuncIds;
 pub use self::function::{Function, FunctionFlags, SourceLine};
 pub use self::inline::InlinedCall;
 pub use self::values::{PcRange, PcValues};
-use crate::bytes;
+use crate::base::bytes;
 
 /// The magic of Go 1.18 and 1.19 (`abi.Go118PCLnTabMagic`).
 const MAGIC_1_18: u32 = 0xffff_fff0;

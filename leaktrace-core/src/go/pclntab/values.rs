@@ -3,7 +3,7 @@
 //! Source: Go `src/runtime/symtab.go` (`pcvalue`, `step`), go1.18 to go1.27.
 
 use super::TextOffset;
-use crate::bytes;
+use crate::base::bytes;
 
 /// A piece of a function's code over which a value is the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

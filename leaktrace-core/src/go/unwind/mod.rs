@@ -10,9 +10,9 @@ mod window;
 pub use rules::{FrameRule, FrameRules, FrameTraits, RuleCache};
 pub use window::{DeepBudget, StackWords};
 
-use crate::elf::Arch;
+use crate::base::num::{Pc, ReturnPc};
+use crate::binary::elf::Arch;
 use crate::go::goroutines::StackEnd;
-use crate::num::{Pc, ReturnPc};
 
 /// How many frames of one stack are kept.
 pub const MAX_FRAMES: usize = 1024;

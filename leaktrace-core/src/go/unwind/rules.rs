@@ -4,8 +4,8 @@
 
 use rustc_hash::FxHashMap;
 
+use crate::base::num::Pc;
 use crate::go::pclntab::{FuncId, Function, TextOffset};
-use crate::num::Pc;
 
 /// How to get from a frame to its caller's. Source: Go `src/runtime/traceback.go` (`resolveInternal`), go1.19 to
 /// go1.27.

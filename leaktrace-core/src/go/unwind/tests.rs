@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::memory::Pieces;
-use crate::num::Avma;
+use crate::base::memory::Pieces;
+use crate::base::num::Avma;
 
 const LO: u64 = 0x1_0000;
 const HI: u64 = 0x2_0000;

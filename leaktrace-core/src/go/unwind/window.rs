@@ -1,7 +1,7 @@
 //! The part of a stack that has been read so far, and the rest on demand.
 
-use crate::memory::{Memory, ReadError};
-use crate::num::Avma;
+use crate::base::memory::{Memory, ReadError};
+use crate::base::num::Avma;
 
 /// How much of a stack is read with all the others, whatever the budget. Parked stacks are seldom deeper.
 const SHALLOW: u64 = 4 << 10;
@@ -96,7 +96,7 @@ fn word_in(bytes: &[u8], start: u64, at: u64) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::Pieces;
+    use crate::base::memory::Pieces;
 
     const LO: u64 = 0x10_0000;
     const HI: u64 = 0x12_0000;

@@ -1,8 +1,8 @@
 //! What is done with a core file.
 
-use leaktrace_core::elf::Elf;
-use leaktrace_core::elf::core_file::CoreFile;
-use leaktrace_core::memory::Memory as _;
+use leaktrace_core::base::memory::Memory as _;
+use leaktrace_core::binary::elf::Elf;
+use leaktrace_core::binary::elf::core_file::CoreFile;
 
 /// Takes a core apart. The program that it is of is the part of `data` after the first two bytes' number of bytes.
 pub(crate) fn core(data: &[u8]) {

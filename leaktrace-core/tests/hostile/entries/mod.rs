@@ -4,8 +4,7 @@
 mod cores;
 pub(crate) mod programs;
 mod recordings;
-
-use leaktrace_core::dump::snapshot;
+mod snapshots;
 
 /// What is tried with bytes.
 pub(crate) type Entry = fn(&[u8]);
@@ -18,6 +17,6 @@ pub(crate) const ENTRIES: [(&str, Entry); 8] = [
     ("buildinfo", programs::buildinfo),
     ("dwarf", programs::dwarf),
     ("core", cores::core),
-    ("snapshot", snapshot::fuzz),
+    ("snapshot", snapshots::snapshot),
     ("recording", recordings::recording),
 ];

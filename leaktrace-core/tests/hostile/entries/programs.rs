@@ -1,13 +1,13 @@
 //! What is done with a program's file.
 
-use leaktrace_core::dwarf::{DebugInfo, DwarfLines};
-use leaktrace_core::elf::{Elf, FileMemory};
+use leaktrace_core::base::memory::Memory as _;
+use leaktrace_core::base::num::{Avma, Bias, Pc, Svma};
+use leaktrace_core::binary::dwarf::{DebugInfo, DwarfLines};
+use leaktrace_core::binary::elf::{Elf, FileMemory};
 use leaktrace_core::go::buildinfo::BuildInfo;
 use leaktrace_core::go::moduledata::Modules;
 use leaktrace_core::go::pclntab::{Function, Pclntab};
-use leaktrace_core::memory::Memory as _;
-use leaktrace_core::num::{Avma, Bias, Pc, Svma};
-use leaktrace_core::symbolize::{display_name, expand};
+use leaktrace_core::go::symbolize::{display_name, expand};
 
 /// How many functions of a table, and addresses of a program, are asked for: a fuzzer wants many short runs.
 const SOME: usize = 256;

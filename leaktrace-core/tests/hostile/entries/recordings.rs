@@ -1,8 +1,8 @@
 //! What is done with a recording.
 
-use leaktrace_core::num::Ktime;
-use leaktrace_core::recording::{Bounds, Header, Records, Replay, Writer};
+use leaktrace_core::base::num::Ktime;
 use leaktrace_core::report::View;
+use leaktrace_core::trace::recording::{Bounds, Header, Records, Replay, Writer};
 
 /// Replays `data`.
 ///
@@ -19,7 +19,10 @@ pub(crate) fn recording(data: &[u8]) {
 
 fn replay(file: &[u8]) {
     let Ok(replay) = Replay::run(file, None) else { return };
-    let report = replay.report(&View { min_age: 0, top: None, include_runtime: true, ..View::default() });
+    let report = leaktrace_core::report::recorded(
+        &replay,
+        &View { min_age: 0, top: None, include_runtime: true, ..View::default() },
+    );
     let _ = (serde_json::to_vec(&report).is_ok(), replay.dump().is_ok());
 }
 

@@ -17,9 +17,9 @@ use leaktrace::kernel::{Options, ProbeSite, Probes, Tracee};
 use leaktrace::process::find::Target;
 use leaktrace::process::{Pid, Procfs};
 use leaktrace_common::event::Kind;
+use leaktrace_core::base::num::FileOffset;
 use leaktrace_core::go::code::Code;
-use leaktrace_core::num::FileOffset;
-use leaktrace_core::plan::{AttachPlan, PlanOptions, PlanStyle, plan};
+use leaktrace_core::trace::plan::{AttachPlan, PlanOptions, PlanStyle, plan};
 
 use crate::effort::Effort;
 use crate::go::{self, Running};

@@ -1,6 +1,6 @@
 //! The tables of what a hit costs.
 
-use leaktrace_core::plan::AttachPlan;
+use leaktrace_core::trace::plan::AttachPlan;
 
 use super::{Figures, ROWS, Row, USUAL, UsualFigures};
 use crate::statistics::grouped;

@@ -4,9 +4,9 @@ use std::collections::hash_map::Entry;
 use std::io;
 
 use super::template::{Shape, Template};
-use crate::dump::Dump;
-use crate::dump::model::{Arguments, LocationId, StackId, Tables};
-use crate::hash::KeyedMap;
+use crate::base::hash::KeyedMap;
+use crate::goroutines::Dump;
+use crate::goroutines::model::{Arguments, LocationId, StackId, Tables};
 
 /// How much text of stacks is kept, in bytes: goroutines that share none have more of it than there is memory.
 const ROOM: usize = 64 << 20;

@@ -8,11 +8,11 @@ use std::io::{self, Write};
 use super::bytes::push_decimal;
 use super::quote::{needs_quotes, runtime_quote};
 use super::{Arguments, Labels, Options};
-use crate::dump::Dump;
-use crate::dump::model::{self, DumpGoroutine, Frame, FrameArguments, FunctionKind, LocationId};
-use crate::dump::text_rules::{Elision, LabelStyle, TextRules, is_durable_reason};
+use crate::base::num::Goid;
 use crate::go::names::Status;
-use crate::num::Goid;
+use crate::goroutines::Dump;
+use crate::goroutines::model::{self, DumpGoroutine, Frame, FrameArguments, FunctionKind, LocationId};
+use crate::goroutines::text_rules::{Elision, LabelStyle, TextRules, is_durable_reason};
 use known::Known;
 use template::{Shape, Template};
 

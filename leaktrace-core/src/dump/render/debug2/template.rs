@@ -1,7 +1,7 @@
 //! The text of a stack with holes in it, which the values of a goroutine's arguments fill.
 
-use crate::dump::model::{ArgumentsId, FrameArguments, HOLE};
 use crate::dump::render::bytes::push_hex;
+use crate::goroutines::model::{ArgumentsId, FrameArguments, HOLE};
 
 /// What decides which frames have arguments: how they are printed, and how many values there are.
 pub(super) type Shape = Option<(ArgumentsId, usize)>;

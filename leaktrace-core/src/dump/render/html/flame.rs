@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::dump::Dump;
-use crate::dump::model::{FunctionKind, StackId};
 use crate::dump::render::Options;
+use crate::goroutines::Dump;
+use crate::goroutines::model::{FunctionKind, StackId};
 
 /// How many calls deep the tree goes, counted from the outermost frame.
 const MAX_DEPTH: usize = 400;

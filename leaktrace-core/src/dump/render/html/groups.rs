@@ -3,10 +3,10 @@
 use serde::Serialize;
 
 use crate::dump::group::{By, Group, group};
-use crate::dump::model::{DumpGoroutine, FunctionKind};
 use crate::dump::render::Options;
-use crate::dump::text_rules::TextRules;
-use crate::dump::{Dump, duration};
+use crate::goroutines::model::{DumpGoroutine, FunctionKind};
+use crate::goroutines::text_rules::TextRules;
+use crate::goroutines::{Dump, duration};
 
 /// How many groups of each kind are on the page, the greatest ones.
 const MAX_GROUPS: usize = 1_000;

@@ -12,8 +12,8 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::Options;
-use crate::dump::Dump;
 use crate::dump::group::By;
+use crate::goroutines::Dump;
 use flame::Flame;
 use groups::Grouping;
 

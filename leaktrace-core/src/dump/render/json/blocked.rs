@@ -4,9 +4,9 @@ use std::io;
 
 use serde::Serialize;
 
-use crate::dump::Dump;
-use crate::dump::model::{BlockedOn, Channel, ChannelId, ChannelOperation};
 use crate::dump::render::bytes::{push_decimal, push_hex};
+use crate::goroutines::Dump;
+use crate::goroutines::model::{BlockedOn, Channel, ChannelId, ChannelOperation};
 
 /// Writes the value of `blocked_on`.
 pub(super) fn push(dump: &Dump, blocked: &BlockedOn, out: &mut Vec<u8>) -> io::Result<()> {

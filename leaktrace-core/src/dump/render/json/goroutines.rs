@@ -6,10 +6,10 @@ use std::io::{self, Write};
 
 use super::blocked::{self, push_number};
 use super::{FrameJson, UsedStacks};
-use crate::dump::Dump;
-use crate::dump::model::{BlockedId, DumpGoroutine, LabelsId, LocationId, StrId};
 use crate::dump::render::bytes::push_decimal;
 use crate::dump::render::texts::Texts;
+use crate::goroutines::Dump;
+use crate::goroutines::model::{BlockedId, DumpGoroutine, LabelsId, LocationId, StrId};
 
 /// How much is handed on at once, in bytes.
 const CHUNK: usize = 64 << 10;

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::proto::{Function, Label, Line, Location, Mapping, Profile, Sample, ValueType};
-use crate::dump::Dump;
-use crate::dump::count::count_by;
 use crate::dump::group::By;
-use crate::dump::model::{DumpGoroutine, Frame, FunctionKind, LabelsId, LocationId, StackId};
 use crate::dump::render::Options;
 use crate::dump::render::profile::physical_frames;
+use crate::goroutines::Dump;
+use crate::goroutines::count_by;
+use crate::goroutines::model::{DumpGoroutine, Frame, FunctionKind, LabelsId, LocationId, StackId};
 
 /// The profile of `dump`, before it is encoded.
 pub fn profile(dump: &Dump, options: &Options) -> Profile {

@@ -9,7 +9,7 @@ use flate2::{Compression, GzBuilder};
 use prost::Message;
 
 use super::Options;
-use crate::dump::Dump;
+use crate::goroutines::Dump;
 use build::Build;
 pub use build::profile;
 

@@ -1,0 +1,11 @@
+//! What everything stands on: numbers with a meaning, bounded reads of bytes and of a target's memory, and how numbers
+//! are shown to people.
+//!
+//! **Invariant:** knows neither Go nor ELF, nor any other wing.
+
+pub(crate) mod bytes;
+pub(crate) mod hash;
+pub(crate) mod human;
+pub mod memory;
+pub mod num;
+pub(crate) mod structs;

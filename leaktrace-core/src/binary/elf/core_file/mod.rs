@@ -1,0 +1,202 @@
+//! Core files: what the kernel, or gdb's `gcore`, wrote of a process's memory.
+//!
+//! Pages that were only ever read from files are usually not in a core; [`CoreMemory`] takes those of the program from
+//! its executable. Whatever else is missing cannot be read, and is never taken for zeroes.
+
+mod memory;
+mod notes;
+#[cfg(test)]
+mod tests;
+
+use object::LittleEndian as Le;
+use object::elf::{self, FileHeader64};
+use object::read::elf::{FileHeader as _, ProgramHeader as _};
+use thiserror::Error;
+
+pub use self::memory::CoreMemory;
+pub use self::notes::FileMapping;
+use self::notes::Notes;
+use super::{Elf, ElfError, check_ident};
+use crate::base::bytes;
+use crate::base::memory::Memory as _;
+use crate::base::num::{Avma, Bias};
+
+/// How many bytes of the program's beginning are compared with its file.
+const COMPARED: u64 = 64;
+
+/// How long before the program's name on the stack its environment may begin, in bytes (`ARG_MAX`'s usual value).
+const MAX_ENVIRON: u64 = 128 << 10;
+
+/// Why a core file cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum CoreError {
+    /// It is no ELF file that could be one.
+    #[error(transparent)]
+    Elf(#[from] ElfError),
+    /// It is an ELF file, and no core.
+    #[error("an ELF file of type {kind}, and not a core (4)")]
+    NotCore {
+        /// The type number.
+        kind: u16,
+    },
+    /// It ends before its memory does.
+    #[error("this core is truncated: it has {len} bytes, and its memory ends at byte {needed}")]
+    Truncated {
+        /// How long it is.
+        len: u64,
+        /// How long it should be.
+        needed: u64,
+    },
+    /// It does not say where the program was loaded.
+    #[error("this core does not say where the program was loaded: its auxiliary vector has no entry address")]
+    NoEntry,
+    /// The program is for another machine.
+    #[error("the core is of an {core} machine, and the executable is for {exe}")]
+    OtherMachine {
+        /// The core's.
+        core: super::Arch,
+        /// The executable's.
+        exe: super::Arch,
+    },
+    /// The program's memory has not what its file has.
+    #[error("this is not the executable that the core is of: at {at} the core has other bytes")]
+    OtherProgram {
+        /// Where the difference is.
+        at: Avma,
+    },
+}
+
+/// A part of the process's memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Part {
+    start: u64,
+    /// How many bytes of it are in the core.
+    in_file: u64,
+    /// How many bytes it had.
+    size: u64,
+    offset: u64,
+    executable: bool,
+}
+
+/// A core file.
+#[derive(Clone, Debug)]
+pub struct CoreFile<'d> {
+    data: &'d [u8],
+    arch: super::Arch,
+    /// Ascending by address, without overlaps.
+    parts: Vec<Part>,
+    notes: Notes<'d>,
+}
+
+impl<'d> CoreFile<'d> {
+    /// Reads the headers of the core `data`.
+    pub fn parse(data: &'d [u8]) -> Result<Self, CoreError> {
+        check_ident(data)?;
+        let truncated = |_| ElfError::Truncated { len: data.len() };
+        let header = FileHeader64::<Le>::parse(data).map_err(truncated)?;
+        let arch = super::arch_of(header)?;
+        if header.e_type(Le) != elf::ET_CORE {
+            return Err(CoreError::NotCore { kind: header.e_type(Le).0 });
+        }
+        let headers = header.program_headers(Le, data).map_err(truncated)?;
+        let loaded = headers.iter().filter(|header| header.p_type(Le) == elf::PT_LOAD);
+        let parts = parts(loaded.map(|header| Part {
+            start: header.p_vaddr(Le),
+            in_file: header.p_filesz(Le),
+            size: header.p_memsz(Le).max(header.p_filesz(Le)),
+            offset: header.p_offset(Le),
+            executable: header.p_flags(Le).contains(elf::PF_X),
+        }));
+        whole(&parts, data)?;
+        let notes = headers.iter().filter(|header| header.p_type(Le) == elf::PT_NOTE);
+        let notes = notes.filter_map(|header| bytes::range(data, header.p_offset(Le), header.p_filesz(Le)));
+        Ok(Self { data, arch, parts, notes: Notes::read(notes) })
+    }
+
+    /// The process's id.
+    pub const fn pid(&self) -> Option<u32> {
+        self.notes.pid
+    }
+
+    /// The files that were mapped, with what of them could be executed.
+    pub fn mappings(&self) -> impl Iterator<Item = FileMapping<'d>> {
+        let executable =
+            |mapping: &FileMapping<'_>| self.part(mapping.start.0).is_some_and(|part| part.executable);
+        self.notes.mappings().map(move |mut mapping| {
+            mapping.executable = executable(&mapping);
+            mapping
+        })
+    }
+
+    /// Where `exe`, the program that the core is of, was loaded. Compares the beginnings of the two, as far as the core
+    /// has it.
+    pub fn bias(&self, exe: &Elf<'_>) -> Result<Bias, CoreError> {
+        if exe.arch() != self.arch {
+            return Err(CoreError::OtherMachine { core: self.arch, exe: exe.arch() });
+        }
+        let entry = self.notes.entry.ok_or(CoreError::NoEntry)?;
+        let bias = Bias::between(exe.entry(), entry);
+        for segment in exe.segments().iter().filter(|segment| !segment.writable) {
+            let at = bias.to_avma(segment.svma);
+            let own = self.stored(at.0).unwrap_or_default();
+            let file = bytes::range(exe.data(), segment.file_offset.0, segment.file_size.min(COMPARED));
+            let same = own.iter().zip(file.unwrap_or_default()).all(|(own, file)| own == file);
+            if !same {
+                return Err(CoreError::OtherProgram { at });
+            }
+        }
+        Ok(bias)
+    }
+
+    /// The memory of the process, in which `exe` was loaded at `bias`.
+    pub fn memory(&self, exe: &Elf<'d>, bias: Bias) -> CoreMemory<'d> {
+        CoreMemory::new(self.clone(), exe, bias)
+    }
+
+    /// Where the process's environment may be: some bytes before the name of its program, at the end of its stack.
+    pub fn environ(&self, memory: &CoreMemory<'_>) -> Option<Vec<u8>> {
+        let end = self.notes.exec_name?;
+        let part = self.part(end.0)?;
+        let len = (end.0 - part.start).min(MAX_ENVIRON);
+        memory.bytes(Avma(end.0 - len), len, usize::MAX).ok()
+    }
+
+    /// The part that has the byte at `at`.
+    fn part(&self, at: u64) -> Option<&Part> {
+        let index = self.parts.partition_point(|part| part.start <= at).checked_sub(1)?;
+        self.parts.get(index).filter(|part| at - part.start < part.size)
+    }
+
+    /// The bytes that the core has from `at` to the end of their part; `None` if it has not even one.
+    fn stored(&self, at: u64) -> Option<&'d [u8]> {
+        let part = self.part(at)?;
+        let skip = at - part.start;
+        let left = part.in_file.checked_sub(skip).filter(|left| *left > 0)?;
+        bytes::range(self.data, part.offset.checked_add(skip)?, left)
+    }
+
+    /// How far it is from `at`, which the core does not have, to the next byte that it may have.
+    fn gap(&self, at: u64) -> u64 {
+        let next = self.parts.partition_point(|part| part.start <= at);
+        self.parts.get(next).map_or(u64::MAX, |part| part.start - at)
+    }
+}
+
+/// The parts in the order of their addresses; of two that overlap, the first is cut.
+fn parts(all: impl Iterator<Item = Part>) -> Vec<Part> {
+    let mut parts: Vec<Part> = all.filter(|part| part.start.checked_add(part.size).is_some()).collect();
+    parts.sort_by_key(|part| part.start);
+    let starts: Vec<u64> = parts.iter().skip(1).map(|part| part.start).collect();
+    for (part, next) in parts.iter_mut().zip(starts) {
+        part.size = part.size.min(next - part.start);
+        part.in_file = part.in_file.min(part.size);
+    }
+    parts
+}
+
+fn whole(parts: &[Part], data: &[u8]) -> Result<(), CoreError> {
+    let stored = parts.iter().filter(|part| part.in_file > 0);
+    let needed = stored.map(|part| part.offset.saturating_add(part.in_file)).max().unwrap_or(0);
+    let len = data.len() as u64;
+    if needed > len { Err(CoreError::Truncated { len, needed }) } else { Ok(()) }
+}

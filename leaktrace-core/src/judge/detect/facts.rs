@@ -1,0 +1,40 @@
+//! What events tell of a `go` statement.
+
+use super::rules::SiteFacts;
+use crate::base::num::{Goid, Ktime};
+use crate::trace::registry::Registry;
+
+/// Over less time than this, in nanoseconds, a rate in a minute would be a guess.
+const SHORTEST_WINDOW: u64 = 1_000_000_000;
+
+/// What `registry` knows at `now` of the sites of some goroutines of one `go` statement, the oldest of them among
+/// `goids`. `None` if it knows none of them.
+pub fn facts(registry: &Registry, now: Ktime, goids: &[Goid]) -> Option<SiteFacts> {
+    let tracked: Vec<_> = goids.iter().filter_map(|goid| registry.get(*goid)).collect();
+    let oldest = tracked.iter().min_by_key(|goroutine| goroutine.born.at)?;
+    let mut facts = SiteFacts {
+        sites: tracked.iter().map(|goroutine| goroutine.site).collect(),
+        oldest_age_ns: Some(now.since(oldest.born.at)),
+        age_is_lower_bound: oldest.born.or_earlier,
+        ..SiteFacts::default()
+    };
+    facts.sites.sort_unstable();
+    facts.sites.dedup();
+    for id in &facts.sites {
+        let site = registry.site(*id);
+        facts.born += site.born;
+        facts.ended += site.ended;
+        facts.lifetimes.merge(&site.lifetimes);
+    }
+    let window = now.since(registry.attached_at());
+    facts.net_per_minute = (window >= SHORTEST_WINDOW).then(|| {
+        let net = float(facts.born) - float(facts.ended);
+        (net * 60e9 / float(window) * 1e3).round() / 1e3 + 0.0
+    });
+    Some(facts)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a rate is rounded to a thousandth")]
+const fn float(number: u64) -> f64 {
+    number as f64
+}

@@ -1,0 +1,181 @@
+//! From what was observed to verdicts: one for each `go` statement, by the rule that is surest.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::known::{Baseline, Ignore};
+use super::levels::{Level, Levels};
+use super::observation::SiteKey;
+use super::rules::{Case, RULES, Rule, SiteFacts, Suspicion};
+use super::signatures::Signatures;
+use super::usual;
+use super::watched::{Cohort, Watched};
+use super::words;
+use crate::base::num::Goid;
+use crate::schema::Verdict;
+use crate::schema::{Blocked, Frame};
+use crate::trace::registry::SiteId;
+
+/// What users want to hear.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    /// Which rules.
+    pub levels: Levels,
+    /// About which goroutines not.
+    pub ignore: Ignore,
+    /// What they know already.
+    pub baseline: Baseline,
+    /// The known ways to leak.
+    pub signatures: Signatures,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            levels: Levels::default(),
+            ignore: Ignore::default(),
+            baseline: Baseline::default(),
+            signatures: Signatures::built_in(),
+        }
+    }
+}
+
+/// A verdict, and the registry's sites that it is about.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// The verdict, without the stack that created the goroutines.
+    pub verdict: Verdict,
+    /// The sites, where the process is traced.
+    pub sites: Vec<SiteId>,
+}
+
+impl Finding {
+    /// The verdict with the stack that reached the `go` statement, and with what that says of the cause.
+    #[must_use]
+    pub fn with_creation_stack(self, creation_stack: Vec<Frame>) -> Verdict {
+        let cause = match usual::request(&creation_stack) {
+            Some(request) => format!("started for {request}, they outlive it: {}", self.verdict.cause),
+            None => self.verdict.cause,
+        };
+        Verdict { creation_stack, cause, ..self.verdict }
+    }
+}
+
+/// The verdicts on all that was observed, the worst first. `facts` tells what events say of the site of some
+/// goroutines, if anything.
+pub fn judge(
+    watched: &Watched,
+    policy: &Policy,
+    facts: &dyn Fn(&[Goid]) -> Option<SiteFacts>,
+) -> Vec<Finding> {
+    let mut sites: BTreeMap<&SiteKey, Vec<Charge<'_>>> = BTreeMap::new();
+    for cohort in watched.cohorts.iter().filter(|cohort| !policy.ignore.matches(&cohort.standing)) {
+        let facts = facts(&cohort.goids);
+        let charges = charges(cohort, watched, policy, facts.as_ref());
+        sites.entry(&cohort.site).or_default().extend(charges);
+    }
+    let mut findings: Vec<Finding> =
+        sites.into_values().filter_map(|charges| decide(&charges, facts)).collect();
+    findings.retain(|finding| !policy.baseline.knows(&finding.verdict));
+    findings.sort_by(|a, b| order(&a.verdict).cmp(&order(&b.verdict)));
+    findings
+}
+
+fn order(verdict: &Verdict) -> impl Ord {
+    let at = &verdict.created_by;
+    (verdict.severity, Reverse(verdict.live), at.function.clone(), at.line)
+}
+
+/// What one rule says of one cohort.
+struct Charge<'w> {
+    cohort: &'w Cohort,
+    rule: &'static Rule,
+    /// The rule's place among all.
+    rank: usize,
+    suspicion: Suspicion,
+}
+
+/// What all rules say of one cohort. Where a known signature says how sure one can be, the rules that look at nothing
+/// but growth and age keep silent.
+fn charges<'w>(
+    cohort: &'w Cohort,
+    watched: &Watched,
+    policy: &Policy,
+    facts: Option<&SiteFacts>,
+) -> Vec<Charge<'w>> {
+    let signature = policy.signatures.find(&cohort.standing);
+    let case = Case { cohort, watched, facts, signature };
+    let mut known = false;
+    let mut charges = Vec::new();
+    for (rank, rule) in RULES.iter().enumerate().filter(|(_, rule)| policy.levels.of(rule) != Level::Allow) {
+        if known && GENERAL.contains(&rule.code) {
+            continue;
+        }
+        if let Some(suspicion) = (rule.judge)(&case).suspicion() {
+            known |= rule.code == BY_SIGNATURE;
+            charges.push(Charge { cohort, rule, rank, suspicion });
+        }
+    }
+    charges
+}
+
+const BY_SIGNATURE: &str = "LT010";
+
+/// Rules that know numbers only.
+const GENERAL: [&str; 4] = ["LT001", "LT003", "LT008", "LT009"];
+
+/// The verdict on one site: the surest charge, and among equals the one that says most about the cause.
+fn decide(charges: &[Charge<'_>], facts: &dyn Fn(&[Goid]) -> Option<SiteFacts>) -> Option<Finding> {
+    let rank = |charge: &Charge<'_>| (charge.suspicion.severity, charge.rank, Reverse(charge.cohort.live));
+    let best = charges.iter().min_by_key(|charge| rank(charge))?;
+    let mut related: Vec<&str> = charges.iter().map(|charge| charge.rule.code).collect();
+    related.retain(|code| *code != best.rule.code);
+    related.sort_unstable();
+    related.dedup();
+    let facts = facts(&best.cohort.goids);
+    let mut verdict = verdict(best, facts.as_ref());
+    if !related.is_empty() {
+        verdict.evidence.insert("also".to_owned(), Value::from(related));
+    }
+    Some(Finding { verdict, sites: facts.map(|facts| facts.sites).unwrap_or_default() })
+}
+
+fn verdict(charge: &Charge<'_>, facts: Option<&SiteFacts>) -> Verdict {
+    let Charge { cohort, rule, suspicion, rank: _ } = charge;
+    let standing = &cohort.standing;
+    let seen_for = cohort.waiting_ns.unwrap_or(0).max(cohort.longest_still_ns);
+    let growth = cohort.trend.as_ref().map(|trend| (trend.per_minute * 1e3).round() / 1e3);
+    let mut verdict = Verdict {
+        code: rule.code.to_owned(),
+        name: rule.name.to_owned(),
+        severity: suspicion.severity,
+        created_by: standing.created_by.clone(),
+        start_function: standing.start_function.clone(),
+        live: cohort.live,
+        net_per_minute: growth.or_else(|| facts.and_then(|facts| facts.net_per_minute)),
+        oldest_age_ns: facts.map_or(Some(seen_for).filter(|age| *age > 0), |facts| facts.oldest_age_ns),
+        age_is_lower_bound: facts.is_none_or(|facts| facts.age_is_lower_bound),
+        wait_reason: if standing.wait == super::Wait::Nothing {
+            String::new()
+        } else {
+            standing.doing.clone()
+        },
+        blocked_at: vec![Blocked::new(standing.doing.clone(), standing.stack.clone(), cohort.live)],
+        creation_stack: Vec::new(),
+        stack_bytes: cohort.stack_bytes,
+        evidence: suspicion.evidence.clone(),
+        summary: String::new(),
+        cause: suspicion.cause.clone(),
+        remedy: suspicion.remedy.clone(),
+    };
+    verdict.evidence.insert("goroutines".to_owned(), examples(cohort));
+    verdict.summary = words::summary(&verdict, cohort);
+    verdict
+}
+
+/// The ids of some of them, to look for in a dump.
+fn examples(cohort: &Cohort) -> Value {
+    cohort.goids.iter().map(|goid| goid.0).collect::<Vec<u64>>().into()
+}

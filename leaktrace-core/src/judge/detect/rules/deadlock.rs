@@ -1,0 +1,67 @@
+//! LT006: nobody can go on.
+
+use super::{Case, Judgement, Rule};
+use crate::judge::detect::watched::{Cohort, Holder};
+use crate::judge::detect::words;
+use crate::schema::Severity;
+
+const SECOND: u64 = 1_000_000_000;
+
+/// For how long nobody may have moved.
+const STILL: u64 = 30 * SECOND;
+
+pub(super) const RULE: Rule = Rule {
+    code: "LT006",
+    name: "deadlock",
+    summary: "Goroutines wait for each other in a ring, or every goroutine of the program for another one.",
+    explanation: "\
+Goroutines that lock the same locks in another order end up waiting for each other. A mutex does not know who has \
+locked it, but a deferred Unlock waits on its owner's stack. If that shows goroutines of which each holds the lock that \
+the one before it waits for, and somebody has waited there for 30 seconds, it is `likely` a deadlock; the evidence has \
+their ids as `ring`.
+
+The Go runtime itself ends a program in which nobody can run, but not when something keeps a thread busy: cgo, a \
+signal handler, or the network poller. leaktrace calls it a deadlock when main and every other goroutine of the \
+program wait for channels, locks or groups, none for time or input, and none has run for 30 seconds: `likely`, and \
+one verdict for main. A program that \
+listens to signals is none: a signal may wake it.",
+    judge,
+};
+
+fn judge(case: &Case<'_>) -> Judgement {
+    if case.cohort.longest_still_ns >= STILL
+        && let Some(ring) = case.ring()
+    {
+        return in_a_ring(case, &ring);
+    }
+    if !case.cohort.standing.is_main || case.is_single() {
+        return Judgement::Clean;
+    }
+    let can_go_on = |cohort: &Cohort| {
+        !cohort.standing.wait.needs_goroutine() || cohort.longest_still_ns < STILL || !cohort.is_still()
+    };
+    let cohorts = &case.watched.cohorts;
+    if cohorts.len() < 2 || cohorts.iter().any(can_go_on) {
+        return case.unless_watched_for(STILL);
+    }
+    Judgement::suspect(
+        Severity::Likely,
+        case.evidence(),
+        "every goroutine waits for another one, so that none can go on",
+        "look at who holds what the others wait for; lock in one order everywhere, and do not send or receive while \
+         holding a lock",
+    )
+}
+
+fn in_a_ring(case: &Case<'_>, ring: &[&Holder]) -> Judgement {
+    let ids: Vec<u64> = ring.iter().map(|holder| holder.goid.0).collect();
+    let named: Vec<String> = ring.iter().map(|holder| words::holder(holder)).collect();
+    let cause = match &named[..] {
+        [one] => format!("{one} has locked the lock and waits for it again"),
+        several => format!("each holds the lock that another one waits for: {}", several.join(", ")),
+    };
+    let mut evidence = case.evidence();
+    evidence.insert("ring".to_owned(), ids.into());
+    let remedy = "lock in one order everywhere, and do not call what locks while holding a lock";
+    Judgement::suspect(Severity::Likely, evidence, &cause, remedy)
+}

@@ -1,0 +1,188 @@
+//! What rules are given and what they answer.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::goroutines::model::{Channel, ChannelOperation};
+use crate::judge::detect::history::Trend;
+use crate::judge::detect::observation::{Object, Wait};
+use crate::judge::detect::signatures::Signature;
+use crate::judge::detect::watched::{Cohort, Holder, Watched};
+use crate::schema::Severity;
+use crate::trace::registry::{Lifetimes, SiteId};
+
+/// What is known of a `go` statement beyond what was observed of its goroutines: from events.
+#[derive(Clone, Debug, Default)]
+pub struct SiteFacts {
+    /// The registry's sites of the statement.
+    pub sites: Vec<SiteId>,
+    /// Goroutines that it started since attach.
+    pub born: u64,
+    /// Goroutines of it that ended since attach.
+    pub ended: u64,
+    /// Births less ends in a minute, where the time was long enough to tell.
+    pub net_per_minute: Option<f64>,
+    /// The age of its oldest goroutine, in nanoseconds.
+    pub oldest_age_ns: Option<u64>,
+    /// Whether that one may be older.
+    pub age_is_lower_bound: bool,
+    /// How long those lived whose birth and end were seen.
+    pub lifetimes: Lifetimes,
+}
+
+/// One cohort before its judges.
+#[derive(Clone, Copy, Debug)]
+pub struct Case<'a> {
+    /// The cohort.
+    pub cohort: &'a Cohort,
+    /// The process that it is of.
+    pub watched: &'a Watched,
+    /// What events tell of its `go` statement, where the process is traced.
+    pub facts: Option<&'a SiteFacts>,
+    /// The known way to leak that its frames are of, if any.
+    pub signature: Option<&'a Signature>,
+}
+
+/// What a rule thinks of a cohort.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Judgement {
+    /// Nothing.
+    Clean,
+    /// It cannot say yet.
+    TooEarly,
+    /// That it leaks.
+    Suspect(Box<Suspicion>),
+}
+
+/// The numbers that a suspicion rests on, by name.
+pub type Evidence = BTreeMap<String, Value>;
+
+/// Why a cohort is suspicious.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Suspicion {
+    /// How sure that is.
+    pub severity: Severity,
+    /// The numbers.
+    pub evidence: Evidence,
+    /// The likely cause.
+    pub cause: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+impl Judgement {
+    /// A suspicion.
+    pub fn suspect(severity: Severity, evidence: Evidence, cause: &str, remedy: &str) -> Self {
+        let (cause, remedy) = (cause.to_owned(), remedy.to_owned());
+        Self::Suspect(Box::new(Suspicion { severity, evidence, cause, remedy }))
+    }
+
+    /// The suspicion, if it is one.
+    pub fn suspicion(self) -> Option<Suspicion> {
+        match self {
+            Self::Suspect(suspicion) => Some(*suspicion),
+            Self::Clean | Self::TooEarly => None,
+        }
+    }
+}
+
+impl<'a> Case<'a> {
+    /// What the cohort waits for.
+    pub const fn wait(&self) -> Wait {
+        self.cohort.standing.wait
+    }
+
+    /// Whether this is all that is known of the process: nothing can have changed.
+    pub const fn is_single(&self) -> bool {
+        self.watched.observations < 2
+    }
+
+    /// Whether it was watched for less than `ns`: then there is nothing to say yet.
+    pub const fn unless_watched_for(&self, ns: u64) -> Judgement {
+        if self.watched.watched_ns < ns { Judgement::TooEarly } else { Judgement::Clean }
+    }
+
+    /// The growth of the cohort, if it grows, keeps still and nobody leaves, and at least `least` came.
+    pub fn leak(&self, least: u32) -> Option<&'a Trend> {
+        self.cohort.leaks().filter(|trend| trend.arrived >= least)
+    }
+
+    /// The channel that next to all of the cohort wait for, and on which side.
+    pub fn one_channel(&self) -> Option<(ChannelOperation, Channel)> {
+        match (self.wait(), self.cohort.objects.top) {
+            (Wait::Channel(operation), Some(Object::Channel(channel))) if self.cohort.one_object() => {
+                Some((operation, channel))
+            }
+            _ => None,
+        }
+    }
+
+    /// Who holds the lock that next to all of the cohort wait for, where that can be shown.
+    pub fn holder(&self) -> Option<&'a Holder> {
+        let is_lock = matches!(self.wait(), Wait::Lock(_));
+        let objects = &self.cohort.objects;
+        let is_one = objects.distinct == 1;
+        self.watched.holders.get(&objects.address).filter(|_| is_lock && is_one)
+    }
+
+    /// Goroutines that wait for each other's locks in a ring, if some of the cohort are among them.
+    pub fn ring(&self) -> Option<Vec<&'a Holder>> {
+        let key = self.cohort.standing.key();
+        let mut rings = self.watched.holders.keys().filter_map(|object| self.watched.ring(*object));
+        rings.find(|ring| ring.iter().any(|holder| holder.standing.key() == key))
+    }
+
+    /// The numbers that say how long and how many.
+    pub fn evidence(&self) -> Evidence {
+        let mut evidence = Evidence::new();
+        let cohort = self.cohort;
+        evidence.insert("watched_ns".to_owned(), self.watched.watched_ns.into());
+        evidence.insert("longest_still_ns".to_owned(), cohort.longest_still_ns.into());
+        evidence.insert("settled".to_owned(), cohort.settled.into());
+        evidence.insert("arrived".to_owned(), cohort.arrived.into());
+        evidence.insert("departed".to_owned(), cohort.departed.into());
+        if cohort.cancelled > 0 {
+            evidence.insert("cancelled".to_owned(), cohort.cancelled.into());
+        }
+        evidence
+    }
+
+    /// The same, with growth.
+    pub fn evidence_of(&self, trend: &Trend) -> Evidence {
+        let mut evidence = self.evidence();
+        evidence.insert("growth_over_ns".to_owned(), trend.horizon_ns.into());
+        evidence.insert("growth_from".to_owned(), trend.from.into());
+        evidence.insert("growth_to".to_owned(), trend.to.into());
+        evidence.insert("growth_per_minute".to_owned(), rounded(trend.per_minute).into());
+        evidence.insert("trend_score_of_28".to_owned(), trend.score.into());
+        self.foresee(trend, &mut evidence);
+        evidence
+    }
+
+    /// Adds what will be if it goes on like this.
+    fn foresee(&self, trend: &Trend, evidence: &mut Evidence) {
+        let Cohort { live, stack_bytes, .. } = *self.cohort;
+        if trend.per_minute > 0.0 && live < MANY {
+            let hours = float(MANY - live) / trend.per_minute / 60.0;
+            evidence.insert("hours_until_10000".to_owned(), rounded(hours).into());
+        }
+        if let Some(stack) = stack_bytes.checked_div(live) {
+            let bytes_per_day = trend.per_minute * 1_440.0 * float(stack);
+            evidence.insert("stack_bytes_per_day".to_owned(), bytes_per_day.round().into());
+        }
+    }
+}
+
+/// Where things are counted that users hear about.
+const MANY: u64 = 10_000;
+
+/// To a thousandth.
+fn rounded(number: f64) -> f64 {
+    (number * 1e3).round() / 1e3
+}
+
+#[expect(clippy::cast_precision_loss, reason = "an estimate for people")]
+const fn float(number: u64) -> f64 {
+    number as f64
+}

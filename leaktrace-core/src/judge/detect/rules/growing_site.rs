@@ -1,0 +1,71 @@
+//! LT001: ever more goroutines of one `go` statement.
+
+use super::{Case, Judgement, Rule};
+use crate::judge::detect::history::Trend;
+use crate::judge::detect::observation::Wait;
+use crate::judge::detect::usual;
+use crate::schema::Severity;
+
+const MINUTE: u64 = 60_000_000_000;
+
+/// How many must have come so that it is no coincidence.
+const LEAST: u32 = 8;
+
+/// Goroutines that share a channel or lock may be a pool that is being filled: so many, or over so long, are not.
+const MORE_THAN_A_POOL: u32 = 100;
+const LONGER_THAN_A_START: u64 = 5 * MINUTE;
+
+/// What wakes by time or by the outside world may still end: it takes growth over this long.
+const LONG: u64 = 10 * MINUTE;
+const LONG_FOR_IO: u64 = 30 * MINUTE;
+
+pub(super) const RULE: Rule = Rule {
+    code: "LT001",
+    name: "growing-site",
+    summary: "A `go` statement starts more goroutines than end, for good.",
+    explanation: "\
+Goroutines of one `go` statement that are older than five seconds are counted at each observation. The time that was \
+watched is cut into eight windows, and the windows' medians must rise (Mann-Kendall's sum of signs, 22 of 28 or more), \
+over the whole time or over its last half, quarter, and so on, 32 seconds at least. A burst is a rise within one \
+window; a pool that has reached its size no longer rises in the last windows; a daily wave stays below an earlier \
+peak, and its goroutines leave. All those are clean.
+
+It is `likely` when next to none that had settled has left (one for fifty that came), eight or more came, and they wait \
+for another goroutine and have not run since. If they all wait for the same channel or lock they may be a pool that is \
+being filled: then it takes 100, or five minutes. If they wait for time it takes ten minutes and twenty goroutines, \
+for input half an hour. Less than that is `watch`.
+
+The report says how fast it grows, when there will be 10,000, and how much memory the stacks take in a day.",
+    judge,
+};
+
+fn judge(case: &Case<'_>) -> Judgement {
+    let cohort = case.cohort;
+    let growth = cohort.trend.as_ref().or(cohort.site_trend.as_ref());
+    let Some(trend) = growth.filter(|_| cohort.settled * 2 >= cohort.site_settled) else {
+        return case.unless_watched_for(40_000_000_000);
+    };
+    let severity = if is_likely(case, trend) {
+        Severity::Likely
+    } else if u64::from(trend.departed) * 5 <= u64::from(trend.arrived) {
+        Severity::Watch
+    } else {
+        return Judgement::Clean;
+    };
+    let (cause, remedy) = usual::cause(case.wait());
+    Judgement::suspect(severity, case.evidence_of(trend), cause, remedy)
+}
+
+fn is_likely(case: &Case<'_>, trend: &Trend) -> bool {
+    if !trend.nobody_leaves() || trend.arrived < LEAST {
+        return false;
+    }
+    let over = trend.horizon_ns;
+    match case.wait() {
+        Wait::Io => over >= LONG_FOR_IO && trend.arrived >= 30,
+        wait if wait.needs_goroutine() && case.cohort.is_still() => {
+            !case.cohort.one_object() || trend.arrived >= MORE_THAN_A_POOL || over >= LONGER_THAN_A_START
+        }
+        _ => over >= LONG && trend.arrived >= 20,
+    }
+}

@@ -1,0 +1,49 @@
+//! LT010: frames of a library that leaks when it is misused.
+
+use super::{Case, Judgement, Rule};
+use crate::judge::detect::signatures::When;
+use crate::schema::Severity;
+
+pub(super) const RULE: Rule = Rule {
+    code: "LT010",
+    name: "known-signature",
+    summary: "The frames are those of a library that is known to leak when it is misused.",
+    explanation: "\
+A table of signatures says by which functions on the stack, by which creator and by which wait such a leak is \
+recognised, what causes it, and how to mend it: bodies of HTTP responses that are not closed, rows of database/sql, \
+contexts that are never cancelled, tickers, pipes of os/exec, streams of gRPC, and so on. `leaktrace explain LT010` \
+ends with the list; `--signatures FILE` adds your own.
+
+A library's frames are no leak by themselves: every idle connection has them. Each signature says what more it takes: \
+that the goroutines grow in number and none leaves, that they keep still for 30 seconds, or nothing more. It also says \
+how sure it is then.",
+    judge,
+};
+
+fn judge(case: &Case<'_>) -> Judgement {
+    let Some(signature) = case.signature else { return Judgement::Clean };
+    // The site may grow at another place, and others of it only pass through here.
+    let of_site =
+        case.cohort.site_trend.as_ref().filter(|_| case.cohort.settled * 2 >= case.cohort.site_settled);
+    let growth = case.cohort.trend.as_ref().or(of_site);
+    let growth = growth.filter(|trend| trend.nobody_leaves() && trend.arrived >= signature.least);
+    let fits = match signature.when {
+        When::Grows => growth.is_some(),
+        When::Still => {
+            case.cohort.longest_still_ns >= 30_000_000_000 && case.cohort.live >= signature.least.into()
+        }
+        When::Seen => case.cohort.live >= signature.least.into(),
+    };
+    if !fits {
+        return case.unless_watched_for(40_000_000_000);
+    }
+    let mut evidence = growth.map_or_else(|| case.evidence(), |trend| case.evidence_of(trend));
+    evidence.insert("signature".to_owned(), signature.name.clone().into());
+    // Proof is what other rules give.
+    Judgement::suspect(
+        signature.severity.max(Severity::Likely),
+        evidence,
+        &signature.cause,
+        &signature.remedy,
+    )
+}

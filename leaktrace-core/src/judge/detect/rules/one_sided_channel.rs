@@ -1,0 +1,93 @@
+//! LT002: many wait on one side of a channel, and nobody comes on the other.
+
+use super::{Case, Judgement, Rule};
+use crate::goroutines::model::{Channel, ChannelOperation};
+use crate::schema::Severity;
+
+const SECOND: u64 = 1_000_000_000;
+
+/// For how long nobody must have come.
+const QUIET: u64 = 40 * SECOND;
+
+/// The same where there is one snapshot only, by the runtime's own reckoning.
+const QUIET_IN_ONE: u64 = 300 * SECOND;
+
+/// An idle pool waits like a leak. So many more of it, or growth over so long a time, is none any more.
+const MORE_THAN_A_POOL: u32 = 100;
+const LONGER_THAN_A_START: u64 = 300 * SECOND;
+
+pub(super) const RULE: Rule = Rule {
+    code: "LT002",
+    name: "one-sided-channel",
+    summary: "Many goroutines wait on one side of a channel, nobody is on the other, and nobody has come since.",
+    explanation: "\
+The queues of a channel are first in, first out. So if the goroutine that has waited longest is still there, nobody \
+has come on the other side.
+
+Senders: `likely` if two or more wait to send on one unbuffered channel without any receiver for 40 seconds, or if \
+their number grows meanwhile. On a buffered channel that is full it takes growth, because buffered channels serve as \
+semaphores, whose holders may take their time: else `watch`. In a single snapshot it takes ten senders, the oldest of \
+which has waited for five minutes by the runtime's own reckoning.
+
+Receivers: an idle pool of workers waits exactly like that. So it takes growth: of more than 100 goroutines, or over \
+five minutes; growth that is less is `watch`. Receivers that do not grow in number are clean.",
+    judge,
+};
+
+fn judge(case: &Case<'_>) -> Judgement {
+    let Some((operation, channel)) = case.one_channel() else { return Judgement::Clean };
+    match operation {
+        ChannelOperation::Send if channel.receivers == 0 => senders(case, &channel),
+        ChannelOperation::Receive if channel.senders == 0 && !channel.closed => receivers(case, &channel),
+        ChannelOperation::Send | ChannelOperation::Receive => Judgement::Clean,
+    }
+}
+
+fn senders(case: &Case<'_>, channel: &Channel) -> Judgement {
+    let quiet = case.cohort.objects.quiet_ns >= QUIET && case.cohort.is_still();
+    let severity = if case.is_single() {
+        let waited = case.cohort.waiting_ns.is_some_and(|waited| waited >= QUIET_IN_ONE);
+        if waited && case.cohort.live >= 10 { Severity::Likely } else { Severity::Watch }
+    } else if case.leak(5).is_some() || (quiet && channel.capacity == 0) {
+        Severity::Likely
+    } else if quiet {
+        Severity::Watch
+    } else {
+        return case.unless_watched_for(QUIET);
+    };
+    suspect(
+        case,
+        severity,
+        channel,
+        "nobody receives from the channel any more: the receiver has returned, or takes only the first of several \
+         values",
+        "give the channel room for every value, or select on the send together with the Done channel of the context \
+         that ends the receiver",
+    )
+}
+
+fn receivers(case: &Case<'_>, channel: &Channel) -> Judgement {
+    let Some(trend) = case.leak(10) else { return case.unless_watched_for(QUIET) };
+    let beyond = trend.arrived >= MORE_THAN_A_POOL || trend.horizon_ns >= LONGER_THAN_A_START;
+    suspect(
+        case,
+        if beyond { Severity::Likely } else { Severity::Watch },
+        channel,
+        "nobody sends on the channel or closes it, and ever more goroutines wait for that",
+        "close the channel when there is nothing more to come, or let the receivers select on a context as well",
+    )
+}
+
+fn suspect(case: &Case<'_>, severity: Severity, channel: &Channel, cause: &str, remedy: &str) -> Judgement {
+    let mut evidence = case.leak(5).map_or_else(|| case.evidence(), |trend| case.evidence_of(trend));
+    let numbers = [
+        ("channel_capacity", channel.capacity),
+        ("channel_length", channel.length),
+        ("channel_receivers", channel.receivers.into()),
+        ("channel_senders", channel.senders.into()),
+        ("nobody_came_for_ns", case.cohort.objects.quiet_ns),
+    ];
+    evidence.extend(numbers.map(|(name, number)| (name.to_owned(), number.into())));
+    evidence.insert("channel".to_owned(), channel.address.to_string().into());
+    Judgement::suspect(severity, evidence, cause, remedy)
+}

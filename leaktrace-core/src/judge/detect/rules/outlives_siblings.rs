@@ -1,0 +1,52 @@
+//! LT003: alive many times longer than nearly all of its siblings lived.
+
+use super::{Case, Judgement, Rule};
+use crate::judge::detect::usual;
+use crate::schema::Severity;
+
+const SECOND: u64 = 1_000_000_000;
+
+/// How many must have ended to know how long they live.
+const SIBLINGS: u64 = 100;
+
+/// How many times longer than 99 in 100 of them is too long, and what is too short in any case.
+const TIMES: u64 = 50;
+const LEAST: u64 = 20 * SECOND;
+
+/// From this age on, several are a leak.
+const OLD: u64 = 30 * SECOND;
+
+pub(super) const RULE: Rule = Rule {
+    code: "LT003",
+    name: "outlives-siblings",
+    summary: "Goroutines live many times longer than nearly all others of the same `go` statement did.",
+    explanation: "\
+leaktrace sees births and ends and so knows how long the goroutines of each `go` statement live. If 100 or more have \
+ended, and one has kept still for 50 times as long as 99 in 100 of them lived, and for 20 seconds at least, it is \
+likely that something which should have woken it did not. There is no fixed age: it is the statement's own \
+distribution that counts. `likely` if three or more came since leaktrace watches, the oldest has kept still for 30 \
+seconds, and none that had settled there ever left; else `watch`.",
+    judge,
+};
+
+fn judge(case: &Case<'_>) -> Judgement {
+    let Some(facts) = case.facts else { return Judgement::Clean };
+    let cohort = case.cohort;
+    if !case.wait().needs_goroutine() || cohort.standing.is_main {
+        return Judgement::Clean;
+    }
+    let Some(usual) = facts.lifetimes.quantile(99).filter(|_| facts.lifetimes.count() >= SIBLINGS) else {
+        return case.unless_watched_for(LEAST);
+    };
+    if cohort.longest_still_ns < LEAST.max(usual.saturating_mul(TIMES)) || !cohort.is_still() {
+        return case.unless_watched_for(LEAST);
+    }
+    let several = cohort.arrived >= 3 && cohort.departed == 0 && cohort.longest_still_ns >= OLD;
+    let mut evidence = case.evidence();
+    evidence.insert("siblings_ended".to_owned(), facts.lifetimes.count().into());
+    evidence.insert("siblings_99_percent_lived_ns".to_owned(), usual.into());
+    let severity = if several && !cohort.one_object() { Severity::Likely } else { Severity::Watch };
+    let (cause, remedy) = usual::cause(case.wait());
+    let cause = format!("what ended their siblings within moments did not happen for these; {cause}");
+    Judgement::suspect(severity, evidence, &cause, remedy)
+}

@@ -1,0 +1,39 @@
+//! LT008: loops that sleep or tick, ever more of them.
+
+use super::{Case, Judgement, Rule};
+use crate::judge::detect::observation::Wait;
+use crate::schema::Severity;
+
+const SECOND: u64 = 1_000_000_000;
+
+/// How many must have come, and over how long, so that it is no start-up.
+const MANY: u32 = 20;
+const LONG: u64 = 40 * SECOND;
+
+pub(super) const RULE: Rule = Rule {
+    code: "LT008",
+    name: "piling-sleepers",
+    summary: "Goroutines that sleep or wait for a ticker become ever more, and none ends.",
+    explanation: "\
+A loop around `time.Sleep`, a ticker or a timer wakes again and again, so that it looks alive. What gives it away is \
+that more and more such goroutines are there and none of them ends. Those of one `go` statement are counted that are \
+older than five seconds, wherever they stand at the moment. `likely` if at least 20 came within 40 seconds or more \
+and next to none went, `watch` if it was fewer. Loops that are there from the start do not count.",
+    judge,
+};
+
+fn judge(case: &Case<'_>) -> Judgement {
+    // Others of the site may stand elsewhere at the moment, but most sleep.
+    if case.wait() != Wait::Time || case.cohort.live * 2 < case.cohort.site_settled {
+        return Judgement::Clean;
+    }
+    let trend = case.cohort.site_trend.as_ref().filter(|trend| trend.nobody_leaves() && trend.arrived >= 6);
+    let Some(trend) = trend else { return case.unless_watched_for(LONG) };
+    let sure = trend.arrived >= MANY && case.watched.watched_ns >= LONG;
+    Judgement::suspect(
+        if sure { Severity::Likely } else { Severity::Watch },
+        case.evidence_of(trend),
+        "nothing ends the loop: no Done channel is looked at, or its context is never cancelled",
+        "let the loop select on a Done channel as well, cancel the context with defer, and stop the ticker",
+    )
+}

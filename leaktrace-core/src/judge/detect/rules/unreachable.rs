@@ -1,0 +1,73 @@
+//! LT005: nothing that can still run refers to what it waits for.
+
+use super::{Case, Judgement, Rule};
+use crate::judge::detect::usual;
+use crate::judge::detect::watched::Cohort;
+use crate::schema::Severity;
+
+/// The code of the rule that needs to know what nothing refers to.
+pub const UNREACHABLE: &str = "LT005";
+
+pub(super) const RULE: Rule = Rule {
+    code: UNREACHABLE,
+    name: "unreachable",
+    summary: "Nothing that can still run refers to the channel or lock that a goroutine waits for.",
+    explanation: "\
+To wake a goroutine, somebody must be able to get at the channel or lock that it waits for. leaktrace follows the \
+pointers in the program's memory from all that can still run, as the garbage collector does, and looks whether they \
+lead there. It does so while the program runs and may miss a pointer that is just being moved, so that one pass proves \
+nothing: the verdict needs four in a row over three seconds or more, with the goroutine still all the time, and is \
+`likely`. Were the process stopped for it, one pass would be proof, and `certain`; leaktrace does not stop it.
+
+Passes follow each other with the snapshots, and forty times as long as one took lies between two of them, so that in \
+the long run they cost 2.5% of a core at most. Between the first four it is three times as long, so that a verdict on a \
+large heap does not take minutes. A heap with more than 2 GiB of memory that may hold pointers is not looked through. \
+The report says so then, and `completeness.heap` counts the passes.",
+    judge,
+};
+
+fn judge(case: &Case<'_>) -> Judgement {
+    let Cohort { unreachable, certain, live, .. } = *case.cohort;
+    if unreachable == 0 || case.cohort.standing.is_main {
+        return Judgement::Clean;
+    }
+    let mut evidence = case.leak(5).map_or_else(|| case.evidence(), |trend| case.evidence_of(trend));
+    evidence.insert("unreachable".to_owned(), unreachable.into());
+    let who = if unreachable < live { format!("{unreachable} of them") } else { "they".to_owned() };
+    let (usual, remedy) = usual::cause(case.wait());
+    Judgement::suspect(
+        if certain > 0 { Severity::Certain } else { Severity::Likely },
+        evidence,
+        &format!(
+            "{who} cannot be woken, as nothing that can still run refers to what they wait for; {usual}"
+        ),
+        remedy,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judge::detect::observation;
+    use crate::judge::detect::rules::Suspicion;
+    use crate::judge::detect::watched::Watched;
+
+    fn judged(unreachable: u64, certain: u64) -> Option<Suspicion> {
+        let cohort = Cohort { live: 5, unreachable, certain, ..Cohort::new(observation::made_up()) };
+        let watched = Watched::default();
+        judge(&Case { cohort: &cohort, watched: &watched, facts: None, signature: None }).suspicion()
+    }
+
+    #[test]
+    fn only_what_was_seen_while_the_process_was_stopped_is_certain() {
+        assert_eq!(judged(0, 0), None);
+        assert_eq!(judged(5, 0).map(|suspicion| suspicion.severity), Some(Severity::Likely));
+        assert_eq!(judged(5, 1).map(|suspicion| suspicion.severity), Some(Severity::Certain));
+    }
+
+    #[test]
+    fn it_says_how_many_of_them_it_is_about() {
+        assert!(judged(2, 0).is_some_and(|suspicion| suspicion.cause.starts_with("2 of them cannot")));
+        assert!(judged(5, 0).is_some_and(|suspicion| suspicion.cause.starts_with("they cannot")));
+    }
+}

@@ -1,0 +1,255 @@
+//! What is left when a program ends, and whether it should be.
+//!
+//! A goroutine that a test created and that still waits when the test has returned is a likely leak: that is what
+//! goleak looks for. What a program leaves behind at its end is worth a look only: a server's goroutines are there
+//! by design. Goroutines of the runtime, of package `testing` and of `os/signal` are left out, as goleak does.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use crate::base::human;
+use crate::judge::detect::rules::elsewhere::LEFT_AT_EXIT;
+use crate::judge::detect::{Level, Policy};
+use crate::judge::owners::{Owners, UNKNOWN_TEST, test_name};
+use crate::schema::{Frame, Group, Location, Report};
+use crate::schema::{Severity, Verdict};
+
+/// States in which a goroutine waits for nothing at all.
+const GOING_ON: [&str; 4] = ["runnable", "running", "copystack", "preempted"];
+/// What it does not wait for another one in either. They pass by themselves, too.
+const SYSCALL: &str = "syscall";
+const SLEEP: &str = "sleep";
+/// How old one is at most that has only not come to its end yet, in nanoseconds: a program often ends as soon as it was
+/// told that its goroutines are done, which they say themselves. goleak gives them about as long.
+const ENDING_NS: u64 = 1_000_000_000;
+
+/// Adds a verdict on each `go` statement of which goroutines are left, as far as `policy` wants to hear of it. Where
+/// there is one that is as sure, that is told how many are left, and by which tests.
+pub fn judge(report: &mut Report, owners: &Owners, policy: &Policy) {
+    let tests_run = report.groups.iter().any(is_running_test);
+    let left = report.groups.iter().filter_map(|group| Left::of(group, owners, tests_run));
+    let left: Vec<Left> = left.filter(|left| !left.is_ignored(policy)).collect();
+    for left in left {
+        let known = report.verdicts.iter_mut().find(|verdict| is_at(verdict, &left.group));
+        match known {
+            Some(verdict) if verdict.severity <= left.severity() => left.add_to(verdict),
+            Some(verdict) => left.replace(verdict),
+            None => report.verdicts.push(left.verdict()),
+        }
+    }
+    let is_wanted = |verdict: &Verdict| {
+        let code = verdict.code.as_str();
+        code != LEFT_AT_EXIT.code
+            || policy.levels.of_code(code) != Level::Allow && !policy.baseline.knows(verdict)
+    };
+    report.verdicts.retain(is_wanted);
+    report.verdicts.sort_by_key(|verdict| (verdict.severity, std::cmp::Reverse(verdict.live)));
+}
+
+/// The goroutines of one `go` statement that are left.
+struct Left {
+    group: Group,
+    tests: BTreeMap<String, u64>,
+    /// Those whose test has ended.
+    of_ended: u64,
+}
+
+impl Left {
+    fn of(group: &Group, owners: &Owners, tests_run: bool) -> Option<Self> {
+        if group.live == 0 || is_background(group) || is_ending(group) {
+            return None;
+        }
+        let mut left = Self { group: group.clone(), tests: BTreeMap::new(), of_ended: 0 };
+        for (test, created) in owners.at(&group.created_by) {
+            left.tests.insert(test.to_owned(), created.live);
+            let may_run = test == UNKNOWN_TEST && tests_run;
+            left.of_ended += if may_run { 0 } else { created.live - created.of_running };
+        }
+        if left.tests.keys().all(|test| test == UNKNOWN_TEST) {
+            left.guess(tests_run);
+        }
+        Some(left)
+    }
+
+    /// Without having seen births, the function with the `go` statement may still be a test.
+    fn guess(&mut self, tests_run: bool) {
+        let by = self.group.created_by.function.as_deref().map(test_name);
+        if let Some(test) = by.filter(|function| is_test(function)) {
+            self.tests = BTreeMap::from([(test.to_owned(), self.group.live)]);
+            self.of_ended = if tests_run { 0 } else { self.group.live };
+        }
+    }
+
+    fn severity(&self) -> Severity {
+        let passing = count_in(&self.group, GOING_ON.into_iter().chain([SYSCALL, SLEEP]));
+        if self.of_ended > passing { Severity::Likely } else { Severity::Watch }
+    }
+
+    fn evidence(&self) -> impl Iterator<Item = (String, serde_json::Value)> {
+        let tests = (!self.tests.is_empty()).then(|| ("tests".to_owned(), json!(self.tests)));
+        std::iter::once(("left_at_exit".to_owned(), json!(self.group.live))).chain(tests)
+    }
+
+    /// Whether it is a goroutine to leave alone wherever it is seen to stand.
+    fn is_ignored(&self, policy: &Policy) -> bool {
+        let creator = self.group.created_by.function.as_ref();
+        let ignored = |stack: &[Frame]| policy.ignore.matches_stack(creator, stack);
+        let mut stands = self.group.blocked_at.iter().map(|blocked| blocked.stack.as_slice());
+        ignored(&[]) || stands.any(ignored)
+    }
+
+    /// Takes the place of a verdict that is less sure.
+    fn replace(self, verdict: &mut Verdict) {
+        let also = std::mem::replace(verdict, self.verdict());
+        verdict.evidence.insert("also".to_owned(), json!([also.code]));
+    }
+
+    fn add_to(&self, verdict: &mut Verdict) {
+        verdict.evidence.extend(self.evidence());
+        if !self.tests.is_empty() {
+            verdict.summary = format!("{}; created in {}", verdict.summary, self.test_names());
+        }
+    }
+
+    /// `TestA and TestB`, at most three.
+    fn test_names(&self) -> String {
+        let names: Vec<&str> = self.tests.keys().map(|test| short(test)).collect();
+        match names.as_slice() {
+            [] => String::new(),
+            [one] => (*one).to_owned(),
+            [one, other] => format!("{one} and {other}"),
+            [one, other, rest @ ..] => format!("{one}, {other} and {} more", rest.len()),
+        }
+    }
+
+    fn summary(&self) -> String {
+        let group = &self.group;
+        let by = &group.created_by;
+        let function = by.function.as_deref().unwrap_or("unknown code");
+        let doing = most(group).map_or_else(String::new, |(reason, _)| format!(", {reason}"));
+        let tests =
+            if self.tests.is_empty() { String::new() } else { format!("; created in {}", self.test_names()) };
+        let count = human::some(group.live, "goroutine");
+        format!("{count} left at the end, created by {function}{}{doing}{tests}", place(by))
+    }
+
+    fn verdict(self) -> Verdict {
+        let (summary, severity) = (self.summary(), self.severity());
+        let (cause, remedy) = self.words();
+        let evidence = self.evidence().collect();
+        let is_busy = |state: &str| GOING_ON.contains(&state) || state == SYSCALL;
+        let waits = most(&self.group).filter(|(reason, _)| !is_busy(reason));
+        Verdict {
+            code: LEFT_AT_EXIT.code.to_owned(),
+            name: LEFT_AT_EXIT.name.to_owned(),
+            severity,
+            wait_reason: waits.map_or_else(String::new, |(reason, _)| reason.clone()),
+            start_function: self.group.start_function,
+            live: self.group.live,
+            net_per_minute: self.group.net_per_minute,
+            oldest_age_ns: self.group.oldest_age_ns,
+            age_is_lower_bound: self.group.age_is_lower_bound,
+            blocked_at: self.group.blocked_at,
+            creation_stack: self.group.creation_stack,
+            stack_bytes: self.group.stack_bytes,
+            created_by: self.group.created_by,
+            evidence,
+            summary,
+            cause: cause.to_owned(),
+            remedy: remedy.to_owned(),
+        }
+    }
+
+    fn words(&self) -> (&'static str, &'static str) {
+        if self.of_ended > 0 {
+            return (
+                "The test has returned, and what it started goes on: nobody told it to end, or nobody waited for it.",
+                "End it before the test returns, in t.Cleanup or with defer: cancel its context, close the channel or \
+                 the server that it waits on, and wait until it is done.",
+            );
+        }
+        (
+            "The program ended and did not wait for it. By itself that is no leak.",
+            "If it should have ended before, find out what it waits for; else leave it.",
+        )
+    }
+}
+
+/// A test without its package.
+fn short(test: &str) -> &str {
+    if test == UNKNOWN_TEST { "a test" } else { test.rsplit('.').next().unwrap_or(test) }
+}
+
+/// How many of them are in these states.
+fn count_in(group: &Group, states: impl IntoIterator<Item = &'static str>) -> u64 {
+    states.into_iter().filter_map(|state| group.wait_reasons.get(state)).sum()
+}
+
+/// What most of them do.
+fn most(group: &Group) -> Option<(&String, u64)> {
+    let reasons = group.wait_reasons.iter().map(|(reason, count)| (reason, *count));
+    reasons.max_by_key(|(reason, count)| (*count, std::cmp::Reverse(*reason)))
+}
+
+/// ` (worker.go:88)`
+fn place(location: &Location) -> String {
+    match (&location.file, location.line) {
+        (Some(file), Some(line)) => format!(" ({}:{line})", file.rsplit('/').next().unwrap_or(file)),
+        (Some(_) | None, _) => String::new(),
+    }
+}
+
+fn is_at(verdict: &Verdict, group: &Group) -> bool {
+    let (one, other) = (&verdict.created_by, &group.created_by);
+    (&one.function, &one.file, one.line) == (&other.function, &other.file, other.line)
+}
+
+/// The main goroutine, and those that packages `testing` and `os/signal` and the tracer keep for themselves.
+///
+/// Source: goleak, `options.go` (`isTestStack`, `isStdLibStack`, `isTraceStack`).
+fn is_background(group: &Group) -> bool {
+    let started = group.start_function.as_deref().unwrap_or_default();
+    let by = group.created_by.function.as_deref().unwrap_or_default();
+    let traces = |function: &str| function == "runtime.ReadTrace" || function == "os/signal.signal_recv";
+    let stack = group.blocked_at.iter().flat_map(|blocked| &blocked.stack);
+    started == "runtime.main"
+        || started == "os/signal.loop"
+        || by.starts_with("testing.")
+        || by.starts_with("os/signal.Notify.")
+        || stack.filter_map(|frame| frame.function.as_deref()).any(traces)
+}
+
+/// Whether all of them may have been about to end.
+fn is_ending(group: &Group) -> bool {
+    count_in(group, GOING_ON) == group.live && group.oldest_age_ns.is_some_and(|age| age < ENDING_NS)
+}
+
+/// Whether these are the goroutines on which tests run.
+fn is_running_test(group: &Group) -> bool {
+    let by = group.created_by.function.as_deref().unwrap_or_default();
+    group.live > 0 && by.starts_with("testing.(*T).")
+}
+
+/// `pkg.TestOrder`, `pkg.FuzzOrder`, and not `pkg.Testify`.
+fn is_test(function: &str) -> bool {
+    let name = function.rsplit('.').next().unwrap_or_default();
+    let rest = ["Test", "Fuzz", "Benchmark", "Example"].iter().find_map(|kind| name.strip_prefix(kind));
+    rest.is_some_and(|rest| !rest.starts_with(|first: char| first.is_lowercase()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_test;
+
+    #[test]
+    fn tests_are_known_by_their_names() {
+        assert!(
+            ["order.TestOrder", "order.Test_x", "order.Test", "order.FuzzX"]
+                .map(is_test)
+                .iter()
+                .all(|&is| is)
+        );
+        assert!(!["order.Testify", "order.start", "main.main"].map(is_test).iter().any(|&is| is));
+    }
+}

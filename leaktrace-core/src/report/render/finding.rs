@@ -1,0 +1,102 @@
+//! What the formats for other tools have in common: how grave a verdict is, where it is shown and in which words.
+
+use crate::judge::detect::Gate;
+use crate::report::source;
+use crate::schema::SourceLine;
+use crate::schema::{Frame, Report};
+use crate::schema::{Severity, Verdict};
+
+/// How grave a verdict is to whoever reads only that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Level {
+    Error,
+    Warning,
+    Note,
+}
+
+/// A file and a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place<'r> {
+    /// Relative to the root of the repository if `is_relative`, else as the binary has it.
+    pub(super) path: &'r str,
+    pub(super) line: u32,
+    pub(super) is_relative: bool,
+}
+
+/// A verdict as other tools show it.
+pub(super) struct Finding<'r> {
+    pub(super) verdict: &'r Verdict,
+    pub(super) level: Level,
+    /// Whether it counts as failed, where something either fails or not.
+    pub(super) fails: bool,
+    sources: &'r [SourceLine],
+}
+
+/// What is found in a report, in its order.
+pub(super) fn findings<'r>(report: &'r Report, gate: &'r Gate) -> impl Iterator<Item = Finding<'r>> {
+    report.verdicts.iter().map(|verdict| Finding {
+        verdict,
+        level: level(verdict, gate),
+        fails: gate.fails(verdict) || gate.is_open() && verdict.severity <= Severity::Likely,
+        sources: &report.sources,
+    })
+}
+
+/// An error is what the user wants to fail on, or what is certain where nothing was said.
+fn level(verdict: &Verdict, gate: &Gate) -> Level {
+    match verdict.severity {
+        _ if gate.fails(verdict) => Level::Error,
+        Severity::Certain if gate.is_open() => Level::Error,
+        Severity::Certain | Severity::Likely => Level::Warning,
+        Severity::Watch => Level::Note,
+    }
+}
+
+impl<'r> Finding<'r> {
+    /// `LT002 likely leak: one-sided-channel`.
+    pub(super) fn title(&self) -> String {
+        let Verdict { code, name, severity, .. } = self.verdict;
+        let what = match severity {
+            Severity::Certain => "certain leak",
+            Severity::Likely => "likely leak",
+            Severity::Watch => "worth a look",
+        };
+        format!("{code} {what}: {name}")
+    }
+
+    /// What was found, why and what to do, a paragraph each.
+    pub(super) fn message(&self) -> String {
+        let Verdict { summary, cause, remedy, .. } = self.verdict;
+        let parts = [summary, cause, remedy].map(|part| part.trim());
+        let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        parts.join("\n")
+    }
+
+    /// Where it is shown: the `go` statement if it is in the repository, else the nearest place that led to it or
+    /// at which the goroutines stand that is; else the `go` statement as the binary has it.
+    pub(super) fn place(&self) -> Option<Place<'r>> {
+        let verdict = self.verdict;
+        let by = &verdict.created_by;
+        let frames = verdict.creation_stack.iter();
+        let stands = verdict.blocked_at.iter().flat_map(|blocked| &blocked.stack);
+        let others = frames.chain(stands).map(|frame| (&frame.file, frame.line));
+        let mut all = std::iter::once((&by.file, by.line)).chain(others);
+        all.find_map(|(file, line)| self.in_repository(file.as_deref()?, line?))
+            .or_else(|| as_it_is(by.file.as_deref(), by.line))
+    }
+
+    /// Where a frame is shown.
+    pub(super) fn place_of(&self, frame: &'r Frame) -> Option<Place<'r>> {
+        let in_repository = self.in_repository(frame.file.as_deref()?, frame.line?);
+        in_repository.or_else(|| as_it_is(frame.file.as_deref(), frame.line))
+    }
+
+    fn in_repository(&self, file: &str, line: u32) -> Option<Place<'r>> {
+        let found = source::find(self.sources, file, line)?;
+        Some(Place { path: &found.path, line, is_relative: true })
+    }
+}
+
+fn as_it_is(file: Option<&str>, line: Option<u32>) -> Option<Place<'_>> {
+    Some(Place { path: file?, line: line?, is_relative: false })
+}

@@ -1,0 +1,77 @@
+//! Verdicts as a JUnit report, for CI systems that show tests: a failed test for each verdict to fail on.
+//!
+//! There is no standard; this is what Jenkins' `xunit` schema takes and GitLab, Azure and others read.
+
+use std::io::{self, Write};
+
+use super::finding::{Finding, findings};
+use super::xml::escape;
+use crate::judge::detect::Gate;
+use crate::schema::{Frame, Report};
+
+/// Writes the report as a suite of tests; one that passes stands for a program without verdicts.
+pub fn junit(report: &Report, gate: &Gate, out: &mut dyn Write) -> io::Result<()> {
+    let all: Vec<Finding<'_>> = findings(report, gate).collect();
+    let tests = all.len().max(1);
+    let failures = all.iter().filter(|finding| finding.fails).count();
+    let skipped = all.len() - failures;
+    let seconds = report.window.duration_ns / 1_000_000_000;
+    let millis = report.window.duration_ns / 1_000_000 % 1_000;
+    let name = escape(&report.target.exe);
+    let counts = format!("tests=\"{tests}\" failures=\"{failures}\" errors=\"0\" skipped=\"{skipped}\"");
+    writeln!(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>")?;
+    writeln!(out, "<testsuites name=\"leaktrace\" {counts} time=\"{seconds}.{millis:03}\">")?;
+    writeln!(out, "  <testsuite name=\"{name}\" {counts} time=\"{seconds}.{millis:03}\">")?;
+    for finding in &all {
+        case(finding, out)?;
+    }
+    if all.is_empty() {
+        writeln!(out, "    <testcase classname=\"{name}\" name=\"no goroutine leaks\" time=\"0\"/>")?;
+    }
+    writeln!(out, "  </testsuite>\n</testsuites>")
+}
+
+fn case(finding: &Finding<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let verdict = finding.verdict;
+    let by = verdict.created_by.function.as_deref().unwrap_or("unknown code");
+    let class = escape(&format!("{} {}", verdict.code, verdict.name));
+    write!(out, "    <testcase classname=\"{class}\" name=\"{}\"", escape(by))?;
+    if let Some(place) = finding.place() {
+        write!(out, " file=\"{}\" line=\"{}\"", escape(place.path), place.line)?;
+    }
+    writeln!(out, " time=\"0\">")?;
+    let message = escape(&verdict.summary);
+    if finding.fails {
+        let kind = verdict.severity.as_str();
+        write!(out, "      <failure type=\"{kind}\" message=\"{message}\">{}", escape(&details(finding)))?;
+        writeln!(out, "</failure>")?;
+    } else {
+        writeln!(out, "      <skipped message=\"{message}\"/>")?;
+    }
+    writeln!(out, "    </testcase>")
+}
+
+/// The words, and the stacks as Go prints them.
+fn details(finding: &Finding<'_>) -> String {
+    let verdict = finding.verdict;
+    let mut parts = vec![finding.message()];
+    parts.extend(verdict.blocked_at.iter().map(|blocked| {
+        format!("{} goroutines [{}]:\n{}", blocked.count, blocked.wait_reason, stack(&blocked.stack))
+    }));
+    if !verdict.creation_stack.is_empty() {
+        parts.push(format!("created by:\n{}", stack(&verdict.creation_stack)));
+    }
+    parts.join("\n\n")
+}
+
+fn stack(frames: &[Frame]) -> String {
+    frames.iter().map(frame).collect::<Vec<_>>().join("\n")
+}
+
+fn frame(frame: &Frame) -> String {
+    let function = frame.function.as_deref().or(frame.pc.as_deref()).unwrap_or("unknown code");
+    match (&frame.file, frame.line) {
+        (Some(file), Some(line)) => format!("{function}\n\t{file}:{line}"),
+        (Some(_) | None, _) => function.to_owned(),
+    }
+}

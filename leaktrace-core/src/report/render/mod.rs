@@ -1,0 +1,21 @@
+//! A report in the formats that people and programs read. Each is a pure function of the report: same report, same
+//! bytes.
+
+mod finding;
+mod github;
+mod json;
+mod junit;
+mod line;
+mod paint;
+mod path;
+mod sarif;
+mod text;
+mod verdicts;
+mod xml;
+
+pub use github::github;
+pub use json::json;
+pub use junit::junit;
+pub use paint::Style;
+pub use sarif::sarif;
+pub use text::{TextOptions, text};

@@ -1,0 +1,181 @@
+//! Verdicts as SARIF 2.1.0, for code scanning.
+//!
+//! Source: OASIS, "Static Analysis Results Interchange Format (SARIF) Version 2.1.0"; a test validates against its
+//! schema.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use serde_json::{Value, json};
+
+use super::finding::{Finding, Level, Place, findings};
+use crate::judge::detect::Gate;
+use crate::schema::Verdict;
+use crate::schema::{Frame, Report};
+
+const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
+
+/// What paths of files in the repository are relative to; the name that GitHub's code scanning expects.
+const ROOT: &str = "%SRCROOT%";
+
+/// Writes the report as one SARIF log.
+pub fn sarif(report: &Report, gate: &Gate, out: &mut dyn Write) -> io::Result<()> {
+    let findings: Vec<Finding<'_>> = findings(report, gate).collect();
+    let rules = Rules::of(&report.verdicts);
+    let results: Vec<Value> = findings.iter().map(|finding| result(finding, &rules)).collect();
+    let log = json!({
+        "$schema": SCHEMA,
+        "version": "2.1.0",
+        "runs": [{
+            "tool": { "driver": driver(&rules) },
+            "automationDetails": { "id": category(report) },
+            "columnKind": "unicodeCodePoints",
+            "results": results,
+        }],
+    });
+    serde_json::to_writer_pretty(&mut *out, &log)?;
+    out.write_all(b"\n")
+}
+
+/// What keeps the results of several programs apart in one upload; without the slash at its end GitHub would take the
+/// last part for the number of a run.
+fn category(report: &Report) -> String {
+    let name = report.target.exe.rsplit('/').next().unwrap_or_default();
+    format!("leaktrace/{name}/")
+}
+
+fn driver(rules: &Rules<'_>) -> Value {
+    json!({
+        "name": "leaktrace",
+        "semanticVersion": env!("CARGO_PKG_VERSION"),
+        "informationUri": env!("CARGO_PKG_REPOSITORY"),
+        "rules": rules.all.values().map(|(_, verdict)| rule(verdict)).collect::<Vec<_>>(),
+    })
+}
+
+/// The rules that found something, each with its index.
+struct Rules<'r> {
+    all: BTreeMap<&'r str, (usize, &'r Verdict)>,
+}
+
+impl<'r> Rules<'r> {
+    fn of(verdicts: &'r [Verdict]) -> Self {
+        let mut all: BTreeMap<&str, (usize, &Verdict)> = BTreeMap::new();
+        for verdict in verdicts {
+            all.entry(&verdict.code).or_insert((0, verdict));
+        }
+        for (index, (slot, _)) in all.values_mut().enumerate() {
+            *slot = index;
+        }
+        Self { all }
+    }
+
+    fn index(&self, code: &str) -> usize {
+        self.all.get(code).map_or(0, |(index, _)| *index)
+    }
+}
+
+fn rule(verdict: &Verdict) -> Value {
+    json!({ "id": verdict.code, "name": verdict.name, "shortDescription": { "text": verdict.name } })
+}
+
+fn result(finding: &Finding<'_>, rules: &Rules<'_>) -> Value {
+    let verdict = finding.verdict;
+    let level = match finding.level {
+        Level::Error => "error",
+        Level::Warning => "warning",
+        Level::Note => "note",
+    };
+    json!({
+        "ruleId": verdict.code,
+        "ruleIndex": rules.index(&verdict.code),
+        "level": level,
+        "message": { "text": finding.message() },
+        "locations": [location(finding.place(), verdict.created_by.function.as_deref())],
+        "stacks": stacks(finding),
+        "partialFingerprints": { "goStatement/v1": fingerprint(verdict) },
+        "properties": properties(verdict),
+    })
+}
+
+/// What stays the same when lines are added above: the rule and the function with the `go` statement.
+fn fingerprint(verdict: &Verdict) -> String {
+    let by = verdict.created_by.function.as_deref().unwrap_or("?");
+    format!("{}:{by}:{}", verdict.code, verdict.start_function.as_deref().unwrap_or("?"))
+}
+
+fn properties(verdict: &Verdict) -> Value {
+    json!({
+        "severity": verdict.severity.as_str(),
+        "live": verdict.live,
+        "netPerMinute": verdict.net_per_minute,
+        "oldestAgeNs": verdict.oldest_age_ns,
+        "waitReason": verdict.wait_reason,
+        "evidence": verdict.evidence,
+    })
+}
+
+fn location(place: Option<Place<'_>>, function: Option<&str>) -> Value {
+    let mut location = json!({});
+    if let Some(place) = place {
+        location["physicalLocation"] = json!({
+            "artifactLocation": artifact(&place),
+            "region": { "startLine": place.line.max(1) },
+        });
+    }
+    if let Some(function) = function {
+        location["logicalLocations"] = json!([{ "fullyQualifiedName": function, "kind": "function" }]);
+    }
+    location
+}
+
+fn artifact(place: &Place<'_>) -> Value {
+    let path = percent_encoded(place.path);
+    if place.is_relative {
+        json!({ "uri": path, "uriBaseId": ROOT })
+    } else if path.starts_with('/') {
+        json!({ "uri": format!("file://{path}") })
+    } else {
+        json!({ "uri": path })
+    }
+}
+
+fn stacks(finding: &Finding<'_>) -> Vec<Value> {
+    let verdict = finding.verdict;
+    let created =
+        (!verdict.creation_stack.is_empty()).then(|| stack(finding, "created by", &verdict.creation_stack));
+    let stands = verdict.blocked_at.iter().map(|blocked| {
+        let words = format!("{} goroutines: {}", blocked.count, blocked.wait_reason);
+        stack(finding, &words, &blocked.stack)
+    });
+    stands.chain(created).collect()
+}
+
+fn stack<'r>(finding: &Finding<'r>, words: &str, frames: &'r [Frame]) -> Value {
+    let frame = |frame: &'r Frame| {
+        let function = frame.function.as_deref().or(frame.pc.as_deref());
+        json!({ "location": location(finding.place_of(frame), function) })
+    };
+    let frames: Vec<Value> = frames.iter().map(frame).collect();
+    json!({ "message": { "text": words }, "frames": frames })
+}
+
+/// A path as part of a URI.
+fn percent_encoded(path: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=@".contains(&byte);
+    let encoded = |byte: u8| match byte {
+        byte if is_plain(byte) => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    };
+    path.bytes().map(encoded).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::percent_encoded;
+
+    #[test]
+    fn a_path_cannot_be_more_than_a_path() {
+        assert_eq!(percent_encoded("a b/ü?x#y%z:w.go"), "a%20b/%C3%BC%3Fx%23y%25z%3Aw.go");
+    }
+}

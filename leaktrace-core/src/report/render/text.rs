@@ -1,0 +1,352 @@
+//! A report for the engineer who was woken up by it: the worst group first, its numbers, what it waits for, where,
+//! and who created it; and in the last line how far to trust all that and what it costs.
+
+use std::io::{self, Write};
+
+use super::line::{Line, Page};
+use super::paint::{Role, Style};
+use super::{path, verdicts};
+use crate::base::human;
+use crate::go::traceback;
+use crate::schema::{Blocked, Completeness, Frame, Group, Overhead, Report, Shed, Totals};
+
+/// How text comes out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TextOptions {
+    /// Whether it is coloured.
+    pub style: Style,
+    /// Where lines are cut; `None` leaves them whole.
+    pub width: Option<usize>,
+}
+
+/// How far labels are indented, and what they label.
+const LABEL: usize = 4;
+const BODY: usize = 16;
+
+/// Functions are padded to the longest of a stack, but not beyond this.
+const MAX_FUNCTION_WIDTH: usize = 64;
+
+/// Writes `report` as text.
+pub fn text(report: &Report, options: TextOptions, out: &mut dyn Write) -> io::Result<()> {
+    let page = Page { style: options.style, width: options.width };
+    for line in verdicts::lines(report) {
+        line.write(page, out)?;
+    }
+    header(report).write(page, out)?;
+    totals(&report.totals).write(page, out)?;
+    let columns = Columns::of(report);
+    for (index, shown) in report.groups.iter().enumerate() {
+        Line::new().write(page, out)?;
+        for line in group(index + 1, shown, columns, report) {
+            line.write(page, out)?;
+        }
+    }
+    for line in footer(report) {
+        line.write(page, out)?;
+    }
+    Ok(())
+}
+
+fn header(report: &Report) -> Line {
+    let target = &report.target;
+    Line::new()
+        .role(Role::Strong, format_args!("pid {}", target.pid))
+        .text(format_args!("  {}", target.exe))
+        .text(format_args!("  {} {}", target.go_version.as_deref().unwrap_or("go?"), target.arch))
+        .text(format_args!("  watched {}", human::duration(report.window.duration_ns)))
+}
+
+fn totals(totals: &Totals) -> Line {
+    let Totals { live, born, ended, before_attach, net_per_minute, runtime_hidden: _, stack_bytes } = totals;
+    let [before, born, ended] = [before_attach, born, ended].map(|number| human::count(*number));
+    Line::new()
+        .role(Role::Strong, human::some(*live, "goroutine"))
+        .text(format_args!(" = {before} from before + {born} born − {ended} ended"))
+        .text(net_per_minute.map_or_else(String::new, |net| format!(" · {}", human::rate(net))))
+        .text(format_args!(" · {} of stacks", human::bytes(*stack_bytes)))
+}
+
+/// What makes the titles of all groups line up.
+#[derive(Clone, Copy)]
+struct Columns {
+    number: usize,
+    count: usize,
+}
+
+impl Columns {
+    fn of(report: &Report) -> Self {
+        let counts = report.groups.iter().map(|group| human::count(group.live).len());
+        let number = report.groups.len().to_string().len() + 2;
+        Self { number: number.max(LABEL), count: counts.max().unwrap_or(0) }
+    }
+}
+
+fn group(number: usize, group: &Group, columns: Columns, report: &Report) -> Vec<Line> {
+    let mut lines = vec![title(number, group, columns), ages(group, report.view.min_age_ns), change(group)];
+    lines.extend(wait_reasons(group));
+    lines.extend(blocked_at(group));
+    if !is_main(group) {
+        lines.extend(creators(group));
+    }
+    lines
+}
+
+fn title(number: usize, group: &Group, columns: Columns) -> Line {
+    let (number, width) = (format!("#{number}"), columns.number);
+    let (count, count_width) = (human::count(group.live), columns.count);
+    let by = &group.created_by;
+    let function = by.function.as_deref().unwrap_or("unknown code");
+    let place = match (&by.file, by.line) {
+        (Some(file), Some(line)) => format!("  {}:{line}", file.rsplit('/').next().unwrap_or(file)),
+        (Some(_) | None, _) => format!("  {}", by.pc),
+    };
+    let of = if group.live == 1 { " goroutine created by " } else { " goroutines created by " };
+    let line = Line::new()
+        .role(Role::Label, format_args!("{number:<width$}"))
+        .role(Role::Strong, format_args!("{count:>count_width$}"));
+    if is_main(group) {
+        return line.text(" goroutine, the one that runs ").role(Role::Strong, "main.main");
+    }
+    line.text(of).role(Role::Strong, function).text(place)
+}
+
+/// Whether this is the main goroutine, which no `go` statement created.
+fn is_main(group: &Group) -> bool {
+    group.start_function.as_deref() == Some("runtime.main")
+}
+
+fn ages(group: &Group, min_age: u64) -> Line {
+    let oldest = age(group.oldest_age_ns, group.age_is_lower_bound);
+    let median = age(group.median_age_ns, group.median_is_lower_bound);
+    let mut line = labelled("age").text(format_args!("oldest {oldest} · median {median}"));
+    if group.longest_wait_ns.is_some() {
+        let wait = age(group.longest_wait_ns, group.longest_wait_is_lower_bound);
+        line = line.text(format_args!(" · longest wait {wait}"));
+    }
+    let young = group.live.saturating_sub(group.long_lived);
+    if young > 0 {
+        let young = human::count(young);
+        line = line.text(format_args!(" · {young} younger than {}", human::duration(min_age)));
+    }
+    line
+}
+
+fn age(ns: Option<u64>, at_least: bool) -> String {
+    match ns {
+        Some(ns) if at_least => format!("≥ {}", human::duration(ns)),
+        Some(ns) => human::duration(ns),
+        None => "–".to_owned(),
+    }
+}
+
+fn change(group: &Group) -> Line {
+    let net = group.net_per_minute.unwrap_or(0.0);
+    let role = if net > 0.0 { Role::Alarm } else { Role::Faint };
+    let rate = group.net_per_minute.map_or_else(|| "rate unknown".to_owned(), human::rate);
+    let before = human::count(group.before_attach);
+    let [born, ended] = [group.born, group.ended].map(human::count);
+    labelled("change")
+        .role(role, rate)
+        .text(format_args!(" · {born} born · {ended} ended · {before} from before"))
+        .text(format_args!(" · {} of stacks", human::bytes(group.stack_bytes)))
+}
+
+fn wait_reasons(group: &Group) -> Option<Line> {
+    let mut reasons: Vec<(&String, &u64)> = group.wait_reasons.iter().collect();
+    reasons.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    let reasons: Vec<String> =
+        reasons.into_iter().map(|(name, number)| format!("{} {name}", human::count(*number))).collect();
+    (!reasons.is_empty()).then(|| labelled("state").text(reasons.join(" · ")))
+}
+
+fn blocked_at(group: &Group) -> Vec<Line> {
+    let counts: Vec<String> = group.blocked_at.iter().map(|place| human::count(place.count)).collect();
+    let widest = |lengths: &mut dyn Iterator<Item = usize>| lengths.max().unwrap_or(0);
+    let width = widest(&mut counts.iter().map(String::len));
+    let reason_width = widest(&mut group.blocked_at.iter().map(|place| place.wait_reason.chars().count()));
+    let mut lines = Vec::new();
+    for (place, count) in group.blocked_at.iter().zip(counts) {
+        let label = if lines.is_empty() { labelled("blocked at") } else { unlabelled() };
+        let reason = &place.wait_reason;
+        lines.push(at(label.text(format_args!("{count:>width$} {reason:<reason_width$}  ")), place));
+        lines.extend(caller(place).map(|frame| {
+            let line = unlabelled().text(format_args!("{:width$} {:reason_width$}  ", "", ""));
+            location(line.role(Role::Faint, "from "), frame, 0)
+        }));
+    }
+    if group.blocked_elsewhere > 0 && !group.blocked_at.is_empty() {
+        let others = human::count(group.blocked_elsewhere);
+        lines.push(unlabelled().text(format_args!("{others:>width$} elsewhere")));
+    }
+    lines
+}
+
+fn at(line: Line, place: &Blocked) -> Line {
+    match place.stack.first() {
+        Some(frame) => location(line, frame, 0),
+        None => line.text("unknown"),
+    }
+}
+
+/// Where a place lies in the standard library, the first of the program's own functions that led there.
+fn caller(place: &Blocked) -> Option<&Frame> {
+    let is_library = |frame: &Frame| frame.function.as_deref().is_some_and(traceback::is_standard_library);
+    place
+        .stack
+        .iter()
+        .position(|frame| !is_library(frame))
+        .filter(|&index| index > 0)
+        .map(|index| &place.stack[index])
+}
+
+fn creators(group: &Group) -> Vec<Line> {
+    let by = &group.created_by;
+    let only = [Frame { function: by.function.clone(), file: by.file.clone(), line: by.line, pc: None }];
+    let stack = if group.creation_stack.is_empty() { &only[..] } else { &group.creation_stack };
+    let width = stack.iter().map(|frame| name(frame).chars().count()).max().unwrap_or(0);
+    let width = width.min(MAX_FUNCTION_WIDTH);
+    let mut lines = Vec::new();
+    for frame in stack {
+        let line = if lines.is_empty() { labelled("created by") } else { unlabelled() };
+        lines.push(location(line, frame, width));
+    }
+    if group.creation_stack.is_empty() {
+        let why = if group.born == 0 { "created before we attached" } else { "not sampled yet" };
+        lines.push(unlabelled().role(Role::Faint, format_args!("its callers are not known: {why}")));
+    } else if group.other_creation_stacks > 0 {
+        let others = human::some(group.other_creation_stacks, "other stack");
+        lines.push(unlabelled().role(Role::Faint, format_args!("and from {others}")));
+    }
+    lines.extend(group.start_function.as_ref().map(|function| labelled("runs").text(function)));
+    lines
+}
+
+pub(super) fn location(line: Line, frame: &Frame, width: usize) -> Line {
+    let line = line.text(format_args!("{:<width$}", name(frame)));
+    match (&frame.file, frame.line) {
+        (Some(file), Some(number)) => {
+            let file = path::short(frame.function.as_deref(), file);
+            line.role(Role::Faint, format_args!("  {file}:{number}"))
+        }
+        (Some(_) | None, _) => line,
+    }
+}
+
+pub(super) fn name(frame: &Frame) -> &str {
+    frame.function.as_deref().or(frame.pc.as_deref()).unwrap_or("unknown code")
+}
+
+pub(super) fn labelled(label: &str) -> Line {
+    let width = BODY - LABEL;
+    Line::of(format_args!("{:LABEL$}", "")).role(Role::Label, format_args!("{label:<width$}"))
+}
+
+pub(super) fn unlabelled() -> Line {
+    Line::of(format_args!("{:BODY$}", ""))
+}
+
+fn footer(report: &Report) -> Vec<Line> {
+    let mut lines = vec![Line::new()];
+    if report.groups.is_empty() {
+        let age = human::duration(report.view.min_age_ns);
+        lines.push(Line::of(format_args!("no goroutine is known to have lived for {age}")));
+    }
+    lines.extend(not_listed(report));
+    lines.extend(report.notices.iter().map(|notice| Line::new().role(Role::Warning, "note: ").text(notice)));
+    lines.extend(report.overhead.shed.iter().map(shed));
+    lines.push(last_line(&report.completeness, &report.overhead));
+    lines
+}
+
+fn not_listed(report: &Report) -> Option<Line> {
+    let hidden = &report.not_listed;
+    let mut parts = Vec::new();
+    let groups =
+        |groups, live| format!("{} in {}", human::some(live, "goroutine"), human::some(groups, "group"));
+    if hidden.young_groups > 0 {
+        let age = human::duration(report.view.min_age_ns);
+        parts.push(format!("{} younger than {age}", groups(hidden.young_groups, hidden.young_live)));
+    }
+    if hidden.further_groups > 0 {
+        parts.push(format!(
+            "{} after the first {}",
+            groups(hidden.further_groups, hidden.further_live),
+            report.groups.len()
+        ));
+    }
+    if report.totals.runtime_hidden > 0 {
+        parts.push(format!("{} of the runtime's own", human::count(report.totals.runtime_hidden)));
+    }
+    (!parts.is_empty())
+        .then(|| Line::new().role(Role::Faint, format_args!("not listed: {}", parts.join(" · "))))
+}
+
+fn shed(shed: &Shed) -> Line {
+    let now = if shed.now { ", and now" } else { "" };
+    let time = human::duration(shed.duration_ns);
+    Line::new()
+        .role(Role::Warning, "shed: ")
+        .text(format_args!("{} for {time}{now}, to stay below the limit of --max-overhead", shed.what))
+}
+
+fn last_line(completeness: &Completeness, overhead: &Overhead) -> Line {
+    let cost =
+        overhead.target_cpu_percent_estimate.map_or_else(|| "an unknown share".to_owned(), human::percent);
+    let own = overhead
+        .own_cpu_percent
+        .map_or_else(String::new, |own| format!(" · leaktrace {}", human::percent(own)));
+    picture(completeness)
+        .text(format_args!(" · costs the target {cost} of a core"))
+        .text(own)
+        .text(format_args!(" · {} events/s", human::rough(overhead.events_per_second)))
+}
+
+fn picture(completeness: &Completeness) -> Line {
+    let lost = completeness.lost();
+    let snapshots = human::some(completeness.snapshots, "snapshot");
+    if completeness.produced == 0 {
+        return Line::new().role(Role::Strong, "from memory alone").text(format_args!(": {snapshots}"));
+    }
+    let decoded =
+        format!("{} of {} events", human::count(completeness.decoded), human::count(completeness.produced));
+    let repaired = completeness.ghosts_removed + completeness.births_recovered > 0;
+    let line = match (lost, repaired) {
+        (0, false) => Line::new().role(Role::Strong, "complete"),
+        (0, true) => Line::new().role(Role::Strong, "repaired"),
+        (_, _) => Line::new().role(Role::Warning, "with losses"),
+    };
+    let line = line.text(format_args!(": {decoded}{}", losses(completeness)));
+    let line = if repaired {
+        let births = human::some(completeness.births_recovered, "unseen birth");
+        let ends = human::some(completeness.ghosts_removed, "unseen end");
+        line.text(format_args!(" · {snapshots} found {births} and {ends}"))
+    } else {
+        line.text(format_args!(" · {snapshots}"))
+    };
+    line.text(blind_spots(completeness))
+}
+
+/// ` · 3 goroutines unreadable`: what the events did not tell, nor the snapshots.
+fn blind_spots(completeness: &Completeness) -> String {
+    let spots = [
+        (completeness.ends_unmatched, "end", "of unknown goroutines"),
+        (completeness.unreadable, "goroutine", "unreadable"),
+        (completeness.untracked, "goroutine", "beyond the limit"),
+    ];
+    let spots = spots.iter().filter(|(number, _, _)| *number > 0);
+    let told: Vec<String> =
+        spots.map(|(number, of, what)| format!(" · {} {what}", human::some(*number, of))).collect();
+    told.concat()
+}
+
+/// ` (200 ring_full, 3 undecodable, 12 in flight)`
+fn losses(completeness: &Completeness) -> String {
+    let dropped = completeness.dropped.iter().map(|(reason, number)| (*number, reason.as_str()));
+    let rest = [(completeness.undecodable, "undecodable"), (completeness.in_flight, "in flight")];
+    let parts: Vec<String> = dropped
+        .chain(rest)
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, what)| format!("{} {what}", human::count(number)))
+        .collect();
+    if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) }
+}

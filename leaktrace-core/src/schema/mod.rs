@@ -1,0 +1,19 @@
+//! What a report is made of: plain data, without the code that makes it.
+//!
+//! The fields are documented for users in `docs/report.md`; a change of their meaning changes [`SCHEMA_VERSION`].
+//!
+//! **Invariant:** nothing here knows where the data comes from or what it looks like: this wing imports only plain
+//! data of `leaktrace-common`, so that everything may import it.
+
+mod report;
+mod source_line;
+mod verdict;
+
+pub use report::{
+    Blocked, Completeness, Frame, Group, HeapPasses, Listing, Location, NotListed, Overhead, Report,
+    SCHEMA_VERSION, Shed, Target, Totals, Traced, Window,
+};
+pub use source_line::{Blame, SourceLine};
+#[cfg(test)]
+pub(crate) use verdict::made_up;
+pub use verdict::{Severity, Verdict};

@@ -1,0 +1,307 @@
+//! A report on one process.
+
+use std::collections::BTreeMap;
+
+use leaktrace_common::drops::DropReason;
+use serde::{Deserialize, Serialize};
+
+use super::{SourceLine, Verdict};
+
+/// The version of the report's fields.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// What leaktrace found in one process, from attach until now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// The process.
+    pub target: Target,
+    /// The time that was watched.
+    pub window: Window,
+    /// What was asked to be listed.
+    pub view: Listing,
+    /// All its goroutines together.
+    pub totals: Totals,
+    /// What is wrong, by severity and then by size.
+    #[serde(default)]
+    pub verdicts: Vec<Verdict>,
+    /// The lines of source code that the verdicts speak of, where they were at hand.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<SourceLine>,
+    /// Its goroutines by the `go` statement that created them.
+    pub groups: Vec<Group>,
+    /// What the view leaves out of `groups`.
+    pub not_listed: NotListed,
+    /// How complete all this is.
+    pub completeness: Completeness,
+    /// What it cost.
+    pub overhead: Overhead,
+    /// What users should know about this run, in sentences.
+    pub notices: Vec<String>,
+}
+
+/// The process that was watched.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// Its id.
+    pub pid: u32,
+    /// The path of its executable, as it is called in its own mount namespace.
+    pub exe: String,
+    /// The Go release that it was built with, such as `go1.26.6`.
+    pub go_version: Option<String>,
+    /// The GNU or Go build id, in hexadecimal or as Go writes it.
+    pub build_id: Option<String>,
+    /// `amd64` or `arm64`.
+    pub arch: String,
+}
+
+/// The time that was watched.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// Nanoseconds from attach to this report.
+    pub duration_ns: u64,
+    /// When the report was made, in nanoseconds since 1970.
+    pub ended_unix_ns: Option<u64>,
+    /// The kinds of events that were asked for.
+    pub probes: Vec<String>,
+}
+
+/// What was asked to be listed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listing {
+    /// The least age, in nanoseconds, that a goroutine of a listed group has reached.
+    pub min_age_ns: u64,
+    /// By what the groups are sorted.
+    pub sort: String,
+    /// Whether the runtime's own goroutines are among them.
+    pub include_runtime: bool,
+}
+
+/// All goroutines together: `live = before_attach + born - ended`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Goroutines alive.
+    pub live: u64,
+    /// Goroutines born since attach.
+    pub born: u64,
+    /// Goroutines ended since attach.
+    pub ended: u64,
+    /// Goroutines that existed at attach.
+    pub before_attach: u64,
+    /// Births less ends in a minute.
+    pub net_per_minute: Option<f64>,
+    /// The runtime's own goroutines that are alive and not counted in the numbers above.
+    pub runtime_hidden: u64,
+    /// The stack memory of the goroutines alive, in bytes.
+    pub stack_bytes: u64,
+}
+
+/// Goroutines that one `go` statement created.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Group {
+    /// The `go` statement.
+    pub created_by: Location,
+    /// The function that it started; that of most goroutines, where they differ.
+    pub start_function: Option<String>,
+    /// Goroutines alive.
+    pub live: u64,
+    /// Those of them that have reached the least age of the view.
+    pub long_lived: u64,
+    /// Goroutines born since attach.
+    pub born: u64,
+    /// Goroutines ended since attach.
+    pub ended: u64,
+    /// Goroutines that existed at attach.
+    pub before_attach: u64,
+    /// Births less ends in a minute.
+    pub net_per_minute: Option<f64>,
+    /// The age of the oldest.
+    pub oldest_age_ns: Option<u64>,
+    /// The age that half of them have reached.
+    pub median_age_ns: Option<u64>,
+    /// Whether the oldest may be older.
+    pub age_is_lower_bound: bool,
+    /// Whether the median may be greater.
+    pub median_is_lower_bound: bool,
+    /// For how long the longest wait has lasted, as far as known.
+    pub longest_wait_ns: Option<u64>,
+    /// Whether it may have lasted longer.
+    pub longest_wait_is_lower_bound: bool,
+    /// What they wait for, by name, and how many do.
+    pub wait_reasons: BTreeMap<String, u64>,
+    /// Where most of them stand.
+    pub blocked_at: Vec<Blocked>,
+    /// Goroutines alive that stand elsewhere, or whose stacks are not known.
+    pub blocked_elsewhere: u64,
+    /// The stack that reached the `go` statement most often, innermost first.
+    pub creation_stack: Vec<Frame>,
+    /// How many other stacks are known to have reached it.
+    pub other_creation_stacks: u64,
+    /// The stack memory that they hold, in bytes.
+    pub stack_bytes: u64,
+}
+
+/// A place in the source.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Location {
+    /// The function.
+    pub function: Option<String>,
+    /// The path of the source file.
+    pub file: Option<String>,
+    /// The line in it.
+    pub line: Option<u32>,
+    /// The address, in hexadecimal.
+    pub pc: String,
+}
+
+/// One call of a stack.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Frame {
+    /// The function.
+    pub function: Option<String>,
+    /// The path of the source file.
+    pub file: Option<String>,
+    /// The line in it.
+    pub line: Option<u32>,
+    /// The address, in hexadecimal, where the function is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pc: Option<String>,
+}
+
+/// Goroutines that stand at the same place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blocked {
+    /// How many.
+    pub count: u64,
+    /// What they wait for.
+    pub wait_reason: String,
+    /// The innermost function that Go's traceback shows.
+    pub function: Option<String>,
+    /// The file that it is in.
+    pub file: Option<String>,
+    /// The line.
+    pub line: Option<u32>,
+    /// The whole stack, innermost first.
+    pub stack: Vec<Frame>,
+}
+
+/// What the view leaves out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotListed {
+    /// Groups of which goroutines are alive, but none has reached the least age.
+    pub young_groups: u64,
+    /// The goroutines alive in them.
+    pub young_live: u64,
+    /// Groups of which no goroutine is alive.
+    pub ended_groups: u64,
+    /// Groups after the first so many.
+    pub further_groups: u64,
+    /// The goroutines alive in them.
+    pub further_live: u64,
+}
+
+/// How complete the picture is. Once the probes are detached and the ring is drained,
+/// `produced = decoded + dropped + undecodable`; before that, what is in the ring is missing on the right.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Completeness {
+    /// Times that a probe was hit.
+    pub produced: u64,
+    /// Records that became events.
+    pub decoded: u64,
+    /// Hits that became no record, by reason.
+    pub dropped: BTreeMap<String, u64>,
+    /// Records that could not be read.
+    pub undecodable: u64,
+    /// Hits that are not yet decoded: `produced` less all of the above.
+    pub in_flight: u64,
+    /// Goroutines whose end was not seen.
+    pub ghosts_removed: u64,
+    /// Goroutines whose birth was not seen.
+    pub births_recovered: u64,
+    /// Ends of goroutines that were never known.
+    pub ends_unmatched: u64,
+    /// Goroutines beyond the number that is tracked.
+    pub untracked: u64,
+    /// Snapshots of memory that were taken.
+    pub snapshots: u64,
+    /// Goroutines that the last snapshot could not read.
+    pub unreadable: u64,
+    /// How the search for what nothing refers to went.
+    #[serde(default)]
+    pub heap: HeapPasses,
+}
+
+/// Passes through the heap, to find out what nothing that can still run refers to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeapPasses {
+    /// How many were made.
+    pub made: u64,
+    /// Why the last one had nothing to say.
+    pub refused: Option<String>,
+}
+
+/// What tracing cost.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Overhead {
+    /// Hits of probes in a second.
+    pub events_per_second: f64,
+    /// What they cost the target, in percent of one core.
+    pub target_cpu_percent_estimate: Option<f64>,
+    /// What leaktrace itself uses, in percent of one core.
+    pub own_cpu_percent: Option<f64>,
+    /// What was not traced, to keep the cost below its limit.
+    pub shed: Vec<Shed>,
+}
+
+/// Something that was not traced for a while.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shed {
+    /// What, such as `park and ready`.
+    pub what: String,
+    /// For how long altogether.
+    pub duration_ns: u64,
+    /// Whether it is not traced now.
+    pub now: bool,
+}
+
+impl Report {
+    /// Lists groups with goroutines alive only, and of those the first `top`; all if that is 0.
+    pub fn keep_alive(&mut self, top: usize) {
+        self.not_listed.ended_groups += self.groups.extract_if(.., |group| group.live == 0).count() as u64;
+        let further =
+            self.groups.split_off(if top == 0 { self.groups.len() } else { top.min(self.groups.len()) });
+        self.not_listed.further_groups += further.len() as u64;
+        self.not_listed.further_live += further.iter().map(|group| group.live).sum::<u64>();
+    }
+}
+
+/// What the kernel side and the decoder counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Traced {
+    /// Times that a probe was hit, read after the ring was drained.
+    pub produced: u64,
+    /// Records that became events.
+    pub decoded: u64,
+    /// Records that could not be read.
+    pub undecodable: u64,
+    /// Hits that became no record, in the order of [`DropReason::ALL`].
+    pub dropped: [u64; DropReason::COUNT],
+}
+
+impl Completeness {
+    /// Whether every hit is accounted for and none is under way.
+    pub fn balances(&self) -> bool {
+        self.produced == self.accounted()
+    }
+
+    /// Hits of the target that became no record, or one that could not be read.
+    pub fn lost(&self) -> u64 {
+        let losses = DropReason::ALL.into_iter().filter(|reason| reason.is_loss());
+        losses.filter_map(|reason| self.dropped.get(reason.as_str())).sum::<u64>() + self.undecodable
+    }
+
+    fn accounted(&self) -> u64 {
+        self.decoded + self.undecodable + self.dropped.values().sum::<u64>()
+    }
+}

@@ -1,0 +1,215 @@
+//! From a recording to what the live trace saw: its events go through the same decoder and registry, its walks
+//! repair them as they did then, and the names are the recording's own.
+
+use std::io::Read;
+
+use leaktrace_common::drops::DropReason;
+use thiserror::Error;
+
+use super::names::NameTable;
+use super::{Block, Content, Ending, Header, Meter, Reader, RecordingError, Records, Totals, walk};
+use crate::base::num::Ktime;
+use crate::go::goroutines::Snapshot;
+use crate::goroutines::Dump;
+use crate::goroutines::snapshot::{self, SnapshotError};
+use crate::schema::Traced;
+use crate::trace::decode;
+use crate::trace::registry::Registry;
+
+/// Why a recording cannot be replayed.
+#[derive(Debug, Error)]
+pub enum ReplayError {
+    /// It cannot be opened or read.
+    #[error(transparent)]
+    Recording(#[from] RecordingError),
+    /// It has no snapshot until the time that was asked for.
+    #[error("there is no snapshot in the first {seconds:.1} s of this recording")]
+    NoSnapshot {
+        /// How long the replayed part is.
+        seconds: f64,
+    },
+    /// Its snapshot cannot be read.
+    #[error("a snapshot in this recording cannot be read")]
+    Snapshot(#[from] SnapshotError),
+}
+
+/// What a live trace saw until some moment.
+#[derive(Debug)]
+pub struct Replay {
+    header: Header,
+    registry: Registry,
+    walk: Option<Snapshot>,
+    names: NameTable,
+    meter: Meter,
+    /// The last snapshot file.
+    snapshot: Option<Vec<u8>>,
+    decoded: u64,
+    undecodable: u64,
+    now: Ktime,
+    ending: Ending,
+    lost_blocks: u64,
+}
+
+impl Replay {
+    /// Replays what `input` recorded until `after` nanoseconds from the attaching on; all of it if that is `None`.
+    pub fn run<R: Read>(input: R, after: Option<u64>) -> Result<Self, ReplayError> {
+        let mut reader = Reader::open(input)?;
+        let mut replay = Self::of(Header::from_text(reader.header())?);
+        let until = Ktime(after.map_or(u64::MAX, |after| replay.header.attached_at.0.saturating_add(after)));
+        while let Some(block) = reader.next_block()? {
+            if block.at > until {
+                replay.now = until;
+                break;
+            }
+            replay.take(block);
+        }
+        replay.ending = reader.ending();
+        replay.lost_blocks += reader.lost_blocks();
+        Ok(replay)
+    }
+
+    fn of(header: Header) -> Self {
+        Self {
+            registry: Registry::new(header.attached_at),
+            walk: None,
+            names: NameTable::new(header.wait_reasons.clone()),
+            meter: Meter::default(),
+            snapshot: None,
+            decoded: 0,
+            undecodable: 0,
+            now: header.attached_at,
+            ending: Ending::Unread,
+            lost_blocks: 0,
+            header,
+        }
+    }
+
+    fn take(&mut self, Block { at, content }: Block) {
+        self.now = self.now.max(at);
+        let understood = match content {
+            Content::Records(records) => self.apply(&records),
+            Content::Snapshot(bytes) => {
+                self.snapshot = Some(bytes);
+                true
+            }
+            Content::Walk(bytes) => self.reconcile(&bytes),
+            Content::Names(bytes) => self.names.add(&bytes),
+            Content::Meter(bytes) => self.count(&bytes),
+            Content::Asked => {
+                self.registry.expect_snapshot();
+                true
+            }
+            Content::End(totals) => {
+                self.meter.totals = totals;
+                true
+            }
+        };
+        self.lost_blocks += u64::from(!understood);
+    }
+
+    fn apply(&mut self, records: &Records) -> bool {
+        for record in records.iter() {
+            match decode::decode(record) {
+                Ok(event) => {
+                    self.decoded += 1;
+                    self.registry.apply(&event);
+                }
+                Err(_) => self.undecodable += 1,
+            }
+        }
+        true
+    }
+
+    fn reconcile(&mut self, bytes: &[u8]) -> bool {
+        let Ok(walk) = walk::decode(bytes) else {
+            self.registry.cancel_snapshot();
+            return false;
+        };
+        self.registry.reconcile(&walk);
+        self.walk = Some(walk);
+        true
+    }
+
+    fn count(&mut self, bytes: &[u8]) -> bool {
+        let meter = Meter::from_bytes(bytes);
+        let understood = meter.is_some();
+        self.meter = meter.unwrap_or_else(|| std::mem::take(&mut self.meter));
+        understood
+    }
+
+    /// The moment that was replayed to.
+    pub(crate) const fn now(&self) -> Ktime {
+        self.now
+    }
+
+    /// Who was alive then.
+    pub(crate) const fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// The last walk until then.
+    pub(crate) const fn walk(&self) -> Option<&Snapshot> {
+        self.walk.as_ref()
+    }
+
+    /// The names that the recording has.
+    pub(crate) const fn names(&self) -> &NameTable {
+        &self.names
+    }
+
+    /// What had been counted.
+    pub(crate) const fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    /// What was recorded.
+    pub const fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// What the kernel side and the decoder had counted.
+    pub(crate) fn traced(&self) -> Traced {
+        let dropped = DropReason::ALL.map(|reason| self.meter.dropped.get(reason.as_str()).copied());
+        let dropped = dropped.map(Option::unwrap_or_default);
+        let accounted =
+            dropped.iter().fold(self.decoded + self.undecodable, |sum, count| sum.saturating_add(*count));
+        Traced {
+            // Records may be newer than the last meter.
+            produced: self.meter.produced.max(accounted),
+            decoded: self.decoded,
+            undecodable: self.undecodable,
+            dropped,
+        }
+    }
+
+    /// What is to be said of the recording itself.
+    pub(crate) fn notices(&self) -> impl Iterator<Item = String> {
+        let Totals { records_left_out, snapshots_left_out, .. } = self.meter.totals;
+        let stopped = match self.ending {
+            Ending::Unread | Ending::Complete(_) => None,
+            Ending::Stopped | Ending::CutShort => Some("the recording ends where its writer was stopped"),
+            Ending::Damaged => Some("the recording is damaged, and what follows the damage is not shown"),
+        };
+        let left_out = (records_left_out > 0).then(|| {
+            format!("{records_left_out} events did not fit into the recording and count as in flight")
+        });
+        let thinned = (snapshots_left_out > 0).then(|| {
+            format!("{snapshots_left_out} snapshots were left out to keep the recording within its size")
+        });
+        let lost = (self.lost_blocks > 0)
+            .then(|| format!("{} blocks of the recording cannot be read", self.lost_blocks));
+        stopped.map(str::to_owned).into_iter().chain(left_out).chain(thinned).chain(lost)
+    }
+
+    /// The last snapshot file.
+    pub fn snapshot(&self) -> Result<&[u8], ReplayError> {
+        #[expect(clippy::cast_precision_loss, reason = "it is shown to a tenth of a second")]
+        let seconds = self.now.since(self.header.attached_at) as f64 / 1e9;
+        self.snapshot.as_deref().ok_or(ReplayError::NoSnapshot { seconds })
+    }
+
+    /// The last snapshot.
+    pub fn dump(&self) -> Result<Dump, ReplayError> {
+        Ok(snapshot::decode(self.snapshot()?)?)
+    }
+}

@@ -1,0 +1,290 @@
+//! Every goroutine that is alive, folded from events and repaired from snapshots.
+//!
+//! Identity is the goroutine id, which Go never reuses. Events of different CPUs may arrive out of order and
+//! some may be lost: an end may come before its birth, or one of them never. Nothing is counted twice, and what
+//! could not be counted has its own counter. For every [`Site`], and so for all of them together,
+//! `live = before_attach + born - ended` holds at any time.
+//!
+//! The registry knows no names; symbols and shares of a report are [`report`](crate::report)'s matter.
+
+mod cycles;
+mod ends;
+mod lifetimes;
+mod reconcile;
+mod sites;
+mod suite;
+mod tracked;
+
+pub use lifetimes::Lifetimes;
+pub use reconcile::Reconciled;
+pub use sites::{CreatorStack, Site, SiteId};
+pub use suite::{Owner, Suite};
+pub use tracked::{Origin, Since, Tracked};
+
+use std::collections::hash_map::Entry as Slot;
+
+use crate::base::hash::KeyedMap;
+use ends::{Ended, RecentEnds};
+use sites::Sites;
+use tracked::Entry;
+
+use crate::base::num::{Goid, Ktime};
+use crate::trace::decode::{BirthEvent, EndEvent, Event, ParkEvent, ReadyEvent};
+
+/// How much a registry may hold, so that no target can exhaust us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Goroutines that are alive.
+    pub goroutines: usize,
+    /// Sites, at most 65,535.
+    pub sites: usize,
+    /// Ends that are remembered while a snapshot is taken.
+    pub ends: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { goroutines: 7 << 20, sites: 1 << 15, ends: 2 << 20 }
+    }
+}
+
+/// What happened to the registry so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Goroutines that existed before the probes were attached.
+    pub before_attach: u64,
+    /// Goroutines born since: by events, and the [recovered](Self::births_recovered) ones.
+    pub born: u64,
+    /// Goroutines ended of those two: by events, and the [ghosts](Self::ghosts_removed).
+    pub ended: u64,
+    /// Goroutines whose birth had not been seen when a snapshot showed them.
+    pub births_recovered: u64,
+    /// Goroutines whose end had not been seen when a snapshot no longer showed them.
+    pub ghosts_removed: u64,
+    /// Ends of goroutines that the registry never knew: before the first snapshot, or born unseen.
+    pub ends_unmatched: u64,
+    /// Births of a goroutine that had been born already: a site that is probed twice.
+    pub births_repeated: u64,
+    /// Goroutines that were left out because of [`Limits::goroutines`].
+    pub untracked: u64,
+    /// Snapshots that were taken in.
+    pub snapshots: u64,
+}
+
+/// Every goroutine of one process that is alive.
+#[derive(Debug)]
+pub struct Registry {
+    live: KeyedMap<Goid, Entry>,
+    sites: Sites,
+    ends: RecentEnds,
+    /// What events said of goroutines that the snapshot being taken may yet show.
+    strangers: KeyedMap<Goid, Entry>,
+    counts: Counts,
+    attached_at: Ktime,
+    newest: Ktime,
+    round: u8,
+    limits: Limits,
+    suite: Option<Suite>,
+    /// Whether the process had not run yet when the probes were attached.
+    from_start: bool,
+}
+
+impl Registry {
+    /// No goroutines yet; the probes were attached at `attached_at`.
+    pub fn new(attached_at: Ktime) -> Self {
+        Self::with_limits(attached_at, Limits::default())
+    }
+
+    /// As [`new`](Self::new), with other bounds than the usual ones.
+    pub fn with_limits(attached_at: Ktime, limits: Limits) -> Self {
+        Self {
+            live: KeyedMap::default(),
+            sites: Sites::new(limits.sites),
+            ends: RecentEnds::new(limits.ends),
+            strangers: KeyedMap::default(),
+            counts: Counts::default(),
+            attached_at,
+            newest: attached_at,
+            round: 0,
+            limits,
+            suite: None,
+            from_start: false,
+        }
+    }
+
+    /// Says that the process has not run yet: whatever a snapshot will show was born since.
+    pub const fn from_start(&mut self) {
+        self.from_start = true;
+    }
+
+    /// From now on, notes which test of `suite` each goroutine belongs to.
+    pub fn follow(&mut self, suite: Suite) {
+        self.suite = Some(suite);
+    }
+
+    /// Whether it is noted which test goroutines belong to.
+    pub const fn follows_tests(&self) -> bool {
+        self.suite.is_some()
+    }
+
+    /// The test that a goroutine belongs to, where that is known.
+    pub fn owner(&self, goid: Goid) -> Option<Owner> {
+        self.suite.as_ref()?.owner(goid)
+    }
+
+    /// Takes an event in. Its time need not be later than that of the last one.
+    pub fn apply(&mut self, event: &Event<'_>) {
+        self.newest = self.newest.max(event.about().ktime);
+        if let Some(suite) = &mut self.suite {
+            suite.apply(event);
+        }
+        match event {
+            Event::Birth(birth) => self.birth(birth),
+            Event::End(end) => self.end(*end),
+            Event::Park(park) => self.park(*park),
+            Event::Ready(ready) => self.ready(*ready),
+        }
+    }
+
+    fn birth(&mut self, birth: &BirthEvent<'_>) {
+        let about = birth.about;
+        let id = self.sites.intern(birth.creation_pc, birth.start_pc);
+        self.sites.note_creator(id, birth);
+        let (full, round) = (self.live.len() >= self.limits.goroutines, self.round);
+        match self.live.entry(about.goid) {
+            Slot::Occupied(known) => self.counts.birth_of_known(known.into_mut(), birth, &mut self.sites),
+            Slot::Vacant(slot) => match self.ends.count(about.goid) {
+                Some(Ended { counted: false, at }) => {
+                    self.counts.birth_after_end(id, &mut self.sites);
+                    self.sites.get_mut(id).lifetimes.add(at.since(about.ktime));
+                }
+                Some(_) => self.counts.births_repeated += 1,
+                None if full => self.counts.untracked += 1,
+                None => {
+                    let known = self.strangers.remove(&about.goid);
+                    let born = Entry::new(id, Origin::Seen, about.ktime, birth.parent, round);
+                    slot.insert(born.with_state_of(known));
+                    self.counts.born(id, &mut self.sites);
+                }
+            },
+        }
+    }
+
+    fn end(&mut self, end: EndEvent) {
+        let about = end.about;
+        let known = self.live.remove(&about.goid);
+        if known.is_none() && self.ends.get(about.goid).is_some() {
+            return;
+        }
+        match known {
+            Some(entry) => {
+                self.counts.ended(entry.site, &mut self.sites);
+                if entry.origin == Origin::Seen {
+                    self.sites.get_mut(entry.site).lifetimes.add(about.ktime.since(entry.born));
+                }
+            }
+            None => self.counts.ends_unmatched += 1,
+        }
+        self.ends.insert(about.goid, Ended { at: about.ktime, counted: known.is_some() }, self.newest);
+    }
+
+    fn park(&mut self, park: ParkEvent) {
+        if let Some(entry) = self.known_or_stranger(park.about.goid) {
+            entry.park(park.about.ktime, park.wait_reason);
+        }
+    }
+
+    fn ready(&mut self, ready: ReadyEvent) {
+        if let Some(entry) = self.known_or_stranger(ready.about.goid) {
+            entry.ready(ready.about.ktime);
+        }
+    }
+
+    /// What an event about `goid` is to be noted in. A goroutine that is not known is left to the next snapshot,
+    /// which will show its state; but while one is being taken that state may already be the older one.
+    fn known_or_stranger(&mut self, goid: Goid) -> Option<&mut Entry> {
+        let known = self.live.get_mut(&goid);
+        if known.is_some() || !self.ends.is_held() || self.strangers.len() >= self.limits.ends {
+            return known;
+        }
+        Some(self.strangers.entry(goid).or_insert_with(Entry::stranger))
+    }
+
+    /// When the probes were attached.
+    pub fn attached_at(&self) -> Ktime {
+        self.attached_at
+    }
+
+    /// How many goroutines are alive.
+    pub fn live(&self) -> usize {
+        self.live.len()
+    }
+
+    /// What happened so far.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Every site, in the order of their numbers.
+    pub fn sites(&self) -> impl ExactSizeIterator<Item = (SiteId, &Site)> {
+        self.sites.iter()
+    }
+
+    /// The site with this number.
+    pub fn site(&self, id: SiteId) -> &Site {
+        self.sites.get(id)
+    }
+
+    /// The goroutine with this id, if it is alive.
+    pub fn get(&self, goid: Goid) -> Option<Tracked> {
+        self.live.get(&goid).map(|entry| entry.tracked(goid))
+    }
+
+    /// Every goroutine that is alive, in no particular order.
+    pub fn goroutines(&self) -> impl Iterator<Item = Tracked> {
+        self.live.iter().map(|(goid, entry)| entry.tracked(*goid))
+    }
+}
+
+/// The counters of the whole and of a site go together: this is the only place that touches either.
+impl Counts {
+    fn born(&mut self, site: SiteId, sites: &mut Sites) {
+        self.born += 1;
+        sites.get_mut(site).born += 1;
+    }
+
+    fn existed(&mut self, site: SiteId, sites: &mut Sites) {
+        self.before_attach += 1;
+        sites.get_mut(site).before_attach += 1;
+    }
+
+    fn ended(&mut self, site: SiteId, sites: &mut Sites) {
+        self.ended += 1;
+        sites.get_mut(site).ended += 1;
+    }
+
+    /// A goroutine whose end has overtaken its birth.
+    fn birth_after_end(&mut self, site: SiteId, sites: &mut Sites) {
+        self.ends_unmatched -= 1;
+        self.born(site, sites);
+        self.ended(site, sites);
+    }
+
+    /// A goroutine whose birth a snapshot has overtaken.
+    fn birth_of_known(&mut self, known: &mut Entry, birth: &BirthEvent<'_>, sites: &mut Sites) {
+        match known.origin {
+            Origin::Seen => self.births_repeated += 1,
+            Origin::Recovered => self.births_recovered -= 1,
+            Origin::BeforeAttach => {
+                self.before_attach -= 1;
+                sites.get_mut(known.site).before_attach -= 1;
+                self.born(known.site, sites);
+            }
+            // Counted as born when it was first seen.
+            Origin::Foreign => {}
+        }
+        if known.origin != Origin::Seen {
+            known.birth_arrived(birth.about.ktime, birth.parent);
+        }
+    }
+}
