@@ -17,7 +17,7 @@ use self::findings::{Findings, ReportFormat};
 use self::tracing::Tracing;
 use crate::quantity::{self, Bytes, Span};
 
-/// Finds goroutine leaks in a running Go process, from outside: no restart, no pprof endpoint, stripped or not.
+/// Find goroutine leaks in a running Go process from the outside: no restart, no rebuild, no pprof endpoint.
 #[derive(Debug, Parser)]
 #[command(
     name = "leaktrace",
@@ -38,7 +38,7 @@ pub struct Args {
     /// What is judged, and how.
     #[command(flatten)]
     pub rules: rules::Rules,
-    /// List all rules, and do nothing else
+    /// List all rules and exit
     #[arg(long, exclusive = true, help_heading = "Rules")]
     pub list_rules: bool,
     /// What every command takes.
@@ -57,45 +57,53 @@ leaktrace --pid <PID> [OPTIONS]
        leaktrace explain <RULE>";
 
 const EXIT_CODES: &str = "\
-Exit status: 0 a report was made · 1 what was to fail has been found (--fail-on, --deny, --max, --max-growth, --fail-if-grew) · 2 wrong use, a file that cannot be read, or an error of the system · 3 no such process, or it has gone · \
-4 not permitted · 5 the kernel cannot · 6 not a Go program, or not one that can be read · 130 a check was interrupted. \
-`run` ends as its program does, with 128+n where signal n ended it, and with 126 or 127 where it cannot be started or found";
+Exit status:
+  0    a report was made
+  1    a failure condition was met (--fail-on, --deny, --max, --max-growth, --fail-if-grew)
+  2    invalid usage, an unreadable file or a system error
+  3    no such process, or it has exited
+  4    permission denied
+  5    a kernel feature is missing
+  6    not a Go program, or one that leaktrace cannot read
+  130  a check was interrupted
+
+`run` exits with the program's own status: 128+n if signal n killed it, 126 if it cannot be started, 127 if it is not found.";
 
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Starts a program under watch from its first instruction, and judges what is left when it ends
+    /// Run a program, trace it from its first instruction, and report the goroutines left at its exit
     ///
-    /// Standard input and output are the program's, and so are signals and the exit status, unless --fail-on finds
-    /// something. `go test -exec 'leaktrace run --' ./...` does so with every test binary, and says which test created
-    /// what is left. Where tracing is not permitted, snapshots of memory alone are judged, the last one while the
-    /// program is held at its exit.
+    /// The program gets standard input and output and all signals, and leaktrace exits with its status unless a failure
+    /// condition is met. `go test -exec 'leaktrace run --' ./...` runs every test binary like this and names the test
+    /// that created each goroutine left behind. If tracing is not permitted, leaktrace works from snapshots of the
+    /// program's memory alone and takes the last one while the program is held at its exit.
     Run(run::Run),
-    /// Watches a process for a while, and fails on leaks and on limits that you set
+    /// Watch a process for a while and fail on leaks or exceeded limits
     ///
-    /// For a staging service under load: `leaktrace check --pid PID --for 5m --fail-on likely --max main.worker=100
+    /// For example, with a staging service under load: `leaktrace check --pid PID --for 5m --fail-on likely --max main.worker=100
     /// --max-growth 200/5m`.
     Check(check::Check),
-    /// Writes all goroutines of a process as they are now, with what they wait for
+    /// Print all goroutines of a process with their stacks and what they wait for
     ///
-    /// Works from memory alone: nothing is attached, nothing is stopped, and your own processes need no privileges.
+    /// Reads memory only: nothing is attached, the process is not stopped, and your own processes need no privileges.
     Dump(dump::Dump),
-    /// Writes what is in a snapshot that was taken earlier
+    /// Show a snapshot or a recording that was taken earlier
     Report(report::Report),
-    /// Says which groups of goroutines grew between two snapshots
+    /// Compare two snapshots and show which groups of goroutines grew
     Diff(diff::Diff),
-    /// Says what this machine and a process allow, with the remedy for what is missing
+    /// Check whether this machine can trace a process, and how to fix what is missing
     ///
-    /// With --pid, also prints which instructions would be probed and why, without attaching anything.
+    /// With --pid, also print which instructions would be probed and why, without attaching to the process.
     Doctor(Doctor),
-    /// Says what a rule looks at, what its numbers mean, and when it is sure
+    /// Explain what a rule looks for, what its numbers mean and how sure it is
     Explain(rules::Explain),
 }
 
 /// What `leaktrace doctor` takes.
 #[derive(Debug, ClapArgs)]
 pub struct Doctor {
-    /// Also look at this process, and print the plan for its probes
+    /// PID of a process to check as well; prints the plan for its probes
     #[arg(short, long, value_name = "PID")]
     pub pid: Option<u32>,
 }
@@ -103,10 +111,10 @@ pub struct Doctor {
 /// What every command takes.
 #[derive(Debug, ClapArgs)]
 pub struct Common {
-    /// When to colour what is printed
+    /// When to use color
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = Color::Auto, global = true, help_heading = "Output")]
     pub color: Color,
-    /// Say more on standard error; up to three times
+    /// Log more to standard error; may be repeated up to three times
     #[arg(short, long, action = ArgAction::Count, global = true, help_heading = "Output")]
     pub verbose: u8,
 }
@@ -114,31 +122,31 @@ pub struct Common {
 /// What `leaktrace --pid` takes.
 #[derive(Debug, ClapArgs)]
 pub struct Watch {
-    /// The process to watch
+    /// PID of the process to watch
     #[arg(short, long, value_name = "PID", required = true, help_heading = "Target")]
     pub pid: Option<u32>,
 
-    /// Stop after this long, with one report (`30s`, `5m`, `1h30m`); otherwise go on until Ctrl-C
+    /// Print one report after TIME (`30s`, `5m`, `1h30m`) and exit; without it, run until Ctrl-C
     #[arg(short, long, value_name = "TIME", value_parser = quantity::span, help_heading = "Target")]
     pub duration: Option<Span>,
 
-    /// Report this often [default: 5s, or with --duration only at the end]
+    /// Time between reports [default: 5s, or with --duration only one at the end]
     #[arg(short, long, value_name = "TIME", value_parser = quantity::span, help_heading = "Target")]
     pub interval: Option<Span>,
 
-    /// Show the goroutines that have lived at least this long
+    /// Show only groups with a goroutine that has lived at least TIME
     #[arg(long, value_name = "TIME", value_parser = quantity::span, default_value = "10s", help_heading = "View")]
     pub min_age: Span,
 
-    /// Show this many groups; 0 for all
+    /// Show at most N groups; 0 for all
     #[arg(short = 'n', long, value_name = "N", default_value_t = 10, help_heading = "View")]
     pub top: usize,
 
-    /// Which groups come first
+    /// Sort groups by KEY
     #[arg(long, value_enum, value_name = "KEY", default_value_t = Sort::Live, help_heading = "View")]
     pub sort: Sort,
 
-    /// Show the runtime's own goroutines as well
+    /// Include the runtime's own goroutines
     #[arg(long, help_heading = "View")]
     pub include_runtime: bool,
 
@@ -150,19 +158,19 @@ pub struct Watch {
     #[command(flatten)]
     pub findings: Findings,
 
-    /// How to write reports [default: by the ending of --output, else text]
+    /// Report format [default: from the extension of --output, otherwise text]
     #[arg(short, long, value_enum, value_name = "FORMAT", help_heading = "Output")]
     pub format: Option<ReportFormat>,
 
-    /// Write reports to this file instead of standard output; it always holds the last one
+    /// Write reports to FILE instead of standard output; each report replaces the one before
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     pub output: Option<PathBuf>,
 
-    /// Keep a recording of the trace in this file, which `leaktrace report` opens, on another machine as well
+    /// Record the trace to FILE, which `leaktrace report` can open on any machine
     #[arg(long, value_name = "FILE", help_heading = "Recording")]
     pub record: Option<PathBuf>,
 
-    /// How large the recording may become; what does not fit is counted
+    /// Maximum size of the recording; events that do not fit are counted
     #[arg(long, value_name = "SIZE", value_parser = quantity::bytes, default_value = "1GiB", help_heading = "Recording")]
     pub record_max_size: Bytes,
 }
@@ -170,24 +178,24 @@ pub struct Watch {
 /// How a comparison is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// For people
+    /// Text for people
     Text,
-    /// For programs
+    /// JSON for programs
     Json,
 }
 
 /// By what groups are sorted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Sort {
-    /// Most goroutines alive
+    /// Goroutines alive
     Live,
-    /// Oldest goroutine
+    /// Age of the oldest goroutine
     Age,
-    /// Fastest growth
+    /// Growth per minute
     Net,
-    /// Most births since attach
+    /// Goroutines created since leaktrace attached
     Born,
-    /// Most stack memory
+    /// Stack memory
     Stack,
 }
 

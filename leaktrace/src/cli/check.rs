@@ -10,31 +10,31 @@ use super::rules::Rules;
 use super::tracing::Tracing;
 use crate::quantity::{self, Span};
 
-const MAX_OVERHEAD: &str = "The most that tracing may cost, in percent of one core for each core that the target keeps \
-                            busy. `off` for no limit";
+const MAX_OVERHEAD: &str = "Limit the cost of tracing, in percent of one core for each core that the target keeps \
+                            busy; `off` for no limit";
 
 /// What `leaktrace check` takes.
 #[derive(Debug, ClapArgs)]
 #[command(mut_arg("max_overhead", |arg| arg.help(MAX_OVERHEAD)))]
 pub struct Check {
-    /// The process to check
+    /// PID of the process to check
     #[arg(short, long, value_name = "PID", help_heading = "Target")]
     pub pid: u32,
 
-    /// Watch it for this long
+    /// How long to watch the process
     #[arg(long = "for", value_name = "TIME", value_parser = quantity::span, default_value = "1m", help_heading = "Target")]
     pub duration: Span,
 
-    /// Fail if there are ever more than N goroutines that FUNCTION creates or that run it, in the whole process without
-    /// one; may be repeated
+    /// Fail if the count of goroutines ever exceeds N (`main.worker=100`, `5000`); with FUNCTION, of those that it
+    /// created or that run it; may be repeated
     #[arg(long, value_name = "[FUNCTION=]N", value_parser = quantity::max, help_heading = "Limits")]
     pub max: Vec<Limit>,
 
-    /// Fail if there are ever N more than TIME before (`main.worker=200/5m`, `500/1m`); may be repeated
+    /// Fail if the count grows by more than N within TIME (`main.worker=200/5m`, `500/1m`); may be repeated
     #[arg(long, value_name = "[FUNCTION=]N/TIME", value_parser = quantity::max_growth, help_heading = "Limits")]
     pub max_growth: Vec<Limit>,
 
-    /// Show this many groups of goroutines after the verdicts; 0 for all
+    /// Show at most N groups of goroutines after the verdicts; 0 for all
     #[arg(short = 'n', long, value_name = "N", default_value_t = 10, help_heading = "View")]
     pub top: usize,
 
@@ -49,11 +49,11 @@ pub struct Check {
     #[command(flatten)]
     pub rules: Rules,
 
-    /// How to write the report [default: by the ending of --output, else text]
+    /// Report format [default: from the extension of --output, otherwise text]
     #[arg(short, long, value_enum, value_name = "FORMAT", help_heading = "Output")]
     pub format: Option<ReportFormat>,
 
-    /// Write the report to this file instead of standard output
+    /// Write the report to FILE instead of standard output
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     pub output: Option<PathBuf>,
 }

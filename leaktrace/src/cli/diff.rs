@@ -19,27 +19,27 @@ pub struct Diff {
     #[arg(value_name = "AFTER")]
     pub after: PathBuf,
 
-    /// What the goroutines of a group have in common
+    /// Group goroutines by KEY
     #[arg(long, value_name = "KEY", value_parser = named(&By::ALL, By::as_str), default_value = "created-by", help_heading = "View")]
     pub by: By,
 
-    /// Show this many groups; 0 for all
+    /// Show at most N groups; 0 for all
     #[arg(short = 'n', long, value_name = "N", default_value_t = 20, help_heading = "View")]
     pub top: usize,
 
-    /// Count the runtime's own goroutines as well
+    /// Include the runtime's own goroutines
     #[arg(long, help_heading = "View")]
     pub include_runtime: bool,
 
-    /// End with exit status 1 if any group has at least N goroutines more
+    /// Exit with status 1 if any group grew by N goroutines or more
     #[arg(long, value_name = "N", help_heading = "Output")]
     pub fail_if_grew: Option<u64>,
 
-    /// How to write [default: by the ending of --output, else text]
+    /// Output format [default: from the extension of --output, otherwise text]
     #[arg(short, long, value_enum, value_name = "FORMAT", help_heading = "Output")]
     pub format: Option<Format>,
 
-    /// Write to this file instead of standard output
+    /// Write to FILE instead of standard output
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     pub output: Option<PathBuf>,
 }

@@ -14,15 +14,15 @@ use crate::quantity::{self, Span};
 /// What `leaktrace dump` takes.
 #[derive(Debug, ClapArgs)]
 pub struct Dump {
-    /// The process to dump
+    /// PID of the process to dump
     #[arg(short, long, value_name = "PID", required_unless_present = "core", help_heading = "Target")]
     pub pid: Option<u32>,
 
-    /// Dump this core file instead of a process; --exe names the program that it is of
+    /// Dump a core file instead of a process; requires --exe
     #[arg(long, value_name = "FILE", requires = "exe", conflicts_with = "pid", help_heading = "Target")]
     pub core: Option<PathBuf>,
 
-    /// The executable of the process that the core is of
+    /// Executable that the core file belongs to
     #[arg(long, value_name = "FILE", requires = "core", help_heading = "Target")]
     pub exe: Option<PathBuf>,
 
@@ -40,11 +40,11 @@ pub struct Wanted {
     /// How they are shown.
     #[command(flatten)]
     pub view: ViewArgs,
-    /// How to write [default: by the ending of --output, else debug2, with --by text]
+    /// Output format [default: from the extension of --output, otherwise debug2, or text with --by]
     #[arg(short, long, value_name = "FORMAT", value_parser = named(&Form::ALL, Form::as_str), help_heading = "Output")]
     pub format: Option<Form>,
 
-    /// Write to this file instead of standard output; `.ltr` is a snapshot that `report` and `diff` open
+    /// Write to FILE instead of standard output; `.ltr` makes a snapshot for `report` and `diff`
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     pub output: Option<PathBuf>,
 }
@@ -52,23 +52,23 @@ pub struct Wanted {
 /// Which goroutines are wanted.
 #[derive(Debug, ClapArgs)]
 pub struct FilterArgs {
-    /// Only those in this state; may be repeated
+    /// Show only goroutines in STATE; may be repeated
     #[arg(long, value_name = "STATE", value_parser = named(&STATES, Status::as_str), help_heading = "Filter")]
     pub state: Vec<Status>,
 
-    /// Only those whose wait reason begins with these words (`chan`, `sync.Mutex.Lock`); may be repeated
+    /// Show only goroutines whose wait reason starts with WORDS (`chan`, `sync.Mutex.Lock`); may be repeated
     #[arg(long, value_name = "WORDS", help_heading = "Filter")]
     pub wait: Vec<String>,
 
-    /// Only those known to have waited or lived at least this long
+    /// Show only goroutines known to have waited or lived for at least TIME
     #[arg(long, value_name = "TIME", value_parser = quantity::span, help_heading = "Filter")]
     pub older: Option<Span>,
 
-    /// Only those with a frame, creator or label (`key=value`) that matches; repeated, all must match
+    /// Show only goroutines with a matching frame, creator or label (`key=value`); if repeated, all must match
     #[arg(long = "match", value_name = "REGEX", value_parser = Pattern::parse, help_heading = "Filter")]
     pub matching: Vec<Pattern>,
 
-    /// Only those with no frame, creator or label that matches; may be repeated
+    /// Hide goroutines with a matching frame, creator or label (`key=value`); may be repeated
     #[arg(long, value_name = "REGEX", value_parser = Pattern::parse, help_heading = "Filter")]
     pub not: Vec<Pattern>,
 }
@@ -76,11 +76,11 @@ pub struct FilterArgs {
 /// How goroutines are shown.
 #[derive(Debug, ClapArgs)]
 pub struct ViewArgs {
-    /// What the goroutines of a group have in common [default: stack]; without a format, shows groups as text
+    /// Group goroutines by KEY [default: stack]; without --format, shows the groups as text
     #[arg(long, value_name = "KEY", value_parser = named(&By::ALL, By::as_str), help_heading = "View")]
     pub by: Option<By>,
 
-    /// Show the runtime's own goroutines as well
+    /// Include the runtime's own goroutines
     #[arg(long, help_heading = "View")]
     pub include_runtime: bool,
 

@@ -10,15 +10,15 @@ use super::dump::named;
 /// How a report is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ReportFormat {
-    /// For people
+    /// Text for people
     Text,
-    /// For programs, as docs/report.md says
+    /// JSON for programs, documented in docs/report.md
     Json,
-    /// Annotations of GitHub Actions, one for each verdict
+    /// Annotations for GitHub Actions, one for each verdict
     Github,
     /// SARIF 2.1.0, for code scanning
     Sarif,
-    /// A JUnit report: a failed test for each verdict to fail on
+    /// JUnit XML, with a failed test for each verdict that meets a failure condition
     Junit,
 }
 
@@ -35,16 +35,16 @@ impl ReportFormat {
 /// On which verdicts to fail, and what is shown beside them.
 #[derive(Clone, Debug, Default, ClapArgs)]
 pub struct Findings {
-    /// End with exit status 1 if any verdict is at least this sure
+    /// Exit with status 1 if any verdict is at least this severe
     #[arg(long, value_name = "SEVERITY", value_parser = named(&Severity::ALL, Severity::as_str), help_heading = "Findings")]
     pub fail_on: Option<Severity>,
 
-    /// Show lines of source code from this folder [default for github, sarif and junit: the repository around the
-    /// current folder]
+    /// Show lines of source code from DIR [default for github, sarif and junit: the repository that contains the
+    /// current directory]
     #[arg(long, value_name = "DIR", help_heading = "Findings")]
     pub source: Option<PathBuf>,
 
-    /// Add commit, author and age of each line, from git
+    /// Show the commit, author and age of each source line, from git
     #[arg(long, help_heading = "Findings")]
     pub blame: bool,
 }

@@ -11,7 +11,7 @@ use crate::quantity::{self, Span};
 /// What `leaktrace report` takes.
 #[derive(Debug, ClapArgs)]
 pub struct Report {
-    /// The file to open: a snapshot (`.ltr`) or a recording (`.ltc`)
+    /// Snapshot (`.ltr`) or recording (`.ltc`) to open
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// What is wanted of it.
@@ -26,23 +26,23 @@ pub struct Report {
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Recording")]
 pub struct RecordingArgs {
-    /// Show what was known this long after the start; otherwise all of it
+    /// Show the recording as of TIME after its start instead of at its end
     #[arg(long, value_name = "TIME", value_parser = quantity::span)]
     pub at: Option<Span>,
 
-    /// Show the last snapshot and not the trace, as formats other than json do by themselves
+    /// Show the last snapshot instead of the trace; implied by every --format but json
     #[arg(long)]
     pub snapshot: bool,
 
-    /// Of the trace, show the goroutines that have lived at least this long
+    /// Show only groups with a goroutine that has lived at least TIME (trace only)
     #[arg(long, value_name = "TIME", value_parser = quantity::span, default_value = "10s")]
     pub min_age: Span,
 
-    /// Of the trace, show this many groups; 0 for all
+    /// Show at most N groups; 0 for all (trace only)
     #[arg(short = 'n', long, value_name = "N", default_value_t = 10)]
     pub top: usize,
 
-    /// Of the trace, which groups come first
+    /// Sort groups by KEY (trace only)
     #[arg(long, value_enum, value_name = "KEY", default_value_t = Sort::Live)]
     pub sort: Sort,
 }

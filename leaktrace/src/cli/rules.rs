@@ -8,28 +8,28 @@ use clap::Args as ClapArgs;
 #[derive(Clone, Debug, Default, ClapArgs)]
 #[command(next_help_heading = "Rules")]
 pub struct Rules {
-    /// Report what these rules find, by code or name, `all` for every rule: this is the default
+    /// Report what RULE finds (a code or a name, or `all`); this is the default
     #[arg(long, value_name = "RULE", value_delimiter = ',')]
     pub warn: Vec<String>,
-    /// Do not report what these rules find
+    /// Do not report what RULE finds
     #[arg(long, value_name = "RULE", value_delimiter = ',')]
     pub allow: Vec<String>,
-    /// Report what these rules find, and end with exit code 1 if the last report has any of it
+    /// Report what RULE finds, and exit with status 1 if the last report contains any of it
     #[arg(long, value_name = "RULE", value_delimiter = ',')]
     pub deny: Vec<String>,
-    /// Look for the ways to leak in this file as well, docs/rules.md says how to write one
+    /// Also look for the signatures of leaks in FILE; docs/rules.md describes the format
     #[arg(long, value_name = "FILE")]
     pub signatures: Vec<PathBuf>,
-    /// Do not report what is in this report in JSON already
+    /// Do not report what FILE, an earlier report in JSON, already contains
     #[arg(long, value_name = "FILE")]
     pub baseline: Option<PathBuf>,
-    /// Leave goroutines alone whose innermost function is this
+    /// Ignore goroutines whose innermost function is FUNC
     #[arg(long, value_name = "FUNC")]
     pub ignore_top: Vec<String>,
-    /// Leave goroutines alone with this function anywhere on the stack
+    /// Ignore goroutines with FUNC anywhere on the stack
     #[arg(long, value_name = "FUNC")]
     pub ignore_any: Vec<String>,
-    /// Leave goroutines alone that this function started
+    /// Ignore goroutines that FUNC created
     #[arg(long, value_name = "FUNC")]
     pub ignore_created_by: Vec<String>,
 }
@@ -37,7 +37,7 @@ pub struct Rules {
 /// What `leaktrace explain` takes.
 #[derive(Debug, ClapArgs)]
 pub struct Explain {
-    /// The rule, by code or name
+    /// Code or name of the rule
     #[arg(value_name = "RULE")]
     pub rule: String,
 }

@@ -7,7 +7,7 @@ use crate::quantity::{self, Bytes, Overhead, Probes};
 /// What is traced, and what that may cost.
 #[derive(Debug, ClapArgs)]
 pub struct Tracing {
-    /// What to trace: any of birth, end, park, ready, or none to work from memory alone
+    /// Events to trace: any of birth, end, park and ready, or `none` to work from memory alone
     #[arg(
         long,
         value_name = "LIST",
@@ -17,8 +17,8 @@ pub struct Tracing {
     )]
     pub probes: Probes,
 
-    /// The most that tracing may cost, in percent of one core for each core that the target keeps busy; what is
-    /// shed to stay below is reported. `off` for no limit
+    /// Limit the cost of tracing, in percent of one core for each core that the target keeps busy; `off` for no limit.
+    /// What is left out to stay within it is reported
     #[arg(
         long,
         value_name = "PERCENT",
@@ -28,7 +28,7 @@ pub struct Tracing {
     )]
     pub max_overhead: Overhead,
 
-    /// How much the ring buffer between kernel and leaktrace holds
+    /// Size of the ring buffer between the kernel and leaktrace
     #[arg(long, value_name = "SIZE", value_parser = quantity::bytes, default_value = "16MiB", help_heading = "Tracing")]
     pub ring_size: Bytes,
 }
