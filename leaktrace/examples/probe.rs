@@ -4,6 +4,7 @@
 //! `cargo run --release --example probe -- PID SECONDS [multi|perf] [BIRTHS] [KIND,…|none]`
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -57,8 +58,8 @@ fn typed() -> Option<Typed> {
 }
 
 fn run(typed: &Typed) -> anyhow::Result<()> {
-    let target = Target::open(&Procfs::system(), Pid(typed.pid))?;
-    let inspected = Inspected::new(&target, &Procfs::system())?;
+    let target = Arc::new(Target::open(&Procfs::system(), Pid(typed.pid))?);
+    let inspected = Inspected::new(Arc::clone(&target), &Procfs::system())?;
     let plan = inspected.plan(&typed.kinds, false)?;
     for site in &plan.sites {
         println!(
@@ -77,7 +78,7 @@ fn run(typed: &Typed) -> anyhow::Result<()> {
     let cost = cost::calibrate(&mut probes)?;
     println!("calibrated in {:.1?}: {cost:.0?}", began.elapsed());
     let exe = format!("/proc/{}/exe", typed.pid);
-    let layout = inspected.program.layout.for_probes();
+    let layout = inspected.program().layout.for_probes();
     let tracee = Tracee { index: INDEX, pid: typed.pid, exe: exe.as_ref(), layout };
     println!("{:?}", probes.attach(&tracee, plan.sites.iter().map(Into::into))?);
     drain(typed, &mut probes, &inspected)?;
@@ -90,7 +91,7 @@ fn run(typed: &Typed) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn drain(typed: &Typed, probes: &mut Probes, inspected: &Inspected<'_>) -> anyhow::Result<()> {
+fn drain(typed: &Typed, probes: &mut Probes, inspected: &Inspected) -> anyhow::Result<()> {
     let began = Instant::now();
     let (mut records, mut shown) = (0, 0);
     while began.elapsed() < typed.how_long {
@@ -108,8 +109,8 @@ fn drain(typed: &Typed, probes: &mut Probes, inspected: &Inspected<'_>) -> anyho
     Ok(())
 }
 
-fn show(birth: &BirthEvent<'_>, inspected: &Inspected<'_>) {
-    let name = |pc: Pc| inspected.program.modules.function(pc).map_or("?", |(_, function)| function.name());
+fn show(birth: &BirthEvent<'_>, inspected: &Inspected) {
+    let name = |pc: Pc| inspected.program().modules.function(pc).map_or("?", |(_, function)| function.name());
     let stack: Vec<&str> = birth.stack.iter().map(|pc| name(pc.call_site())).collect();
     println!(
         "birth goid={} parent={} at={} start={} {:?} {}",

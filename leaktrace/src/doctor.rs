@@ -2,6 +2,7 @@
 //! Attaches nothing.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use leaktrace_common::event::Kind;
 use leaktrace_core::go::goroutines::{Walker, WalkerInput, Want};
@@ -172,7 +173,7 @@ fn verdict(privileges: &Privileges, findings: &[Finding]) -> Result<(), DoctorEr
 fn examine(pid: Pid, procfs: &Procfs, long_nops: bool, page: &mut Page<'_>) -> anyhow::Result<()> {
     let target = inspect::open(procfs, pid)?;
     page.heading(&format!("Process {pid}: {}", target.exe.link().display()))?;
-    let inspected = Inspected::new(&target, procfs);
+    let inspected = Inspected::new(Arc::clone(&target), procfs);
     let mut items = of_process(&target);
     match &inspected {
         Ok(inspected) => items.extend(of_program(inspected)),
@@ -209,8 +210,8 @@ fn of_process(target: &Target) -> Vec<Item> {
     items
 }
 
-fn of_program(inspected: &Inspected<'_>) -> Vec<Item> {
-    let program = &inspected.program;
+fn of_program(inspected: &Inspected) -> Vec<Item> {
+    let program = inspected.program();
     let mut items = vec![
         Item::good(format!("{} for {}", program.version, program.arch.as_str())),
         Item::good(of_names(inspected)),
@@ -223,9 +224,9 @@ fn of_program(inspected: &Inspected<'_>) -> Vec<Item> {
 }
 
 /// Where names come from. Go code keeps them in every binary.
-fn of_names(inspected: &Inspected<'_>) -> String {
-    let functions = inspected.program.modules.main().pclntab.functions().count();
-    let stripped = match inspected.elf.section(".symtab") {
+fn of_names(inspected: &Inspected) -> String {
+    let functions = inspected.program().modules.main().pclntab.functions().count();
+    let stripped = match inspected.elf().section(".symtab") {
         Some(_) => "",
         None => "; that it is stripped takes nothing from them",
     };
@@ -233,9 +234,9 @@ fn of_names(inspected: &Inspected<'_>) -> String {
 }
 
 /// Whether goroutines can be read, which is all that is needed without probes.
-fn of_memory(inspected: &Inspected<'_>) -> Item {
-    let mut walker = Walker::new(WalkerInput::of(&inspected.program));
-    match walker.snapshot(&inspected.memory, Want::Headers, &clock::now) {
+fn of_memory(inspected: &Inspected) -> Item {
+    let mut walker = Walker::new(WalkerInput::of(inspected.program()));
+    match walker.snapshot(&inspected.memory(), Want::Headers, &clock::now) {
         Ok(snapshot) => Item::good(format!(
             "its memory shows {} goroutines: `leaktrace dump` and `--probes none` need no more",
             snapshot.goroutines.len()

@@ -1,6 +1,7 @@
 //! From a process that we hold to a Go program that we understand, and to the plan of its probes.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -22,63 +23,119 @@ use crate::process::{Pid, ProcessError, Procfs};
 /// What the kernel calls the code to which the `nop`s lead that it probes.
 const TRAMPOLINE: &str = "[uprobes-trampoline]";
 
-/// What we know of a target before anything is attached to it.
-pub struct Inspected<'t> {
-    /// Its binary.
-    pub elf: Elf<'t>,
-    /// Where that was loaded.
-    pub bias: Bias,
-    /// The Go program.
-    pub program: Program<'t>,
-    /// Its memory.
-    pub memory: ProcessMemory,
-    target: &'t Target,
-    procfs: Procfs,
-    /// What the binary says of its C code.
-    debug: LazyDebugInfo<'t>,
+/// What we know of a target before anything is attached to it. Owns all of that, so that threads may share it for as long
+/// as they take: a read of a target's memory need not return.
+#[derive(Clone)]
+pub struct Inspected {
+    known: Arc<Known>,
 }
 
-impl<'t> Inspected<'t> {
+self_cell::self_cell! {
+    /// A target and what is understood of its binary, which lies in the target's mapping of it.
+    struct Known {
+        owner: Held,
+
+        #[covariant]
+        dependent: Understood,
+    }
+}
+
+/// A process and where the system says more about it.
+struct Held {
+    target: Arc<Target>,
+    procfs: Procfs,
+}
+
+/// What is understood of a binary.
+struct Understood<'t> {
+    elf: Elf<'t>,
+    bias: Bias,
+    program: Program<'t>,
+}
+
+// Threads of which one may never return share it.
+const _: () = {
+    const fn is_shared<T: Send + Sync + 'static>() {}
+    is_shared::<Inspected>();
+};
+
+impl Inspected {
     /// Reads the binary and the memory of a target.
-    pub fn new(target: &'t Target, procfs: &Procfs) -> anyhow::Result<Self> {
-        let elf = Elf::parse(target.exe.bytes())
-            .with_context(|| format!("cannot read {}", target.exe.link().display()))?;
-        let segments = elf.segments().iter().map(|segment| (segment.svma, segment.file_offset));
-        let bias = target.bias(procfs, segments)?;
-        let memory = ProcessMemory::new(target.pid);
-        let program = Program::inspect(&elf, bias, &memory);
-        if target.exit.has_exited() {
-            return Err(ProcessError::Exited { pid: target.pid }.into());
-        }
-        let debug = LazyDebugInfo::of(elf.clone());
-        Ok(Self { target, procfs: procfs.clone(), program: program?, elf, bias, memory, debug })
+    pub fn new(target: Arc<Target>, procfs: &Procfs) -> anyhow::Result<Self> {
+        Self::of(target, procfs, |target, elf, bias| {
+            let program = Program::inspect(elf, bias, &ProcessMemory::new(target.pid));
+            if target.exit.has_exited() {
+                return Err(ProcessError::Exited { pid: target.pid }.into());
+            }
+            Ok(program?)
+        })
     }
 
     /// Reads the binary of a target that was loaded and has not run: its memory is what the file says. What that
     /// amounts to is to be [confirmed](confirm) once the program runs.
-    pub fn before_start(target: &'t Target, procfs: &Procfs) -> anyhow::Result<Self> {
-        let elf = Elf::parse(target.exe.bytes())
-            .with_context(|| format!("cannot read {}", target.exe.link().display()))?;
-        let segments = elf.segments().iter().map(|segment| (segment.svma, segment.file_offset));
-        let bias = target.bias(procfs, segments)?;
-        let program = Program::examine(&elf, bias, &FileMemory::new(&elf, bias))?;
-        let debug = LazyDebugInfo::of(elf.clone());
-        let memory = ProcessMemory::new(target.pid);
-        Ok(Self { target, procfs: procfs.clone(), program, elf, bias, memory, debug })
+    pub fn before_start(target: Arc<Target>, procfs: &Procfs) -> anyhow::Result<Self> {
+        Self::of(target, procfs, |_, elf, bias| Ok(Program::examine(elf, bias, &FileMemory::new(elf, bias))?))
+    }
+
+    fn of(
+        target: Arc<Target>,
+        procfs: &Procfs,
+        read: impl for<'t> FnOnce(&Target, &Elf<'t>, Bias) -> anyhow::Result<Program<'t>>,
+    ) -> anyhow::Result<Self> {
+        let held = Held { target, procfs: procfs.clone() };
+        let known = Known::try_new(held, |Held { target, procfs }| {
+            let elf = Elf::parse(target.exe.bytes())
+                .with_context(|| format!("cannot read {}", target.exe.link().display()))?;
+            let segments = elf.segments().iter().map(|segment| (segment.svma, segment.file_offset));
+            let bias = target.bias(procfs, segments)?;
+            let program = read(target, &elf, bias)?;
+            anyhow::Ok(Understood { elf, bias, program })
+        })?;
+        Ok(Self { known: Arc::new(known) })
+    }
+
+    /// The process.
+    pub fn target(&self) -> &Target {
+        &self.known.borrow_owner().target
+    }
+
+    /// Its binary.
+    pub fn elf(&self) -> &Elf<'_> {
+        &self.known.borrow_dependent().elf
+    }
+
+    /// Where that was loaded.
+    pub fn bias(&self) -> Bias {
+        self.known.borrow_dependent().bias
+    }
+
+    /// The Go program.
+    pub fn program(&self) -> &Program<'_> {
+        &self.known.borrow_dependent().program
+    }
+
+    /// Its memory.
+    pub fn memory(&self) -> ProcessMemory {
+        ProcessMemory::new(self.target().pid)
+    }
+
+    /// What the binary says of its C code, to be [given back](Self::symbols) for the names of that.
+    pub fn debug(&self) -> LazyDebugInfo<'_> {
+        LazyDebugInfo::of(self.elf().clone())
     }
 
     /// The names of the program's functions.
-    pub const fn symbols(&self) -> ProgramSymbols<'_, 't> {
-        ProgramSymbols::new(&self.program, self.bias, &self.debug)
+    pub fn symbols<'i>(&'i self, debug: &'i LazyDebugInfo<'i>) -> ProgramSymbols<'i, 'i> {
+        ProgramSymbols::new(self.program(), self.bias(), debug)
     }
 
     /// Where to attach, compared with the instructions that are in the process.
     pub fn plan(&self, kinds: &[Kind], long_nops: bool) -> anyhow::Result<AttachPlan> {
         let options = PlanOptions { long_nops, ..PlanOptions::default() };
-        let plan = plan(&self.elf, &self.program, kinds, options)?;
-        let others = other_probes(self.target, &self.procfs)?;
+        let plan = plan(self.elf(), self.program(), kinds, options)?;
+        let others = other_probes(self.target(), &self.known.borrow_owner().procfs)?;
         let shared = plan
-            .verify(&self.memory, self.bias, &others)
+            .verify(&self.memory(), self.bias(), &others)
             .context("the process does not run the code that its file has")?;
         if shared > 0 {
             tracing::info!("{shared} of {} places are probed by another tracer too", plan.sites.len());
@@ -111,10 +168,10 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 /// Takes hold of a process as soon as it can be understood, or is old enough for that: `prog & leaktrace --pid $!`
 /// comes before the shell has started `prog`, and before its runtime has set itself up.
-pub fn open(procfs: &Procfs, pid: Pid) -> Result<Target, ProcessError> {
+pub fn open(procfs: &Procfs, pid: Pid) -> Result<Arc<Target>, ProcessError> {
     loop {
-        let target = Target::open(procfs, pid)?;
-        let is_settled = || Inspected::new(&target, procfs).is_ok() && !target.space.is_gone();
+        let target = Arc::new(Target::open(procfs, pid)?);
+        let is_settled = || Inspected::new(Arc::clone(&target), procfs).is_ok() && !target.space.is_gone();
         if !target.is_young() || is_settled() {
             return Ok(target);
         }

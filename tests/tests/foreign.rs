@@ -2,6 +2,7 @@
 //! those that the program itself tells.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Instant;
 
 use leaktrace::inspect::Inspected;
@@ -35,10 +36,10 @@ fn each_program(mut test: impl FnMut(&'static Foreign)) {
 fn dump(pid: u32) -> Dump {
     let procfs = Procfs::system();
     let target = Target::open(&procfs, Pid(pid)).expect("the program runs");
-    let inspected = Inspected::new(&target, &procfs).expect("it is a Go program that we understand");
-    let mut walker = Walker::new(WalkerInput::of(&inspected.program));
-    let snapshot = walker.snapshot(&inspected.memory, Want::Stacks, &|| Ktime(0)).expect("it can be read");
-    from_snapshot(&snapshot, &inspected.program, &inspected.memory, Facts::default())
+    let inspected = Inspected::new(Arc::new(target), &procfs).expect("it is a Go program that we understand");
+    let mut walker = Walker::new(WalkerInput::of(inspected.program()));
+    let snapshot = walker.snapshot(&inspected.memory(), Want::Stacks, &|| Ktime(0)).expect("it can be read");
+    from_snapshot(&snapshot, inspected.program(), &inspected.memory(), Facts::default())
 }
 
 /// Checks that a dump leaves nothing open; how many goroutines it has.

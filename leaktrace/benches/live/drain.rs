@@ -5,6 +5,7 @@
 //! and program run side by side: whether that is without loss.
 
 use std::process::Command;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
 use leaktrace::inspect::Inspected;
@@ -94,11 +95,11 @@ fn sustained(program: &mut Running) -> Result<()> {
 /// All four probes, where leaktrace puts them.
 fn attached(pid: u32, ring_bytes: u32) -> Result<Probes> {
     let procfs = Procfs::system();
-    let target = Target::open(&procfs, Pid(pid))?;
-    let inspected = Inspected::new(&target, &procfs)?;
+    let target = Arc::new(Target::open(&procfs, Pid(pid))?);
+    let inspected = Inspected::new(Arc::clone(&target), &procfs)?;
     let mut probes = Probes::load(&Options::with_ring_bytes(ring_bytes))?;
     let plan = inspected.plan(&Kind::ALL, calibrate(&mut probes)?.prefers_long_nops())?;
-    let layout = inspected.program.layout.for_probes();
+    let layout = inspected.program().layout.for_probes();
     let tracee = Tracee { index: 0, pid, exe: target.exe.door(), layout };
     probes.attach(&tracee, plan.sites.iter().map(Into::into))?;
     Ok(probes)

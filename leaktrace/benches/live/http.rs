@@ -3,6 +3,7 @@
 //! Each request starts one goroutine and waits for it. The client runs on the same CPUs. Rounds go through all
 //! ways of tracing, each beginning with another one.
 
+use std::sync::Arc;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -101,12 +102,12 @@ impl Tracing {
 
 fn at_entries(pid: Pid) -> Result<Reader> {
     let procfs = Procfs::system();
-    let target = Target::open(&procfs, pid)?;
-    let inspected = Inspected::new(&target, &procfs)?;
+    let target = Arc::new(Target::open(&procfs, pid)?);
+    let inspected = Inspected::new(Arc::clone(&target), &procfs)?;
     let options = PlanOptions { style: PlanStyle::Entry, ..PlanOptions::default() };
-    let plan = plan(&inspected.elf, &inspected.program, &Kind::ALL, options)?;
+    let plan = plan(inspected.elf(), inspected.program(), &Kind::ALL, options)?;
     let mut probes = Probes::load(&Options::with_ring_bytes(RING_BYTES))?;
-    let layout = inspected.program.layout.for_probes();
+    let layout = inspected.program().layout.for_probes();
     let tracee = Tracee { index: 0, pid: pid.0, exe: target.exe.door(), layout };
     probes.attach(&tracee, plan.sites.iter().map(Into::into))?;
     Ok(Reader::start(probes, Registry::new(Ktime(0))))

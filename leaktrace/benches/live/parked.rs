@@ -1,6 +1,7 @@
 //! Many goroutines that wait: how long reading all their stacks takes, and how much memory leaktrace needs.
 
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
@@ -67,13 +68,13 @@ struct Snapshots {
 
 fn snapshots(pid: u32, want: Want, count: u64, rounds: usize) -> Result<Snapshots> {
     let procfs = Procfs::system();
-    let target = Target::open(&procfs, Pid(pid))?;
-    let inspected = Inspected::new(&target, &procfs)?;
-    let mut walker = Walker::new(WalkerInput::of(&inspected.program));
+    let target = Arc::new(Target::open(&procfs, Pid(pid))?);
+    let inspected = Inspected::new(Arc::clone(&target), &procfs)?;
+    let mut walker = Walker::new(WalkerInput::of(inspected.program()));
     let mut taken = Snapshots { wall: Samples::default(), cpu: Samples::default(), frames: 0.0 };
     for _ in 0..rounds {
         let (began, cpu) = (Instant::now(), thread_time());
-        let snapshot = walker.snapshot(&inspected.memory, want, &|| Ktime(0))?;
+        let snapshot = walker.snapshot(&inspected.memory(), want, &|| Ktime(0))?;
         taken.wall.add(in_seconds(began.elapsed()));
         taken.cpu.add(in_seconds(thread_time().saturating_sub(cpu)));
         let seen = snapshot.goroutines.len() as u64;

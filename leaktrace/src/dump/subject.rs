@@ -1,6 +1,7 @@
 //! What a dump is taken of: a program that is understood, and memory to read it from. A live process is one such
 //! subject; whatever else has a program's memory can be another.
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use leaktrace_core::base::memory::Memory;
@@ -43,10 +44,10 @@ impl Subject<'_> {
 /// Takes the dump of a live process, with the values of arguments if they are wanted.
 pub fn of_process(pid: Pid, procfs: &Procfs, with_arguments: bool) -> anyhow::Result<Dump> {
     let target = inspect::open(procfs, pid)?;
-    let inspected = Inspected::new(&target, procfs)?;
-    let facts = facts::of_process(&target, &inspected.elf, procfs)?;
+    let inspected = Inspected::new(Arc::clone(&target), procfs)?;
+    let facts = facts::of_process(&target, inspected.elf(), procfs)?;
     let facts = Facts { taken_at: now(), ..facts };
-    let (program, memory) = (&inspected.program, &inspected.memory);
+    let (program, memory) = (inspected.program(), &inspected.memory());
     let dump =
         Subject { program, memory, facts, with_arguments, clock: &clock::now }.dump().map(|mut dump| {
             dump.name_descriptors(&descriptors::name(&dump.descriptors(), pid, procfs));

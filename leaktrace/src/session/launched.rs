@@ -54,7 +54,7 @@ async fn told(receiver: &mut Option<oneshot::Receiver<()>>) {
 }
 
 /// Goes on with memory alone where tracing is refused, and says why.
-pub(super) fn without_tracing(error: &anyhow::Error, inspected: &Inspected<'_>) -> anyhow::Result<Traced> {
+pub(super) fn without_tracing(error: &anyhow::Error, inspected: &Inspected) -> anyhow::Result<Traced> {
     let notice = format!(
         "nothing is traced, because {error:#}: this is from memory alone, the last of it read while the program \
          was held at its exit"

@@ -16,6 +16,8 @@ mod tracer;
 mod walks;
 mod watch;
 
+use std::sync::Arc;
+
 use anyhow::Context;
 use leaktrace_common::event::Kind;
 use leaktrace_core::base::num::Ktime;
@@ -110,12 +112,12 @@ fn watch(config: &Config, procfs: &Procfs, errand: Errand<'_>) -> anyhow::Result
     let Errand { sink, recording, mut launched, judge } = errand;
     let ends = Ends::of(launched.as_deref_mut())?;
     let target = match launched {
-        Some(_) => Target::open(procfs, config.pid)?,
+        Some(_) => Arc::new(Target::open(procfs, config.pid)?),
         None => inspect::open(procfs, config.pid)?,
     };
     let inspected = match launched {
-        Some(_) => Inspected::before_start(&target, procfs)?,
-        None => Inspected::new(&target, procfs)?,
+        Some(_) => Inspected::before_start(Arc::clone(&target), procfs)?,
+        None => Inspected::new(Arc::clone(&target), procfs)?,
     };
     let traced = trace(config, &target, &inspected);
     let Traced { tracer, plan, costs, attached_at, mut notices } = match launched {
@@ -124,7 +126,7 @@ fn watch(config: &Config, procfs: &Procfs, errand: Errand<'_>) -> anyhow::Result
     };
     notices.extend(self::notices(&inspected, &plan));
     let is_launched = launched.is_some();
-    let (target, inspected) = (&target, &inspected);
+    let (target, inspected, debug) = (&*target, &inspected, inspected.debug());
     let start = Start { config, procfs, target, inspected, plan, costs, attached_at, notices, is_launched };
     let confirmation = Confirmation::default();
     if let Some(launched) = &launched {
@@ -135,7 +137,8 @@ fn watch(config: &Config, procfs: &Procfs, errand: Errand<'_>) -> anyhow::Result
         let walks = start.walks(scope, recording.is_some(), &confirmation)?;
         let recorder = recording.map(|recording| start.recorder(scope, recording)).transpose()?;
         let mut watch = start.watch(tracer, walks, recorder)?;
-        let mut reporter = Reporter::new(&watch, inspected, config, sink, start.notices.clone(), judge)?;
+        let mut reporter =
+            Reporter::new(&watch, inspected, &debug, config, sink, start.notices.clone(), judge)?;
         let end = runtime.block_on(watch.run(ends, |watch| reporter.write(watch, false).map(drop)))?;
         if let Some(launched) = &launched {
             launched.let_end();
@@ -157,7 +160,7 @@ struct Traced {
 }
 
 /// Attaches what is to be traced.
-fn trace(config: &Config, target: &Target, inspected: &Inspected<'_>) -> anyhow::Result<Traced> {
+fn trace(config: &Config, target: &Target, inspected: &Inspected) -> anyhow::Result<Traced> {
     let (mut tracer, cost) = load(config)?.unzip();
     let long_nops = cost.as_ref().is_some_and(CostPerHit::prefers_long_nops);
     let plan = inspected.plan(&config.probes, long_nops)?;
@@ -186,10 +189,10 @@ fn load(config: &Config) -> anyhow::Result<Option<(Tracer, CostPerHit)>> {
 fn attach(
     tracer: &mut Tracer,
     target: &Target,
-    inspected: &Inspected<'_>,
+    inspected: &Inspected,
     plan: &AttachPlan,
 ) -> anyhow::Result<()> {
-    let layout = inspected.program.layout.for_probes();
+    let layout = inspected.program().layout.for_probes();
     tracer.attach(&Tracee { index: 0, pid: target.pid.0, exe: target.exe.door(), layout }, plan)
 }
 
@@ -205,8 +208,8 @@ fn costs(measured: &CostPerHit, plan: &AttachPlan) -> Costs {
 }
 
 /// What every report of this session should say.
-fn notices(inspected: &Inspected<'_>, plan: &AttachPlan) -> Vec<String> {
-    let of_program = inspected.program.notices.iter().map(ToString::to_string);
+fn notices(inspected: &Inspected, plan: &AttachPlan) -> Vec<String> {
+    let of_program = inspected.program().notices.iter().map(ToString::to_string);
     let missed = plan.missed.iter().filter(|missed| matters(&missed.reason));
     of_program.chain(missed.map(ToString::to_string)).collect()
 }

@@ -3,7 +3,7 @@
 use leaktrace_core::base::num::Goid;
 use leaktrace_core::judge::detect::{self, UNREACHABLE};
 use leaktrace_core::report::render::{self, Style, TextOptions};
-use leaktrace_core::report::{self, ProgramSymbols, Sort, Sources, View};
+use leaktrace_core::report::{self, LazyDebugInfo, ProgramSymbols, Sort, Sources, View};
 use leaktrace_core::schema::{self, Report};
 
 use super::clock;
@@ -36,7 +36,8 @@ pub(super) struct Reporter<'t> {
 impl<'t> Reporter<'t> {
     pub(super) fn new(
         watch: &Watch<'_>,
-        inspected: &'t Inspected<'t>,
+        inspected: &'t Inspected,
+        debug: &'t LazyDebugInfo<'t>,
         config: &'t Config,
         sink: Sink,
         notices: Vec<String>,
@@ -47,7 +48,7 @@ impl<'t> Reporter<'t> {
         let sources =
             wish.folder.as_deref().map(|folder| SourceTree::open(folder, wish.blame)).transpose()?;
         Ok(Self {
-            symbols: inspected.symbols(),
+            symbols: inspected.symbols(debug),
             about,
             view: view(&config.view),
             config,
@@ -127,13 +128,13 @@ fn unsought(why: &str) -> String {
 }
 
 /// What a report and a recording say of the process.
-pub(super) fn about(target: &Target, inspected: &Inspected<'_>) -> schema::Target {
+pub(super) fn about(target: &Target, inspected: &Inspected) -> schema::Target {
     schema::Target {
         pid: target.pid.0,
         exe: target.exe.name().display().to_string(),
-        go_version: Some(inspected.program.version.to_string()),
-        build_id: inspected.elf.build_id(),
-        arch: inspected.program.arch.as_str().to_owned(),
+        go_version: Some(inspected.program().version.to_string()),
+        build_id: inspected.elf().build_id(),
+        arch: inspected.program().arch.as_str().to_owned(),
     }
 }
 

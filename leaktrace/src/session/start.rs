@@ -30,7 +30,7 @@ pub(super) struct Start<'s> {
     pub(super) config: &'s Config,
     pub(super) procfs: &'s Procfs,
     pub(super) target: &'s Target,
-    pub(super) inspected: &'s Inspected<'s>,
+    pub(super) inspected: &'s Inspected,
     pub(super) plan: AttachPlan,
     pub(super) costs: Costs,
     pub(super) attached_at: Ktime,
@@ -51,15 +51,16 @@ impl<'s> Start<'s> {
         's: 'scope,
     {
         let Self { config, procfs, target, is_launched, .. } = *self;
-        let Inspected { program, elf, memory, .. } = self.inspected;
+        let (program, elf, memory) =
+            (self.inspected.program(), self.inspected.elf(), self.inspected.memory());
         let facts = is_recorded.then(|| facts::of_process(target, elf, procfs)).transpose()?;
         Ok(Walks::start(scope, move || {
             if is_launched {
-                confirmation.set(confirm(program, *memory, &target.exit));
+                confirmation.set(confirm(program, memory, &target.exit));
             }
             let is_heard = config.policy.levels.of_code(UNREACHABLE) != Level::Allow;
-            let reacher = is_heard.then(|| Reacher::start(scope, program, *memory));
-            let mut observer = Observer::new(program, *memory, facts, reacher);
+            let reacher = is_heard.then(|| Reacher::start(scope, program, memory));
+            let mut observer = Observer::new(program, memory, facts, reacher);
             move || observer.look()
         }))
     }
@@ -73,8 +74,8 @@ impl<'s> Start<'s> {
     where
         's: 'scope,
     {
-        let Inspected { program, elf, bias, .. } = self.inspected;
-        Recorder::start(scope, recording, &self.header(), NamesOf { program, elf, bias: *bias })
+        let (program, elf, bias) = (self.inspected.program(), self.inspected.elf(), self.inspected.bias());
+        Recorder::start(scope, recording, &self.header(), NamesOf { program, elf, bias })
     }
 
     /// What a recording says of itself.
@@ -86,7 +87,7 @@ impl<'s> Start<'s> {
             attached_at: self.attached_at,
             attached_unix_ns: clock::unix_ns(),
             probes: self.config.probes.iter().map(|kind| kind.as_str().to_owned()).collect(),
-            wait_reasons: self.inspected.program.wait_reasons.iter().map(str::to_owned).collect(),
+            wait_reasons: self.inspected.program().wait_reasons.iter().map(str::to_owned).collect(),
             notices: self.notices.clone(),
         }
     }
@@ -126,11 +127,11 @@ impl<'s> Start<'s> {
 }
 
 /// No goroutines yet. Of a program that we have started it is noted which test they belong to.
-fn registry(inspected: &Inspected<'_>, attached_at: Ktime, is_launched: bool) -> Registry {
+fn registry(inspected: &Inspected, attached_at: Ktime, is_launched: bool) -> Registry {
     let mut registry = Registry::new(attached_at);
     if is_launched {
         registry.from_start();
-        if let Some(suite) = Suite::of(&inspected.program.modules) {
+        if let Some(suite) = Suite::of(&inspected.program().modules) {
             registry.follow(suite);
         }
     }

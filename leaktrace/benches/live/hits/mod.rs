@@ -8,6 +8,7 @@
 mod table;
 
 use std::process::Command;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
 use leaktrace::inspect::Inspected;
@@ -78,12 +79,12 @@ pub(crate) fn run(effort: Effort) -> Result<()> {
     // Once it answers, its binary is mapped.
     program.ask("spawn 1")?;
     let procfs = Procfs::system();
-    let target = Target::open(&procfs, Pid(program.pid()))?;
-    let inspected = Inspected::new(&target, &procfs)?;
+    let target = Arc::new(Target::open(&procfs, Pid(program.pid()))?);
+    let inspected = Inspected::new(Arc::clone(&target), &procfs)?;
     let mut probes = Probes::load(&Options::with_ring_bytes(RING_BYTES))?;
     let cheap = inspected.plan(&Kind::ALL, calibrate(&mut probes)?.prefers_long_nops())?;
     let options = PlanOptions { style: PlanStyle::Entry, ..PlanOptions::default() };
-    let entry = plan(&inspected.elf, &inspected.program, &Kind::ALL, options)?;
+    let entry = plan(inspected.elf(), inspected.program(), &Kind::ALL, options)?;
     let mut bench = Bench { program, probes, inspected: &inspected };
     let mut figures: [Figures; ROWS.len()] = Default::default();
     let mut usual: [UsualFigures; USUAL.len()] = Default::default();
@@ -110,7 +111,7 @@ struct Added {
 struct Bench<'i> {
     program: Running,
     probes: Probes,
-    inspected: &'i Inspected<'i>,
+    inspected: &'i Inspected,
 }
 
 impl Bench<'_> {
@@ -138,7 +139,7 @@ impl Bench<'_> {
     /// Nanoseconds of processor time that a hit adds: with our program, and with one that does nothing.
     fn added(&mut self, sites: &[ProbeSite], row: &Row, bare: f64) -> Result<Added> {
         let exe = self.exe();
-        let layout = self.inspected.program.layout.for_probes();
+        let layout = self.inspected.program().layout.for_probes();
         let tracee = Tracee { index: INDEX, pid: self.program.pid(), exe: exe.as_ref(), layout };
         self.probes.attach(&tracee, sites.iter().copied())?;
         // The first hits find cold caches, and the sites whose stacks are always taken.
@@ -167,7 +168,8 @@ impl Bench<'_> {
         figures: &mut UsualFigures,
     ) -> Result<()> {
         let row = &ROWS[row];
-        let code = Code::new(&self.inspected.elf, self.inspected.bias, self.inspected.program.modules.main());
+        let code =
+            Code::new(self.inspected.elf(), self.inspected.bias(), self.inspected.program().modules.main());
         let entry = code.function(function).and_then(|found| code.file_offset(code.address(found.entry())));
         let entry = entry.with_context(|| format!("{function} is not in the program"))?;
         let attach = if returns { Nothing::attach_to_returns } else { Nothing::attach };
