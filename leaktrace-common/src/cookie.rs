@@ -1,4 +1,4 @@
-//! The attach cookie: what one probe site tells the program that is shared by all sites of its kind.
+//! Where a probed instruction has its `g`, and the attach cookie that says so where the sites of a kind differ.
 
 /// Where a probed instruction has the `g` that the event is about.
 ///
@@ -18,31 +18,26 @@ pub enum GRegister {
 }
 
 impl GRegister {
-    /// The register with this number, if there is one.
-    pub const fn from_wire(value: u8) -> Option<Self> {
+    /// The register with this number. The cookies are our own, so there is no other: what has no name is
+    /// [`Self::Current`].
+    pub const fn from_wire(value: u8) -> Self {
         match value {
-            0 => Some(Self::Arg0),
-            1 => Some(Self::Arg1),
-            2 => Some(Self::Arg2),
-            14 => Some(Self::Current),
-            _ => None,
+            0 => Self::Arg0,
+            1 => Self::Arg1,
+            2 => Self::Arg2,
+            _ => Self::Current,
         }
     }
-}
 
-/// Packs the index of the target and the register of its `g` into a cookie.
-pub const fn pack(target: u16, register: GRegister) -> u64 {
-    target as u64 | (register as u64) << 16
-}
+    /// The attach cookie of a site that has its `g` here.
+    pub const fn cookie(self) -> u64 {
+        self as u64
+    }
 
-/// The index of the target in a cookie.
-pub const fn target(cookie: u64) -> u32 {
-    (cookie & 0xffff) as u32
-}
-
-/// The register in a cookie, if it names a known one.
-pub const fn register(cookie: u64) -> Option<GRegister> {
-    GRegister::from_wire(((cookie >> 16) & 0xff) as u8)
+    /// The register that an attach cookie means.
+    pub const fn from_cookie(cookie: u64) -> Self {
+        Self::from_wire((cookie & 0xff) as u8)
+    }
 }
 
 #[cfg(test)]
@@ -50,11 +45,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cookie_gives_back_what_was_packed() {
+    fn a_cookie_gives_back_the_register() {
         for g in [GRegister::Arg0, GRegister::Arg1, GRegister::Arg2, GRegister::Current] {
-            let cookie = pack(63, g);
-            assert_eq!((target(cookie), register(cookie)), (63, Some(g)));
+            assert_eq!(GRegister::from_cookie(g.cookie()), g);
+            assert_eq!(GRegister::from_wire(g as u8), g);
         }
-        assert_eq!(register(7 << 16), None);
     }
 }

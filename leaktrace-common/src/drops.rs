@@ -8,26 +8,22 @@ pub enum DropReason {
     RingFull = 0,
     /// The `runtime.g` could not be read: its page was not present, or the pointer was wrong.
     GFault = 1,
-    /// The probe's cookie names a target without a layout.
-    NoLayout = 2,
-    /// The cookie names a register that the programs do not know.
-    BadCookie = 3,
-    /// Another process ran the probed instruction: a fork of the target that shares its code.
-    OtherProcess = 4,
+    /// Another process ran the probed instruction: a fork of the target that shares its code, or what the target
+    /// has become by an exec.
+    OtherProcess = 2,
 }
 
 impl DropReason {
     /// Every reason, in the order of its number.
-    pub const ALL: [Self; 5] =
-        [Self::RingFull, Self::GFault, Self::NoLayout, Self::BadCookie, Self::OtherProcess];
+    pub const ALL: [Self; 3] = [Self::RingFull, Self::GFault, Self::OtherProcess];
 
-    /// How many reasons there are: the length of one kind's part of the `DROPS` map.
+    /// How many reasons there are: the length of [`crate::layout::KindCounters::drops`].
     pub const COUNT: usize = Self::ALL.len();
 
     /// Whether an event of the target was lost. A hit of another process is left out on purpose.
     pub const fn is_loss(self) -> bool {
         match self {
-            Self::RingFull | Self::GFault | Self::NoLayout | Self::BadCookie => true,
+            Self::RingFull | Self::GFault => true,
             Self::OtherProcess => false,
         }
     }
@@ -37,8 +33,6 @@ impl DropReason {
         match self {
             Self::RingFull => "ring_full",
             Self::GFault => "g_fault",
-            Self::NoLayout => "no_layout",
-            Self::BadCookie => "bad_cookie",
             Self::OtherProcess => "other_process",
         }
     }
@@ -48,7 +42,6 @@ impl DropReason {
         match self {
             Self::RingFull => "use a larger --ring-size, or fewer --probes",
             Self::GFault => "the target's memory is under pressure; the next snapshot repairs the picture",
-            Self::NoLayout | Self::BadCookie => "this is a bug in leaktrace: please report it",
             Self::OtherProcess => "nothing: events of the target's forks are not its own",
         }
     }

@@ -20,7 +20,7 @@ impl Kind {
     /// Every kind, in the order of the per-kind counters.
     pub const ALL: [Self; 4] = [Self::Birth, Self::End, Self::Park, Self::Ready];
 
-    /// The index of this kind in per-kind arrays such as `HITS`.
+    /// The index of this kind in per-kind arrays such as [`crate::layout::Constants::g_registers`].
     pub const fn index(self) -> usize {
         self as usize - 1
     }
@@ -56,7 +56,7 @@ pub const MAX_CREATOR_FRAMES: usize = 128;
 pub struct Header {
     /// A [`Kind`] as a number.
     pub kind: u32,
-    /// The index in the layout map of the process that this is about.
+    /// The number of the process that this is about, from [`crate::layout::Constants::target`].
     pub target: u32,
     /// Nanoseconds of `CLOCK_MONOTONIC`.
     pub ktime: u64,

@@ -1,12 +1,17 @@
-//! What userspace tells the probes: the offsets in a target's runtime, whose events count, and how much to take.
+//! What userspace tells the programs of one process: constants that they are loaded with, and switches that can be
+//! turned meanwhile; and what they count.
 
 use core::mem::size_of;
+
+use crate::cookie::GRegister;
+use crate::drops::DropReason;
+use crate::event::Kind;
 
 /// The value of an offset that this Go release does not have.
 pub const ABSENT: u32 = u32::MAX;
 
-/// How many processes one loaded set of programs can serve.
-pub const MAX_TARGETS: u32 = 64;
+/// In [`Constants::g_registers`]: the sites of this kind differ, and each has its register in its cookie.
+pub const IN_COOKIE: u8 = u8::MAX;
 
 /// Offsets in bytes from the start of the named runtime struct of one process.
 #[repr(C)]
@@ -30,20 +35,73 @@ pub struct GoLayout {
     pub m_curg: u32,
 }
 
-/// One process, an entry of the `TARGETS` map.
+/// What never changes about one process. Each has programs of its own that are loaded with it in read-only data, so
+/// that the verifier knows it and takes out the branches that this process never takes.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Target {
+pub struct Constants {
     /// Where its runtime keeps things.
     pub layout: GoLayout,
-    /// Its process id as the kernel's initial namespace counts it; hits by others are not recorded. 0 where the
-    /// kernel's own filter does that: asking at each hit costs time.
+    /// Its number among all that are traced: what its records say in [`crate::event::Header::target`].
+    pub target: u32,
+    /// Its process id as the kernel's initial namespace counts it; 0 where that is not known.
     pub tgid: u32,
-    /// 1 once userspace has filled this entry; 0 makes the probes count [`crate::drops::DropReason::NoLayout`].
-    pub valid: u32,
+    /// Not 0: hits by other processes are told by `tgid` and not recorded. 0 where the kernel's own filter does that:
+    /// asking at each hit costs time.
+    pub checks_tgid: u32,
+    /// By [`Kind::index`]: the [`GRegister`] that has the `g`, or [`IN_COOKIE`].
+    pub g_registers: [u8; Kind::ALL.len()],
 }
 
-/// What userspace can change while the programs are attached, entry 0 of the `CONTROL` map.
+impl Constants {
+    /// How many bytes they are.
+    pub const SIZE: usize = size_of::<Self>();
+
+    /// What the object is compiled with: a process whose every hit is counted and dropped, should anything be loaded
+    /// without constants.
+    pub const NOBODY: Self = Self {
+        layout: GoLayout {
+            g_goid: 0,
+            g_parent_goid: ABSENT,
+            g_gopc: 0,
+            g_startpc: 0,
+            g_waitreason: 0,
+            g_m: 0,
+            g_sched_bp: 0,
+            m_curg: 0,
+        },
+        target: u32::MAX,
+        tgid: 0,
+        checks_tgid: 1,
+        g_registers: [GRegister::Arg0 as u8; Kind::ALL.len()],
+    };
+
+    /// The bytes of the section that the programs have them in.
+    pub fn to_bytes(&self) -> [u8; Self::SIZE] {
+        let layout = &self.layout;
+        let words = [
+            layout.g_goid,
+            layout.g_parent_goid,
+            layout.g_gopc,
+            layout.g_startpc,
+            layout.g_waitreason,
+            layout.g_m,
+            layout.g_sched_bp,
+            layout.m_curg,
+            self.target,
+            self.tgid,
+            self.checks_tgid,
+            u32::from_ne_bytes(self.g_registers),
+        ];
+        let mut bytes = [0; Self::SIZE];
+        for (to, word) in bytes.chunks_exact_mut(size_of::<u32>()).zip(words) {
+            to.copy_from_slice(&word.to_ne_bytes());
+        }
+        bytes
+    }
+}
+
+/// What userspace can change while the programs are attached.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Control {
@@ -57,14 +115,48 @@ pub struct Control {
     pub wakers: u32,
 }
 
-const _: () = assert!(size_of::<GoLayout>() == 32);
-const _: () = assert!(size_of::<Target>() == 40);
-const _: () = assert!(size_of::<Control>() == 16);
+/// What one CPU has counted of one kind of event.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KindCounters {
+    /// Hits that became no record, by [`DropReason`]. Before the hits, because the kernel copies from front to back: what
+    /// is read while it is counted never has more drops than hits.
+    pub drops: [u64; DropReason::COUNT],
+    /// How often a probe was hit.
+    pub hits: u64,
+}
 
-// SAFETY: `repr(C)`, only integers, no padding: every bit pattern is a value.
-#[cfg(feature = "user")]
-unsafe impl aya::Pod for Target {}
+const _: () = assert!(size_of::<GoLayout>() == 32);
+const _: () = assert!(size_of::<Constants>() == 48);
+const _: () = assert!(size_of::<Control>() == 16);
+const _: () = assert!(size_of::<KindCounters>() == 32);
 
 // SAFETY: `repr(C)`, only integers, no padding: every bit pattern is a value.
 #[cfg(feature = "user")]
 unsafe impl aya::Pod for Control {}
+
+// SAFETY: `repr(C)`, only integers, no padding: every bit pattern is a value.
+#[cfg(feature = "user")]
+unsafe impl aya::Pod for KindCounters {}
+
+#[cfg(test)]
+mod tests {
+    use core::mem::offset_of;
+
+    use super::*;
+
+    #[test]
+    fn the_bytes_of_the_constants_are_where_the_programs_look() {
+        let layout = GoLayout { g_goid: 1, m_curg: 8, ..Constants::NOBODY.layout };
+        let constants =
+            Constants { layout, target: 9, tgid: 10, checks_tgid: 11, g_registers: [12, 13, 14, 15] };
+        let bytes = constants.to_bytes();
+        let word = |at: usize| u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+        assert_eq!(word(offset_of!(Constants, layout) + offset_of!(GoLayout, g_goid)), 1);
+        assert_eq!(word(offset_of!(Constants, layout) + offset_of!(GoLayout, m_curg)), 8);
+        assert_eq!(word(offset_of!(Constants, target)), 9);
+        assert_eq!(word(offset_of!(Constants, tgid)), 10);
+        assert_eq!(word(offset_of!(Constants, checks_tgid)), 11);
+        assert_eq!(bytes[offset_of!(Constants, g_registers)..], [12, 13, 14, 15]);
+    }
+}

@@ -1,6 +1,32 @@
-//! The two atomic operations that the maps need. rustc offers loads and stores for the BPF target, no more.
+//! The atomic operations that the maps need. rustc offers loads and stores of 64 bits for the BPF target, no more.
 
-use core::sync::atomic::AtomicU64;
+use core::{cell::UnsafeCell, sync::atomic::AtomicU64};
+
+/// A word that userspace or another program writes while we read it. The kernel's compilers make one access of a load
+/// or store of an aligned word, which is all that relaxed atomics promise.
+#[repr(transparent)]
+pub(crate) struct Word(UnsafeCell<u32>);
+
+// SAFETY: it is only accessed through `load` and `store`.
+unsafe impl Sync for Word {}
+
+impl Word {
+    pub(crate) const fn new(value: u32) -> Self {
+        Self(UnsafeCell::new(value))
+    }
+
+    #[inline]
+    pub(crate) fn load(&self) -> u32 {
+        // SAFETY: the cell's pointer is valid, and a volatile access is made once and as a whole.
+        unsafe { self.0.get().read_volatile() }
+    }
+
+    #[inline]
+    pub(crate) fn store(&self, value: u32) {
+        // SAFETY: as for `load`.
+        unsafe { self.0.get().write_volatile(value) }
+    }
+}
 
 /// Adds 1; what the counter was before.
 #[cfg(target_arch = "bpf")]

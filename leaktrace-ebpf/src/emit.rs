@@ -67,10 +67,7 @@ fn wakeup(hit: &Hit, ring: *mut c_void) -> u64 {
     }
     // SAFETY: `ring` is a ring buffer map.
     let waiting = unsafe { bpf_ringbuf_query(ring, u64::from(BPF_RB_AVAIL_DATA)) };
-    match maps::control() {
-        Some(control) if must_wake(control.wakeup_bytes, waiting) => u64::from(BPF_RB_FORCE_WAKEUP),
-        _ => u64::from(BPF_RB_NO_WAKEUP),
-    }
+    u64::from(if must_wake(maps::wakeup_bytes(), waiting) { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP })
 }
 
 #[inline]

@@ -1,8 +1,8 @@
 //! The only file that reads the target: its registers, a `runtime.g` and a chain of frames.
 //!
 //! A long read costs hardly more than a short one, and a second read as much as the first. In every Go release so
-//! far the fields that an event needs lie close to each other; that is checked against the layout each time, and
-//! where it does not hold the fields are read one by one.
+//! far the fields that an event needs lie close to each other; where they do not they are read one by one. Which it
+//! is follows from constants, so a loaded program has the code for one of the two.
 
 use core::{
     ffi::c_void,
@@ -11,24 +11,45 @@ use core::{
 };
 
 use aya_ebpf::{
+    EbpfContext as _,
     bindings::pt_regs,
-    helpers::{bpf_get_current_pid_tgid, generated::bpf_probe_read_user},
+    helpers::{
+        bpf_get_current_pid_tgid,
+        generated::{bpf_get_attach_cookie, bpf_probe_read_user},
+    },
     programs::ProbeContext,
 };
 use leaktrace_common::{
     cookie::GRegister,
-    event::StackState,
-    layout::{ABSENT, GoLayout},
+    event::{Kind, StackState},
+    layout::{ABSENT, GoLayout, IN_COOKIE},
 };
 
-use crate::probes::ProbeError;
+use crate::{
+    probes::ProbeError,
+    target::{LEAKTRACE_TARGET, constant},
+};
 
 const WORD: u32 = size_of::<u64>() as u32;
+
+/// Where this target's runtime keeps things.
+const LAYOUT: &GoLayout = &LEAKTRACE_TARGET.layout;
 
 /// The process that is running, as the initial namespace counts it.
 #[inline]
 pub(crate) fn current_tgid() -> u32 {
     (bpf_get_current_pid_tgid() >> 32) as u32
+}
+
+/// The `g` that an event of this kind is about.
+#[inline]
+pub(crate) fn of_event(ctx: &ProbeContext, kind: Kind) -> u64 {
+    let register = match constant(&LEAKTRACE_TARGET.g_registers[kind.index()]) {
+        // SAFETY: the helper wants the context of the running program, and `ctx` is that.
+        IN_COOKIE => GRegister::from_cookie(unsafe { bpf_get_attach_cookie(ctx.as_ptr()) }),
+        register => GRegister::from_wire(register),
+    };
+    in_register(ctx, register)
 }
 
 /// What the probed instruction has in `register`.
@@ -98,45 +119,51 @@ pub(crate) struct Origin {
 
 /// `g.goid`
 #[inline]
-pub(crate) fn goid(g: u64, layout: &GoLayout) -> Result<u64, ProbeError> {
-    word(g, layout.g_goid)
+pub(crate) fn goid(g: u64) -> Result<u64, ProbeError> {
+    word(g, constant(&LAYOUT.g_goid))
 }
 
 /// `g.goid` and `g.waitreason`
 #[inline]
-pub(crate) fn goid_and_wait_reason(g: u64, layout: &GoLayout) -> Result<(u64, u8), ProbeError> {
+pub(crate) fn goid_and_wait_reason(g: u64) -> Result<(u64, u8), ProbeError> {
+    let (goid, wait_reason) = (constant(&LAYOUT.g_goid), constant(&LAYOUT.g_waitreason));
     // go-runtime: field runtime.g.goid uint64, schedlink, waitsince, waitreason waitReason (go1.19..)
-    if layout.g_waitreason.wrapping_sub(layout.g_goid) == 3 * WORD {
-        let [goid, _, _, reason] = read::<[u64; 4]>(g, layout.g_goid)?;
+    if wait_reason.wrapping_sub(goid) == 3 * WORD {
+        let [goid, _, _, reason] = read::<[u64; 4]>(g, goid)?;
         return Ok((goid, reason as u8));
     }
-    Ok((word(g, layout.g_goid)?, read::<u8>(g, layout.g_waitreason)?))
+    Ok((word(g, goid)?, read::<u8>(g, wait_reason)?))
 }
 
 /// `g.goid`, `g.parentGoid`, `g.gopc` and `g.startpc`
 #[inline]
-pub(crate) fn origin(g: u64, layout: &GoLayout) -> Result<Origin, ProbeError> {
+pub(crate) fn origin(g: u64) -> Result<Origin, ProbeError> {
+    let (goid, parent_goid) = (constant(&LAYOUT.g_goid), constant(&LAYOUT.g_parent_goid));
+    let (creation_pc, start_pc) = (constant(&LAYOUT.g_gopc), constant(&LAYOUT.g_startpc));
     // go-runtime: field runtime.g.parentGoid uint64, gopc, ancestors, startpc uintptr (go1.21..)
-    let is_together = layout.g_gopc.wrapping_sub(layout.g_parent_goid) == WORD
-        && layout.g_startpc.wrapping_sub(layout.g_gopc) == 2 * WORD;
+    let is_together =
+        creation_pc.wrapping_sub(parent_goid) == WORD && start_pc.wrapping_sub(creation_pc) == 2 * WORD;
     if is_together {
         // The verifier wants to know the places in what was read, so each distance has code of its own.
-        match layout.g_parent_goid.wrapping_sub(layout.g_goid) / WORD {
-            15 => return origin_in_one::<19>(g, layout),
-            16 => return origin_in_one::<20>(g, layout),
+        match parent_goid.wrapping_sub(goid) / WORD {
+            15 => return origin_in_one::<19>(g, goid),
+            16 => return origin_in_one::<20>(g, goid),
             _ => {}
         }
     }
-    let parent_goid = if layout.g_parent_goid == ABSENT { 0 } else { word(g, layout.g_parent_goid)? };
-    let (goid, creation_pc) = (word(g, layout.g_goid)?, word(g, layout.g_gopc)?);
-    Ok(Origin { goid, parent_goid, creation_pc, start_pc: word(g, layout.g_startpc)? })
+    Ok(Origin {
+        goid: word(g, goid)?,
+        parent_goid: if parent_goid == ABSENT { 0 } else { word(g, parent_goid)? },
+        creation_pc: word(g, creation_pc)?,
+        start_pc: word(g, start_pc)?,
+    })
 }
 
 /// The same where all of it lies in `WORDS` words, from the goid to the start pc.
 #[inline]
-fn origin_in_one<const WORDS: usize>(g: u64, layout: &GoLayout) -> Result<Origin, ProbeError> {
+fn origin_in_one<const WORDS: usize>(g: u64, goid: u32) -> Result<Origin, ProbeError> {
     let mut words = MaybeUninit::<[u64; WORDS]>::uninit();
-    read_into(g, layout.g_goid, &mut words)?;
+    read_into(g, goid, &mut words)?;
     // SAFETY: the read has filled it.
     let words = unsafe { words.assume_init_ref() };
     Ok(Origin {
@@ -147,27 +174,33 @@ fn origin_in_one<const WORDS: usize>(g: u64, layout: &GoLayout) -> Result<Origin
     })
 }
 
+/// Whether this Go release keeps `g.parentGoid`.
+#[inline]
+pub(crate) fn has_parent_goid() -> bool {
+    constant(&LAYOUT.g_parent_goid) != ABSENT
+}
+
 /// The user goroutine of the thread that runs on `g0`: `None` if there is none or it cannot be read.
 #[inline]
-pub(crate) fn user_goroutine(g0: u64, layout: &GoLayout) -> Option<u64> {
-    let m = word(g0, layout.g_m).ok()?;
-    let curg = word(m, layout.m_curg).ok()?;
+pub(crate) fn user_goroutine(g0: u64) -> Option<u64> {
+    let m = word(g0, constant(&LAYOUT.g_m)).ok()?;
+    let curg = word(m, constant(&LAYOUT.m_curg)).ok()?;
     (curg != 0).then_some(curg)
 }
 
 /// The id of the user goroutine of the thread that runs on `g0`; 0, which none has, if there is none.
 #[inline]
-pub(crate) fn user_goid(g0: u64, layout: &GoLayout) -> u64 {
-    match user_goroutine(g0, layout) {
-        Some(g) => goid(g, layout).unwrap_or(0),
+pub(crate) fn user_goid(g0: u64) -> u64 {
+    match user_goroutine(g0) {
+        Some(g) => goid(g).unwrap_or(0),
         None => 0,
     }
 }
 
 /// The frame pointer with which goroutine `g` left its stack for `g0`'s.
 #[inline]
-pub(crate) fn saved_frame_pointer(g: u64, layout: &GoLayout) -> Result<u64, ProbeError> {
-    word(g, layout.g_sched_bp)
+pub(crate) fn saved_frame_pointer(g: u64) -> Result<u64, ProbeError> {
+    word(g, constant(&LAYOUT.g_sched_bp))
 }
 
 /// Follows the frame records from `frame` and writes their return addresses; how many, and how it ended.

@@ -1,4 +1,5 @@
-//! leaktrace's eBPF programs: one for each kind of event, shared by all of its probe sites.
+//! leaktrace's eBPF programs: one for each kind of event, and one for execs. Each target has programs of its own,
+//! loaded with its [constants](target) and with maps that no other target's programs know.
 //!
 //! Here is only policy: a hit is counted before anything else, and what became of it is turned into a counter
 //! in one place. The work is in [`probes`]. The crate also builds for the host, so that its pure parts have
@@ -9,21 +10,28 @@
     missing_docs,
     unreachable_pub,
     clippy::needless_pass_by_value,
-    reason = "the `uprobe` macro wants its functions so, and writes undocumented ones"
+    reason = "the macros of aya-ebpf want their functions so, and write undocumented ones"
 )]
 #![expect(clippy::cast_possible_truncation, reason = "indices and sizes here are small constants")]
 
 mod atomic;
-mod diagnose;
 mod emit;
 mod g;
 mod maps;
 mod probes;
+mod target;
 
-use aya_ebpf::{macros::uprobe, programs::ProbeContext};
+use aya_ebpf::{
+    macros::{raw_tracepoint, uprobe},
+    programs::{ProbeContext, RawTracePointContext},
+};
 use leaktrace_common::{ABI_VERSION, drops::DropReason, event::Kind};
 
-use crate::probes::ProbeError;
+use crate::{
+    maps::Counters,
+    probes::ProbeError,
+    target::{LEAKTRACE_TARGET, constant},
+};
 
 /// Compared with the reader's own version before anything is attached.
 #[unsafe(no_mangle)]
@@ -37,56 +45,50 @@ pub static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
 /// A goroutine is being created.
 #[uprobe]
 pub fn leaktrace_birth(ctx: ProbeContext) -> u32 {
-    let earlier = maps::count_hit(Kind::Birth);
-    finish(&ctx, Kind::Birth, probes::spawn::try_birth(&ctx, earlier))
+    counted(Kind::Birth, |earlier| probes::spawn::try_birth(&ctx, earlier))
 }
 
 /// A goroutine is ending.
 #[uprobe]
 pub fn leaktrace_end(ctx: ProbeContext) -> u32 {
-    let earlier = maps::count_hit(Kind::End);
-    finish(&ctx, Kind::End, probes::exit::try_end(&ctx, earlier))
+    counted(Kind::End, |earlier| probes::exit::try_end(&ctx, earlier))
 }
 
 /// A goroutine begins to wait.
 #[uprobe]
 pub fn leaktrace_park(ctx: ProbeContext) -> u32 {
-    let earlier = maps::count_hit(Kind::Park);
-    finish(&ctx, Kind::Park, probes::park::try_park(&ctx, earlier))
+    counted(Kind::Park, |earlier| probes::park::try_park(&ctx, earlier))
 }
 
 /// A waiting goroutine is made runnable.
 #[uprobe]
 pub fn leaktrace_ready(ctx: ProbeContext) -> u32 {
-    let earlier = maps::count_hit(Kind::Ready);
-    finish(&ctx, Kind::Ready, probes::ready::try_ready(&ctx, earlier))
+    counted(Kind::Ready, |earlier| probes::ready::try_ready(&ctx, earlier))
 }
 
-/// Counts a hit that became no record. Always 0: every other value means something to the kernel.
-#[inline]
-fn finish(ctx: &ProbeContext, kind: Kind, outcome: Result<(), ProbeError>) -> u32 {
-    let reason = match outcome {
-        Ok(()) => return 0,
-        Err(ProbeError::RingFull) => DropReason::RingFull,
-        Err(ProbeError::Unreadable) => DropReason::GFault,
-        Err(ProbeError::UnknownTarget) => DropReason::NoLayout,
-        Err(ProbeError::UnknownRegister) => DropReason::BadCookie,
-        Err(ProbeError::OtherProcess) => DropReason::OtherProcess,
-    };
-    maps::count_drop(kind, reason);
-    if is_unexpected(reason) {
-        diagnose::dropped(ctx, kind, reason);
+/// A process has become another program. Its probes belong to the file that it ran, and if it execs that same file, as
+/// services do to restart, it goes on to hit them: events of two programs with one pid would be mixed up until someone
+/// noticed. So the very exec ends the tracing.
+#[raw_tracepoint(tracepoint = "sched_process_exec")]
+pub fn leaktrace_exec(_: RawTracePointContext) -> i32 {
+    if g::current_tgid() == constant(&LEAKTRACE_TARGET.tgid) {
+        maps::end_tracing();
     }
     0
 }
 
-/// Whether something is wrong if a hit is dropped for this reason: with us, the target or the kernel.
+/// Counts a hit, and why it became no record. Always 0: every other value means something to the kernel.
 #[inline]
-fn is_unexpected(reason: DropReason) -> bool {
-    match reason {
-        DropReason::GFault | DropReason::NoLayout | DropReason::BadCookie => true,
-        DropReason::RingFull | DropReason::OtherProcess => false,
+fn counted(kind: Kind, probe: impl FnOnce(u64) -> Result<(), ProbeError>) -> u32 {
+    let Some(counters) = Counters::of(kind) else { return 0 };
+    if let Err(error) = probe(counters.count_hit()) {
+        counters.count_drop(match error {
+            ProbeError::RingFull => DropReason::RingFull,
+            ProbeError::Unreadable => DropReason::GFault,
+            ProbeError::OtherProcess => DropReason::OtherProcess,
+        });
     }
+    0
 }
 
 #[cfg(target_arch = "bpf")]

@@ -1,22 +1,23 @@
-//! All maps, and the only access to them.
+//! All maps, and the only access to them. Each target has all of them for itself.
 
 use core::{cell::UnsafeCell, sync::atomic::AtomicU64};
 
 use aya_ebpf::{
     bindings::BPF_NOEXIST,
     macros::map,
-    maps::{Array, LruHashMap, PerCpuArray, RingBuf},
+    maps::{LruHashMap, PerCpuArray, RingBuf},
 };
 use leaktrace_common::{
     drops::DropReason,
     event::{Birth, Kind, MAX_CREATOR_FRAMES},
-    layout::{Control, MAX_TARGETS, Target},
+    layout::{Control, KindCounters},
 };
 
-use crate::atomic;
+use crate::atomic::{self, Word};
 
-/// How many creation sites are counted apart; beyond that the ones seen least recently start anew.
-const MAX_SITES: u32 = 8192;
+/// How many creation sites are counted apart, unless the loader says otherwise; beyond that the ones seen least
+/// recently start anew.
+const MAX_SITES: u32 = 1024;
 
 /// How many births on one CPU can collect a stack at a time, the later ones having preempted the earlier. The
 /// verifier walks a stack of every length once for each.
@@ -29,42 +30,53 @@ const RING_BYTES: u32 = 8 << 20;
 #[map]
 pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(RING_BYTES, 0);
 
-/// The traced processes, by the index in the attach cookie.
+/// Hits and drops by [`Kind::index`].
 #[map]
-static TARGETS: Array<Target> = Array::with_max_entries(MAX_TARGETS, 0);
+static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(Kind::ALL.len() as u32, 0);
 
-/// What userspace can change at any time.
+/// Births by the return address of their `go` statement.
 #[map]
-static CONTROL: Array<Control> = Array::with_max_entries(1, 0);
-
-/// Hits by [`Kind::index`].
-#[map]
-static HITS: PerCpuArray<AtomicU64> = PerCpuArray::with_max_entries(Kind::ALL.len() as u32, 0);
-
-/// Hits that became no record, by kind and [`DropReason`].
-#[map]
-static DROPS: PerCpuArray<AtomicU64> =
-    PerCpuArray::with_max_entries((Kind::ALL.len() * DropReason::COUNT) as u32, 0);
-
-/// Not 0 where a hit of that kind was already dropped for that reason, on any CPU: indexed like `DROPS`.
-#[map]
-static SAID: Array<AtomicU64> = Array::with_max_entries((Kind::ALL.len() * DropReason::COUNT) as u32, 0);
-
-/// Births by creation site.
-#[map]
-static SITES: LruHashMap<CreationSite, AtomicU64> = LruHashMap::with_max_entries(MAX_SITES, 0);
+static SITES: LruHashMap<u64, AtomicU64> = LruHashMap::with_max_entries(MAX_SITES, 0);
 
 /// Where births with a stack are put together.
 #[map]
 static SCRATCH: PerCpuArray<Room> = PerCpuArray::with_max_entries(ROOMS, 0);
 
-/// A `go` statement of one target.
+/// What userspace can change at any time. A section, because a variable in one costs a load where a map costs a
+/// look-up.
+#[cfg_attr(target_arch = "bpf", unsafe(link_section = ".data.control"))]
+#[unsafe(no_mangle)]
+static LEAKTRACE_CONTROL: SharedControl = SharedControl {
+    stacks_per_site: Word::new(0),
+    stack_sample_mask: Word::new(u32::MAX),
+    wakeup_bytes: Word::new(u32::MAX),
+    wakers: Word::new(0),
+};
+
+/// 1 once the target has become another program.
+#[cfg_attr(target_arch = "bpf", unsafe(link_section = ".data.execed"))]
+#[unsafe(no_mangle)]
+static LEAKTRACE_EXECED: Word = Word::new(0);
+
+/// A [`Control`] that userspace writes while we read it.
 #[repr(C)]
-#[derive(Clone, Copy)]
-pub(crate) struct CreationSite {
-    pub(crate) pc: u64,
-    pub(crate) target: u64,
+struct SharedControl {
+    stacks_per_site: Word,
+    stack_sample_mask: Word,
+    wakeup_bytes: Word,
+    wakers: Word,
 }
+
+const _: () = assert!(size_of::<SharedControl>() == size_of::<Control>());
+
+/// A [`KindCounters`] of one CPU. Counted atomically, because a preempting program may be counting too.
+#[repr(C)]
+pub(crate) struct Counters {
+    drops: [AtomicU64; DropReason::COUNT],
+    hits: AtomicU64,
+}
+
+const _: () = assert!(size_of::<Counters>() == size_of::<KindCounters>());
 
 /// A birth with its stack, as it goes into the ring.
 #[repr(C)]
@@ -84,51 +96,67 @@ struct Room {
 // SAFETY: `record` is only reached through `with_room`, by the one program that has set `taken`.
 unsafe impl Sync for Room {}
 
-/// Counts a hit; how many there were before, of this kind on this CPU.
-#[inline]
-pub(crate) fn count_hit(kind: Kind) -> u64 {
-    increment(&HITS, kind.index() as u32)
+impl Counters {
+    /// Those of this kind on this CPU.
+    #[inline]
+    pub(crate) fn of(kind: Kind) -> Option<&'static Self> {
+        COUNTERS.get(kind.index() as u32)
+    }
+
+    /// Counts a hit; how many there were before.
+    #[inline]
+    pub(crate) fn count_hit(&self) -> u64 {
+        atomic::increment(&self.hits)
+    }
+
+    /// Counts a hit that became no record.
+    #[inline]
+    pub(crate) fn count_drop(&self, reason: DropReason) {
+        atomic::increment(&self.drops[reason as usize]);
+    }
 }
 
-/// Counts a hit that became no record.
+/// What is to be done at this time about the stacks of creators.
 #[inline]
-pub(crate) fn count_drop(kind: Kind, reason: DropReason) {
-    increment(&DROPS, drop_index(kind, reason));
+pub(crate) fn stacks_wanted() -> (u32, u32) {
+    let control = &LEAKTRACE_CONTROL;
+    (control.stacks_per_site.load(), control.stack_sample_mask.load())
 }
 
-/// Whether no hit of this kind was dropped for this reason before: says so once.
+/// See [`Control::wakeup_bytes`].
 #[inline]
-pub(crate) fn is_first_drop(kind: Kind, reason: DropReason) -> bool {
-    SAID.get(drop_index(kind, reason)).is_some_and(|said| atomic::swap(said, 1) == 0)
+pub(crate) fn wakeup_bytes() -> u32 {
+    LEAKTRACE_CONTROL.wakeup_bytes.load()
 }
 
+/// See [`Control::wakers`].
 #[inline]
-fn drop_index(kind: Kind, reason: DropReason) -> u32 {
-    (kind.index() * DropReason::COUNT) as u32 + reason as u32
+pub(crate) fn wants_wakers() -> bool {
+    LEAKTRACE_CONTROL.wakers.load() != 0
 }
 
-/// The target with this index, once userspace has described it.
+/// From now on no hit is the target's.
 #[inline]
-pub(crate) fn target(index: u32) -> Option<&'static Target> {
-    TARGETS.get(index).filter(|target| target.valid != 0)
+pub(crate) fn end_tracing() {
+    LEAKTRACE_EXECED.store(1);
 }
 
-/// What userspace wants at this time.
+/// Whether the target has become another program.
 #[inline]
-pub(crate) fn control() -> Option<&'static Control> {
-    CONTROL.get(0)
+pub(crate) fn is_ended() -> bool {
+    LEAKTRACE_EXECED.load() != 0
 }
 
-/// Counts a birth at `site`; how many there were before.
+/// Counts a birth at the `go` statement that returns to `creation_pc`; how many there were before.
 #[inline]
-pub(crate) fn count_birth(site: &CreationSite) -> u64 {
+pub(crate) fn count_birth(creation_pc: u64) -> u64 {
     // SAFETY: the value is only used atomically. The entry can be evicted and reused meanwhile; then the count
     // of another site is one too high, and one stack fewer is taken there.
-    if let Some(count) = unsafe { SITES.get(site) } {
+    if let Some(count) = unsafe { SITES.get(creation_pc) } {
         return atomic::increment(count);
     }
     // Two first births at the same time: the second to insert is not counted, and both have their stack taken.
-    let _: Result<(), i32> = SITES.insert(site, AtomicU64::new(1), u64::from(BPF_NOEXIST));
+    let _: Result<(), i32> = SITES.insert(creation_pc, AtomicU64::new(1), u64::from(BPF_NOEXIST));
     0
 }
 
@@ -153,38 +181,15 @@ fn free_room() -> Option<&'static Room> {
     None
 }
 
-/// Adds 1 to a counter of this CPU; what it was before. Atomically, because a preempting program may be counting
-/// too.
-#[inline]
-fn increment(counters: &PerCpuArray<AtomicU64>, index: u32) -> u64 {
-    counters.get(index).map_or(0, atomic::increment)
-}
-
 #[cfg(test)]
 mod tests {
-    use core::mem::size_of;
-
     use super::*;
 
-    /// What the kernel allocates for everything but the ring, whose size the user chooses.
+    /// What the kernel allocates for everything but the ring, whose size the user chooses, and the sites, whose number
+    /// the loader does.
     #[test]
-    fn the_maps_fit_into_two_megabytes_on_a_machine_with_64_cpus() {
-        const LRU_OVERHEAD: usize = 64;
-        let sites = MAX_SITES as usize * (size_of::<CreationSite>() + size_of::<u64>() + LRU_OVERHEAD);
-        let targets = MAX_TARGETS as usize * size_of::<Target>() + size_of::<Control>();
-        let counters = Kind::ALL.len() * (1 + 2 * DropReason::COUNT) * size_of::<u64>();
-        let per_cpu = ROOMS as usize * size_of::<Room>() + counters;
-        assert!(sites + targets + 64 * per_cpu < 2 << 20);
-    }
-
-    #[test]
-    fn every_drop_has_its_own_counter() {
-        let mut indices = Vec::new();
-        for kind in Kind::ALL {
-            for reason in DropReason::ALL {
-                indices.push(kind.index() * DropReason::COUNT + reason as usize);
-            }
-        }
-        assert!(indices.iter().copied().eq(0..Kind::ALL.len() * DropReason::COUNT));
+    fn the_maps_of_a_target_fit_into_a_quarter_of_a_megabyte_on_a_machine_with_64_cpus() {
+        let per_cpu = ROOMS as usize * size_of::<Room>() + Kind::ALL.len() * size_of::<Counters>();
+        assert!(64 * per_cpu < 1 << 18);
     }
 }

@@ -9,15 +9,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use leaktrace::inspect::Inspected;
-use leaktrace::kernel::{Backend, Options, Probes, Tracee, cost};
+use leaktrace::kernel::{Backend, Hub, HubOptions, ProbeSite, TargetId, TargetOptions, Tracee};
 use leaktrace::process::find::Target;
 use leaktrace::process::{Pid, Procfs};
 use leaktrace_common::event::Kind;
 use leaktrace_core::base::num::Pc;
+use leaktrace_core::trace::budget::Kinds;
 use leaktrace_core::trace::decode::{BirthEvent, Event, decode};
-
-/// The only target.
-const INDEX: u16 = 0;
 
 struct Typed {
     pid: u32,
@@ -71,31 +69,35 @@ fn run(typed: &Typed) -> anyhow::Result<()> {
             site.cost.as_str()
         );
     }
+    let mut hub = Hub::new(HubOptions { backend: typed.backend })?;
     let began = Instant::now();
-    let mut probes = Probes::load(&Options { backend: typed.backend, ..Options::default() })?;
-    println!("loaded in {:.1?}", began.elapsed());
-    let began = Instant::now();
-    let cost = cost::calibrate(&mut probes)?;
+    let cost = hub.cost()?;
     println!("calibrated in {:.1?}: {cost:.0?}", began.elapsed());
     let exe = format!("/proc/{}/exe", typed.pid);
     let layout = inspected.program().layout.for_probes();
-    let tracee = Tracee { index: INDEX, pid: typed.pid, exe: exe.as_ref(), layout };
-    println!("{:?}", probes.attach(&tracee, plan.sites.iter().map(Into::into))?);
-    drain(typed, &mut probes, &inspected)?;
+    let sites: Vec<ProbeSite> = plan.sites.iter().map(Into::into).collect();
+    let tracee = Tracee { pid: typed.pid, exe: exe.as_ref(), layout, sites: &sites };
     let began = Instant::now();
-    probes.detach_target(INDEX);
+    let id = hub.add(&tracee, &TargetOptions::default())?;
+    println!("loaded in {:.1?}", began.elapsed());
+    let began = Instant::now();
+    hub.set_kinds(id, Kinds::ALL)?;
+    println!("attached by {} in {:.1?}", hub.backend().as_str(), began.elapsed());
+    drain(typed, &mut hub, id, &inspected)?;
+    let began = Instant::now();
+    hub.set_kinds(id, Kinds::NONE)?;
     let asked = began.elapsed();
-    probes.wait_until_detached();
+    hub.wait_until_detached(id);
     println!("detached in {:.1?}, of which {asked:.1?} were waited for", began.elapsed());
-    println!("{:?}", probes.counters()?);
+    println!("{:?}", hub.counters(id)?);
     Ok(())
 }
 
-fn drain(typed: &Typed, probes: &mut Probes, inspected: &Inspected) -> anyhow::Result<()> {
+fn drain(typed: &Typed, hub: &mut Hub, id: TargetId, inspected: &Inspected) -> anyhow::Result<()> {
     let began = Instant::now();
     let (mut records, mut shown) = (0, 0);
     while began.elapsed() < typed.how_long {
-        records += probes.ring.drain(|record| match decode(record) {
+        let drained = hub.drain(id, usize::MAX, |record| match decode(record) {
             Ok(Event::Birth(birth)) if shown < typed.births => {
                 shown += 1;
                 show(&birth, inspected);
@@ -103,9 +105,10 @@ fn drain(typed: &Typed, probes: &mut Probes, inspected: &Inspected) -> anyhow::R
             Ok(_) => {}
             Err(error) => println!("{error}"),
         });
+        records += drained.records;
         std::thread::sleep(Duration::from_millis(20));
     }
-    println!("{records} records in {:.1?}: {:?}", began.elapsed(), probes.counters()?);
+    println!("{records} records in {:.1?}: {:?}", began.elapsed(), hub.counters(id)?);
     Ok(())
 }
 

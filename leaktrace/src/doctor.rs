@@ -10,9 +10,9 @@ use leaktrace_core::trace::plan::AttachPlan;
 use thiserror::Error;
 
 use crate::inspect::{self, Inspected};
-use crate::kernel::cost::{CostPerHit, calibrate};
+use crate::kernel::cost::CostPerHit;
 use crate::kernel::features::{self, Finding, Need, State};
-use crate::kernel::{Options, Probes};
+use crate::kernel::{Hub, HubOptions};
 use crate::process::find::Target;
 use crate::process::privileges::{Capability, Privileges};
 use crate::process::{Pid, Procfs};
@@ -112,7 +112,7 @@ pub fn run(pid: Option<Pid>, procfs: &Procfs, color: bool, out: &mut dyn Write) 
 
 /// What a hit costs, where we may find out.
 fn measure() -> Option<CostPerHit> {
-    calibrate(&mut Probes::load(&Options::default()).ok()?).ok()
+    Hub::new(HubOptions::default()).ok()?.cost().ok()
 }
 
 fn of_cost(cost: &CostPerHit) -> Item {

@@ -91,7 +91,7 @@ fn trace() -> (Report, Vec<u8>) {
         writer.records(&batch, at).unwrap();
         writer.walk(&walk::encode(&shown), at).unwrap();
     }
-    let traced = Traced { produced: decoded + 2, decoded, dropped: [2, 0, 0, 0, 0], ..Traced::default() };
+    let traced = Traced { produced: decoded + 2, decoded, dropped: [2, 0, 0], ..Traced::default() };
     let dropped = [("ring_full".to_owned(), 2)].into();
     let meter = Meter { produced: traced.produced, dropped, ..Meter::default() };
     let now = Ktime(4 * SECOND);

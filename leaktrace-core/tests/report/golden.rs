@@ -66,7 +66,7 @@ fn one_look_at_a_service_with_a_leak() {
 fn losses_repairs_and_what_was_shed_are_said() {
     let mut service = orders();
     service.traced.produced += 234;
-    service.traced.dropped = [200, 34, 0, 0, 0];
+    service.traced.dropped = [200, 34, 0];
     let shed = |what: &str, now| Shed { what: what.to_owned(), duration_ns: 12 * SECOND, now };
     service.overhead.shed = vec![shed("park and ready", true), shed("creator stacks", false)];
     service.notices.push("go1.28 is newer than what this version was tested with".to_owned());

@@ -8,7 +8,7 @@ use crate::{emit, g};
 
 #[inline]
 pub(crate) fn try_end(ctx: &ProbeContext, earlier: u64) -> Result<(), ProbeError> {
-    let hit = Hit::of(ctx, earlier)?;
-    let goid = g::goid(hit.g, hit.layout())?;
-    emit::record(&hit, &End { header: hit.header(Kind::End, goid) })
+    let hit = Hit::of(ctx, Kind::End, earlier)?;
+    let goid = g::goid(hit.g)?;
+    emit::record(&hit, &End { header: hit.header(goid) })
 }

@@ -5,30 +5,25 @@ pub(crate) mod park;
 pub(crate) mod ready;
 pub(crate) mod spawn;
 
-use aya_ebpf::programs::ProbeContext;
-use aya_ebpf::{EbpfContext as _, helpers::bpf_ktime_get_ns, helpers::generated::bpf_get_attach_cookie};
-use leaktrace_common::{
-    cookie,
-    event::{Header, Kind},
-    layout::{GoLayout, Target},
-};
+use aya_ebpf::{helpers::bpf_ktime_get_ns, programs::ProbeContext};
+use leaktrace_common::event::{Header, Kind};
 
-use crate::{g, maps};
+use crate::{
+    g, maps,
+    target::{LEAKTRACE_TARGET, constant},
+};
 
 /// Why a hit became no record.
 #[derive(Clone, Copy)]
 pub(crate) enum ProbeError {
     RingFull,
     Unreadable,
-    UnknownTarget,
-    UnknownRegister,
     OtherProcess,
 }
 
 /// What every probe knows before it reads the target's memory.
 pub(crate) struct Hit {
-    target: &'static Target,
-    index: u32,
+    kind: Kind,
     g: u64,
     /// How many hits of this kind there were before on this CPU.
     pub(crate) earlier: u64,
@@ -36,27 +31,22 @@ pub(crate) struct Hit {
 
 impl Hit {
     #[inline]
-    fn of(ctx: &ProbeContext, earlier: u64) -> Result<Self, ProbeError> {
-        // SAFETY: the helper wants the context of the running program, and `ctx` is that.
-        let cookie = unsafe { bpf_get_attach_cookie(ctx.as_ptr()) };
-        let index = cookie::target(cookie);
-        let target = maps::target(index).ok_or(ProbeError::UnknownTarget)?;
-        if target.tgid != 0 && target.tgid != g::current_tgid() {
+    fn of(ctx: &ProbeContext, kind: Kind, earlier: u64) -> Result<Self, ProbeError> {
+        if maps::is_ended() || is_of_another_process() {
             return Err(ProbeError::OtherProcess);
         }
-        let register = cookie::register(cookie).ok_or(ProbeError::UnknownRegister)?;
-        Ok(Self { target, index, g: g::in_register(ctx, register), earlier })
+        Ok(Self { kind, g: g::of_event(ctx, kind), earlier })
     }
 
     #[inline]
-    fn layout(&self) -> &'static GoLayout {
-        &self.target.layout
-    }
-
-    #[inline]
-    fn header(&self, kind: Kind, goid: u64) -> Header {
+    fn header(&self, goid: u64) -> Header {
         // SAFETY: the helper has no preconditions.
         let ktime = unsafe { bpf_ktime_get_ns() };
-        Header { kind: kind as u32, target: self.index, ktime, goid, g: self.g }
+        Header { kind: self.kind as u32, target: constant(&LEAKTRACE_TARGET.target), ktime, goid, g: self.g }
     }
+}
+
+#[inline]
+fn is_of_another_process() -> bool {
+    constant(&LEAKTRACE_TARGET.checks_tgid) != 0 && g::current_tgid() != constant(&LEAKTRACE_TARGET.tgid)
 }

@@ -8,8 +8,8 @@ use crate::{emit, g};
 
 #[inline]
 pub(crate) fn try_park(ctx: &ProbeContext, earlier: u64) -> Result<(), ProbeError> {
-    let hit = Hit::of(ctx, earlier)?;
-    let (goid, wait_reason) = g::goid_and_wait_reason(hit.g, hit.layout())?;
-    let header = hit.header(Kind::Park, goid);
+    let hit = Hit::of(ctx, Kind::Park, earlier)?;
+    let (goid, wait_reason) = g::goid_and_wait_reason(hit.g)?;
+    let header = hit.header(goid);
     emit::record(&hit, &Park { header, wait_reason: u32::from(wait_reason), reserved: 0 })
 }

@@ -4,20 +4,19 @@ use aya_ebpf::programs::ProbeContext;
 use leaktrace_common::{
     cookie::GRegister,
     event::{Birth, Kind, StackState},
-    layout::{ABSENT, Control},
 };
 
 use super::{Hit, ProbeError};
 use crate::{
     emit, g,
-    maps::{self, BirthWithStack, CreationSite},
+    maps::{self, BirthWithStack},
 };
 
 #[inline]
 pub(crate) fn try_birth(ctx: &ProbeContext, earlier: u64) -> Result<(), ProbeError> {
-    let hit = Hit::of(ctx, earlier)?;
+    let hit = Hit::of(ctx, Kind::Birth, earlier)?;
     let mut birth = birth(ctx, &hit)?;
-    if !wants_stack(birth.creation_pc, hit.index) {
+    if !wants_stack(birth.creation_pc) {
         return emit::record(&hit, &birth);
     }
     birth.stack_state = StackState::NoRoom as u32;
@@ -30,16 +29,14 @@ pub(crate) fn try_birth(ctx: &ProbeContext, earlier: u64) -> Result<(), ProbeErr
 /// The record without a stack.
 #[inline]
 fn birth(ctx: &ProbeContext, hit: &Hit) -> Result<Birth, ProbeError> {
-    let layout = hit.layout();
-    let origin = g::origin(hit.g, layout)?;
-    let parent_goid = if layout.g_parent_goid == ABSENT {
-        let g0 = g::in_register(ctx, GRegister::Current);
-        g::user_goid(g0, layout)
-    } else {
+    let origin = g::origin(hit.g)?;
+    let parent_goid = if g::has_parent_goid() {
         origin.parent_goid
+    } else {
+        g::user_goid(g::in_register(ctx, GRegister::Current))
     };
     Ok(Birth {
-        header: hit.header(Kind::Birth, origin.goid),
+        header: hit.header(origin.goid),
         parent_goid,
         creation_pc: origin.creation_pc,
         start_pc: origin.start_pc,
@@ -52,7 +49,7 @@ fn birth(ctx: &ProbeContext, hit: &Hit) -> Result<Birth, ProbeError> {
 #[inline]
 fn fill(ctx: &ProbeContext, hit: &Hit, birth: &Birth, room: &mut BirthWithStack) -> Result<(), ProbeError> {
     room.birth = *birth;
-    let (len, state) = match creators_frame(ctx, hit) {
+    let (len, state) = match creators_frame(ctx) {
         Ok(frame) => g::walk(frame, &mut room.frames),
         Err(_) => (0, StackState::Faulted),
     };
@@ -66,43 +63,38 @@ fn fill(ctx: &ProbeContext, hit: &Hit, birth: &Birth, room: &mut BirthWithStack)
 /// `newproc1` runs on the thread's own stack, so the creator's registers are where it left them. A goroutine
 /// that the runtime starts while no goroutine is running has its creator on this very stack.
 #[inline]
-fn creators_frame(ctx: &ProbeContext, hit: &Hit) -> Result<u64, ProbeError> {
-    let g0 = g::in_register(ctx, GRegister::Current);
-    match g::user_goroutine(g0, hit.layout()) {
-        Some(creator) => g::saved_frame_pointer(creator, hit.layout()),
+fn creators_frame(ctx: &ProbeContext) -> Result<u64, ProbeError> {
+    match g::user_goroutine(g::in_register(ctx, GRegister::Current)) {
+        Some(creator) => g::saved_frame_pointer(creator),
         None => Ok(g::frame_pointer(ctx)),
     }
 }
 
 #[inline]
-fn wants_stack(creation_pc: u64, target: u32) -> bool {
-    let Some(control) = maps::control() else { return false };
-    if takes_none(control) {
-        return false;
-    }
-    let site = CreationSite { pc: creation_pc, target: u64::from(target) };
-    is_sampled(control, maps::count_birth(&site))
+fn wants_stack(creation_pc: u64) -> bool {
+    let (per_site, mask) = maps::stacks_wanted();
+    !takes_none(per_site, mask) && is_sampled(per_site, mask, maps::count_birth(creation_pc))
 }
 
 #[inline]
-fn takes_none(control: &Control) -> bool {
-    control.stacks_per_site == 0 && control.stack_sample_mask == u32::MAX
+fn takes_none(per_site: u32, mask: u32) -> bool {
+    per_site == 0 && mask == u32::MAX
 }
 
 /// Whether the birth that `earlier` ones of the same site came before has its stack taken.
 #[inline]
-fn is_sampled(control: &Control, earlier: u64) -> bool {
-    let mask = control.stack_sample_mask;
-    earlier < u64::from(control.stacks_per_site) || (mask != u32::MAX && earlier & u64::from(mask) == 0)
+fn is_sampled(per_site: u32, mask: u32, earlier: u64) -> bool {
+    earlier < u64::from(per_site) || (mask != u32::MAX && earlier & u64::from(mask) == 0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn sampled(stacks_per_site: u32, stack_sample_mask: u32) -> Vec<u64> {
-        let control = Control { stacks_per_site, stack_sample_mask, wakeup_bytes: u32::MAX, wakers: 0 };
-        (0..12).filter(|&earlier| !takes_none(&control) && is_sampled(&control, earlier)).collect()
+    fn sampled(per_site: u32, mask: u32) -> Vec<u64> {
+        (0..12)
+            .filter(|&earlier| !takes_none(per_site, mask) && is_sampled(per_site, mask, earlier))
+            .collect()
     }
 
     #[test]

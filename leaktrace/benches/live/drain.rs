@@ -9,8 +9,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
 use leaktrace::inspect::Inspected;
-use leaktrace::kernel::cost::calibrate;
-use leaktrace::kernel::{Counters, Options, Probes, Tracee};
+use leaktrace::kernel::{Counters, Hub, HubOptions};
 use leaktrace::process::find::Target;
 use leaktrace::process::{Pid, Procfs};
 use leaktrace_common::event::Kind;
@@ -20,7 +19,7 @@ use leaktrace_core::trace::registry::Registry;
 use crate::effort::Effort;
 use crate::go::{self, Running};
 use crate::statistics::{Samples, grouped, in_seconds, real};
-use crate::tracer::{Drained, Reader, drain};
+use crate::tracer::{Attached, Drained, Reader, drain};
 
 const ROUNDS: usize = 7;
 const MILLION: u64 = 1_000_000;
@@ -54,18 +53,18 @@ pub(crate) fn run(effort: Effort) -> Result<()> {
 
 /// Fills the ring with a million events or more, and drains it; several times.
 fn filled(program: &mut Running, times: usize) -> Result<Vec<Drained>> {
-    let mut probes = attached(program.pid(), FILLED_RING)?;
+    let mut attached = attached(program.pid(), FILLED_RING)?;
     let mut registry = Registry::new(Ktime(0));
     let mut rounds = Vec::new();
     for _ in 0..times {
-        let before = probes.counters()?;
+        let before = attached.counters()?;
         let mut counted = Counters::default();
         while counted.hits.iter().sum::<u64>() < MILLION {
             program.ask("mix 50")?;
-            counted = probes.counters()?.since(&before);
+            counted = attached.counters()?.since(&before);
         }
         ensure!(counted.lost() == 0, "{} records found no room", counted.lost());
-        rounds.push(drain(&mut probes, &mut registry));
+        rounds.push(drain(&mut attached, &mut registry));
     }
     Ok(rounds)
 }
@@ -93,14 +92,11 @@ fn sustained(program: &mut Running) -> Result<()> {
 }
 
 /// All four probes, where leaktrace puts them.
-fn attached(pid: u32, ring_bytes: u32) -> Result<Probes> {
+fn attached(pid: u32, ring_bytes: u32) -> Result<Attached> {
     let procfs = Procfs::system();
     let target = Arc::new(Target::open(&procfs, Pid(pid))?);
     let inspected = Inspected::new(Arc::clone(&target), &procfs)?;
-    let mut probes = Probes::load(&Options::with_ring_bytes(ring_bytes))?;
-    let plan = inspected.plan(&Kind::ALL, calibrate(&mut probes)?.prefers_long_nops())?;
-    let layout = inspected.program().layout.for_probes();
-    let tracee = Tracee { index: 0, pid, exe: target.exe.door(), layout };
-    probes.attach(&tracee, plan.sites.iter().map(Into::into))?;
-    Ok(probes)
+    let mut hub = Hub::new(HubOptions::default())?;
+    let plan = inspected.plan(&Kind::ALL, hub.cost()?.prefers_long_nops())?;
+    Attached::new(hub, &target, &inspected, &plan, ring_bytes)
 }

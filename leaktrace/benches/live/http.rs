@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use leaktrace::inspect::Inspected;
-use leaktrace::kernel::{Options, Probes, Tracee};
+use leaktrace::kernel::{Hub, HubOptions};
 use leaktrace::process::find::Target;
 use leaktrace::process::{Pid, Procfs};
 use leaktrace_common::event::Kind;
@@ -19,7 +19,7 @@ use leaktrace_core::trace::registry::Registry;
 
 use crate::effort::Effort;
 use crate::service::{CONNECTIONS, Figures, RATE, Service, head};
-use crate::tracer::{Leaktrace, Reader};
+use crate::tracer::{Attached, Leaktrace, Reader};
 
 const ROUNDS: usize = 5;
 /// The budget decides four times a second.
@@ -106,11 +106,8 @@ fn at_entries(pid: Pid) -> Result<Reader> {
     let inspected = Inspected::new(Arc::clone(&target), &procfs)?;
     let options = PlanOptions { style: PlanStyle::Entry, ..PlanOptions::default() };
     let plan = plan(inspected.elf(), inspected.program(), &Kind::ALL, options)?;
-    let mut probes = Probes::load(&Options::with_ring_bytes(RING_BYTES))?;
-    let layout = inspected.program().layout.for_probes();
-    let tracee = Tracee { index: 0, pid: pid.0, exe: target.exe.door(), layout };
-    probes.attach(&tracee, plan.sites.iter().map(Into::into))?;
-    Ok(Reader::start(probes, Registry::new(Ktime(0))))
+    let attached = Attached::new(Hub::new(HubOptions::default())?, &target, &inspected, &plan, RING_BYTES)?;
+    Ok(Reader::start(attached, Registry::new(Ktime(0))))
 }
 
 fn print(load: &str, figures: &[Figures]) {

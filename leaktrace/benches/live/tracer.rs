@@ -8,15 +8,48 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use leaktrace::kernel::{Counters, Probes};
+use leaktrace::inspect::Inspected;
+use leaktrace::kernel::{Counters, Hub, ProbeSite, TargetId, TargetOptions, Tracee};
 use leaktrace::process::Pid;
+use leaktrace::process::find::Target;
+use leaktrace_core::trace::budget::Kinds;
 use leaktrace_core::trace::decode::decode;
+use leaktrace_core::trace::plan::AttachPlan;
 use leaktrace_core::trace::registry::Registry;
 use rustix::process::{Signal, kill_process};
 use rustix::time::{ClockId, clock_gettime};
 
 /// How often the ring is looked at.
 const PAUSE: Duration = Duration::from_millis(2);
+
+/// A process with all four probes.
+pub(crate) struct Attached {
+    pub(crate) hub: Hub,
+    pub(crate) id: TargetId,
+}
+
+impl Attached {
+    /// Attaches where `plan` says.
+    pub(crate) fn new(
+        mut hub: Hub,
+        target: &Target,
+        inspected: &Inspected,
+        plan: &AttachPlan,
+        ring_bytes: u32,
+    ) -> Result<Self> {
+        let layout = inspected.program().layout.for_probes();
+        let sites: Vec<ProbeSite> = plan.sites.iter().map(Into::into).collect();
+        let tracee = Tracee { pid: target.pid.0, exe: target.exe.door(), layout, sites: &sites };
+        let id = hub.add(&tracee, &TargetOptions::with_ring_bytes(ring_bytes))?;
+        hub.set_kinds(id, Kinds::ALL)?;
+        Ok(Self { hub, id })
+    }
+
+    /// What has been counted so far.
+    pub(crate) fn counters(&self) -> Result<Counters> {
+        Ok(self.hub.counters(self.id)?)
+    }
+}
 
 /// What a reader did.
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,10 +61,10 @@ pub(crate) struct Drained {
 }
 
 /// Decodes everything that waits in the ring and folds it into `registry`.
-pub(crate) fn drain(probes: &mut Probes, registry: &mut Registry) -> Drained {
+pub(crate) fn drain(Attached { hub, id }: &mut Attached, registry: &mut Registry) -> Drained {
     let (began, cpu) = (Instant::now(), thread_time());
     let mut drained = Drained::default();
-    probes.ring.drain(|record| match decode(record) {
+    hub.drain(*id, usize::MAX, |record| match decode(record) {
         Ok(event) => {
             drained.events += 1;
             registry.apply(&event);
@@ -51,26 +84,26 @@ pub(crate) fn thread_time() -> Duration {
 /// A thread that drains until it is told to stop.
 pub(crate) struct Reader {
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<Result<(Probes, Registry, Drained)>>,
+    thread: JoinHandle<Result<(Attached, Registry, Drained)>>,
 }
 
 impl Reader {
     /// Takes what is attached already.
-    pub(crate) fn start(mut probes: Probes, mut registry: Registry) -> Self {
+    pub(crate) fn start(mut attached: Attached, mut registry: Registry) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let asked = Arc::clone(&stop);
         let thread = thread::spawn(move || {
             let (began, cpu) = (Instant::now(), thread_time());
             let mut total = Drained::default();
             while !asked.load(Ordering::Relaxed) {
-                let drained = drain(&mut probes, &mut registry);
+                let drained = drain(&mut attached, &mut registry);
                 total.events += drained.events;
                 total.undecodable += drained.undecodable;
                 thread::sleep(PAUSE);
             }
             total.cpu = thread_time().saturating_sub(cpu);
             total.wall = began.elapsed();
-            Ok((probes, registry, total))
+            Ok((attached, registry, total))
         });
         Self { stop, thread }
     }
@@ -79,13 +112,13 @@ impl Reader {
     pub(crate) fn finish(self) -> Result<(Drained, Counters)> {
         self.stop.store(true, Ordering::Relaxed);
         let joined = self.thread.join().map_err(|_| anyhow!("the reader panicked"))?;
-        let (mut probes, mut registry, mut total) = joined?;
-        probes.detach_target(0);
-        probes.wait_until_detached();
-        let rest = drain(&mut probes, &mut registry);
+        let (mut attached, mut registry, mut total) = joined?;
+        attached.hub.set_kinds(attached.id, Kinds::NONE)?;
+        attached.hub.wait_until_detached(attached.id);
+        let rest = drain(&mut attached, &mut registry);
         total.events += rest.events;
         total.undecodable += rest.undecodable;
-        Ok((total, probes.counters()?))
+        Ok((total, attached.counters()?))
     }
 }
 

@@ -26,22 +26,19 @@ fn of_load(error: &LoadError, privileges: &Privileges) -> Meaning {
     match error {
         LoadError::NotPermitted(_) => not_permitted(privileges),
         LoadError::Object(_) => Meaning::new(Exit::Usage, "leaktrace was built wrong: please report this"),
-        LoadError::Maps(_)
-        | LoadError::Map(_)
-        | LoadError::Program { .. }
-        | LoadError::PerfProgram { .. }
-        | LoadError::NoUprobeMulti => cannot(),
+        LoadError::Map(_) | LoadError::Program { .. } | LoadError::System(_) | LoadError::NoUprobeMulti => {
+            cannot()
+        }
     }
 }
 
 fn of_attach(error: &AttachError, privileges: &Privileges) -> Meaning {
     match error {
-        AttachError::Exe { source, .. } | AttachError::Multi { source, .. } => of_io(source, privileges),
-        AttachError::Perf { source, .. } => match root_cause(source.as_ref()).downcast_ref() {
-            Some(source) => of_io(source, privileges),
-            None => cannot(),
-        },
-        AttachError::TooManyTargets(_) | AttachError::Describe(_) | AttachError::NoFilter => cannot(),
+        AttachError::Exe { source, .. }
+        | AttachError::Multi { source, .. }
+        | AttachError::Perf { source, .. } => of_io(source, privileges),
+        AttachError::Load(error) => of_load(error, privileges),
+        AttachError::UnknownTarget(_) | AttachError::Wait(_) | AttachError::NoFilter => cannot(),
     }
 }
 
@@ -53,8 +50,4 @@ fn of_io(error: &io::Error, privileges: &Privileges) -> Meaning {
         _ if gone => Meaning::plain(Exit::NoTarget),
         _ => cannot(),
     }
-}
-
-fn root_cause<'e>(error: &'e (dyn Error + 'static)) -> &'e (dyn Error + 'static) {
-    error.source().map_or(error, root_cause)
 }

@@ -8,17 +8,18 @@ use std::time::Instant;
 use aya::maps::MapError;
 use leaktrace_common::cookie::GRegister;
 use leaktrace_common::event::Kind;
-use leaktrace_common::layout::{Control, MAX_TARGETS};
+use leaktrace_common::layout::Control;
+use leaktrace_core::trace::budget::Kinds;
 use leaktrace_core::trace::plan::Cost;
 use thiserror::Error;
 
 use super::attach::{AttachError, ProbeSite, Tracee};
-use super::load::Probes;
+use super::hub::{Hub, TargetId};
+use super::load::TargetOptions;
 use super::specimen::{Goroutines, Identity, Specimen, own_exe};
 
-/// The number under which we trace ourselves: the last, so that targets can count from 0.
-#[expect(clippy::cast_possible_truncation, reason = "64 targets")]
-const OWN_INDEX: u16 = MAX_TARGETS as u16 - 1;
+/// What the records of all rounds fit into.
+const RING_BYTES: u32 = 1 << 18;
 
 /// How deep the creator is whose stack is taken: what is usual for a handler of a server.
 const DEPTH: usize = 16;
@@ -55,9 +56,6 @@ pub struct CostPerHit {
 /// Why the cost cannot be measured.
 #[derive(Debug, Error)]
 pub enum CostError {
-    /// Something is attached already, whose records would be thrown away.
-    #[error("the cost of a hit can only be measured before anything is attached")]
-    InUse,
     /// We cannot be probed.
     #[error("cannot probe leaktrace itself")]
     Attach(#[from] AttachError),
@@ -97,31 +95,26 @@ impl CostPerHit {
     }
 }
 
-/// Measures what hits cost, with programs that are attached to nothing yet. Leaves no record and no count.
-pub fn calibrate(probes: &mut Probes) -> Result<CostPerHit, CostError> {
-    if !probes.is_idle() {
-        return Err(CostError::InUse);
-    }
-    let control = probes.control()?;
-    let measured = measure(probes);
-    probes.detach_target(OWN_INDEX);
-    probes.ring.drain(|_| ());
-    probes.forget_counts()?;
-    probes.set_control(control)?;
+/// Measures what hits cost, of a target that is ourselves and is gone afterwards.
+pub(super) fn measure(hub: &mut Hub) -> Result<CostPerHit, CostError> {
+    let sites = sites()?;
+    let (pid, layout) = (std::process::id(), Goroutines::layout());
+    let tracee = Tracee { pid, exe: own_exe(), layout, sites: &sites };
+    let options = TargetOptions { ring_bytes: RING_BYTES, control: NO_STACKS };
+    let id = hub.add(&tracee, &options)?;
+    let measured = measure_target(hub, id);
+    hub.remove(id);
     measured
 }
 
-fn measure(probes: &mut Probes) -> Result<CostPerHit, CostError> {
-    let tracee =
-        Tracee { index: OWN_INDEX, pid: std::process::id(), exe: own_exe(), layout: Goroutines::layout() };
-    probes.attach(&tracee, sites()?)?;
-    let mut bench = Bench { probes, goroutines: Goroutines::new(IDENTITY, DEPTH), unprobed: 0.0 };
+fn measure_target(hub: &mut Hub, id: TargetId) -> Result<CostPerHit, CostError> {
+    hub.set_kinds(id, Kinds::ALL)?;
+    let mut bench = Bench { hub, id, goroutines: Goroutines::new(IDENTITY, DEPTH), unprobed: 0.0 };
     bench.unprobed = bench.time(UNPROBED, CALLS);
-    bench.probes.set_control(NO_STACKS)?;
     let emulated = Kind::ALL.map(|kind| bench.time(of_kind(kind), CALLS));
     let nop5 = bench.time(AT_NOP5, CALLS);
     let single_stepped = bench.time(AT_SINGLE_STEPPED, SLOW_CALLS);
-    bench.probes.set_control(ALL_STACKS)?;
+    bench.hub.set_control(id, ALL_STACKS)?;
     let with_stack = bench.time(of_kind(Kind::Birth), CALLS);
     // What the program takes does not depend on the instruction that it is attached to.
     let end = emulated[Kind::End.index()];
@@ -160,8 +153,9 @@ fn sites() -> std::io::Result<Vec<ProbeSite>> {
     of_kinds.into_iter().chain(others).collect()
 }
 
-struct Bench<'p> {
-    probes: &'p mut Probes,
+struct Bench<'h> {
+    hub: &'h mut Hub,
+    id: TargetId,
     goroutines: Goroutines,
     unprobed: f64,
 }
@@ -182,7 +176,7 @@ impl Bench<'_> {
             self.goroutines.run(specimen);
         }
         let took = began.elapsed();
-        self.probes.ring.drain(|_| ());
+        self.hub.drain(self.id, usize::MAX, |_| ());
         took.as_secs_f64() * 1e9 / f64::from(calls)
     }
 }

@@ -1,10 +1,13 @@
-//! What the programs have counted: hits, and hits that became no record.
+//! What the programs of a target have counted: hits, and hits that became no record.
+
+use std::fmt;
 
 use aya::maps::{MapData, MapError, PerCpuArray};
 use leaktrace_common::drops::DropReason;
 use leaktrace_common::event::Kind;
+use leaktrace_common::layout::KindCounters;
 
-/// Hits and drops since the programs were loaded, over all CPUs and all targets.
+/// Hits and drops of one target since its programs were loaded, over all CPUs.
 ///
 /// While nothing is being probed, `hits(kind) = records of that kind in the ring so far + dropped(kind)`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,6 +43,14 @@ impl Counters {
             .sum()
     }
 
+    /// What should never happen and did, in the process with this id.
+    pub(super) fn mishaps(&self, pid: u32) -> impl Iterator<Item = Mishap> {
+        let unreadable = |kind: Kind| self.drops[kind.index()][DropReason::GFault as usize];
+        let mishaps =
+            Kind::ALL.into_iter().map(move |kind| Mishap { pid, kind, unreadable: unreadable(kind) });
+        mishaps.filter(|mishap| mishap.unreadable > 0)
+    }
+
     /// What has been counted since `earlier`.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
@@ -55,30 +66,67 @@ impl Counters {
     }
 }
 
-/// The maps that the programs count in.
-pub(super) struct CounterMaps {
-    pub(super) hits: PerCpuArray<MapData, u64>,
-    pub(super) drops: PerCpuArray<MapData, u64>,
+/// Something that is wrong with us, the target or the kernel. What is lost by it is counted whether or not it is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mishap {
+    /// The process.
+    pub pid: u32,
+    /// What its probes are for.
+    pub kind: Kind,
+    /// How many hits had a `runtime.g` that could not be read, by now.
+    pub unreadable: u64,
 }
 
-impl CounterMaps {
-    /// Adds up what all CPUs have counted. Drops are read first, so that there are never more than hits.
+impl fmt::Display for Mishap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { pid, kind, unreadable } = self;
+        let help = DropReason::GFault.help();
+        write!(f, "{} in process {pid}: unreadable runtime.g at {unreadable} hits: {help}", kind.as_str())
+    }
+}
+
+/// The map that the programs count in.
+pub(super) struct CounterMap(pub(super) PerCpuArray<MapData, KindCounters>);
+
+impl CounterMap {
+    /// Adds up what all CPUs have counted. There are never more drops than hits.
     pub(super) fn read(&self) -> Result<Counters, MapError> {
         let mut counters = Counters::default();
-        let flat = counters.drops.as_flattened_mut();
-        for (index, drops) in (0..).zip(flat) {
-            *drops = self.drops.get(&index, 0)?.iter().sum();
-        }
-        for (index, hits) in (0..).zip(&mut counters.hits) {
-            *hits = self.hits.get(&index, 0)?.iter().sum();
+        for (kind, index) in Kind::ALL.into_iter().zip(0..) {
+            for of_cpu in self.0.get(&index, 0)?.iter() {
+                counters.add(kind, of_cpu);
+            }
         }
         Ok(counters)
+    }
+}
+
+impl Counters {
+    fn add(&mut self, kind: Kind, of_cpu: &KindCounters) {
+        self.hits[kind.index()] += of_cpu.hits;
+        for (sum, drops) in self.drops[kind.index()].iter_mut().zip(of_cpu.drops) {
+            *sum += drops;
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_cpu_counts_and_every_kind_is_apart() {
+        let mut counters = Counters::default();
+        let of_cpu = KindCounters { hits: 5, drops: [1, 2, 0] };
+        counters.add(Kind::Park, &of_cpu);
+        counters.add(Kind::Park, &of_cpu);
+        assert_eq!((counters.hits_of(Kind::Park), counters.dropped_of(Kind::Park)), (10, 6));
+        assert_eq!(counters.hits_of(Kind::End), 0);
+        let mishaps: Vec<Mishap> = counters.mishaps(7).collect();
+        assert_eq!(mishaps, [Mishap { pid: 7, kind: Kind::Park, unreadable: 4 }]);
+        let told = mishaps[0].to_string();
+        assert!(told.starts_with("park in process 7: unreadable runtime.g at 4 hits: "), "{told}");
+    }
 
     #[test]
     fn a_fork_of_the_target_is_not_a_loss() {

@@ -8,8 +8,8 @@ use aya::maps::MapType;
 use aya::programs::ProgramType;
 use aya::sys::{BpfHelper, is_helper_supported, is_map_supported};
 
-use super::sys;
 pub use super::sys::MultiSupport;
+use super::{perf, sys};
 
 /// The inode of the initial pid namespace, fixed in the kernel (`PROC_PID_INIT_INO`).
 const INITIAL_PID_NAMESPACE: &str = "pid:[4026531836]";
@@ -133,7 +133,7 @@ impl Feature {
                 State::of(&is_helper_supported(ProgramType::KProbe, BpfHelper::BPF_FUNC_get_attach_cookie))
             }
             Self::UprobeMulti => multi_state(),
-            Self::PerfUprobe => exists("/sys/bus/event_source/devices/uprobe/type"),
+            Self::PerfUprobe => exists(perf::UPROBE_TYPE),
             Self::Jit => State::of(
                 &fs::read_to_string("/proc/sys/net/core/bpf_jit_enable").map(|text| text.trim() != "0"),
             ),

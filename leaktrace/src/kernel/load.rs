@@ -1,69 +1,55 @@
-//! Creates the maps and loads the programs.
+//! Creates the maps of a target and loads its programs.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use aya::maps::{Array, Map, MapData, MapError, PerCpuArray, RingBuf};
-use aya::programs::{ProgramError, UProbe};
-use aya::{Ebpf, EbpfError, EbpfLoader};
+use aya::util::nr_cpus;
 use leaktrace_common::event::Kind;
-use leaktrace_common::layout::{Control, Target};
+use leaktrace_common::layout::{Constants, Control, IN_COOKIE};
 use thiserror::Error;
 
-use super::attach::Attachments;
-use super::diagnostics::Diagnostics;
-use super::drops::{CounterMaps, Counters};
-use super::object::{self, OBJECT, Object, ObjectError};
+use super::attach::{AttachError, Backend, ProbeSite, Tracee, by_kind, open};
+use super::drops::CounterMap;
+use super::features::in_initial_pid_namespace;
+use super::hub::{HubOptions, TargetId};
+use super::object::{Object, ObjectError, Program};
 use super::ring::Ring;
 use super::sys::{self, MultiSupport, Refused};
 
-/// By what the programs are attached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Backend {
-    /// One link for all places of a kind (Linux 6.6). Wants `CAP_BPF` and `CAP_PERFMON` only.
-    UprobeMulti,
-    /// One perf event for each place. Wants `CAP_SYS_ADMIN` on current kernels.
-    PerfEvent,
-}
+/// The maps and sections of the object that are not like any other.
+const RING: &str = "EVENTS";
+const SITES: &str = "SITES";
+const COUNTERS: &str = "COUNTERS";
+const CONSTANTS: &str = ".rodata.target";
+const CONTROL: &str = ".data.control";
+const EXECED: &str = ".data.execed";
 
-impl Backend {
-    /// The name that users read.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::UprobeMulti => "uprobe_multi",
-            Self::PerfEvent => "perf event",
-        }
-    }
-}
-
-/// How to load.
+/// How to trace one process.
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// The size of the ring buffer: a power of two, whole pages.
+pub struct TargetOptions {
+    /// The size of its ring buffer: a power of two, whole pages.
     pub ring_bytes: u32,
-    /// What the programs are to do until [`Probes::set_control`] says otherwise.
+    /// What its programs are to do until [`Hub::set_control`](super::Hub::set_control) says otherwise.
     pub control: Control,
-    /// The way to attach, or `None` for the best that this kernel has.
-    pub backend: Option<Backend>,
 }
 
-impl Default for Options {
+impl Default for TargetOptions {
     /// 8 MiB hold 150,000 records or more: a second and a half of what was the busiest server measured.
     fn default() -> Self {
-        const RING_BYTES: u32 = 8 << 20;
-        Self { ring_bytes: RING_BYTES, control: default_control(RING_BYTES), backend: None }
+        Self::with_ring_bytes(8 << 20)
     }
 }
 
-/// The stacks of the first 16 births of each site, then of every 64th; a wake-up when a quarter is full.
-const fn default_control(ring_bytes: u32) -> Control {
-    Control { stacks_per_site: 16, stack_sample_mask: 63, wakeup_bytes: ring_bytes / 4, wakers: 0 }
-}
-
-impl Options {
-    /// The usual, with a ring buffer of this size.
-    pub fn with_ring_bytes(ring_bytes: u32) -> Self {
-        Self { ring_bytes, control: default_control(ring_bytes), ..Self::default() }
+impl TargetOptions {
+    /// The stacks of the first 16 births of each site, then of every 64th; a wake-up when a quarter of this ring is
+    /// full.
+    pub const fn with_ring_bytes(ring_bytes: u32) -> Self {
+        let wakeup_bytes = ring_bytes / 4;
+        let control = Control { stacks_per_site: 16, stack_sample_mask: 63, wakeup_bytes, wakers: 0 };
+        Self { ring_bytes, control }
     }
 }
 
@@ -76,11 +62,8 @@ pub enum LoadError {
     /// The kernel does not let us use BPF: `CAP_BPF` or `CAP_PERFMON` is missing, or lockdown forbids it.
     #[error("the kernel does not permit loading eBPF programs")]
     NotPermitted(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// A map cannot be created or used.
+    /// A map cannot be created, or does not take what we write.
     #[error("cannot create the eBPF maps")]
-    Maps(#[from] EbpfError),
-    /// A map does not take what we write.
-    #[error("cannot access an eBPF map")]
     Map(#[from] MapError),
     /// The kernel refuses a program.
     #[error("the kernel refuses the program {program}: {source}")]
@@ -92,121 +75,188 @@ pub enum LoadError {
         /// What the verifier said; long.
         verifier_log: String,
     },
-    /// The kernel refuses a program that is to be attached by perf events.
-    #[error("the kernel refuses the program {program}")]
-    PerfProgram {
-        /// Which one.
-        program: &'static str,
-        /// What aya says.
-        source: Box<ProgramError>,
-    },
+    /// Something else of the system that is needed is missing.
+    #[error("cannot prepare for loading eBPF programs")]
+    System(#[source] std::io::Error),
     /// `uprobe_multi` was asked for and the kernel has none that works.
     #[error("this kernel has no working uprobe_multi")]
     NoUprobeMulti,
 }
 
-/// The loaded programs, with their maps and everything that they are attached to. Dropping it detaches all.
-pub struct Probes {
-    pub(super) attachments: Attachments,
+/// Loads the programs of any number of processes, on any thread. What they share is here: the parsed object, and what
+/// the kernel can.
+pub struct Loader {
+    object: Object,
+    support: MultiSupport,
+    /// How many `go` statements of a process are counted apart.
+    sites: u32,
+    next: AtomicU32,
+}
+
+/// The programs of one process, loaded and attached to nothing; see [`Hub::adopt`](super::Hub::adopt).
+pub struct Loaded {
+    pub(super) id: TargetId,
+    pub(super) pid: u32,
+    /// Held open, so that the path stays valid whatever becomes of the process.
+    pub(super) exe: File,
+    pub(super) sites: BTreeMap<Kind, Vec<ProbeSite>>,
     pub(super) programs: Programs,
-    pub(super) targets: Array<MapData, Target>,
-    /// The same map, for programs that are loaded later.
-    pub(super) targets_fd: OwnedFd,
-    control: Array<MapData, Control>,
-    counters: CounterMaps,
-    diagnostics: Diagnostics,
-    /// What was counted and is not to be told.
-    forgotten: Counters,
-    /// The records.
-    pub ring: Ring,
 }
 
-/// Maps by their names.
-type Maps = HashMap<String, Map>;
-
-/// What one of the two ways of loading makes.
-type Loaded = (Maps, Programs, Diagnostics);
-
-/// The programs, loaded for one backend.
-pub(super) enum Programs {
-    /// With whether the kernel's filter by process can be relied on.
-    Multi { programs: HashMap<Kind, OwnedFd>, filter_is_right: bool },
-    /// Inside aya's object.
-    Perf(Ebpf),
+/// Loaded programs, and their maps.
+pub(super) struct Programs {
+    pub(super) by_kind: BTreeMap<Kind, OwnedFd>,
+    /// Where we know the process by the number that the kernel knows it by.
+    pub(super) exec: Option<OwnedFd>,
+    pub(super) maps: TargetMaps,
 }
 
-impl Probes {
-    /// Creates the maps and loads the programs; attaches nothing.
-    pub fn load(options: &Options) -> Result<Self, LoadError> {
-        object::check_abi(OBJECT)?;
-        let (mut maps, programs, diagnostics) = match choose(options.backend)? {
-            MultiSupport::None => load_for_perf(options.ring_bytes)?,
-            support => load_for_multi(options.ring_bytes, support)?,
-        };
-        let mut probes = Self {
-            programs,
-            diagnostics,
-            targets_fd: descriptor(&maps, "TARGETS")?,
-            ring: Ring::new(RingBuf::try_from(take(&mut maps, "EVENTS")?)?),
-            targets: Array::try_from(take(&mut maps, "TARGETS")?)?,
-            control: Array::try_from(take(&mut maps, "CONTROL")?)?,
-            counters: CounterMaps {
-                hits: PerCpuArray::try_from(take(&mut maps, "HITS")?)?,
-                drops: PerCpuArray::try_from(take(&mut maps, "DROPS")?)?,
-            },
-            attachments: Attachments::default(),
-            forgotten: Counters::default(),
-        };
-        probes.set_control(options.control)?;
-        Ok(probes)
+/// The maps that we use too.
+pub(super) struct TargetMaps {
+    pub(super) ring: Ring,
+    pub(super) control: Array<MapData, Control>,
+    pub(super) execed: Array<MapData, u32>,
+    pub(super) counters: CounterMap,
+}
+
+impl Loader {
+    /// Parses the object and asks what the kernel can.
+    pub(super) fn new(options: HubOptions) -> Result<Self, LoadError> {
+        Ok(Self {
+            object: Object::ours()?,
+            support: choose(options.backend)?,
+            sites: site_entries(nr_cpus().map_err(|(_, error)| LoadError::System(error))?),
+            next: AtomicU32::new(0),
+        })
     }
 
-    /// How the programs are attached.
-    pub fn backend(&self) -> Backend {
-        match self.programs {
-            Programs::Multi { .. } => Backend::UprobeMulti,
-            Programs::Perf(_) => Backend::PerfEvent,
+    /// How programs are attached.
+    pub const fn backend(&self) -> Backend {
+        match self.support {
+            MultiSupport::None => Backend::PerfEvent,
+            MultiSupport::Full | MultiSupport::ThreadFilter => Backend::UprobeMulti,
         }
     }
 
-    /// Changes what the attached programs do, from the next hit on.
-    pub fn set_control(&mut self, control: Control) -> Result<(), MapError> {
-        self.control.set(0, control, 0)
+    /// The process that the kernel's filter lets through; 0 for all where it is not to be relied on.
+    pub(super) fn filtered(&self, pid: u32) -> u32 {
+        if self.support == MultiSupport::ThreadFilter { 0 } else { pid }
     }
 
-    /// What has been counted since the programs were loaded.
-    pub fn counters(&self) -> Result<Counters, MapError> {
-        Ok(self.counters.read()?.since(&self.forgotten))
+    /// Creates the maps of a process and loads its programs, one for each kind of event that it has sites of.
+    pub fn load(&self, tracee: &Tracee<'_>, options: &TargetOptions) -> Result<Loaded, AttachError> {
+        let exe = open(tracee.exe)?;
+        let sites = by_kind(tracee.sites);
+        let tgid = in_initial_pid_namespace().then_some(tracee.pid);
+        let id = TargetId::new(self.next.fetch_add(1, Ordering::Relaxed));
+        let constants = Constants {
+            layout: tracee.layout,
+            target: id.number(),
+            tgid: tgid.unwrap_or(0),
+            checks_tgid: u32::from(self.checks_tgid(tgid)?),
+            g_registers: Kind::ALL.map(|kind| register(sites.get(&kind).map_or(&[], Vec::as_slice))),
+        };
+        let kinds: Vec<Kind> = sites.keys().copied().collect();
+        let mut programs = self.load_programs(&kinds, &constants, options).map_err(AttachError::Load)?;
+        programs.exec = programs.exec.filter(|_| tgid.is_some());
+        Ok(Loaded { id, pid: tracee.pid, exe, sites, programs })
     }
 
-    /// Hands what the programs had to say to the `log` crate: no more than a line for each kind of event and
-    /// mishap, ever.
-    pub fn tell_diagnostics(&mut self) {
-        self.diagnostics.tell();
+    /// Whether the programs have to tell the process from others at each hit; `tgid` is its number if that is known.
+    /// Perf events pass what forks of it do.
+    fn checks_tgid(&self, tgid: Option<u32>) -> Result<bool, AttachError> {
+        match (self.support, tgid) {
+            (MultiSupport::Full, _) | (MultiSupport::None, None) => Ok(false),
+            (MultiSupport::ThreadFilter, None) => Err(AttachError::NoFilter),
+            (MultiSupport::ThreadFilter | MultiSupport::None, Some(_)) => Ok(true),
+        }
     }
 
-    /// Starts to count anew.
-    pub(super) fn forget_counts(&mut self) -> Result<(), MapError> {
-        self.forgotten = self.counters.read()?;
-        Ok(())
+    fn load_programs(
+        &self,
+        kinds: &[Kind],
+        constants: &Constants,
+        options: &TargetOptions,
+    ) -> Result<Programs, LoadError> {
+        let wanted: Vec<Program> =
+            kinds.iter().map(|&kind| Program::Of(kind)).chain([Program::Exec]).collect();
+        let maps = self.create_maps(&wanted, constants, options)?;
+        let fds = maps.iter().map(|(name, map)| (*name, map.fd().as_fd().as_raw_fd())).collect();
+        let load = |program| self.load_program(program, &fds);
+        let by_kind = kinds.iter().map(|&kind| Ok((kind, load(Program::Of(kind))?)));
+        let by_kind = by_kind.collect::<Result<_, LoadError>>()?;
+        // Without it an exec is still noticed, only a little later.
+        let exec = load(Program::Exec)
+            .inspect_err(|error| tracing::warn!(%error, "an exec of the target cannot be watched"))
+            .ok();
+        let mut maps = TargetMaps::of(maps)?;
+        maps.control.set(0, options.control, 0)?;
+        Ok(Programs { by_kind, exec, maps })
     }
 
-    /// What the programs were last told to do.
-    pub(super) fn control(&self) -> Result<Control, MapError> {
-        self.control.get(&0, 0)
+    fn create_maps(
+        &self,
+        programs: &[Program],
+        constants: &Constants,
+        options: &TargetOptions,
+    ) -> Result<HashMap<&str, MapData>, LoadError> {
+        let mut maps = HashMap::new();
+        for (name, definition) in self.object.maps(programs) {
+            let mut definition = definition.clone();
+            match name {
+                RING => definition.set_max_entries(options.ring_bytes),
+                SITES => definition.set_max_entries(self.sites),
+                _ => {}
+            }
+            let map = MapData::create(definition, name, None).map_err(not_permitted_or)?;
+            if name == CONSTANTS {
+                set_constants(&map, &constants.to_bytes())?;
+            }
+            maps.insert(name, map);
+        }
+        Ok(maps)
+    }
+
+    fn load_program(&self, program: Program, maps: &HashMap<&str, i32>) -> Result<OwnedFd, LoadError> {
+        let (instructions, license) = self.object.program(program, maps)?;
+        let name = program.name();
+        let loaded = match (program, self.backend()) {
+            (Program::Exec, _) => sys::load_raw_tracepoint(name, &instructions, license),
+            (Program::Of(_), Backend::UprobeMulti) => {
+                sys::load_for_uprobe_multi(name, &instructions, license)
+            }
+            (Program::Of(_), Backend::PerfEvent) => sys::load_for_perf_event(name, &instructions, license),
+        };
+        loaded.map_err(|refused| refusal(name, refused))
     }
 }
 
-fn take(maps: &mut Maps, name: &'static str) -> Result<Map, ObjectError> {
-    maps.remove(name).ok_or(ObjectError::NoMap(name))
+impl TargetMaps {
+    fn of(mut maps: HashMap<&str, MapData>) -> Result<Self, LoadError> {
+        let mut take = |name: &'static str| -> Result<Map, LoadError> {
+            let map = maps.remove(name).ok_or(ObjectError::NoMap(name))?;
+            Ok(Map::from_map_data(map)?)
+        };
+        Ok(Self {
+            ring: Ring::new(RingBuf::try_from(take(RING)?)?),
+            control: Array::try_from(take(CONTROL)?)?,
+            execed: Array::try_from(take(EXECED)?)?,
+            counters: CounterMap(PerCpuArray::try_from(take(COUNTERS)?)?),
+        })
+    }
 }
 
-/// A descriptor of our own for an array.
-fn descriptor(maps: &Maps, name: &'static str) -> Result<OwnedFd, LoadError> {
-    match maps.get(name) {
-        Some(Map::Array(data)) => Ok(data.fd().as_fd().try_clone_to_owned().map_err(MapError::from)?),
-        _ => Err(ObjectError::NoMap(name).into()),
-    }
+/// The register that all sites of a kind have their `g` in, or that each says so for itself.
+fn register(sites: &[ProbeSite]) -> u8 {
+    let Some(first) = sites.first() else { return IN_COOKIE };
+    if sites.iter().all(|site| site.g == first.g) { first.g as u8 } else { IN_COOKIE }
+}
+
+/// How many `go` statements are counted apart, on so many CPUs: each of them takes free entries for itself, 128 at a
+/// time (`LOCAL_FREE_TARGET` in the kernel's `bpf_lru_list.c`), and none may be left without.
+fn site_entries(cpus: usize) -> u32 {
+    const ENTRIES_A_CPU: usize = 128;
+    u32::try_from(cpus * ENTRIES_A_CPU).unwrap_or(u32::MAX).clamp(1024, 8192)
 }
 
 /// How much of `uprobe_multi` to use; `None` where perf events are to be used instead.
@@ -227,34 +277,8 @@ fn choose(wish: Option<Backend>) -> Result<MultiSupport, LoadError> {
     Ok(support)
 }
 
-/// Creates the maps with aya and loads the programs without it.
-fn load_for_multi(ring_bytes: u32, support: MultiSupport) -> Result<Loaded, LoadError> {
-    let mut object = Object::parse(OBJECT)?;
-    let mut maps = Maps::new();
-    let mut fds = HashMap::new();
-    for (name, definition) in object.maps(ring_bytes) {
-        let constants = object::is_constants(&name).then(|| definition.data().to_vec());
-        let map = MapData::create(definition, &name, None).map_err(not_permitted_or)?;
-        if let Some(constants) = constants {
-            set_constants(&map, &constants)?;
-        }
-        fds.insert(name.clone(), map.fd().as_fd().as_raw_fd());
-        maps.insert(name, Map::from_map_data(map)?);
-    }
-    object.relocate(&fds)?;
-    let mut programs = HashMap::new();
-    for kind in Kind::ALL {
-        let (instructions, licence) = object.program(kind)?;
-        let name = object::program_name(kind);
-        let program = sys::load_for_uprobe_multi(name, instructions, &licence);
-        programs.insert(kind, program.map_err(|refused| refusal(name, refused))?);
-    }
-    let diagnostics = Diagnostics::of_program(programs.values().next().map(AsFd::as_fd));
-    Ok((maps, Programs::Multi { programs, filter_is_right: support == MultiSupport::Full }, diagnostics))
-}
-
-fn set_constants(map: &MapData, constants: &[u8]) -> Result<(), LoadError> {
-    // SAFETY: the map was made for a section with just these contents.
+fn set_constants(map: &MapData, constants: &[u8; Constants::SIZE]) -> Result<(), LoadError> {
+    // SAFETY: the map was made for a section that consists of one `Constants`, which a test compares.
     unsafe { sys::set_constants(map.fd().as_fd(), constants) }.map_err(|error| MapError::from(error).into())
 }
 
@@ -266,28 +290,8 @@ fn refusal(program: &'static str, refused: Refused) -> LoadError {
     LoadError::Program { program, source: error, verifier_log: log }
 }
 
-/// Creates the maps and loads the programs with aya.
-fn load_for_perf(ring_bytes: u32) -> Result<Loaded, LoadError> {
-    let loaded = EbpfLoader::new().map_max_entries(object::RING, ring_bytes).load(OBJECT);
-    let mut ebpf = loaded.map_err(not_permitted_or)?;
-    for kind in Kind::ALL {
-        let program = object::program_name(kind);
-        let refused = |source| LoadError::PerfProgram { program, source: Box::new(source) };
-        let uprobe: &mut UProbe =
-            ebpf.program_mut(program).ok_or(ObjectError::NoProgram(program))?.try_into().map_err(refused)?;
-        uprobe.load().map_err(refused)?;
-    }
-    let diagnostics = Diagnostics::of_object(&mut ebpf);
-    let names: Vec<String> = ebpf.maps().map(|(name, _)| name.to_owned()).collect();
-    let maps = names.into_iter().filter_map(|name| ebpf.take_map(&name).map(|map| (name, map))).collect();
-    Ok((maps, Programs::Perf(ebpf), diagnostics))
-}
-
 /// Tells a missing permission from everything else that can be wrong with maps.
-fn not_permitted_or<E>(error: E) -> LoadError
-where
-    E: Into<LoadError> + std::error::Error + Send + Sync + 'static,
-{
+fn not_permitted_or(error: MapError) -> LoadError {
     if is_permission(&error) { LoadError::NotPermitted(Box::new(error)) } else { error.into() }
 }
 
@@ -297,4 +301,24 @@ fn is_permission(error: &(dyn std::error::Error + 'static)) -> bool {
         let os = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
         os == Some(libc::EPERM)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use leaktrace_common::cookie::GRegister;
+    use leaktrace_core::base::num::FileOffset;
+
+    use super::*;
+
+    #[test]
+    fn sites_that_differ_in_register_say_so_themselves() {
+        let site = |g| ProbeSite { kind: Kind::Birth, offset: FileOffset(0), g };
+        assert_eq!(register(&[site(GRegister::Current); 2]), GRegister::Current as u8);
+        assert_eq!(register(&[site(GRegister::Arg0), site(GRegister::Arg1)]), IN_COOKIE);
+    }
+
+    #[test]
+    fn no_cpu_is_left_without_entries() {
+        assert_eq!([2, 16, 1000].map(site_entries), [1024, 2048, 8192]);
+    }
 }

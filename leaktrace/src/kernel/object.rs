@@ -1,10 +1,10 @@
-//! The compiled eBPF object that is part of this binary: its ABI version, and its programs as instructions.
+//! The compiled eBPF object that is part of this binary: its ABI version, its maps, and its programs as instructions.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::CString;
 use std::os::fd::RawFd;
 
-use aya_obj::generated::bpf_insn;
+use aya_obj::generated::{BPF_PSEUDO_MAP_FD, BPF_PSEUDO_MAP_VALUE, bpf_insn};
 use leaktrace_common::ABI_VERSION;
 use leaktrace_common::event::Kind;
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
@@ -12,16 +12,16 @@ use thiserror::Error;
 
 /// Compiled by `cargo xtask ebpf`, which also says in `manifest.json` by what.
 #[cfg(target_arch = "x86_64")]
-pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!("../../ebpf/leaktrace-x86_64.bpf.o");
+static OBJECT: &[u8] = aya::include_bytes_aligned!("../../ebpf/leaktrace-x86_64.bpf.o");
 /// Compiled by `cargo xtask ebpf`, which also says in `manifest.json` by what.
 #[cfg(target_arch = "aarch64")]
-pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!("../../ebpf/leaktrace-aarch64.bpf.o");
+static OBJECT: &[u8] = aya::include_bytes_aligned!("../../ebpf/leaktrace-aarch64.bpf.o");
 
 /// The read-only global that carries the version.
 const ABI_SYMBOL: &str = "LEAKTRACE_ABI_VERSION";
 
-/// The map whose size the user chooses.
-pub(super) const RING: &str = "EVENTS";
+/// The instruction that loads 64 bits, among them the address of a map: it takes the room of two.
+const LOAD_64: u8 = 0x18;
 
 /// Why the object in this binary cannot be used. Each is a mistake in how leaktrace was built.
 #[derive(Debug, Error)]
@@ -48,18 +48,118 @@ pub enum ObjectError {
     NoMap(&'static str),
 }
 
-/// The name of the program for events of this kind.
-pub(super) const fn program_name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Birth => "leaktrace_birth",
-        Kind::End => "leaktrace_end",
-        Kind::Park => "leaktrace_park",
-        Kind::Ready => "leaktrace_ready",
+/// A program in the object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Program {
+    /// The one for events of this kind.
+    Of(Kind),
+    /// The one that ends the tracing of a process at its exec.
+    Exec,
+}
+
+impl Program {
+    const ALL: [Self; Kind::ALL.len() + 1] =
+        [Self::Of(Kind::Birth), Self::Of(Kind::End), Self::Of(Kind::Park), Self::Of(Kind::Ready), Self::Exec];
+
+    /// Its name, in the object and to the kernel.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Of(Kind::Birth) => "leaktrace_birth",
+            Self::Of(Kind::End) => "leaktrace_end",
+            Self::Of(Kind::Park) => "leaktrace_park",
+            Self::Of(Kind::Ready) => "leaktrace_ready",
+            Self::Exec => "leaktrace_exec",
+        }
+    }
+
+    const fn index(self) -> usize {
+        match self {
+            Self::Of(kind) => kind.index(),
+            Self::Exec => Kind::ALL.len(),
+        }
     }
 }
 
+/// The object, parsed once: from it the programs of any number of targets are made. aya's own loader makes one set of
+/// them, and reads all types of the kernel first, which takes longer than everything else.
+pub(super) struct Object {
+    maps: Vec<(String, aya_obj::Map)>,
+    /// In the order of [`Program::ALL`].
+    programs: Vec<Template>,
+}
+
+/// A program whose maps have not been created yet.
+struct Template {
+    /// Where it loads the address of a map, the number of that map in [`Object::maps`] is in the descriptor's place.
+    instructions: Vec<bpf_insn>,
+    license: CString,
+}
+
+impl Object {
+    /// The one in this binary, once its version has been compared with ours.
+    pub(super) fn ours() -> Result<Self, ObjectError> {
+        check_abi(OBJECT)?;
+        Self::parse(OBJECT)
+    }
+
+    fn parse(object: &[u8]) -> Result<Self, ObjectError> {
+        let mut object = aya_obj::Object::parse(object).map_err(|error| unparsable(&error))?;
+        let maps: Vec<(String, aya_obj::Map)> =
+            object.maps.iter().map(|(name, map)| (name.clone(), map.clone())).collect();
+        let text: HashSet<usize> = object.functions.keys().map(|(section, _)| *section).collect();
+        let numbered = (0..).zip(&maps).map(|(number, (name, map)): (RawFd, _)| (name.as_str(), number, map));
+        object.relocate_maps(numbered, &text).map_err(|error| unparsable(&error))?;
+        object.relocate_calls(&text).map_err(|error| unparsable(&error))?;
+        let programs = Program::ALL.map(|program| template(&object, program));
+        Ok(Self { programs: programs.into_iter().collect::<Result<_, _>>()?, maps })
+    }
+
+    /// The maps that these programs use, by name.
+    pub(super) fn maps(&self, programs: &[Program]) -> Vec<(&str, &aya_obj::Map)> {
+        let used: HashSet<usize> = programs
+            .iter()
+            .flat_map(|program| &self.programs[program.index()].instructions)
+            .filter_map(|instruction| map_number(*instruction))
+            .collect();
+        let maps = self.maps.iter().enumerate().filter(|(number, _)| used.contains(number));
+        maps.map(|(_, (name, map))| (name.as_str(), map)).collect()
+    }
+
+    /// The instructions of a program with the descriptors of its maps in them, and its licence.
+    pub(super) fn program(
+        &self,
+        program: Program,
+        maps: &HashMap<&str, RawFd>,
+    ) -> Result<(Vec<bpf_insn>, &CString), ObjectError> {
+        let Template { instructions, license } = &self.programs[program.index()];
+        let mut instructions = instructions.clone();
+        for instruction in &mut instructions {
+            if let Some(number) = map_number(*instruction) {
+                let fd = self.maps.get(number).and_then(|(name, _)| maps.get(name.as_str()));
+                instruction.imm = *fd.ok_or(ObjectError::NoMap(program.name()))?;
+            }
+        }
+        Ok((instructions, license))
+    }
+}
+
+fn template(object: &aya_obj::Object, program: Program) -> Result<Template, ObjectError> {
+    let name = program.name();
+    let found = object.programs.get(name).ok_or(ObjectError::NoProgram(name))?;
+    let function = object.functions.get(&found.function_key()).ok_or(ObjectError::NoProgram(name))?;
+    Ok(Template { instructions: function.instructions.clone(), license: found.license.clone() })
+}
+
+/// The map whose address this instruction of a template loads.
+fn map_number(instruction: bpf_insn) -> Option<usize> {
+    let source = u32::from(instruction.src_reg());
+    let loads_map =
+        instruction.code == LOAD_64 && (source == BPF_PSEUDO_MAP_FD || source == BPF_PSEUDO_MAP_VALUE);
+    if loads_map { usize::try_from(instruction.imm).ok() } else { None }
+}
+
 /// Compares the version of the object with ours.
-pub(super) fn check_abi(object: &[u8]) -> Result<(), ObjectError> {
+fn check_abi(object: &[u8]) -> Result<(), ObjectError> {
     let version = abi_version(object)?;
     if version == ABI_VERSION {
         return Ok(());
@@ -79,58 +179,6 @@ fn abi_version(object: &[u8]) -> Result<u32, ObjectError> {
     bytes.map(|bytes| u32::from_ne_bytes(*bytes)).ok_or(ObjectError::NoAbiVersion)
 }
 
-/// The object, for loading it without aya's loader: that one reads all types of the kernel first, which takes
-/// longer than everything else.
-pub(super) struct Object {
-    object: aya_obj::Object,
-}
-
-impl Object {
-    /// Parses it.
-    pub(super) fn parse(object: &[u8]) -> Result<Self, ObjectError> {
-        let object = aya_obj::Object::parse(object).map_err(|error| unparsable(&error))?;
-        Ok(Self { object })
-    }
-
-    /// The maps to create, with a ring buffer of the given size. Sections with constants are maps too.
-    pub(super) fn maps(&self, ring_bytes: u32) -> Vec<(String, aya_obj::Map)> {
-        // Other sections, such as `.bss`, are maps to the linker. The programs have no variables.
-        let is_wanted = |name: &str| !name.starts_with('.') || is_constants(name);
-        let maps = self.object.maps.iter().filter(|(name, _)| is_wanted(name));
-        maps.map(|(name, map)| {
-            let mut map = map.clone();
-            if name == RING {
-                map.set_max_entries(ring_bytes);
-            }
-            (name.clone(), map)
-        })
-        .collect()
-    }
-
-    /// Puts the descriptors of the created maps into the instructions.
-    pub(super) fn relocate(&mut self, maps: &HashMap<String, RawFd>) -> Result<(), ObjectError> {
-        let text: HashSet<usize> = self.object.functions.keys().map(|(section, _)| *section).collect();
-        let definitions = self.object.maps.clone();
-        let known = definitions.iter().filter_map(|(name, map)| Some((name.as_str(), *maps.get(name)?, map)));
-        self.object.relocate_maps(known, &text).map_err(|error| unparsable(&error))?;
-        self.object.relocate_calls(&text).map_err(|error| unparsable(&error))
-    }
-
-    /// The instructions of a program and its licence.
-    pub(super) fn program(&self, kind: Kind) -> Result<(&[bpf_insn], CString), ObjectError> {
-        let name = program_name(kind);
-        let program = self.object.programs.get(name).ok_or(ObjectError::NoProgram(name))?;
-        let function = self.object.functions.get(&program.function_key());
-        let function = function.ok_or(ObjectError::NoProgram(name))?;
-        Ok((&function.instructions, program.license.clone()))
-    }
-}
-
-/// Whether a map of this name is a section with constants.
-pub(super) fn is_constants(name: &str) -> bool {
-    name.starts_with(".rodata")
-}
-
 fn unparsable(error: &dyn std::fmt::Display) -> ObjectError {
     ObjectError::Unparsable(error.to_string())
 }
@@ -140,15 +188,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_object_in_this_binary_is_for_this_abi_and_has_all_programs() {
-        check_abi(OBJECT).unwrap();
-        let mut object = Object::parse(OBJECT).unwrap();
-        assert!(Kind::ALL.into_iter().all(|kind| object.program(kind).is_ok()));
-        assert!(object.relocate(&HashMap::new()).is_err(), "the programs refer to maps");
+    fn a_program_knows_the_maps_that_it_needs() {
+        let object = Object::ours().unwrap();
+        let names = |programs: &[Program]| {
+            object.maps(programs).into_iter().map(|(name, _)| name.to_owned()).collect::<HashSet<_>>()
+        };
+        let of_exec = [".data.execed", ".rodata.target"];
+        assert_eq!(names(&[Program::Exec]), HashSet::from(of_exec.map(str::to_owned)));
+        let of_end = [".data.control", ".data.execed", ".rodata.target", "COUNTERS", "EVENTS"];
+        assert_eq!(names(&[Program::Of(Kind::End)]), HashSet::from(of_end.map(str::to_owned)));
+        assert!(names(&Program::ALL).contains("SITES"));
+    }
+
+    #[test]
+    fn a_program_has_the_descriptors_of_its_maps() {
+        let object = Object::ours().unwrap();
+        assert!(object.program(Program::Exec, &HashMap::new()).is_err(), "its maps do not exist");
+        let fds = HashMap::from([(".data.execed", 70), (".rodata.target", 71)]);
+        let (instructions, license) = object.program(Program::Exec, &fds).unwrap();
+        let found: HashSet<usize> = instructions.into_iter().filter_map(map_number).collect();
+        assert_eq!(found, HashSet::from([70, 71]));
+        assert_eq!(license.to_bytes(), b"Dual MIT/GPL");
     }
 
     #[test]
     fn what_is_not_an_object_is_refused() {
         assert!(matches!(check_abi(b"\x7fELF"), Err(ObjectError::Unparsable(_))));
+        assert!(matches!(Object::parse(b"\x7fELF"), Err(ObjectError::Unparsable(_))));
     }
 }

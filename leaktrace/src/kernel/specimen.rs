@@ -218,6 +218,11 @@ impl Goroutines {
         address(&*self.g)
     }
 
+    /// The address of the thread's `g0`.
+    pub fn g0(&self) -> u64 {
+        address(&*self.g0)
+    }
+
     /// Runs a specimen once, with the `g` in the first register and `g0` in Go's own.
     pub fn run(&self, specimen: Specimen) {
         std::hint::black_box((&self.m, &self.curg, &self.frames));

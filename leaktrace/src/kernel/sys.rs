@@ -1,5 +1,5 @@
-//! The uses of `bpf(2)` that aya has no call for: loading a program for `uprobe_multi`, linking it, finding out
-//! whether the kernel can, and attaching a program that was not compiled.
+//! The uses of `bpf(2)` that aya has no call for, or none for programs that it has not loaded: loading, linking by
+//! `uprobe_multi` and to perf events, finding out whether the kernel can, and attaching to a tracepoint.
 //!
 //! The structs are the leading parts of the kernel's `union bpf_attr` (`include/uapi/linux/bpf.h`); what follows
 //! them is zero to the kernel.
@@ -12,12 +12,12 @@ use aya_obj::generated::bpf_insn;
 
 const BPF_MAP_UPDATE_ELEM: c_long = 2;
 const BPF_PROG_LOAD: c_long = 5;
-const BPF_OBJ_GET_INFO_BY_FD: c_long = 15;
 const BPF_RAW_TRACEPOINT_OPEN: c_long = 17;
 const BPF_MAP_FREEZE: c_long = 22;
 const BPF_LINK_CREATE: c_long = 28;
 const BPF_PROG_TYPE_KPROBE: u32 = 2;
 const BPF_PROG_TYPE_RAW_TRACEPOINT: u32 = 17;
+const BPF_PERF_EVENT: u32 = 41;
 const BPF_TRACE_UPROBE_MULTI: u32 = 48;
 const BPF_F_UPROBE_MULTI_RETURN: u32 = 1;
 
@@ -68,18 +68,12 @@ struct MapElement {
 }
 
 #[repr(C)]
-struct InfoByFd {
-    fd: u32,
-    length: u32,
-    buffer: u64,
-}
-
-/// The beginning of the kernel's `bpf_prog_info`.
-#[repr(C)]
-#[derive(Default)]
-struct ProgramInfo {
-    prog_type: u32,
-    id: u32,
+struct LinkPerfEvent {
+    prog_fd: u32,
+    target_fd: u32,
+    attach_type: u32,
+    flags: u32,
+    cookie: u64,
 }
 
 #[repr(C)]
@@ -135,10 +129,24 @@ pub(super) fn load_for_uprobe_multi(
     load(attr, name, instructions, license)
 }
 
+/// Loads a program that can be linked by [`link_perf_event`].
+pub(super) fn load_for_perf_event(
+    name: &str,
+    instructions: &[bpf_insn],
+    license: &CStr,
+) -> Result<OwnedFd, Refused> {
+    let attr = ProgLoad { prog_type: BPF_PROG_TYPE_KPROBE, ..ProgLoad::default() };
+    load(attr, name, instructions, license)
+}
+
 /// Loads a program that can be attached by [`attach_raw_tracepoint`].
-pub(super) fn load_raw_tracepoint(name: &str, instructions: &[bpf_insn]) -> Result<OwnedFd, Refused> {
+pub(super) fn load_raw_tracepoint(
+    name: &str,
+    instructions: &[bpf_insn],
+    license: &CStr,
+) -> Result<OwnedFd, Refused> {
     let attr = ProgLoad { prog_type: BPF_PROG_TYPE_RAW_TRACEPOINT, ..ProgLoad::default() };
-    load(attr, name, instructions, c"GPL")
+    load(attr, name, instructions, license)
 }
 
 fn load(
@@ -180,17 +188,6 @@ pub(super) unsafe fn set_constants(map: BorrowedFd<'_>, constants: &[u8]) -> io:
     Ok(())
 }
 
-/// The number by which the whole system knows a program.
-pub(super) fn program_id(program: BorrowedFd<'_>) -> io::Result<u32> {
-    const LENGTH: u32 = 8;
-    const { assert!(size_of::<ProgramInfo>() == LENGTH as usize) };
-    let mut info = ProgramInfo::default();
-    let mut attr = InfoByFd { fd: raw(program), length: LENGTH, buffer: &raw mut info as u64 };
-    // SAFETY: the pointer is that of a struct of the length that is given, which lives until the call is done.
-    unsafe { call(BPF_OBJ_GET_INFO_BY_FD, &mut attr) }?;
-    Ok(info.id)
-}
-
 /// Loads once more, for the log.
 fn verifier_log(attr: &mut ProgLoad) -> String {
     let mut log = vec![0_u8; LOG_BYTES as usize];
@@ -222,6 +219,18 @@ pub(super) fn link_uprobe_multi(program: BorrowedFd<'_>, link: &MultiLink<'_>) -
     };
     // SAFETY: the pointers in `attr` are those of slices of `cnt` numbers and a string, which live until the
     // call is done.
+    unsafe { bpf(BPF_LINK_CREATE, &mut attr) }
+}
+
+/// Attaches a program to a perf event; closing the link and the event detaches it.
+pub(super) fn link_perf_event(
+    program: BorrowedFd<'_>,
+    event: BorrowedFd<'_>,
+    cookie: u64,
+) -> io::Result<OwnedFd> {
+    let (prog_fd, target_fd) = (raw(program), raw(event));
+    let mut attr = LinkPerfEvent { prog_fd, target_fd, attach_type: BPF_PERF_EVENT, flags: 0, cookie };
+    // SAFETY: there is no pointer in `attr`.
     unsafe { bpf(BPF_LINK_CREATE, &mut attr) }
 }
 
@@ -300,6 +309,7 @@ mod tests {
     fn the_attributes_are_laid_out_as_the_kernel_has_them() {
         assert_eq!(std::mem::offset_of!(ProgLoad, prog_name), 48);
         assert_eq!(std::mem::offset_of!(ProgLoad, expected_attach_type), 68);
+        assert_eq!(std::mem::offset_of!(LinkPerfEvent, cookie), 16);
         assert_eq!(std::mem::offset_of!(LinkUprobeMulti, path), 16);
         assert_eq!(std::mem::offset_of!(LinkUprobeMulti, pid), 56);
     }

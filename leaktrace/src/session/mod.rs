@@ -27,7 +27,7 @@ use leaktrace_core::trace::plan::{AttachPlan, MissedReason};
 use crate::config::Config;
 use crate::inspect::{self, Inspected};
 use crate::kernel::cost::CostPerHit;
-use crate::kernel::{Options, Tracee};
+use crate::kernel::{ProbeSite, TargetOptions, Tracee};
 use crate::output::Sink;
 use crate::process::Procfs;
 use crate::process::find::Target;
@@ -177,7 +177,7 @@ fn load(config: &Config) -> anyhow::Result<Option<(Tracer, CostPerHit)>> {
     if config.probes.is_empty() {
         return Ok(None);
     }
-    let mut options = Options::with_ring_bytes(config.ring_bytes);
+    let mut options = TargetOptions::with_ring_bytes(config.ring_bytes);
     if config.every_stack {
         (options.control.stacks_per_site, options.control.stack_sample_mask) = (u32::MAX, 0);
     }
@@ -193,7 +193,8 @@ fn attach(
     plan: &AttachPlan,
 ) -> anyhow::Result<()> {
     let layout = inspected.program().layout.for_probes();
-    tracer.attach(&Tracee { index: 0, pid: target.pid.0, exe: target.exe.door(), layout }, plan)
+    let sites: Vec<ProbeSite> = plan.sites.iter().map(Into::into).collect();
+    tracer.attach(&Tracee { pid: target.pid.0, exe: target.exe.door(), layout, sites: &sites })
 }
 
 /// What hits cost at the places of a plan.

@@ -8,16 +8,12 @@ use leaktrace_common::layout::Control;
 use leaktrace_core::base::num::Ktime;
 use leaktrace_core::trace::budget::{Kinds, Stacks, Tracing};
 use leaktrace_core::trace::decode::{Event, decode};
-use leaktrace_core::trace::plan::AttachPlan;
 use leaktrace_core::trace::registry::Registry;
 
 use super::pace::Pace;
 use super::recorder::Recorder;
-use crate::kernel::cost::{CostPerHit, calibrate};
-use crate::kernel::{Counters, Options, Probes, Tracee};
-
-/// The only target of these programs.
-const INDEX: u16 = 0;
+use crate::kernel::cost::CostPerHit;
+use crate::kernel::{Counters, Hub, HubOptions, TargetId, TargetOptions, Tracee};
 
 /// How many records are taken at a time before anything else may happen.
 const BATCH: usize = 1 << 16;
@@ -41,10 +37,11 @@ pub(super) struct Tally {
 
 /// Attached probes.
 pub(super) struct Tracer {
-    probes: Probes,
+    hub: Hub,
+    /// The only target, once it is known.
+    id: Option<TargetId>,
     /// What the programs do while nothing is thinned.
-    control: Control,
-    kinds: Kinds,
+    options: TargetOptions,
     stacks: Stacks,
     tally: Tally,
     pace: Pace,
@@ -52,12 +49,12 @@ pub(super) struct Tracer {
 }
 
 impl Tracer {
-    /// Loads the programs; nothing is attached yet.
-    pub(super) fn load(options: &Options) -> anyhow::Result<Self> {
+    /// Asks what the kernel can; nothing is loaded or attached yet.
+    pub(super) fn load(options: &TargetOptions) -> anyhow::Result<Self> {
         Ok(Self {
-            probes: Probes::load(options).context("cannot load the eBPF programs")?,
-            control: options.control,
-            kinds: Kinds::NONE,
+            hub: Hub::new(HubOptions::default()).context("cannot load the eBPF programs")?,
+            id: None,
+            options: *options,
             stacks: Stacks::Normal,
             tally: Tally::default(),
             pace: Pace::new(options.ring_bytes),
@@ -65,19 +62,23 @@ impl Tracer {
         })
     }
 
-    /// Measures what a hit costs here. To be asked before anything is attached.
+    /// Measures what a hit costs here.
     pub(super) fn calibrate(&mut self) -> CostPerHit {
-        calibrate(&mut self.probes).unwrap_or_else(|error| {
+        self.hub.cost().unwrap_or_else(|error| {
             tracing::warn!(error = %anyhow::Error::new(error), "cannot measure what a probe costs here");
             CostPerHit::USUAL
         })
     }
 
     /// Attaches all that is planned.
-    pub(super) fn attach(&mut self, tracee: &Tracee<'_>, plan: &AttachPlan) -> anyhow::Result<()> {
-        let attached = self.probes.attach(tracee, plan.sites.iter().map(Into::into))?;
-        self.kinds = plan.sites.iter().map(|site| site.kind).collect();
-        tracing::info!(sites = attached.sites, by = attached.backend.as_str(), took = ?attached.took, "attached");
+    pub(super) fn attach(&mut self, tracee: &Tracee<'_>) -> anyhow::Result<()> {
+        let began = Instant::now();
+        let id = self.hub.add(tracee, &self.options)?;
+        let loaded = began.elapsed();
+        self.hub.set_kinds(id, Kinds::ALL)?;
+        self.id = Some(id);
+        let by = self.hub.backend().as_str();
+        tracing::info!(sites = tracee.sites.len(), by, ?loaded, took = ?began.elapsed(), "attached");
         Ok(())
     }
 
@@ -88,7 +89,8 @@ impl Tracer {
 
     /// What the programs have counted so far.
     pub(super) fn counters(&self) -> anyhow::Result<Counters> {
-        self.probes.counters().context("cannot read the counters of the eBPF programs")
+        let Some(id) = self.id else { return Ok(Counters::default()) };
+        self.hub.counters(id).context("cannot read the counters of the eBPF programs")
     }
 
     /// How long to wait before draining.
@@ -101,16 +103,25 @@ impl Tracer {
     pub(super) fn drain(&mut self, registry: &mut Registry, recorder: &mut Option<Recorder<'_>>) -> bool {
         let (tally, elapsed) = (&mut self.tally, self.drained.elapsed());
         tally.bytes = 0;
-        let count = self.probes.ring.drain_up_to(BATCH, |record| {
+        let Some(id) = self.id else { return false };
+        let drained = self.hub.drain(id, BATCH, |record| {
             if let Some(recorder) = recorder {
                 recorder.record(record);
             }
             take(record, registry, tally);
         });
-        self.probes.tell_diagnostics();
+        tally.undecodable += drained.foreign;
         self.drained = Instant::now();
         self.pace.adapt(tally.bytes, elapsed);
-        count == BATCH
+        drained.more
+    }
+
+    /// Says once of each kind of event that something happened which never should.
+    fn tell_mishaps(&mut self) -> anyhow::Result<()> {
+        for mishap in self.hub.mishaps().context("cannot read the counters of the eBPF programs")? {
+            tracing::warn!("{mishap}");
+        }
+        Ok(())
     }
 
     /// Hands on everything that happened until `time`.
@@ -125,27 +136,25 @@ impl Tracer {
 
     /// Makes the probes what the governor wants them to be.
     pub(super) fn apply(&mut self, wanted: Tracing) -> anyhow::Result<()> {
-        for kind in self.kinds.minus(wanted.kinds).iter() {
-            self.probes.detach(INDEX, kind);
+        let Some(id) = self.id else { return Ok(()) };
+        self.tell_mishaps()?;
+        if self.hub.kinds(id) != wanted.kinds {
+            self.hub.set_kinds(id, wanted.kinds)?;
         }
-        for kind in wanted.kinds.minus(self.kinds).iter() {
-            self.probes.reattach(INDEX, kind)?;
-        }
-        self.kinds = wanted.kinds;
         if self.stacks != wanted.stacks {
             self.stacks = wanted.stacks;
-            self.sample_stacks()?;
+            self.sample_stacks(id)?;
         }
         Ok(())
     }
 
-    fn sample_stacks(&mut self) -> anyhow::Result<()> {
+    fn sample_stacks(&mut self, id: TargetId) -> anyhow::Result<()> {
         let stack_sample_mask = match self.stacks {
-            Stacks::Normal => self.control.stack_sample_mask,
+            Stacks::Normal => self.options.control.stack_sample_mask,
             Stacks::Thin => THIN_MASK,
         };
-        let control = Control { stack_sample_mask, ..self.control };
-        self.probes.set_control(control).context("cannot thin the creator stacks")
+        let control = Control { stack_sample_mask, ..self.options.control };
+        self.hub.set_control(id, control).context("cannot thin the creator stacks")
     }
 
     /// Takes all probes away and hands on what is left in the ring. After this everything that was counted is
@@ -155,17 +164,20 @@ impl Tracer {
         registry: &mut Registry,
         recorder: &mut Option<Recorder<'_>>,
     ) -> anyhow::Result<Counters> {
-        self.probes.detach_target(INDEX);
-        self.probes.wait_until_detached();
+        if let Some(id) = self.id {
+            self.hub.set_kinds(id, Kinds::NONE)?;
+            self.hub.wait_until_detached(id);
+        }
         while self.drain(registry, recorder) {}
+        self.tell_mishaps()?;
         self.counters()
     }
 }
 
 impl AsFd for Tracer {
-    /// Becomes readable when the kernel side says that the ring is filling.
+    /// Becomes readable when the kernel side says that a ring is filling.
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.probes.ring.as_fd()
+        self.hub.as_fd()
     }
 }
 

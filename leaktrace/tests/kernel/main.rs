@@ -4,7 +4,7 @@
 //! `CI=true` that is a failure.
 
 mod bench;
-mod said;
+mod targets;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -12,17 +12,18 @@ use std::os::unix::fs::FileExt;
 use std::process::{Command, Stdio};
 
 use leaktrace::kernel::specimen::{Goroutines, Specimen, own_exe};
-use leaktrace::kernel::{Backend, Options, cost};
+use leaktrace::kernel::{Backend, ProbeSite, TargetOptions};
+use leaktrace_common::cookie::GRegister;
 use leaktrace_common::drops::DropReason;
 use leaktrace_common::event::{Kind, MAX_CREATOR_FRAMES, StackState};
 use leaktrace_common::layout::{ABSENT, Control, GoLayout};
 use leaktrace_core::base::num::{Goid, Pc, ReturnPc};
+use leaktrace_core::trace::budget::Kinds;
 use leaktrace_core::trace::decode::{Event, decode};
 use leaktrace_core::trace::plan::Cost;
 use leaktrace_tests::poll::{PATIENCE, poll_until};
 
-use crate::bench::{Bench, INDEX, goroutines};
-use crate::said::SAID;
+use crate::bench::{Bench, goroutines, hub};
 
 const BACKENDS: [Backend; 2] = [Backend::UprobeMulti, Backend::PerfEvent];
 
@@ -37,12 +38,12 @@ const EVERY_STACK: Control =
 fn every_kind_of_event_says_what_the_process_has() {
     for backend in BACKENDS {
         let Some(mut bench) = Bench::on(0, backend) else { return };
-        assert_eq!(bench.probes.backend(), backend);
+        assert_eq!(bench.hub.backend(), backend);
         bench.attach(&Kind::ALL, Cost::Emulated);
         let goroutines = goroutines(3);
         bench.run(&goroutines, 1);
         let mut kinds = Vec::new();
-        bench.probes.ring.drain(|record| {
+        bench.take(|record| {
             let event = decode(record).unwrap();
             assert_eq!((event.about().goid, event.about().g.0), (Goid(42), goroutines.g()));
             match event {
@@ -65,7 +66,7 @@ fn every_kind_of_event_says_what_the_process_has() {
 
 #[test]
 fn fields_that_lie_apart_are_read_one_by_one() {
-    let Some(mut bench) = Bench::load(20, Options::default()) else { return };
+    let Some(mut bench) = Bench::load(20, TargetOptions::default()) else { return };
     let layout = GoLayout { g_parent_goid: ABSENT, ..Goroutines::layout() };
     bench.attach_with(std::process::id(), layout, &[Kind::Birth], Cost::Emulated);
     bench.run(&goroutines(0), 1);
@@ -76,11 +77,13 @@ fn fields_that_lie_apart_are_read_one_by_one() {
 #[test]
 fn wakers_are_named_when_asked_for() {
     let control = Control { wakers: 1, ..EVERY_STACK };
-    let Some(mut bench) = Bench::load(19, Options { control, ..Options::default() }) else { return };
+    let Some(mut bench) = Bench::load(19, TargetOptions { control, ..TargetOptions::default() }) else {
+        return;
+    };
     bench.attach(&[Kind::Ready], Cost::Emulated);
     bench.run(&goroutines(0), 1);
     let mut wakers = Vec::new();
-    bench.probes.ring.drain(|record| match decode(record) {
+    bench.take(|record| match decode(record) {
         Ok(Event::Ready(ready)) => wakers.push(ready.waker),
         other => panic!("{other:?} is not a wake-up"),
     });
@@ -95,14 +98,14 @@ fn hits_are_counted_exactly_at_instructions_of_every_cost() {
             bench.attach(&[Kind::End], cost);
             bench.run(&goroutines(0), 1000);
             assert_eq!(bench.drain(), BTreeMap::from([(Kind::End, 1000)]), "{backend:?} {cost:?}");
-            assert_eq!(bench.probes.counters().unwrap().hits_of(Kind::End), 1000);
+            assert_eq!(bench.counters().hits_of(Kind::End), 1000);
         }
     }
 }
 
 #[test]
 fn hits_from_many_threads_are_records_or_drops_and_nothing_else() {
-    let options = Options { control: EVERY_STACK, ..Options::with_ring_bytes(TINY) };
+    let options = TargetOptions { control: EVERY_STACK, ..TargetOptions::with_ring_bytes(TINY) };
     let Some(mut bench) = Bench::load(2, options) else { return };
     bench.attach(&Kind::ALL, Cost::Emulated);
     let specimen = bench.specimen;
@@ -121,7 +124,7 @@ fn hits_from_many_threads_are_records_or_drops_and_nothing_else() {
         }
     });
     bench.drain().into_iter().for_each(|(kind, count)| *records.entry(kind).or_default() += count);
-    let counters = bench.probes.counters().unwrap();
+    let counters = bench.counters();
     for kind in Kind::ALL {
         let written = records.get(&kind).copied().unwrap_or(0);
         assert_eq!(counters.hits_of(kind), 16_000, "{kind:?}");
@@ -133,10 +136,10 @@ fn hits_from_many_threads_are_records_or_drops_and_nothing_else() {
 
 #[test]
 fn a_full_ring_drops_and_says_so() {
-    let Some(mut bench) = Bench::load(3, Options::with_ring_bytes(TINY)) else { return };
+    let Some(mut bench) = Bench::load(3, TargetOptions::with_ring_bytes(TINY)) else { return };
     bench.attach(&[Kind::Park], Cost::Emulated);
     bench.run(&goroutines(0), 500);
-    let counters = bench.probes.counters().unwrap();
+    let counters = bench.counters();
     let written = bench.drain()[&Kind::Park];
     assert_eq!((counters.hits_of(Kind::Park), counters.lost()), (500, 500 - written));
     assert_eq!(counters.dropped_for(DropReason::RingFull), counters.lost());
@@ -146,41 +149,35 @@ fn a_full_ring_drops_and_says_so() {
 
 #[test]
 fn a_g_that_cannot_be_read_is_a_drop() {
-    let Some(mut bench) = Bench::load(4, Options::default()) else { return };
+    let Some(mut bench) = Bench::load(4, TargetOptions::default()) else { return };
     bench.attach(&Kind::ALL, Cost::Emulated);
     goroutines(0).run_unreadable(bench.specimen);
     assert_eq!(bench.drain(), BTreeMap::new());
-    let counters = bench.probes.counters().unwrap();
+    let counters = bench.counters();
     assert_eq!((counters.dropped_for(DropReason::GFault), counters.lost()), (4, 4));
 }
 
 #[test]
 fn what_should_never_happen_is_said_once_for_each_kind() {
-    log::set_logger(&SAID).expect("no other test listens");
     for backend in BACKENDS {
         let Some(mut bench) = Bench::on(8, backend) else { return };
         bench.attach(&Kind::ALL, Cost::Emulated);
         bench.run(&goroutines(2), 3);
-        bench.probes.tell_diagnostics();
-        assert_eq!(SAID.take(), [""; 0], "nothing is wrong: {backend:?}");
+        assert_eq!(bench.hub.mishaps().unwrap(), [], "nothing is wrong: {backend:?}");
         for expected in [Kind::ALL.len(), 0] {
             (0..3).for_each(|_| goroutines(0).run_unreadable(bench.specimen));
-            bench.probes.tell_diagnostics();
-            let said = SAID.take();
-            let right = format!("unreadable runtime.g in process {}, cookie ", std::process::id());
-            assert!(
-                said.iter().all(|line| line.starts_with("WARN event ") && line.contains(&right)),
-                "{said:?}"
-            );
-            assert_eq!(said.len(), expected, "{backend:?}: {said:?}");
+            let mishaps = bench.hub.mishaps().unwrap();
+            let right = format!("in process {}: unreadable runtime.g at 3 hits", std::process::id());
+            assert!(mishaps.iter().all(|mishap| mishap.to_string().contains(&right)), "{mishaps:?}");
+            assert_eq!(mishaps.len(), expected, "{backend:?}: {mishaps:?}");
         }
-        assert_eq!(bench.probes.counters().unwrap().dropped_for(DropReason::GFault), 24);
+        assert_eq!(bench.counters().dropped_for(DropReason::GFault), 24);
     }
 }
 
 #[test]
 fn a_stack_deeper_than_a_record_is_cut_and_says_so() {
-    let Some(mut bench) = Bench::load(5, Options::default()) else { return };
+    let Some(mut bench) = Bench::load(5, TargetOptions::default()) else { return };
     bench.attach(&[Kind::Birth], Cost::Emulated);
     for (depth, expected) in [
         (0, StackState::Complete),
@@ -196,7 +193,9 @@ fn a_stack_deeper_than_a_record_is_cut_and_says_so() {
 #[test]
 fn a_site_has_the_stacks_of_its_first_births_and_then_samples() {
     let control = Control { stacks_per_site: 3, stack_sample_mask: 7, wakeup_bytes: u32::MAX, wakers: 0 };
-    let Some(mut bench) = Bench::load(6, Options { control, ..Options::default() }) else { return };
+    let Some(mut bench) = Bench::load(6, TargetOptions { control, ..TargetOptions::default() }) else {
+        return;
+    };
     bench.attach(&[Kind::Birth], Cost::Emulated);
     let goroutines = goroutines(2);
     let with_stack = |bench: &mut Bench, times| {
@@ -209,7 +208,7 @@ fn a_site_has_the_stacks_of_its_first_births_and_then_samples() {
     };
     assert_eq!(with_stack(&mut bench, 20), [0, 1, 2, 8, 16]);
     let none = Control { stacks_per_site: 0, stack_sample_mask: u32::MAX, ..control };
-    bench.probes.set_control(none).unwrap();
+    bench.hub.set_control(bench.id(), none).unwrap();
     assert_eq!(with_stack(&mut bench, 20), [0_u32; 0]);
 }
 
@@ -218,30 +217,43 @@ fn kinds_are_detached_and_attached_again_while_others_go_on() {
     for backend in BACKENDS {
         let Some(mut bench) = Bench::on(7, backend) else { return };
         bench.attach(&[Kind::End, Kind::Park], Cost::Emulated);
-        bench.probes.detach(INDEX, Kind::Park);
-        bench.probes.wait_until_detached();
-        assert!(!bench.probes.is_attached(INDEX, Kind::Park));
+        bench.set_kinds(Kinds::NONE.with(Kind::End));
         bench.run(&goroutines(0), 1);
         assert_eq!(bench.drain(), BTreeMap::from([(Kind::End, 1)]));
-        assert!(bench.probes.reattach(INDEX, Kind::Park).unwrap());
-        assert!(!bench.probes.reattach(INDEX, Kind::Park).unwrap(), "it is attached already");
+        bench.set_kinds(Kinds::NONE.with(Kind::End).with(Kind::Park));
         bench.run(&goroutines(0), 1);
         assert_eq!(bench.drain(), BTreeMap::from([(Kind::End, 1), (Kind::Park, 1)]));
-        bench.detach();
+        bench.set_kinds(Kinds::NONE);
         bench.run(&goroutines(0), 1);
         assert_eq!(bench.drain(), BTreeMap::new());
     }
 }
 
 #[test]
+fn sites_of_one_kind_can_differ_in_register() {
+    for backend in BACKENDS {
+        let Some(mut bench) = Bench::on(21, backend) else { return };
+        let site = |cost, g| ProbeSite { kind: Kind::End, offset: bench.specimen.place(cost).unwrap(), g };
+        let sites = [site(Cost::Emulated, GRegister::Arg0), site(Cost::SingleStepped, GRegister::Current)];
+        bench.attach_at(std::process::id(), Goroutines::layout(), &sites);
+        let goroutines = goroutines(0);
+        bench.run(&goroutines, 1);
+        let mut seen = Vec::new();
+        bench.take(|record| seen.push(decode(record).unwrap().about().g.0));
+        assert_eq!(seen.len(), 2);
+        assert!(seen.contains(&goroutines.g()) && seen.contains(&goroutines.g0()), "{seen:x?}");
+    }
+}
+
+#[test]
 fn measuring_the_cost_leaves_nothing_behind() {
     for backend in BACKENDS {
-        let Some(mut bench) = Bench::on(0, backend) else { return };
-        let cost = cost::calibrate(&mut bench.probes).unwrap();
+        let Some(mut hub) = hub(Some(backend)) else { return };
+        let cost = hub.cost().unwrap();
         println!("{backend:?}: {cost:#.0?}");
         assert!(cost.emulated.iter().all(|&nanoseconds| nanoseconds > 10.0));
-        assert_eq!(bench.drain(), BTreeMap::new());
-        assert_eq!(bench.probes.counters().unwrap(), leaktrace::kernel::Counters::default());
+        assert_eq!(hub.targets().count(), 0);
+        assert_eq!(hub.cost().unwrap(), cost, "it is measured once");
     }
 }
 
@@ -253,7 +265,7 @@ fn a_fork_is_not_the_target() {
         goroutines(0).run_in_fork(bench.specimen).unwrap();
         bench.run(&goroutines(0), 1);
         assert_eq!(bench.drain(), BTreeMap::from([(Kind::End, 1)]), "{backend:?}");
-        let counters = bench.probes.counters().unwrap();
+        let counters = bench.counters();
         assert_eq!((counters.hits_of(Kind::End), counters.lost()), (1 + counters.dropped_of(Kind::End), 0));
     }
 }

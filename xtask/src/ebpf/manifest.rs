@@ -30,7 +30,7 @@ pub(super) const RUSTC_ARGUMENTS: [&str; 3] = ["-Cdebuginfo=2", "-Clink-arg=--bt
 const FOLDERS: [&str; 2] = ["leaktrace-ebpf", "leaktrace-common"];
 
 /// The dependencies whose code ends up in the objects, by how their names begin.
-const DEPENDENCIES: [&str; 3] = ["aya-ebpf", "aya-log-common", "aya-log-ebpf"];
+const DEPENDENCIES: [&str; 1] = ["aya-ebpf"];
 
 const FILE: &str = "manifest.json";
 

@@ -12,14 +12,14 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
 use leaktrace::inspect::Inspected;
-use leaktrace::kernel::cost::calibrate;
 use leaktrace::kernel::nothing::Nothing;
-use leaktrace::kernel::{Options, ProbeSite, Probes, Tracee};
+use leaktrace::kernel::{Hub, HubOptions, ProbeSite, TargetOptions, Tracee};
 use leaktrace::process::find::Target;
 use leaktrace::process::{Pid, Procfs};
 use leaktrace_common::event::Kind;
 use leaktrace_core::base::num::FileOffset;
 use leaktrace_core::go::code::Code;
+use leaktrace_core::trace::budget::Kinds;
 use leaktrace_core::trace::plan::{AttachPlan, PlanOptions, PlanStyle, plan};
 
 use crate::effort::Effort;
@@ -28,7 +28,6 @@ use crate::statistics::{Samples, real};
 
 const ROUNDS: usize = 9;
 const MILLISECONDS: u32 = 120;
-const INDEX: u16 = 0;
 
 /// leaktrace's own default. It holds what comes in one measurement.
 const RING_BYTES: u32 = 16 << 20;
@@ -81,11 +80,11 @@ pub(crate) fn run(effort: Effort) -> Result<()> {
     let procfs = Procfs::system();
     let target = Arc::new(Target::open(&procfs, Pid(program.pid()))?);
     let inspected = Inspected::new(Arc::clone(&target), &procfs)?;
-    let mut probes = Probes::load(&Options::with_ring_bytes(RING_BYTES))?;
-    let cheap = inspected.plan(&Kind::ALL, calibrate(&mut probes)?.prefers_long_nops())?;
+    let mut hub = Hub::new(HubOptions::default())?;
+    let cheap = inspected.plan(&Kind::ALL, hub.cost()?.prefers_long_nops())?;
     let options = PlanOptions { style: PlanStyle::Entry, ..PlanOptions::default() };
     let entry = plan(inspected.elf(), inspected.program(), &Kind::ALL, options)?;
-    let mut bench = Bench { program, probes, inspected: &inspected };
+    let mut bench = Bench { program, hub, inspected: &inspected };
     let mut figures: [Figures; ROWS.len()] = Default::default();
     let mut usual: [UsualFigures; USUAL.len()] = Default::default();
     let rounds = effort.rounds(ROUNDS);
@@ -110,7 +109,7 @@ struct Added {
 
 struct Bench<'i> {
     program: Running,
-    probes: Probes,
+    hub: Hub,
     inspected: &'i Inspected,
 }
 
@@ -140,22 +139,24 @@ impl Bench<'_> {
     fn added(&mut self, sites: &[ProbeSite], row: &Row, bare: f64) -> Result<Added> {
         let exe = self.exe();
         let layout = self.inspected.program().layout.for_probes();
-        let tracee = Tracee { index: INDEX, pid: self.program.pid(), exe: exe.as_ref(), layout };
-        self.probes.attach(&tracee, sites.iter().copied())?;
+        let pid = self.program.pid();
+        let tracee = Tracee { pid, exe: exe.as_ref(), layout, sites };
+        let id = self.hub.add(&tracee, &TargetOptions::with_ring_bytes(RING_BYTES))?;
+        self.hub.set_kinds(id, Kinds::ALL)?;
         // The first hits find cold caches, and the sites whose stacks are always taken.
         self.program.ask(&format!("{} 10", row.round))?;
-        let before = self.probes.counters()?;
+        let before = self.hub.counters(id)?;
         let answer = self.program.ask(&format!("{} {MILLISECONDS}", row.round))?;
-        let counted = self.probes.counters()?.since(&before);
-        self.probes.detach_target(INDEX);
-        self.probes.wait_until_detached();
-        self.probes.ring.drain(|_| ());
+        let counted = self.hub.counters(id)?.since(&before);
+        self.hub.set_kinds(id, Kinds::NONE)?;
+        self.hub.wait_until_detached(id);
+        self.hub.remove(id);
         ensure!(counted.lost() == 0, "{} records were lost", counted.lost());
         let (rounds, cpu) = answer.first().zip(answer.get(1)).context("no answer")?;
         let hits: u64 = row.kinds.iter().map(|&kind| counted.hits_of(kind)).sum();
         let hits_a_turn = real(hits) / rounds;
         let offsets: Vec<FileOffset> = sites.iter().map(|site| site.offset).collect();
-        let nothing = self.turn_under(&Nothing::attach(tracee.pid, &exe, &offsets)?, row)?;
+        let nothing = self.turn_under(&Nothing::attach(pid, &exe, &offsets)?, row)?;
         let a_hit = |turn: f64| (turn - bare) / hits_a_turn;
         Ok(Added { ours: a_hit(cpu / rounds), nothing: a_hit(nothing), hits_a_turn })
     }
