@@ -14,6 +14,7 @@ mod parked;
 mod service;
 mod start;
 mod statistics;
+mod targets;
 mod tracer;
 
 use anyhow::{Result, bail};
@@ -24,8 +25,9 @@ use crate::effort::Effort;
 type Bench = (&'static str, fn(Effort) -> Result<()>);
 
 /// What can be asked for by name.
-const BENCHES: [Bench; 7] = [
+const BENCHES: [Bench; 8] = [
     ("hits", hits::run),
+    ("targets", targets::run),
     ("drain", drain::run),
     ("start", start::run),
     ("parked", parked::run),
