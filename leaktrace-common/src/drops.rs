@@ -42,7 +42,7 @@ impl DropReason {
         match self {
             Self::RingFull => "use a larger --ring-size, or fewer --probes",
             Self::GFault => "the target's memory is under pressure; the next snapshot repairs the picture",
-            Self::OtherProcess => "nothing: events of the target's forks are not its own",
+            Self::OtherProcess => "no action needed: the target's forks are not traced",
         }
     }
 }

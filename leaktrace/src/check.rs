@@ -22,7 +22,7 @@ const LOOKS: u32 = 60;
 const OFTEN: Duration = Duration::from_millis(500);
 const SELDOM: Duration = Duration::from_secs(10);
 
-const CUT_SHORT: &str = "the check was ended by a signal before its time; what was seen until then is judged";
+const CUT_SHORT: &str = "the check was interrupted by a signal; the report covers what was seen until then";
 
 /// Checks a process.
 pub fn run(args: &Check, common: &Common, system: &System, procfs: &Procfs) -> anyhow::Result<Done> {

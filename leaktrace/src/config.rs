@@ -29,16 +29,16 @@ const SMALLEST_RECORDING: u64 = 1 << 20;
 #[derive(Debug, PartialEq, Eq, Error)]
 pub enum ConfigError {
     /// No process was named.
-    #[error("no --pid was given")]
+    #[error("--pid is missing")]
     NoPid,
     /// An interval of nothing, or nearly so.
-    #[error("--interval {0:?} is less than {SHORTEST_INTERVAL:?}")]
+    #[error("--interval {0:?} is below the minimum of {SHORTEST_INTERVAL:?}")]
     IntervalTooShort(Duration),
     /// The ring would be too small to be one, or larger than the kernel takes.
     #[error("--ring-size {0} is not between {least} and {most} bytes", least = RING.start(), most = RING.end())]
     RingSize(u64),
     /// The recording would be too small for anything.
-    #[error("--record-max-size {0} is less than {SMALLEST_RECORDING} bytes")]
+    #[error("--record-max-size {0} is below the minimum of {SMALLEST_RECORDING} bytes")]
     RecordingTooSmall(u64),
 }
 

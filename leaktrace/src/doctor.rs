@@ -25,7 +25,7 @@ pub enum DoctorError {
     #[error("tracing is not permitted")]
     NotPermitted,
     /// Something that the kernel does not have.
-    #[error("this kernel cannot trace")]
+    #[error("this kernel lacks a feature that tracing needs")]
     Kernel,
 }
 
@@ -118,7 +118,7 @@ fn measure() -> Option<CostPerHit> {
 fn of_cost(cost: &CostPerHit) -> Item {
     let end = Kind::End.index();
     let (emulated, nop5) = (cost.emulated[end], cost.nop5[end]);
-    Item::good(format!("a probe costs {emulated:.0} ns a hit, {nop5:.0} ns on a five-byte nop"))
+    Item::good(format!("a probe costs {emulated:.0} ns per hit, {nop5:.0} ns on a five-byte nop"))
 }
 
 fn machine(privileges: &Privileges) -> Vec<Item> {
@@ -128,8 +128,8 @@ fn machine(privileges: &Privileges) -> Vec<Item> {
         && !privileges.has(Capability::SysPtrace)
     {
         items.push(Item::note(
-            format!("Yama's ptrace_scope is {scope}: even your own processes are closed to you"),
-            "grant CAP_SYS_PTRACE, or sysctl kernel.yama.ptrace_scope=0",
+            format!("kernel.yama.ptrace_scope is {scope}, which protects even your own processes"),
+            "grant CAP_SYS_PTRACE, or run `sysctl kernel.yama.ptrace_scope=0`",
         ));
     }
     items
@@ -156,7 +156,7 @@ fn of_feature(found: Finding, attachable: bool) -> Item {
     let (name, remedy) = (found.feature.as_str(), found.feature.remedy());
     match (found.state, found.feature.need()) {
         (State::Present, _) => Item::good(name),
-        (State::Unknown, _) => Item::note(format!("{name}: cannot be found out without CAP_BPF"), remedy),
+        (State::Unknown, _) => Item::note(format!("{name}: unknown without CAP_BPF"), remedy),
         (State::Absent, Need::Required) => Item::missing(name, remedy),
         (State::Absent, Need::OneWayToAttach) if !attachable => Item::missing(name, remedy),
         (State::Absent, Need::OneWayToAttach | Need::Helpful) => Item::note(format!("no {name}"), remedy),
@@ -181,31 +181,31 @@ fn examine(pid: Pid, procfs: &Procfs, long_nops: bool, page: &mut Page<'_>) -> a
     }
     page.items(&items)?;
     let plan = inspected?.plan(&Kind::ALL, long_nops)?;
-    page.heading("The plan: what would be probed, and why")?;
+    page.heading("Attach plan: what would be probed, and why")?;
     show_plan(&plan, page)?;
     Ok(())
 }
 
 fn of_process(target: &Target) -> Vec<Item> {
     let about = &target.about;
-    let mut items = vec![Item::good(format!("{}, of user {}, can be opened", about.name, about.uid))];
+    let mut items = vec![Item::good(format!("{}, run by user {}, can be opened", about.name, about.uid))];
     if let Some(inner) = about.inner_pid {
-        items.push(Item::good(format!("in another pid namespace, where it is pid {inner}")));
+        items.push(Item::good(format!("it runs in another pid namespace, where it is pid {inner}")));
     }
     if about.in_other_mounts {
-        items.push(Item::good("in another mount namespace; its binary is opened through /proc"));
+        items.push(Item::good("it runs in another mount namespace; its binary is opened through /proc"));
     }
     if target.exe.is_deleted() {
-        items.push(Item::good("its binary was deleted or replaced on disk; the one that runs is used"));
+        items.push(Item::good("its binary was deleted or replaced on disk; the running one is used"));
     }
     if let Some(tracer) = about.tracer {
         items.push(Item::note(
             format!("process {tracer} traces it with ptrace"),
-            "a debugger that sets breakpoints of its own may change the instructions to be probed",
+            "a debugger may set breakpoints on the instructions to be probed",
         ));
     }
     if about.is_stopped {
-        items.push(Item::note("it is stopped", "its memory can be read; events come when it goes on"));
+        items.push(Item::note("it is stopped", "its memory can be read; events follow when it continues"));
     }
     items
 }
@@ -217,9 +217,7 @@ fn of_program(inspected: &Inspected) -> Vec<Item> {
         Item::good(of_names(inspected)),
         of_memory(inspected),
     ];
-    items.extend(
-        program.notices.iter().map(|notice| Item::note(notice.to_string(), "nothing needs to be done")),
-    );
+    items.extend(program.notices.iter().map(|notice| Item::note(notice.to_string(), "no action needed")));
     items
 }
 
@@ -228,9 +226,9 @@ fn of_names(inspected: &Inspected) -> String {
     let functions = inspected.program().modules.main().pclntab.functions().count();
     let stripped = match inspected.elf().section(".symtab") {
         Some(_) => "",
-        None => "; that it is stripped takes nothing from them",
+        None => "; the binary is stripped, which does not remove them",
     };
-    format!("{functions} functions have their names, files and lines{stripped}")
+    format!("{functions} functions have names, files and lines{stripped}")
 }
 
 /// Whether goroutines can be read, which is all that is needed without probes.
@@ -238,12 +236,12 @@ fn of_memory(inspected: &Inspected) -> Item {
     let mut walker = Walker::new(WalkerInput::of(inspected.program()));
     match walker.snapshot(&inspected.memory(), Want::Headers, &clock::now) {
         Ok(snapshot) => Item::good(format!(
-            "its memory shows {} goroutines: `leaktrace dump` and `--probes none` need no more",
+            "its memory shows {} goroutines, which is all that `leaktrace dump` and `--probes none` need",
             snapshot.goroutines.len()
         )),
         Err(error) => Item::missing(
             format!("its goroutines cannot be read: {error}"),
-            "try again, and report it if that does not help",
+            "try again; if it keeps failing, please report it",
         ),
     }
 }
@@ -285,7 +283,7 @@ mod tests {
         assert_eq!(
             shown(&items),
             "  ok      CAP_BPF: load eBPF programs\n  \
-               ok      CAP_PERFMON: attach them\n  \
+               ok      CAP_PERFMON: attach probes\n  \
                MISSING CAP_SYS_PTRACE: read the memory of other users' processes\n          \
                → run as root (sudo), or grant it (in Docker: --cap-add, in Kubernetes: \
              securityContext.capabilities)\n  \

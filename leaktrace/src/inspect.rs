@@ -136,9 +136,9 @@ impl Inspected {
         let others = other_probes(self.target(), &self.known.borrow_owner().procfs)?;
         let shared = plan
             .verify(&self.memory(), self.bias(), &others)
-            .context("the process does not run the code that its file has")?;
+            .context("the running code differs from the code in the executable")?;
         if shared > 0 {
-            tracing::info!("{shared} of {} places are probed by another tracer too", plan.sites.len());
+            tracing::info!("another tracer also probes {shared} of {} instructions", plan.sites.len());
         }
         Ok(plan)
     }

@@ -139,7 +139,7 @@ fn frame(report: &str, drawn: usize, rows: usize) -> (String, usize) {
     for line in report.lines().take(shown) {
         out.extend([line, "\n"]);
     }
-    let more = format!("\x1b[0m… {} more lines; Ctrl-C ends with all of them\n", lines - shown - 1);
+    let more = format!("\x1b[0m… {} more lines; press Ctrl-C to end and see them all\n", lines - shown - 1);
     out.extend([&more, report.lines().next_back().unwrap_or_default(), "\n", WRAP]);
     (out, room)
 }

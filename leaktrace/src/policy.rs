@@ -14,7 +14,7 @@ use crate::cli::rules::Rules;
 #[derive(Debug, Error)]
 pub enum PolicyError {
     /// There is no such rule.
-    #[error("there is no rule {0:?}")]
+    #[error("unknown rule {0:?}")]
     NoSuchRule(String),
     /// A file that is named cannot be read.
     #[error("cannot read {}", path.display())]
@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn a_rule_that_does_not_exist_is_told() {
         let rules = Rules { warn: vec!["LT0".to_owned()], ..Rules::default() };
-        assert_eq!(resolve(&rules).unwrap_err().to_string(), "there is no rule \"LT0\"");
+        assert_eq!(resolve(&rules).unwrap_err().to_string(), "unknown rule \"LT0\"");
         assert!(explain("LT0", &mut Vec::new()).is_err());
     }
 

@@ -22,7 +22,7 @@ pub struct Probes(pub Vec<Kind>);
 
 /// Reads `1h30m`, `90s`, `250ms`. A bare number would leave its unit to be guessed.
 pub fn span(text: &str) -> Result<Span, String> {
-    let wrong = || format!("`{text}` is not a time such as 250ms, 30s, 5m or 1h30m");
+    let wrong = || format!("`{text}` is not a duration such as 250ms, 30s, 5m or 1h30m");
     let mut rest = text;
     let mut total = Duration::ZERO;
     while !rest.is_empty() {
@@ -75,7 +75,7 @@ pub fn overhead(text: &str) -> Result<Overhead, String> {
         Some((percent, "%" | "")) if percent > 0.0 && percent <= 1000.0 => {
             Ok(Overhead(Some(percent / 100.0)))
         }
-        _ => Err(format!("`{text}` is not a share such as 5% or 0.5%, nor `off`")),
+        _ => Err(format!("`{text}` is neither a percentage such as 5% or 0.5%, nor `off`")),
     }
 }
 
@@ -86,7 +86,7 @@ pub fn probes(text: &str) -> Result<Probes, String> {
         return Ok(Probes(Vec::new()));
     }
     if let Some(unknown) = words.iter().find(|word| !Kind::ALL.iter().any(|kind| kind.as_str() == **word)) {
-        return Err(format!("`{unknown}` is none of birth, end, park and ready"));
+        return Err(format!("`{unknown}` is not one of birth, end, park and ready"));
     }
     Ok(Probes(Kind::ALL.into_iter().filter(|kind| words.contains(&kind.as_str())).collect()))
 }
@@ -159,7 +159,7 @@ mod tests {
         assert_eq!(probes("end,birth,end"), Ok(Probes(vec![Kind::Birth, Kind::End])));
         assert_eq!(probes("none"), Ok(Probes(Vec::new())));
         assert_eq!(probes(""), Ok(Probes(Vec::new())));
-        assert_eq!(probes("birth,spawn"), Err("`spawn` is none of birth, end, park and ready".to_owned()));
+        assert_eq!(probes("birth,spawn"), Err("`spawn` is not one of birth, end, park and ready".to_owned()));
     }
 
     #[test]

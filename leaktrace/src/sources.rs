@@ -97,7 +97,7 @@ impl SourceTree {
                 parse_blame(&String::from_utf8_lossy(text))
             }
             Ok(answer) => {
-                tracing::warn!(path, line, status = %answer.status, "git does not say who wrote a line");
+                tracing::warn!(path, line, status = %answer.status, "git cannot tell who wrote a line");
                 None
             }
             Err(error) => {

@@ -48,9 +48,9 @@ fn wrong_use_is_2() {
     refuses("", 2, "Usage: leaktrace --pid <PID>");
     refuses("--top 3", 2, "--pid <PID>");
     refuses("--pid x", 2, "invalid value 'x'");
-    refuses("--pid 1 --interval 5", 2, "`5` is not a time");
-    refuses("--pid 1 --probes spawn", 2, "`spawn` is none of birth, end, park and ready");
-    refuses("--pid 1 --interval 1ms", 2, "hint: use for example --interval 1s");
+    refuses("--pid 1 --interval 5", 2, "`5` is not a duration");
+    refuses("--pid 1 --probes spawn", 2, "`spawn` is not one of birth, end, park and ready");
+    refuses("--pid 1 --interval 1ms", 2, "hint: for example, use --interval 1s");
 }
 
 #[test]
@@ -68,14 +68,14 @@ fn no_such_process_is_3() {
 fn what_is_not_go_is_6() {
     let sleeper = Sleeper::start();
     let arguments = format!("--pid {}", sleeper.0.id());
-    refuses(&arguments, 6, "not a Go program: it has no Go function table\nhint: name the Go program itself");
+    refuses(&arguments, 6, "not a Go program: it has no Go function table\nhint: give the Go program itself");
 }
 
 #[test]
 fn a_dump_is_refused_as_watching_is() {
     refuses("dump", 2, "--pid <PID>");
     refuses("dump --pid 1 --format xml", 2, "possible values: debug2, debug1");
-    refuses("dump --pid 1 --match main.(", 2, "is not a regular expression");
+    refuses("dump --pid 1 --match main.(", 2, "is not a valid regular expression");
     refuses("dump --pid 4194304 -o /nonexistent/x.ltr", 2, "cannot write to /nonexistent/x.ltr");
     refuses("dump --pid 4194304", 3, "cannot dump pid 4194304: no process has pid 4194304\nhint: ");
     let sleeper = Sleeper::start();

@@ -99,7 +99,7 @@ fn snapshots_are_whole_or_refused() {
         assert!(outcome.stderr.contains("\nhint: "), "byte {at}: {}", outcome.stderr);
     }
     let bare = files.good.iter().filter(|byte| **byte != b'\r').copied().collect::<Vec<_>>();
-    files.refused(&bare, "line ends were converted");
+    files.refused(&bare, "line endings were converted");
 }
 
 #[test]

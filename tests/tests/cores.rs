@@ -78,8 +78,8 @@ fn a_core_that_does_not_fit_is_refused_with_the_reason() {
     let (folder, core) = core_of(&target);
     let refused = |core: &Path, exe: &Path, words: &str| dump_core(core, exe, "debug2").refused(2, words);
     let other = Target::start(Version::ALL[0], Mode::Plain, "mutex=1");
-    refused(&core, other.binary(), "not the executable that the core is of");
-    refused(target.binary(), target.binary(), "and not a core (4)");
+    refused(&core, other.binary(), "this executable did not produce the core file");
+    refused(target.binary(), target.binary(), "not a core file (4)");
     refused(&core, &core, "an ELF file of type 4");
     let text = folder.path().join("text");
     std::fs::write(&text, "goroutine 1 [running]:\n").expect("it can be written");
@@ -88,7 +88,7 @@ fn a_core_that_does_not_fit_is_refused_with_the_reason() {
     let file = std::fs::File::options().write(true).open(&core).expect("it is there");
     let len = file.metadata().expect("it is there").len();
     file.set_len(len / 2).expect("it can be cut");
-    refused(&core, target.binary(), "this core is truncated: it has ");
+    refused(&core, target.binary(), "the core file is truncated: it has ");
     file.set_len(100).expect("it can be cut");
     refused(&core, target.binary(), "headers do not fit into its 100 bytes");
 }

@@ -23,7 +23,10 @@ fn a_stripped_program_has_names_goroutines_and_a_plan() {
     let target = Target::start(Version::NEWEST, Mode::Stripped, "leak_chan_send=10");
     let outcome = leaktrace(&format!("doctor --pid {}", target.pid()));
     assert_eq!(outcome.code, Some(0), "{outcome:?}");
-    says(&outcome, &["that it is stripped takes nothing from them", "its memory shows", "a probe costs"]);
+    says(
+        &outcome,
+        &["the binary is stripped, which does not remove them", "its memory shows", "a probe costs"],
+    );
     says(&outcome, &["\nbirth  ", "\nend    ", "\npark   ", "\nready  "]);
     assert!(!outcome.stdout.contains("MISSING"), "{}", outcome.stdout);
 }

@@ -254,6 +254,6 @@ fn a_user_may_dump_their_own_processes_and_is_told_of_others() {
     let foreign = target("leak_chan_send=1");
     let outcome = nobody.leaktrace(&format!("dump --pid {}", foreign.pid()));
     outcome.refused(4, "permission denied");
-    assert!(outcome.stderr.contains("run as the user that the process runs as"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("run as the same user as the process"), "{}", outcome.stderr);
     assert!(!outcome.stderr.contains("CAP_BPF"), "nothing is to be traced: {}", outcome.stderr);
 }

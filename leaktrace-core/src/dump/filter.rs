@@ -9,7 +9,7 @@ use crate::goroutines::model::{DumpGoroutine, Frame, StackId};
 
 /// Why a pattern is not one.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{pattern:?} is not a regular expression: {reason}")]
+#[error("{pattern:?} is not a valid regular expression: {reason}")]
 pub struct PatternError {
     /// What was typed.
     pub pattern: String,
@@ -141,6 +141,6 @@ mod tests {
     #[test]
     fn a_bad_pattern_says_what_is_wrong() {
         let error = Pattern::parse("main.(").unwrap_err();
-        assert!(error.to_string().starts_with("\"main.(\" is not a regular expression: "), "{error}");
+        assert!(error.to_string().starts_with("\"main.(\" is not a valid regular expression: "), "{error}");
     }
 }

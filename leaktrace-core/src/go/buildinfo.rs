@@ -39,13 +39,13 @@ pub enum BuildInfoError {
     #[error("the file has no Go build info")]
     NotFound,
     /// It is of a kind that releases before Go 1.18 wrote.
-    #[error("the build info has flags {flags:#x}, as Go older than 1.18 writes it")]
+    #[error("the build info has flags {flags:#x}, which only Go releases older than 1.18 write")]
     TooOld {
         /// The flags.
         flags: u8,
     },
     /// It ends too early, or a length in it is beyond any sane bound.
-    #[error("the build info is cut off or damaged")]
+    #[error("the build info is truncated or corrupt")]
     Damaged,
     /// The release in it is not one that can be told.
     #[error("the build info names the unknown Go version {text:?}")]

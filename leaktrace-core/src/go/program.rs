@@ -67,13 +67,15 @@ impl fmt::Display for Notice {
             Self::Newer(version) => {
                 write!(
                     f,
-                    "{version} is newer than {NEWEST_TESTED}, the newest that leaktrace was tested with"
+                    "{version} is newer than {NEWEST_TESTED}, the newest release that leaktrace was tested with"
                 )
             }
             Self::NoBuildInfo => f.write_str("the program has no build information"),
-            Self::NoWaitReasons => f.write_str("the runtime's names of wait reasons were not found"),
+            Self::NoWaitReasons => {
+                f.write_str("the runtime's names of wait reasons were not found; numbers are shown instead")
+            }
             Self::AllgsByShape => {
-                f.write_str("the runtime's list of goroutines was found only by the shape of its memory")
+                f.write_str("the runtime's list of goroutines was found only by its shape in memory")
             }
         }
     }
@@ -86,25 +88,25 @@ pub enum ProgramError {
     #[error("not a Go program: it has no Go function table")]
     NotGo,
     /// Built with gccgo.
-    #[error("built with gccgo, and only programs of the standard Go compiler can be traced")]
+    #[error("built with gccgo; only programs built with the standard Go toolchain can be traced")]
     Gccgo,
     /// Built with `TinyGo`.
-    #[error("built with TinyGo, and only programs of the standard Go compiler can be traced")]
+    #[error("built with TinyGo; only programs built with the standard Go toolchain can be traced")]
     TinyGo,
     /// Compressed with UPX: the code that runs is in no file, so nothing can be attached to it.
-    #[error("packed with UPX: the running code is in no file to which probes could be attached")]
+    #[error("packed with UPX: the running code is not in the file, so probes cannot be attached")]
     Packed,
     /// The function table is there and was made unreadable, as garble does.
-    #[error("obfuscated (with garble, perhaps): {0}")]
+    #[error("obfuscated, perhaps with garble: {0}")]
     Obfuscated(Obfuscation),
     /// Older than what is supported.
-    #[error("built with {0}, and {OLDEST} is the oldest release that is supported")]
+    #[error("built with {0}; the oldest supported release is {OLDEST}")]
     TooOld(GoVersion),
     /// A release before Go 1.18, going by the function table.
-    #[error("built with a Go older than 1.18, and {OLDEST} is the oldest release that is supported")]
+    #[error("built with a Go release older than 1.18; the oldest supported release is {OLDEST}")]
     Ancient,
     /// Neither build information nor the runtime says which release it is.
-    #[error("the release of Go that built it could not be found out")]
+    #[error("cannot determine which Go release built it")]
     NoVersion,
     /// The function table cannot be read.
     #[error("the program's Go function table cannot be read")]
@@ -113,13 +115,13 @@ pub enum ProgramError {
     #[error("the runtime's module data cannot be read")]
     Modules(#[source] ModuledataError),
     /// The runtime's structs are not known.
-    #[error("the layout of the runtime's structs is not known")]
+    #[error("cannot determine the layout of the runtime's structs")]
     Layout(#[from] LayoutError),
     /// The runtime's variables were not found.
-    #[error("the runtime's variables were not found")]
+    #[error("cannot find the runtime's variables")]
     Globals(#[from] GlobalsError),
     /// What was found does not fit the live process.
-    #[error("what the binary says does not fit the running process")]
+    #[error("the binary does not match the running process")]
     Invalid(#[from] InvalidLayout),
     /// The process's memory could not be read.
     #[error("the memory of the process could not be read")]
@@ -138,7 +140,7 @@ pub enum Obfuscation {
 impl fmt::Display for Obfuscation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Magic(magic) => write!(f, "its function table has the unknown magic {magic:#x}"),
+            Self::Magic(magic) => write!(f, "its function table has the unknown magic number {magic:#x}"),
             Self::Names => f.write_str("the runtime's functions do not have their names"),
         }
     }
@@ -321,15 +323,15 @@ mod tests {
         let refusal = |error: ProgramError| error.to_string();
         assert_eq!(
             refusal(ProgramError::TooOld(GoVersion::new(1, 17))),
-            "built with go1.17, and go1.19 is the oldest release that is supported"
+            "built with go1.17; the oldest supported release is go1.19"
         );
         assert_eq!(
             refusal(ProgramError::Obfuscated(Obfuscation::Magic(0x1234))),
-            "obfuscated (with garble, perhaps): its function table has the unknown magic 0x1234"
+            "obfuscated, perhaps with garble: its function table has the unknown magic number 0x1234"
         );
         assert_eq!(
             Notice::Newer(GoVersion::new(1, 28)).to_string(),
-            "go1.28 is newer than go1.27, the newest that leaktrace was tested with"
+            "go1.28 is newer than go1.27, the newest release that leaktrace was tested with"
         );
     }
 }

@@ -59,7 +59,7 @@ pub enum TypeError {
         kind: u8,
     },
     /// More fields than any struct of the runtime has.
-    #[error("the struct at {at} has {count} fields, beyond the bound of {MAX_FIELDS}")]
+    #[error("the struct at {at} has {count} fields, and the limit is {MAX_FIELDS}")]
     TooManyFields {
         /// The descriptor.
         at: Avma,

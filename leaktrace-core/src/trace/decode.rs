@@ -146,7 +146,7 @@ pub enum DecodeError {
     #[error("unknown kind of record {0}")]
     UnknownKind(u32),
     /// Its stack's length is beyond the bound.
-    #[error("a creator stack of {len} frames is beyond the bound of {MAX_CREATOR_FRAMES}")]
+    #[error("a creator stack of {len} frames exceeds the limit of {MAX_CREATOR_FRAMES}")]
     StackTooLong {
         /// The length.
         len: u32,
@@ -155,7 +155,7 @@ pub enum DecodeError {
     #[error("unknown stack state {0}")]
     UnknownStackState(u32),
     /// Its wait reason cannot be an index into any Go release's table.
-    #[error("wait reason {0} is beyond the bound of 255")]
+    #[error("wait reason {0} exceeds the limit of 255")]
     WaitReasonTooLarge(u32),
 }
 

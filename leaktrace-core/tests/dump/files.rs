@@ -60,9 +60,12 @@ fn errors_say_what_is_wrong() {
     assert_eq!(error(b"goroutine 1 [running]:"), "this is not a leaktrace snapshot");
     let mut future = whole.clone();
     future[8..10].copy_from_slice(&(VERSION + 1).to_le_bytes());
-    assert_eq!(error(&future), "this snapshot has format version 3, and 2 is the newest that is understood");
+    assert_eq!(
+        error(&future),
+        "this snapshot has format version 3, and this leaktrace reads versions up to 2"
+    );
     let converted = [&MAGIC[..4], b"\n\x1a\n", &whole[8..]].concat();
-    assert!(error(&converted).contains("line ends were converted"), "{}", error(&converted));
+    assert!(error(&converted).contains("line endings were converted"), "{}", error(&converted));
     let last = whole.len() - 1;
     assert_eq!(error(&whole[..last]), "this snapshot is truncated: it ends within the end mark");
     let mut corrupt = whole.clone();

@@ -135,7 +135,10 @@ fn other_files_are_refused_with_the_reason() {
     assert_eq!(error(&recording()[..20]), "this recording is truncated: it ends within its header");
     let mut future = recording();
     future[8] = u8::try_from(VERSION + 1).unwrap();
-    assert_eq!(error(&future), "this recording has format version 2, and 1 is the newest that is understood");
+    assert_eq!(
+        error(&future),
+        "this recording has format version 2, and this leaktrace reads versions up to 1"
+    );
     let mut corrupt = recording();
     corrupt[17] ^= 1;
     assert_eq!(error(&corrupt), "this recording is corrupt: the checksum of its header is wrong");

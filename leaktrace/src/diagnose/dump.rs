@@ -35,20 +35,30 @@ pub(super) fn meaning(
     if let Some(error) = cause.downcast_ref::<ReplayError>() {
         return of_replay(error);
     }
-    if cause.is::<RecordError>() {
-        return Some(Meaning::new(
-            Exit::Usage,
-            "what was written before is a whole recording; see where --record goes",
-        ));
+    if let Some(error) = cause.downcast_ref::<RecordError>() {
+        return Some(of_record(error));
     }
     if let Some(hint) = core_remedy(cause).filter(|_| error.is::<CannotRead>()) {
         return Some(Meaning::new(Exit::Usage, hint));
     }
     if cause.is::<DumpConfigError>() {
-        return Some(Meaning::new(Exit::Usage, "name a file with --output, or pass it on through a pipe"));
+        return Some(Meaning::new(
+            Exit::Usage,
+            "write to a file with --output, or pipe the output to another program",
+        ));
     }
     let refused = error.is::<CannotDump>() && is_refusal(cause);
     refused.then(|| Meaning::new(Exit::NotPermitted, permission(privileges)))
+}
+
+fn of_record(error: &RecordError) -> Meaning {
+    let hint = match error {
+        RecordError::Open { .. } => "give --record a file in a directory that you may write to",
+        RecordError::Write(_) => {
+            "the recording is complete up to there; check the disk that --record writes to"
+        }
+    };
+    Meaning::new(Exit::Usage, hint)
 }
 
 fn of_file(error: &FileError) -> Meaning {
@@ -58,7 +68,7 @@ fn of_file(error: &FileError) -> Meaning {
         }
         FileError::Foreign { .. } => Meaning::new(
             Exit::Usage,
-            "open what `leaktrace dump -o FILE.ltr` or `leaktrace --record FILE.ltc` has written",
+            "give a file that `leaktrace dump -o FILE.ltr` or `leaktrace --record FILE.ltc` wrote",
         ),
     }
 }
@@ -68,7 +78,7 @@ fn of_replay(error: &ReplayError) -> Option<Meaning> {
     match error {
         ReplayError::Recording(error) => Some(of_recording(error)),
         ReplayError::NoSnapshot { .. } => {
-            Some(Meaning::new(Exit::Usage, "name a later moment with --at, or none for the last"))
+            Some(Meaning::new(Exit::Usage, "use a later --at, or omit it to see the end of the recording"))
         }
         ReplayError::Snapshot(_) => None,
     }
@@ -77,26 +87,27 @@ fn of_replay(error: &ReplayError) -> Option<Meaning> {
 fn of_recording(error: &RecordingError) -> Meaning {
     match error {
         RecordingError::Foreign => {
-            Meaning::new(Exit::Usage, "open what `leaktrace --record FILE` has written")
+            Meaning::new(Exit::Usage, "give a file that `leaktrace --record FILE` wrote")
         }
         RecordingError::Future { .. } => {
-            Meaning::new(Exit::Usage, "open it with the leaktrace that wrote it, or a newer one")
+            Meaning::new(Exit::Usage, "open it with the version of leaktrace that wrote it, or a newer one")
         }
         RecordingError::Truncated
         | RecordingError::Corrupt
         | RecordingError::NoHeader
-        | RecordingError::TooLong { .. } => Meaning::new(Exit::Usage, "copy it again, or make another"),
+        | RecordingError::TooLong { .. } => {
+            Meaning::new(Exit::Usage, "copy the file again, or make a new recording")
+        }
         RecordingError::Io(_) => Meaning::plain(Exit::Usage),
     }
 }
 
 /// What can be done where a core and its executable do not fit.
 fn core_remedy(cause: &(dyn Error + 'static)) -> Option<&'static str> {
-    let name_both =
-        "--core takes what the kernel or gcore wrote, and --exe the very file that the process ran";
+    let name_both = "give --core a core file from the kernel or gcore, and --exe the exact executable that the process ran";
     match cause.downcast_ref::<CoreError>() {
         Some(CoreError::Truncated { .. }) => {
-            Some("let it be written whole: `ulimit -c unlimited`, or a disk with more room")
+            Some("let the whole core be written: set `ulimit -c unlimited` and free enough disk space")
         }
         Some(_) => Some(name_both),
         None => cause.is::<ElfError>().then_some(name_both),
@@ -113,14 +124,15 @@ fn is_refusal(cause: &(dyn Error + 'static)) -> bool {
 /// What to do where the kernel does not let us read a process.
 fn permission(privileges: &Privileges) -> String {
     if privileges.has(Capability::SysPtrace) {
-        return "CAP_SYS_PTRACE is there, so a security module or a user namespace refuses: see `leaktrace doctor`"
+        return "CAP_SYS_PTRACE is granted, so a security module or a user namespace denies access: see `leaktrace doctor`"
             .to_owned();
     }
     let scope = privileges.ptrace_scope.filter(|scope| *scope > 0);
-    let closed = scope
-        .map(|scope| format!("kernel.yama.ptrace_scope is {scope}, which closes even your own processes; "));
+    let closed = scope.map(|scope| {
+        format!("kernel.yama.ptrace_scope is {scope}, which protects even your own processes; ")
+    });
     format!(
-        "{}run as the user that the process runs as, or as root (sudo), or grant CAP_SYS_PTRACE (in Docker: --cap-add \
+        "{}run as the same user as the process, or as root (sudo), or grant CAP_SYS_PTRACE (in Docker: --cap-add \
          SYS_PTRACE)",
         closed.unwrap_or_default()
     )

@@ -19,13 +19,15 @@ fn not_permitted(privileges: &Privileges) -> Meaning {
 }
 
 fn cannot() -> Meaning {
-    Meaning::new(Exit::Kernel, format!("`leaktrace doctor` says what is missing; {FROM_MEMORY}"))
+    Meaning::new(Exit::Kernel, format!("`leaktrace doctor` shows what is missing; {FROM_MEMORY}"))
 }
 
 fn of_load(error: &LoadError, privileges: &Privileges) -> Meaning {
     match error {
         LoadError::NotPermitted(_) => not_permitted(privileges),
-        LoadError::Object(_) => Meaning::new(Exit::Usage, "leaktrace was built wrong: please report this"),
+        LoadError::Object(_) => {
+            Meaning::new(Exit::Usage, "this build of leaktrace is broken: please report this")
+        }
         LoadError::Map(_) | LoadError::Program { .. } | LoadError::System(_) | LoadError::NoUprobeMulti => {
             cannot()
         }

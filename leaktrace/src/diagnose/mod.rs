@@ -124,7 +124,10 @@ fn meaning(cause: &(dyn std::error::Error + 'static), privileges: &Privileges) -
         return Some(of_doctor(*error));
     }
     if cause.is::<SourceError>() {
-        return Some(Meaning::new(Exit::Usage, "name the folder of the program's sources, with its go.mod"));
+        return Some(Meaning::new(
+            Exit::Usage,
+            "give --source the directory that contains the program's go.mod",
+        ));
     }
     if let Some(hint) = of_rules(cause) {
         return Some(Meaning::new(Exit::Usage, hint));
@@ -135,14 +138,14 @@ fn meaning(cause: &(dyn std::error::Error + 'static), privileges: &Privileges) -
 /// What to do about options about rules that make no sense.
 fn of_rules(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
     if cause.is::<SignatureError>() {
-        return Some("docs/rules.md says how to write one");
+        return Some("docs/rules.md describes the format");
     }
     if cause.is::<BaselineError>() {
-        return Some("a baseline is what leaktrace wrote with --format json");
+        return Some("a baseline is a report that leaktrace wrote with --format json");
     }
     cause.downcast_ref::<PolicyError>().map(|error| match error {
-        PolicyError::NoSuchRule(_) => "see `leaktrace --list-rules`",
-        PolicyError::Unreadable { .. } => "name a file that is there and that you may read",
+        PolicyError::NoSuchRule(_) => "`leaktrace --list-rules` lists all rules",
+        PolicyError::Unreadable { .. } => "check that the file exists and that you may read it",
     })
 }
 
@@ -150,12 +153,12 @@ fn of_process(error: &ProcessError, privileges: &Privileges) -> Meaning {
     match error {
         ProcessError::NoSuchProcess { .. } => Meaning::new(
             Exit::NoTarget,
-            "list Go programs with `pgrep -a NAME`; in a container, share its pid namespace",
+            "find the pid with `pgrep -a NAME`; from inside a container, share the pid namespace of the process",
         ),
         ProcessError::Thread { pid, .. } => Meaning::new(Exit::NoTarget, format!("use --pid {pid}")),
-        ProcessError::KernelThread { .. } => Meaning::new(Exit::NotReadable, "name the pid of a Go program"),
+        ProcessError::KernelThread { .. } => Meaning::new(Exit::NotReadable, "give the pid of a Go program"),
         ProcessError::Zombie { .. } | ProcessError::Exited { .. } => {
-            Meaning::new(Exit::NoTarget, "if a supervisor restarts it, use the new pid")
+            Meaning::new(Exit::NoTarget, "if a supervisor restarted it, use the new pid")
         }
         ProcessError::NotPermitted { .. } => Meaning::new(Exit::NotPermitted, permission(privileges)),
         ProcessError::Malformed { .. } | ProcessError::Io { .. } => Meaning::plain(Exit::Usage),
@@ -166,12 +169,12 @@ fn of_launch(error: &LaunchError) -> Meaning {
     match error.source.kind() {
         io::ErrorKind::NotFound => Meaning::new(
             Exit::NoProgram,
-            "give its path, as in `leaktrace run -- ./program`; if the file is there, the interpreter or loader that it \
-             names is not",
+            "give the path of the program, as in `leaktrace run -- ./program`; if that file exists, its interpreter or \
+             dynamic loader does not",
         ),
         io::ErrorKind::PermissionDenied => Meaning::new(
             Exit::CannotStart,
-            "name an executable file (`chmod +x`); build one with `go build -o program .`",
+            "make the file executable with `chmod +x`, or build it with `go build -o program .`",
         ),
         _ => Meaning::plain(Exit::CannotStart),
     }
@@ -188,19 +191,17 @@ fn of_read(error: &ReadError, privileges: &Privileges) -> Option<Meaning> {
 fn of_config(error: &ConfigError) -> Meaning {
     match error {
         ConfigError::NoPid => Meaning::new(Exit::Usage, "see `leaktrace --help`"),
-        ConfigError::IntervalTooShort(_) => Meaning::new(Exit::Usage, "use for example --interval 1s"),
+        ConfigError::IntervalTooShort(_) => Meaning::new(Exit::Usage, "for example, use --interval 1s"),
         ConfigError::RecordingTooSmall(_) => {
-            Meaning::new(Exit::Usage, "use for example --record-max-size 100MiB")
+            Meaning::new(Exit::Usage, "for example, use --record-max-size 100MiB")
         }
-        ConfigError::RingSize(_) => Meaning::new(Exit::Usage, "use for example --ring-size 16MiB"),
+        ConfigError::RingSize(_) => Meaning::new(Exit::Usage, "for example, use --ring-size 16MiB"),
     }
 }
 
 fn of_doctor(error: DoctorError) -> Meaning {
     match error {
-        DoctorError::NotPermitted => {
-            Meaning::new(Exit::NotPermitted, "see the items that are marked MISSING")
-        }
+        DoctorError::NotPermitted => Meaning::new(Exit::NotPermitted, "see the items marked MISSING"),
         DoctorError::Kernel => Meaning::new(Exit::Kernel, FROM_MEMORY),
     }
 }
@@ -212,7 +213,7 @@ const FROM_MEMORY: &str = "without tracing, `--probes none` still reports from t
 pub fn permission(privileges: &Privileges) -> String {
     let missing = privileges.missing();
     if missing.is_empty() {
-        return "all capabilities are there, so a security module or a user namespace refuses: see `leaktrace doctor`"
+        return "all capabilities are granted, so a security module or a user namespace denies access: see `leaktrace doctor`"
             .to_owned();
     }
     let names: Vec<&str> = missing.iter().map(|capability| capability.as_str()).collect();

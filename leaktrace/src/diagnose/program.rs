@@ -28,13 +28,13 @@ pub(super) fn meaning(cause: &(dyn Error + 'static)) -> Option<Meaning> {
 fn of_elf(error: &ElfError) -> Meaning {
     let hint = match error {
         ElfError::Not64Bit { .. } | ElfError::WrongMachine { .. } | ElfError::NotLittleEndian { .. } => {
-            "only 64-bit programs for x86-64 and arm64 can be traced: rebuild it with GOARCH=amd64 or arm64"
+            "only 64-bit programs for x86-64 and arm64 can be traced; rebuild it with GOARCH=amd64 or arm64"
         }
         ElfError::NotElf
         | ElfError::WrongType { .. }
         | ElfError::Truncated { .. }
         | ElfError::NoSegments
-        | ElfError::TooManySegments { .. } => "this is not an executable as the Go linker writes it",
+        | ElfError::TooManySegments { .. } => "this does not look like an executable from the Go linker",
     };
     Meaning::new(Exit::NotReadable, hint)
 }
@@ -43,15 +43,15 @@ fn of_elf(error: &ElfError) -> Meaning {
 fn of_program(error: &ProgramError) -> Option<Meaning> {
     let hint = match error {
         ProgramError::NotGo => {
-            "name the Go program itself, and not the shell, script or interpreter that starts it"
+            "give the Go program itself, not the shell, script or interpreter that starts it"
         }
-        ProgramError::Gccgo | ProgramError::TinyGo => "build it with the standard Go compiler",
-        ProgramError::Packed => "run the program unpacked: `upx -d` restores it",
+        ProgramError::Gccgo | ProgramError::TinyGo => "build it with the standard Go toolchain",
+        ProgramError::Packed => "unpack the program with `upx -d` and run that",
         ProgramError::Obfuscated(_) => "run a build without obfuscation",
         ProgramError::TooOld(_) | ProgramError::Ancient => {
             return Some(Meaning::new(
                 Exit::NotReadable,
-                format!("rebuild it with {OLDEST} or newer ({NEWEST_TESTED} is the newest that is tested)"),
+                format!("rebuild it with {OLDEST} or newer ({NEWEST_TESTED} is the newest tested release)"),
             ));
         }
         ProgramError::NoVersion
@@ -60,7 +60,7 @@ fn of_program(error: &ProgramError) -> Option<Meaning> {
         | ProgramError::Layout(_)
         | ProgramError::Globals(_)
         | ProgramError::Invalid(_) => {
-            "if the program has only just started, try again; else please report this with `leaktrace doctor --pid`"
+            "if the program has only just started, try again; otherwise please report this with the output of `leaktrace doctor --pid PID`"
         }
         ProgramError::Read(_) => return None,
     };
@@ -71,7 +71,7 @@ fn of_verify(error: &VerifyError) -> Option<Meaning> {
     match error {
         VerifyError::Different { .. } => Some(Meaning::new(
             Exit::NotReadable,
-            "a debugger or another tool has changed the running code: end it first, or use `--probes none`",
+            "a debugger or another tool has modified the running code; stop it first, or use `--probes none`",
         )),
         VerifyError::Read(_) => None,
     }

@@ -30,7 +30,7 @@ fn no_such_process() {
         &[],
         Exit::NoTarget,
         "leaktrace: cannot attach to pid 4242: no process has pid 4242\n\
-         hint: list Go programs with `pgrep -a NAME`; in a container, share its pid namespace",
+         hint: find the pid with `pgrep -a NAME`; from inside a container, share the pid namespace of the process",
     );
 }
 
@@ -64,7 +64,7 @@ fn a_security_module_is_suspected_when_nothing_is_missing() {
         &Capability::NEEDED,
         Exit::NotPermitted,
         "leaktrace: cannot attach to pid 4242: /proc/4242/exe: permission denied\n\
-         hint: all capabilities are there, so a security module or a user namespace refuses: see \
+         hint: all capabilities are granted, so a security module or a user namespace denies access: see \
          `leaktrace doctor`",
     );
 }
@@ -86,7 +86,7 @@ fn a_kernel_thread() {
         &[],
         Exit::NotReadable,
         "leaktrace: cannot attach to pid 4242: pid 2 is the kernel thread kthreadd\n\
-         hint: name the pid of a Go program",
+         hint: give the pid of a Go program",
     );
 }
 
@@ -96,8 +96,8 @@ fn a_zombie() {
         &attaching(ProcessError::Zombie { pid: Pid(4242), name: "srv".to_owned(), parent: Pid(1) }),
         &[],
         Exit::NoTarget,
-        "leaktrace: cannot attach to pid 4242: process 4242 (srv) has exited and waits for its parent 1 to \
-         collect it\nhint: if a supervisor restarts it, use the new pid",
+        "leaktrace: cannot attach to pid 4242: process 4242 (srv) has exited and its parent 1 has not \
+         reaped it\nhint: if a supervisor restarted it, use the new pid",
     );
 }
 
@@ -108,7 +108,7 @@ fn a_ring_of_silly_size() {
         &[],
         Exit::Usage,
         "leaktrace: --ring-size 12 is not between 4096 and 1073741824 bytes\n\
-         hint: use for example --ring-size 16MiB",
+         hint: for example, use --ring-size 16MiB",
     );
 }
 
@@ -137,7 +137,7 @@ fn not_a_go_program() {
         &[],
         Exit::NotReadable,
         "leaktrace: cannot watch pid 4242: not a Go program: it has no Go function table\n\
-         hint: name the Go program itself, and not the shell, script or interpreter that starts it",
+         hint: give the Go program itself, not the shell, script or interpreter that starts it",
     );
 }
 
@@ -147,8 +147,8 @@ fn a_go_that_is_too_old() {
         &anyhow::Error::new(ProgramError::TooOld(GoVersion::new(1, 17))).context("cannot watch pid 4242"),
         &[],
         Exit::NotReadable,
-        "leaktrace: cannot watch pid 4242: built with go1.17, and go1.19 is the oldest release that is supported\n\
-         hint: rebuild it with go1.19 or newer (go1.27 is the newest that is tested)",
+        "leaktrace: cannot watch pid 4242: built with go1.17; the oldest supported release is go1.19\n\
+         hint: rebuild it with go1.19 or newer (go1.27 is the newest tested release)",
     );
 }
 
@@ -158,8 +158,8 @@ fn a_packed_program() {
         &anyhow::Error::new(ProgramError::Packed).context("cannot watch pid 4242"),
         &[],
         Exit::NotReadable,
-        "leaktrace: cannot watch pid 4242: packed with UPX: the running code is in no file to which probes could be \
-         attached\nhint: run the program unpacked: `upx -d` restores it",
+        "leaktrace: cannot watch pid 4242: packed with UPX: the running code is not in the file, so probes cannot be \
+         attached\nhint: unpack the program with `upx -d` and run that",
     );
 }
 
@@ -170,7 +170,7 @@ fn a_32_bit_program() {
         &[],
         Exit::NotReadable,
         "leaktrace: cannot read /srv/app: not a 64-bit ELF file: class 1\n\
-         hint: only 64-bit programs for x86-64 and arm64 can be traced: rebuild it with GOARCH=amd64 or arm64",
+         hint: only 64-bit programs for x86-64 and arm64 can be traced; rebuild it with GOARCH=amd64 or arm64",
     );
 }
 
@@ -193,7 +193,7 @@ fn a_kernel_without_a_way_to_attach() {
         &anyhow::Error::new(LoadError::NoUprobeMulti),
         &Capability::NEEDED,
         Exit::Kernel,
-        "leaktrace: this kernel has no working uprobe_multi\nhint: `leaktrace doctor` says what is missing; without \
+        "leaktrace: this kernel has no working uprobe_multi\nhint: `leaktrace doctor` shows what is missing; without \
          tracing, `--probes none` still reports from the target's memory alone",
     );
 }
@@ -209,14 +209,14 @@ fn a_dump_needs_less_than_tracing() {
         &[],
         Exit::NotPermitted,
         "leaktrace: cannot dump pid 4242: /proc/4242/exe: permission denied\n\
-         hint: run as the user that the process runs as, or as root (sudo), or grant CAP_SYS_PTRACE (in Docker: \
+         hint: run as the same user as the process, or as root (sudo), or grant CAP_SYS_PTRACE (in Docker: \
          --cap-add SYS_PTRACE)",
     );
     let mut scope = Privileges::with(&[]);
     scope.ptrace_scope = Some(1);
     let hint = diagnose(&refused(), &scope).hint.unwrap();
     assert!(
-        hint.starts_with("kernel.yama.ptrace_scope is 1, which closes even your own processes; "),
+        hint.starts_with("kernel.yama.ptrace_scope is 1, which protects even your own processes; "),
         "{hint}"
     );
 }

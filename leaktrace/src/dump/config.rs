@@ -14,7 +14,7 @@ use crate::config::System;
 #[derive(Debug, PartialEq, Eq, Error)]
 pub enum DumpConfigError {
     /// A terminal shows nothing of use of such a format.
-    #[error("{0} is not text, and would go to a terminal")]
+    #[error("refusing to write {0}, a binary format, to a terminal")]
     BinaryToTerminal(&'static str),
 }
 

@@ -73,7 +73,7 @@ fn take(
     let facts = Facts { arguments: walker.kept(), ..facts };
     let mut dump = from_snapshot(&snapshot, program, memory, facts);
     dump.completeness.took_ns = None;
-    let note = "from a core, which does not say what the time was: waiting times are least values";
+    let note = "from a core file, which does not record the time: waiting times are lower bounds";
     dump.completeness.notes.push(note.to_owned());
     Ok(dump)
 }

@@ -43,7 +43,7 @@ pub enum FileError {
         path: PathBuf,
     },
     /// It is larger than any file of ours.
-    #[error("{} is longer than {MAX_FILE} bytes", path.display())]
+    #[error("{} is larger than {MAX_FILE} bytes", path.display())]
     TooLong {
         /// The file.
         path: PathBuf,
@@ -126,13 +126,13 @@ fn kind(beginning: &[u8]) -> Option<Kind> {
 /// What can be done about a snapshot that cannot be read.
 pub fn remedy(error: &SnapshotError) -> &'static str {
     match error {
-        SnapshotError::Foreign => "open what `leaktrace dump -o FILE.ltr` has written",
-        SnapshotError::Future { .. } => "open it with the leaktrace that wrote it, or a newer one",
-        SnapshotError::ConvertedAsText => "copy it again, as a binary file",
+        SnapshotError::Foreign => "give a file that `leaktrace dump -o FILE.ltr` wrote",
+        SnapshotError::Future { .. } => "open it with the version of leaktrace that wrote it, or a newer one",
+        SnapshotError::ConvertedAsText => "copy the file again, in binary mode",
         SnapshotError::Truncated { .. } | SnapshotError::Checksum { .. } | SnapshotError::Corrupt { .. } => {
-            "copy it again, or take another"
+            "copy the file again, or take a new snapshot"
         }
-        SnapshotError::TooLarge { .. } => "take one of fewer goroutines, with --match or --older",
+        SnapshotError::TooLarge { .. } => "take a snapshot of fewer goroutines, with --match or --older",
     }
 }
 

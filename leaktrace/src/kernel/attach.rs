@@ -87,16 +87,16 @@ pub enum AttachError {
     /// Its ring buffer cannot be waited for.
     #[error("cannot wait for a ring buffer")]
     Wait(#[source] std::io::Error),
-    /// `uprobe_multi` is refused: `CAP_PERFMON` is missing, the process is gone, or the file cannot be probed.
-    #[error("cannot attach {kind} probes by uprobe_multi", kind = kind.as_str())]
+    /// `uprobe_multi` is refused: `CAP_PERFMON` is missing, the process has exited, or the file cannot be probed.
+    #[error("cannot attach {kind} probes with uprobe_multi", kind = kind.as_str())]
     Multi {
         /// For which kind.
         kind: Kind,
         /// Why not.
         source: std::io::Error,
     },
-    /// A perf event is refused: `CAP_SYS_ADMIN` is missing, the process is gone, or the file cannot be probed.
-    #[error("cannot attach a {kind} probe at {offset} by a perf event", kind = kind.as_str())]
+    /// A perf event is refused: `CAP_SYS_ADMIN` is missing, the process has exited, or the file cannot be probed.
+    #[error("cannot attach a {kind} probe at {offset} with a perf event", kind = kind.as_str())]
     Perf {
         /// For which kind.
         kind: Kind,

@@ -95,7 +95,7 @@ impl Feature {
             Self::PerfUprobe => "perf event uprobes",
             Self::Jit => "BPF JIT compiler",
             Self::KernelBtf => "kernel BTF",
-            Self::NoLockdown => "no lockdown of confidentiality",
+            Self::NoLockdown => "no kernel lockdown in confidentiality mode",
         }
     }
 
@@ -115,9 +115,11 @@ impl Feature {
             Self::AttachCookie => "use Linux 5.15 or newer",
             Self::UprobeMulti => "use Linux 6.6 or newer, or run with CAP_SYS_ADMIN",
             Self::PerfUprobe => "use a kernel with CONFIG_UPROBE_EVENTS, or Linux 6.6 or newer",
-            Self::Jit => "sysctl net.core.bpf_jit_enable=1, or else each event costs several times as much",
-            Self::KernelBtf => "nothing: leaktrace does not need it",
-            Self::NoLockdown => "boot with lockdown=integrity or without lockdown",
+            Self::Jit => {
+                "run `sysctl net.core.bpf_jit_enable=1`; without it each event costs several times as much"
+            }
+            Self::KernelBtf => "no action needed: leaktrace works without it",
+            Self::NoLockdown => "boot with lockdown=integrity, or without lockdown",
         }
     }
 

@@ -277,5 +277,5 @@ impl Loaded {
 /// Without it an exec is still noticed, only a little later.
 fn watch_execs(program: BorrowedFd<'_>) -> Option<OwnedFd> {
     let watch = sys::attach_raw_tracepoint(program, c"sched_process_exec");
-    watch.inspect_err(|error| tracing::warn!(%error, "an exec of the target cannot be watched")).ok()
+    watch.inspect_err(|error| tracing::warn!(%error, "cannot watch the target for an exec")).ok()
 }

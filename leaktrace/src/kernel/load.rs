@@ -66,7 +66,7 @@ pub enum LoadError {
     #[error("cannot create the eBPF maps")]
     Map(#[from] MapError),
     /// The kernel refuses a program.
-    #[error("the kernel refuses the program {program}: {source}")]
+    #[error("the kernel rejected the program {program}: {source}")]
     Program {
         /// Which one.
         program: &'static str,
@@ -187,7 +187,7 @@ impl Loader {
         let by_kind = by_kind.collect::<Result<_, LoadError>>()?;
         // Without it an exec is still noticed, only a little later.
         let exec = load(Program::Exec)
-            .inspect_err(|error| tracing::warn!(%error, "an exec of the target cannot be watched"))
+            .inspect_err(|error| tracing::warn!(%error, "cannot watch the target for an exec"))
             .ok();
         let mut maps = TargetMaps::of(maps)?;
         maps.control.set(0, options.control, 0)?;

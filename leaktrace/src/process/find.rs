@@ -125,7 +125,7 @@ impl Target {
         segments.into_iter().find_map(|(stated, offset)| maps::bias(&mappings, stated, offset)).ok_or_else(
             || ProcessError::Malformed {
                 path: procfs.path(self.pid, "maps"),
-                what: "the binary is not mapped as its program headers say (a packed or foreign loader?)",
+                what: "the binary is not mapped as its program headers say (is it packed, or started by an unusual loader?)",
             },
         )
     }
@@ -174,7 +174,7 @@ mod tests {
         let kernel = FakeProc::with('S', 0x0020_0000, STATUS).about().unwrap_err();
         assert_eq!(kernel.to_string(), "pid 5 is the kernel thread srv");
         let zombie = FakeProc::with('Z', 0, STATUS).about().unwrap_err();
-        assert_eq!(zombie.to_string(), "process 5 (srv) has exited and waits for its parent 1 to collect it");
+        assert_eq!(zombie.to_string(), "process 5 (srv) has exited and its parent 1 has not reaped it");
         let thread = FakeProc::with('S', 0, &STATUS.replace("Tgid:\t5", "Tgid:\t4")).about().unwrap_err();
         assert_eq!(thread.to_string(), "5 is a thread of process 4");
     }

@@ -73,7 +73,9 @@ impl Launched {
                 keeper,
                 released: Cell::new(false),
             }),
-            Err(_) => Err(joined(keeper).err().unwrap_or_else(|| io::Error::other("it ended before it ran"))),
+            Err(_) => {
+                Err(joined(keeper).err().unwrap_or_else(|| io::Error::other("it exited before it could run")))
+            }
         }
     }
 

@@ -45,7 +45,7 @@ impl Maps {
                 || {
                     Err(ProcessError::Malformed {
                         path: procfs.path(pid, "maps"),
-                        what: "not the lines that Linux writes",
+                        what: "not in the format that Linux writes",
                     })
                 },
                 |mappings| Ok(Self(mappings)),

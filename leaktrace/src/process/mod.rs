@@ -70,7 +70,7 @@ pub enum ProcessError {
         name: String,
     },
     /// The process has exited; only its parent has not collected it yet.
-    #[error("process {pid} ({name}) has exited and waits for its parent {parent} to collect it")]
+    #[error("process {pid} ({name}) has exited and its parent {parent} has not reaped it")]
     Zombie {
         /// The pid that was asked for.
         pid: Pid,
@@ -147,7 +147,7 @@ impl Procfs {
         });
         match read {
             Ok(bytes) if bytes.len() as u64 > bound => {
-                Err(ProcessError::Malformed { path, what: "longer than any sane bound" })
+                Err(ProcessError::Malformed { path, what: "larger than any plausible size" })
             }
             Ok(bytes) => Ok(bytes),
             Err(error) => Err(failed(pid, path, error)),

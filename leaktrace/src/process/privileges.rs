@@ -30,7 +30,7 @@ impl Capability {
             Self::DacReadSearch => "open other users' binaries",
             Self::SysPtrace => "read the memory of other users' processes",
             Self::SysAdmin => "attach by perf events",
-            Self::Perfmon => "attach them",
+            Self::Perfmon => "attach probes",
             Self::Bpf => "load eBPF programs",
         }
     }

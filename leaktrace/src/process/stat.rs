@@ -31,7 +31,7 @@ impl Stat {
         let bytes = procfs.read(pid, "stat", BOUND)?;
         Self::parse(&String::from_utf8_lossy(&bytes)).ok_or_else(|| ProcessError::Malformed {
             path: procfs.path(pid, "stat"),
-            what: "not the fields that Linux writes",
+            what: "not in the format that Linux writes",
         })
     }
 
@@ -77,7 +77,7 @@ impl Status {
         let bytes = procfs.read(pid, "status", BOUND)?;
         Self::parse(&String::from_utf8_lossy(&bytes)).ok_or_else(|| ProcessError::Malformed {
             path: procfs.path(pid, "status"),
-            what: "not the lines that Linux writes",
+            what: "not in the format that Linux writes",
         })
     }
 

@@ -27,14 +27,14 @@ use crate::process::launch::Launched;
 use crate::process::{Pid, Procfs};
 use crate::session::{self, End, Ended, Judge};
 
-const WRONG_PROCESS: &str = "this watches the go command, and not the programs that it starts: for those use \
+const WRONG_PROCESS: &str = "this traces the go command, not the programs that it starts; to trace those, use \
                              `go test -exec 'leaktrace run --' ./...` or `go run -exec 'leaktrace run --' .`";
 
 /// Runs the program to its end. The exit status to end with is the program's own, or 1 if that is 0 and there is what
 /// the user wants to fail on.
 pub fn run(args: &Run, common: &Common, procfs: &Procfs) -> anyhow::Result<Done> {
     let signals = forward::block().context("cannot block signals")?;
-    let (name, arguments) = args.program.split_first().context("no program was named")?;
+    let (name, arguments) = args.program.split_first().context("no program given")?;
     let mut config = resolve(args, common)?;
     config.policy(policy::resolve(&args.rules)?);
     let mut command = Command::new(name);
@@ -45,7 +45,7 @@ pub fn run(args: &Run, common: &Common, procfs: &Procfs) -> anyhow::Result<Done>
     let mut launched = Launched::start(command, signals)?;
     config.pid = launched.pid();
     config.output.file = config.output.file.map(|file| place::fill_in(&file, name, launched.pid()));
-    forward::start(ExitWatch::open(procfs, config.pid)?).context("cannot hand signals on")?;
+    forward::start(ExitWatch::open(procfs, config.pid)?).context("cannot forward signals")?;
     let mut leftovers = Leftovers { policy: &config.policy, top: args.top };
     let ended = session::run_launched(&config, procfs, &mut launched, &mut leftovers);
     // Whatever became of the watching, the program goes on to its end.

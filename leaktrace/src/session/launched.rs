@@ -56,8 +56,8 @@ async fn told(receiver: &mut Option<oneshot::Receiver<()>>) {
 /// Goes on with memory alone where tracing is refused, and says why.
 pub(super) fn without_tracing(error: &anyhow::Error, inspected: &Inspected) -> anyhow::Result<Traced> {
     let notice = format!(
-        "nothing is traced, because {error:#}: this is from memory alone, the last of it read while the program \
-         was held at its exit"
+        "nothing is traced, because {error:#}; the report is from memory alone, read for the last time while the \
+         program was held at its exit"
     );
     tracing::warn!("{notice}");
     let plan = inspected.plan(&[], false)?;
@@ -81,11 +81,11 @@ impl Confirmation {
         match self.0.get() {
             Some(Ok(())) => Ok(None),
             None | Some(Err(InvalidLayout::NotStarted | InvalidLayout::Read(_))) => Ok(Some(
-                "the program ended before what its binary says could be compared with its memory: --at-exit leaves \
-                 the time"
+                "the program exited before its memory could be compared with its binary; --at-exit holds it for \
+                 that"
                     .to_owned(),
             )),
-            Some(Err(invalid)) => Err(ProgramError::Invalid(invalid.clone())).context("nothing can be said"),
+            Some(Err(invalid)) => Err(ProgramError::Invalid(invalid.clone())).context("cannot report on the program"),
         }
     }
 }

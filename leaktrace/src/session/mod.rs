@@ -60,10 +60,10 @@ impl End {
     pub const fn remark(self) -> Option<&'static str> {
         match self {
             Self::TimeUp | Self::Asked | Self::Leaving => None,
-            Self::Exited => Some("the process has exited; the last report is of what was known then"),
+            Self::Exited => Some("the process has exited; the last report shows what was known until then"),
             Self::Execed => Some(
-                "the process has become another program (exec); the last report is of what was known then, start \
-                 again to watch the new one",
+                "the process has become another program (exec); the last report shows what was known until then; \
+                 start leaktrace again to watch the new program",
             ),
         }
     }

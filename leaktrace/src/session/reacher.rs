@@ -87,7 +87,7 @@ impl Reacher {
                     (self.reached.streaks, self.reached.passes.refused) = (streaks, None);
                 }
                 Err(refusal) => {
-                    tracing::info!(%refusal, "not known what nothing refers to");
+                    tracing::info!(%refusal, "cannot scan the heap");
                     (self.reached.streaks, self.reached.passes.refused) =
                         (Streaks::default(), Some(refusal.to_string()));
                 }
@@ -98,7 +98,7 @@ impl Reacher {
     /// Asks for another pass through the heap of so many `goroutines`, unless it is too early or they are too many.
     pub(super) fn request(&mut self, goroutines: usize) {
         if goroutines > MOST_GOROUTINES {
-            let why = format!("{goroutines} goroutines are more than {MOST_GOROUTINES}");
+            let why = format!("{goroutines} goroutines exceed the limit of {MOST_GOROUTINES}");
             (self.reached.streaks, self.reached.passes.refused) = (Streaks::default(), Some(why));
             return;
         }
@@ -187,7 +187,7 @@ fn pass<'p, 'd>(
         None => reach.insert(Reach::new(program, &memory)?),
     };
     let pass = reach.pass(&Process::running(&memory), limits)?;
-    tracing::debug!(figures = ?pass.figures(), "looked for what nothing refers to");
+    tracing::debug!(figures = ?pass.figures(), "scanned the heap");
     streaks.add(&pass, clock::now());
     Ok(())
 }

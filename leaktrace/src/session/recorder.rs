@@ -40,7 +40,7 @@ pub enum RecordError {
         source: io::Error,
     },
     /// It could not be written to its end.
-    #[error("cannot write the recording any more")]
+    #[error("cannot continue to write the recording")]
     Write(#[source] io::Error),
 }
 

@@ -124,7 +124,7 @@ impl<'t> Reporter<'t> {
 
 /// What users should know where the heap was not looked through.
 fn unsought(why: &str) -> String {
-    format!("{UNREACHABLE} was not looked for: {why}")
+    format!("{UNREACHABLE} was not checked: {why}")
 }
 
 /// What a report and a recording say of the process.

@@ -65,7 +65,7 @@ impl Tracer {
     /// Measures what a hit costs here.
     pub(super) fn calibrate(&mut self) -> CostPerHit {
         self.hub.cost().unwrap_or_else(|error| {
-            tracing::warn!(error = %anyhow::Error::new(error), "cannot measure what a probe costs here");
+            tracing::warn!(error = %anyhow::Error::new(error), "cannot measure the cost of a probe");
             CostPerHit::USUAL
         })
     }
@@ -154,7 +154,7 @@ impl Tracer {
             Stacks::Thin => THIN_MASK,
         };
         let control = Control { stack_sample_mask, ..self.options.control };
-        self.hub.set_control(id, control).context("cannot thin the creator stacks")
+        self.hub.set_control(id, control).context("cannot sample fewer creator stacks")
     }
 
     /// Takes all probes away and hands on what is left in the ring. After this everything that was counted is

@@ -294,7 +294,7 @@ impl Watch<'_> {
                     return Err(error.into());
                 }
                 if !error.is_gone() {
-                    tracing::warn!(%error, "no snapshot this time");
+                    tracing::warn!(%error, "cannot take a snapshot");
                 }
                 Ok(false)
             }

@@ -26,13 +26,13 @@ pub enum ReadError {
         len: usize,
     },
     /// The process has ended.
-    #[error("the process is gone")]
+    #[error("the process has exited")]
     Gone,
     /// The kernel does not let us read this process.
     #[error("reading the process's memory is not permitted")]
     NotPermitted,
     /// A length or count in the target is beyond any sane bound.
-    #[error("a length of {len} at {at} is beyond the bound of {bound}")]
+    #[error("a length of {len} at {at} exceeds the limit of {bound}")]
     TooLong {
         /// Where the length was found, or what it describes begins.
         at: Avma,

@@ -38,7 +38,7 @@ pub enum DisasmError {
         target: Svma,
     },
     /// More bytes than any function of the runtime has.
-    #[error("a function of {len} bytes at {at} is beyond the bound of {MAX_FUNCTION}")]
+    #[error("a function of {len} bytes at {at} exceeds the limit of {MAX_FUNCTION}")]
     TooLong {
         /// The function's entry.
         at: Svma,

@@ -42,7 +42,7 @@ pub enum DwarfError {
     #[error("the file has no debug information")]
     None,
     /// A section is compressed in a way that is not supported.
-    #[error("section {section} is compressed in the unsupported way {kind}")]
+    #[error("section {section} has the unsupported compression type {kind}")]
     UnknownCompression {
         /// Which.
         section: &'static str,
@@ -50,7 +50,7 @@ pub enum DwarfError {
         kind: u32,
     },
     /// A section does not decompress to what its header says.
-    #[error("section {section} does not decompress to its {size} bytes")]
+    #[error("section {section} does not decompress to {size} bytes as its header says")]
     Damaged {
         /// Which.
         section: &'static str,

@@ -51,28 +51,28 @@ pub enum ElfError {
         encoding: u8,
     },
     /// It is for a machine other than x86-64 and arm64.
-    #[error("built for machine {machine}, and only x86-64 (62) and arm64 (183) are supported")]
+    #[error("built for machine {machine}; only x86-64 (62) and arm64 (183) are supported")]
     WrongMachine {
         /// The machine number.
         machine: u16,
     },
     /// It is neither an executable nor a shared object.
-    #[error("an ELF file of type {kind}, and neither an executable (2) nor a shared object (3)")]
+    #[error("an ELF file of type {kind}, neither an executable (2) nor a shared object (3)")]
     WrongType {
         /// The type number.
         kind: u16,
     },
     /// It ends within its headers.
-    #[error("the file's headers do not fit into its {len} bytes")]
+    #[error("the file is truncated: its headers do not fit into its {len} bytes")]
     Truncated {
         /// The file's length.
         len: usize,
     },
     /// It has no segment to load.
-    #[error("the file has no segment to load")]
+    #[error("the file has no loadable segment")]
     NoSegments,
     /// It has more segments than any linker writes.
-    #[error("{count} segments are beyond the bound of {MAX_SEGMENTS}")]
+    #[error("{count} segments exceed the limit of {MAX_SEGMENTS}")]
     TooManySegments {
         /// How many there are.
         count: usize,

@@ -44,7 +44,7 @@ pub enum InvalidLayout {
         len: u64,
     },
     /// Too many of the things that were looked at do not look like what they should be.
-    #[error("{wrong} of {examined} {what} do not look like one, the first at {first}")]
+    #[error("{wrong} of {examined} {what} are not valid, the first at {first}")]
     NotAsExpected {
         /// What they should be.
         what: &'static str,

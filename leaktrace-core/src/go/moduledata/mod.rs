@@ -46,7 +46,7 @@ pub enum ModuledataError {
         pclntab: Avma,
     },
     /// It was found, and no known layout fits what is there.
-    #[error("the module data at {at} fits no known release of Go")]
+    #[error("the module data at {at} matches no known Go release")]
     UnknownLayout {
         /// Where it is.
         at: Avma,

@@ -55,13 +55,15 @@ pub enum PclntabError {
         len: usize,
     },
     /// The table is of a release before Go 1.18.
-    #[error("the function table with magic {magic:#x} was written by a Go older than 1.18")]
+    #[error("the function table with magic {magic:#x} was written by a Go release older than 1.18")]
     TooOld {
         /// The magic.
         magic: u32,
     },
     /// The table has a magic that no known release writes. Obfuscators do that.
-    #[error("the function table has the unknown magic {magic:#x}: obfuscated, or of a Go not yet known")]
+    #[error(
+        "the function table has the unknown magic number {magic:#x}: it is obfuscated, or of an unknown Go release"
+    )]
     UnknownMagic {
         /// The magic.
         magic: u32,
@@ -75,7 +77,7 @@ pub enum PclntabError {
         pointer: u8,
     },
     /// One of the tables that the header names begins before the one ahead of it, or after the end.
-    #[error("the function table's {table} table at {offset:#x} is out of place in {len:#x} bytes")]
+    #[error("the function table's {table} table at {offset:#x} lies outside its {len:#x} bytes")]
     Misplaced {
         /// Which.
         table: &'static str,

@@ -21,7 +21,7 @@ pub enum Refusal {
     #[error("the runtime's names of wait reasons were not found")]
     NoWaitReasons,
     /// A module that was loaded later, such as a plugin, has variables that nobody knows.
-    #[error("{count} modules (plugins) are not known")]
+    #[error("plugins loaded at run time are not supported, and there are {count}")]
     UnknownModules {
         /// How many.
         count: usize,
@@ -33,13 +33,13 @@ pub enum Refusal {
         candidates: usize,
     },
     /// What was read of the heap contradicts itself.
-    #[error("the heap is not as expected: {what}")]
+    #[error("the heap is not laid out as expected: {what}")]
     Implausible {
         /// What is wrong.
         what: &'static str,
     },
     /// The heap is larger than the caller's bound.
-    #[error("{bytes} bytes of heap with pointers are beyond the bound of {bound}")]
+    #[error("{bytes} bytes of heap with pointers exceed the limit of {bound}")]
     TooLarge {
         /// How many bytes there are.
         bytes: u64,
@@ -47,7 +47,7 @@ pub enum Refusal {
         bound: u64,
     },
     /// Part of what had to be looked at could not be read.
-    #[error("{bytes} bytes that had to be looked at could not be read")]
+    #[error("{bytes} bytes that had to be scanned could not be read")]
     Unreadable {
         /// How many bytes.
         bytes: u64,

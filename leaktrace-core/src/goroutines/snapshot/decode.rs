@@ -30,7 +30,7 @@ pub fn decode_within(file: &[u8], limits: Limits) -> Result<Dump, SnapshotError>
         let Some(section) = Section::from_tag(stored.tag) else { continue };
         // Sections refer back, and one that came twice would pull the ground from under what was read.
         if sections.get(seen) != Some(&section) {
-            return Err(SnapshotError::Corrupt { part: section.name(), what: "an order that is wrong" });
+            return Err(SnapshotError::Corrupt { part: section.name(), what: "a wrong order of sections" });
         }
         seen += 1;
         let raw = inflate(section, &stored, &mut left)?;
@@ -85,7 +85,7 @@ fn read_header(input: &mut Input<'_>, file: &[u8]) -> Result<(u16, Header), Snap
         return Err(SnapshotError::Checksum { part: PART });
     }
     let header = serde_json::from_slice(json);
-    let corrupt = SnapshotError::Corrupt { part: PART, what: "JSON that says something else" };
+    let corrupt = SnapshotError::Corrupt { part: PART, what: "unexpected JSON" };
     header.map(|header| (version, header)).map_err(|_| corrupt)
 }
 
@@ -137,14 +137,14 @@ fn inflate(section: Section, stored: &Stored<'_>, left: &mut u64) -> Result<Vec<
     *left = left.checked_sub(len).ok_or(SnapshotError::TooLarge { part, len, bound: *left })?;
     let corrupt = |what| SnapshotError::Corrupt { part, what };
     if len / MAX_RATIO > stored.bytes.len() as u64 {
-        return Err(corrupt("a length that its bytes cannot have"));
+        return Err(corrupt("an impossible length"));
     }
     let mut raw = Vec::new();
     let inflated = ZlibDecoder::new(stored.bytes).take(len.saturating_add(1)).read_to_end(&mut raw);
     match inflated {
         Ok(read) if read as u64 == len => Ok(raw),
-        Ok(_) => Err(corrupt("another length than it says")),
-        Err(_) => Err(corrupt("compressed bytes that are none")),
+        Ok(_) => Err(corrupt("a length other than the stated one")),
+        Err(_) => Err(corrupt("invalid compressed data")),
     }
 }
 

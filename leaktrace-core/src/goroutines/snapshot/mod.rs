@@ -56,10 +56,10 @@ pub enum SnapshotError {
     #[error("this is not a leaktrace snapshot")]
     Foreign,
     /// It begins as snapshots do, but for bytes that change when a file is taken for text.
-    #[error("this snapshot was damaged on its way: its line ends were converted as if it were text")]
+    #[error("this snapshot was damaged in transfer: its line endings were converted as if it were text")]
     ConvertedAsText,
     /// A later leaktrace wrote it.
-    #[error("this snapshot has format version {version}, and {VERSION} is the newest that is understood")]
+    #[error("this snapshot has format version {version}, and this leaktrace reads versions up to {VERSION}")]
     Future {
         /// Its version.
         version: u16,

@@ -55,7 +55,7 @@ fn write_id<I: Id>(id: I, out: &mut Writer) {
 fn read_id<I: Id>(input: &mut Reader<'_>, tables: &Tables) -> Result<I, SnapshotError> {
     let number = input.number()?;
     let id = usize::try_from(number).ok().and_then(|index| I::checked(index, tables));
-    id.ok_or(input.corrupt("a reference to nothing"))
+    id.ok_or(input.corrupt("a dangling reference"))
 }
 
 fn write_optional_id<I: Id>(id: Option<I>, out: &mut Writer) {
@@ -65,7 +65,7 @@ fn write_optional_id<I: Id>(id: Option<I>, out: &mut Writer) {
 fn read_optional_id<I: Id>(input: &mut Reader<'_>, tables: &Tables) -> Result<Option<I>, SnapshotError> {
     let Some(number) = input.optional()? else { return Ok(None) };
     let id = usize::try_from(number).ok().and_then(|index| I::checked(index, tables));
-    id.map(Some).ok_or(input.corrupt("a reference to nothing"))
+    id.map(Some).ok_or(input.corrupt("a dangling reference"))
 }
 
 /// Packs facts into the bits of a number, the first one lowest.
@@ -255,7 +255,7 @@ impl Row for BlockedOn {
             5 => Ok(Self::Sleep { remaining_ns: input.signed()? }),
             6 => {
                 let fd = i32::try_from(input.signed()?);
-                let fd = fd.map_err(|_| input.corrupt("a file descriptor that is none"))?;
+                let fd = fd.map_err(|_| input.corrupt("an invalid file descriptor"))?;
                 Ok(Self::Io { fd, description: read_optional_id(input, tables)? })
             }
             _ => Err(input.corrupt("an unknown kind")),

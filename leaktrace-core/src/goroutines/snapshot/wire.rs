@@ -109,7 +109,7 @@ impl<'d> Reader<'d> {
             return Err(self.too_large(count, self.entries));
         }
         let count = usize::try_from(count).ok().filter(|&count| count <= self.bytes.len());
-        count.ok_or(self.corrupt("a count of entries that are not there"))
+        count.ok_or(self.corrupt("a count larger than its entries"))
     }
 
     pub(crate) fn text(&mut self) -> Result<&'d str, SnapshotError> {

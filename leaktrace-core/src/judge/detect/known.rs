@@ -37,7 +37,7 @@ impl Ignore {
 
 /// Why a baseline is none.
 #[derive(Debug, Error)]
-#[error("not a report in JSON: {0}")]
+#[error("not a JSON report: {0}")]
 pub struct BaselineError(#[from] serde_json::Error);
 
 /// The verdicts of a former report: rule, and `go` statement with its file but not its line, which moves.

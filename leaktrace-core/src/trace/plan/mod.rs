@@ -51,7 +51,7 @@ pub struct PlanOptions {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PlanError {
     /// No place was found for any of the wanted events.
-    #[error("no place to attach to was found for any of {wanted}:\n{missed}")]
+    #[error("cannot find an instruction to probe for any of {wanted}:\n{missed}")]
     Nothing {
         /// What was wanted.
         wanted: String,

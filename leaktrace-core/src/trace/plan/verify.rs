@@ -21,7 +21,7 @@ const BRK: [u8; 4] = 0xd420_00a0_u32.to_le_bytes();
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum VerifyError {
     /// The process has other bytes there than the file: it was patched, or this is not its file.
-    #[error("{function}+{offset:#x} at {at} has the bytes {found:02x?} and not {expected:02x?}")]
+    #[error("{function}+{offset:#x} at {at} has the bytes {found:02x?} instead of {expected:02x?}")]
     Different {
         /// The function.
         function: String,
@@ -151,7 +151,7 @@ mod tests {
         let none = OtherProbes::default();
         assert_eq!(verified(&[0x55], &[0x55], &none), Ok(0));
         let error = verified(&[0x55], &[0xcc], &none).unwrap_err();
-        assert_eq!(error.to_string(), "runtime.gdestroy+0xa at 0x40200a has the bytes [cc] and not [55]");
+        assert_eq!(error.to_string(), "runtime.gdestroy+0xa at 0x40200a has the bytes [cc] instead of [55]");
         assert!(verified(&[0x55], &[0x90], &probed()).is_err());
         let unmapped = plan(&[0x55]).verify(&Pieces::new(), BIAS, &none).unwrap_err();
         assert!(matches!(unmapped, VerifyError::Read(ReadError::Unmapped { .. })));

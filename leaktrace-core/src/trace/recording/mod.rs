@@ -49,7 +49,7 @@ pub enum RecordingError {
     #[error("this is not a leaktrace recording")]
     Foreign,
     /// A later leaktrace wrote it.
-    #[error("this recording has format version {version}, and {VERSION} is the newest that is understood")]
+    #[error("this recording has format version {version}, and this leaktrace reads versions up to {VERSION}")]
     Future {
         /// Its version.
         version: u16,

@@ -34,13 +34,13 @@ pub enum CoreError {
     #[error(transparent)]
     Elf(#[from] ElfError),
     /// It is an ELF file, and no core.
-    #[error("an ELF file of type {kind}, and not a core (4)")]
+    #[error("an ELF file of type {kind}, not a core file (4)")]
     NotCore {
         /// The type number.
         kind: u16,
     },
     /// It ends before its memory does.
-    #[error("this core is truncated: it has {len} bytes, and its memory ends at byte {needed}")]
+    #[error("the core file is truncated: it has {len} bytes of at least {needed}")]
     Truncated {
         /// How long it is.
         len: u64,
@@ -48,10 +48,12 @@ pub enum CoreError {
         needed: u64,
     },
     /// It does not say where the program was loaded.
-    #[error("this core does not say where the program was loaded: its auxiliary vector has no entry address")]
+    #[error(
+        "the core file does not say where the program was loaded: its auxiliary vector has no entry address"
+    )]
     NoEntry,
     /// The program is for another machine.
-    #[error("the core is of an {core} machine, and the executable is for {exe}")]
+    #[error("the core file comes from an {core} machine, but the executable is for {exe}")]
     OtherMachine {
         /// The core's.
         core: super::Arch,
@@ -59,7 +61,7 @@ pub enum CoreError {
         exe: super::Arch,
     },
     /// The program's memory has not what its file has.
-    #[error("this is not the executable that the core is of: at {at} the core has other bytes")]
+    #[error("this executable did not produce the core file: their bytes differ at {at}")]
     OtherProgram {
         /// Where the difference is.
         at: Avma,

@@ -122,10 +122,10 @@ fn notes_say_which_process_it_was() {
 fn what_is_no_core_is_told_apart() {
     let error = |data: &[u8]| CoreFile::parse(data).unwrap_err().to_string();
     assert_eq!(error(b"hello"), "not an ELF file");
-    assert_eq!(error(&tiny_elf(b"")), "an ELF file of type 3, and not a core (4)");
+    assert_eq!(error(&tiny_elf(b"")), "an ELF file of type 3, not a core file (4)");
     let whole = core(0, &[(0x10_0000, b"abcd", 4)]);
     let cut = error(&whole[..whole.len() - 1]);
-    assert!(cut.starts_with("this core is truncated: it has "), "{cut}");
+    assert!(cut.starts_with("the core file is truncated: it has "), "{cut}");
     assert!(error(&whole[..100]).contains("headers do not fit"), "{}", error(&whole[..100]));
 }
 

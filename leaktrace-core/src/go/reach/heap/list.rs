@@ -49,7 +49,7 @@ impl SpanList {
             })?;
             // One may be in the middle of a change; a list of many is no list of spans.
             if nonsense > pointers.len() / 64 + 4 {
-                return Err(Refusal::Implausible { what: "its spans are not spans" });
+                return Err(Refusal::Implausible { what: "its spans are not valid" });
             }
             if scannable > bound {
                 return Err(Refusal::TooLarge { bytes: scannable, bound });
