@@ -164,14 +164,14 @@ impl Left {
     fn words(&self) -> (&'static str, &'static str) {
         if self.of_ended > 0 {
             return (
-                "The test has returned, and what it started goes on: nobody told it to end, or nobody waited for it.",
+                "The test has returned, but what it started has not ended: nobody told it to end, or nobody waited for it.",
                 "End it before the test returns, in t.Cleanup or with defer: cancel its context, close the channel or \
-                 the server that it waits on, and wait until it is done.",
+                 the server that it waits for, and wait until it is done.",
             );
         }
         (
-            "The program ended and did not wait for it. By itself that is no leak.",
-            "If it should have ended before, find out what it waits for; else leave it.",
+            "The program ended without waiting for it. This alone is not a leak.",
+            "If it should have ended earlier, find out what it waits for; otherwise leave it.",
         )
     }
 }

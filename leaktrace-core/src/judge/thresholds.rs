@@ -71,7 +71,7 @@ impl Thresholds {
         let unseen = self.0.iter().filter(|watched| !watched.was_seen);
         let unseen = unseen.filter_map(|watched| watched.limit.of.as_ref());
         report.notices.extend(
-            unseen.map(|of| format!("the limit for {of} limited nothing: no goroutine of it was seen")),
+            unseen.map(|of| format!("the limit for {of} had no effect: no goroutine of it was seen")),
         );
     }
 }
@@ -143,7 +143,7 @@ impl Limit {
                 ("within_ns".to_owned(), json!(self.within)),
             ]),
             summary: self.summary(worst),
-            cause: "A limit that was set for this check was exceeded.".to_owned(),
+            cause: "A limit of this check was exceeded.".to_owned(),
             remedy: "Find out whether they are needed; if so, raise the limit.".to_owned(),
         }
     }

@@ -78,7 +78,7 @@ fn a_limit_on_nothing_is_told() {
     assert_eq!(notices("main.worker"), [""; 0]);
     assert_eq!(
         notices("main.wrker"),
-        ["the limit for main.wrker limited nothing: no goroutine of it was seen"]
+        ["the limit for main.wrker had no effect: no goroutine of it was seen"]
     );
 }
 

@@ -9,42 +9,41 @@ use crate::schema::Frame;
 pub(super) const fn cause(wait: Wait) -> (&'static str, &'static str) {
     match wait {
         Wait::Channel(ChannelOperation::Receive) => (
-            "nobody sends on their channels or closes them: whoever should has returned, or its context is never \
-             cancelled",
-            "close each channel on every way out of its sender, cancel contexts with defer, or let the receivers \
+            "nobody sends on their channels or closes them: the sender has returned, or its context is never cancelled",
+            "close each channel on all paths of its sender, defer the cancelling of contexts, or make the receivers \
              select on a context as well",
         ),
         Wait::Channel(ChannelOperation::Send) => (
-            "nobody receives from their channels any more: whoever should has given up after a timeout or an error, \
-             or has returned",
-            "give each channel room for one value, or select on the send together with the receiver's context",
+            "nobody receives from their channels any more: the receiver gave up after a timeout or an error, or has \
+             returned",
+            "give each channel a buffer for one value, or select on the send together with the receiver's context",
         ),
         Wait::Select => (
             "no case of their select becomes ready: the context that should end them is never cancelled, or the Done \
-             channel never closed",
-            "cancel the context with defer where it is made, or close the Done channel when its work is over",
+             channel is never closed",
+            "defer cancel() where the context is created, or close the Done channel when the work is done",
         ),
         Wait::Lock(LockKind::Mutex | LockKind::RwMutexRead | LockKind::RwMutexWrite) => (
-            "nobody unlocks their locks: whoever held them returned or panicked without, or waits for something itself",
-            "unlock with defer right after locking, and do not wait for others while holding a lock",
+            "nobody unlocks their locks: the holder returned or panicked without unlocking, or waits for something itself",
+            "defer the unlock right after locking, and do not wait for other goroutines while holding a lock",
         ),
         Wait::Lock(LockKind::WaitGroup | LockKind::Cond | LockKind::Semaphore) => (
-            "nobody finishes what they wait for: a Done, a Signal or a Release is missing, for example after a panic \
-             or an early return",
-            "call Done or Release with defer, and Signal or Broadcast on every way out",
+            "what they wait for never happens: a Done, a Signal or a Release is missing, for example after a panic or \
+             an early return",
+            "defer Done or Release, and call Signal or Broadcast on all paths",
         ),
         Wait::Time => (
-            "nothing ends their loops: no Done channel is looked at, or the context is never cancelled",
-            "let the loop select on a Done channel as well, cancel the context with defer, and stop the ticker",
+            "nothing ends their loops: they check no Done channel, or the context is never cancelled",
+            "make the loop select on a Done channel as well, defer cancel(), and stop the ticker",
         ),
         Wait::Io => (
-            "the other side says nothing and does not go away: there is no deadline, or the connection is not closed",
-            "set deadlines on connections, and close them on every way out",
+            "the peer sends nothing and does not disconnect: there is no deadline, or the connection is not closed",
+            "set deadlines on connections, and close them on all paths",
         ),
         Wait::NilChannel | Wait::NoCases | Wait::Nothing | Wait::Other => (
-            "more goroutines start here than end, and those that are left do not go away",
-            "find out what should end them and does not happen: a channel that is closed, a context that is \
-             cancelled, a value that is received",
+            "more goroutines start here than end, and the rest stay",
+            "find out what should end them and never happens: a channel is closed, a context is cancelled, a value is \
+             received",
         ),
     }
 }

@@ -13,18 +13,17 @@ const STILL: u64 = 30 * SECOND;
 pub(super) const RULE: Rule = Rule {
     code: "LT006",
     name: "deadlock",
-    summary: "Goroutines wait for each other in a ring, or every goroutine of the program for another one.",
+    summary: "Goroutines wait for each other in a cycle, or every goroutine of the program waits for another one.",
     explanation: "\
-Goroutines that lock the same locks in another order end up waiting for each other. A mutex does not know who has \
-locked it, but a deferred Unlock waits on its owner's stack. If that shows goroutines of which each holds the lock that \
-the one before it waits for, and somebody has waited there for 30 seconds, it is `likely` a deadlock; the evidence has \
-their ids as `ring`.
+Goroutines that take the same locks in different orders can end up waiting for each other. A mutex does not record \
+who locked it, but a deferred Unlock shows on the stack of the goroutine that holds it. If the stacks show a cycle \
+of goroutines, each of which holds the lock that the one before it waits for, and one has waited for 30 seconds, the \
+verdict is `likely`; the evidence lists their ids as `ring`.
 
-The Go runtime itself ends a program in which nobody can run, but not when something keeps a thread busy: cgo, a \
-signal handler, or the network poller. leaktrace calls it a deadlock when main and every other goroutine of the \
-program wait for channels, locks or groups, none for time or input, and none has run for 30 seconds: `likely`, and \
-one verdict for main. A program that \
-listens to signals is none: a signal may wake it.",
+The Go runtime itself ends a program in which no goroutine can run, but not if something keeps a thread busy: cgo, a \
+signal handler or the network poller. leaktrace reports a deadlock if main and every other goroutine of the program \
+wait for channels, locks or wait groups, none waits for time or I/O, and none has run for 30 seconds: one `likely` \
+verdict, for main. A program that listens for signals is not reported, because a signal may wake it.",
     judge,
 };
 
@@ -47,9 +46,9 @@ fn judge(case: &Case<'_>) -> Judgement {
     Judgement::suspect(
         Severity::Likely,
         case.evidence(),
-        "every goroutine waits for another one, so that none can go on",
-        "look at who holds what the others wait for; lock in one order everywhere, and do not send or receive while \
-         holding a lock",
+        "every goroutine waits for another one, so none can continue",
+        "find out who holds what the others wait for; take locks in the same order everywhere, and do not send or \
+         receive while holding a lock",
     )
 }
 
@@ -62,6 +61,7 @@ fn in_a_ring(case: &Case<'_>, ring: &[&Holder]) -> Judgement {
     };
     let mut evidence = case.evidence();
     evidence.insert("ring".to_owned(), ids.into());
-    let remedy = "lock in one order everywhere, and do not call what locks while holding a lock";
+    let remedy =
+        "take locks in the same order everywhere, and do not call functions that lock while holding a lock";
     Judgement::suspect(Severity::Likely, evidence, &cause, remedy)
 }

@@ -6,13 +6,14 @@ use super::{Case, Judgement, Rule};
 pub(crate) const LEFT_AT_EXIT: Rule = Rule {
     code: "LT020",
     name: "left-at-exit",
-    summary: "The goroutines were left when the program ended.",
+    summary: "Goroutines were left when the program ended.",
     explanation: "\
-`leaktrace run` only. A goroutine that a test created and that still waits at the end, its test having returned, is a \
-`likely` leak: that is what goleak finds. One that sleeps, runs or is in a system call may be ending, and what no test created \
-may be there by design: that is `watch`. Those that wait for nothing and are younger than a second may only have had no \
-time to end, and are left out, as are those of the runtime, of package testing and of os/signal. Which test it was is \
-told by the stack that created the goroutine, or by its parent; the evidence counts them.",
+Only with `leaktrace run`. A goroutine that a test created and that still waits at the end, after its test has \
+returned, is a `likely` leak: this is what goleak finds. One that sleeps, runs or is in a system call may be about \
+to end, and one that no test created may be there by design: those are `watch`. Goroutines that wait for nothing and \
+are younger than a second may have had no time to end, and are left out, as are those of the runtime, of package \
+testing and of os/signal. leaktrace knows the test from the stack that created the goroutine, or from its parent; \
+the evidence counts the goroutines of each test.",
     judge: clean,
 };
 
@@ -22,8 +23,8 @@ pub(crate) const OVER_MAX: Rule = Rule {
     name: "over-max",
     summary: "There were more goroutines than `leaktrace check --max` allows.",
     explanation: "\
-`leaktrace check` only. It says nothing about leaks: at one of the looks there were more goroutines than the user \
-allows. A check always fails on it.",
+Only with `leaktrace check`. This says nothing about leaks: in one of the observations there were more goroutines \
+than the limit allows. A check always fails on it.",
     judge: clean,
 };
 
@@ -31,10 +32,11 @@ allows. A check always fails on it.",
 pub(crate) const OVER_GROWTH: Rule = Rule {
     code: "LT022",
     name: "over-growth",
-    summary: "There were more goroutines than `leaktrace check --max-growth` allows to be added in a time.",
+    summary: "The count of goroutines grew by more than `leaktrace check --max-growth` allows.",
     explanation: "\
-`leaktrace check` only. As an alert on delta(go_goroutines[5m]) > 200 would: at one of the looks there were so many \
-more than the given time before, or than at the first look if that is later. A check always fails on it.",
+Only with `leaktrace check`. Like an alert on delta(go_goroutines[5m]) > 200: in one of the observations, the count \
+was above that of the given time before, or of the first observation if that is later, by more than the limit. A \
+check always fails on it.",
     judge: clean,
 };
 

@@ -9,10 +9,10 @@ pub(super) const RULE: Rule = Rule {
     name: "go-says-leaked",
     summary: "The Go runtime's own leak detection has marked these goroutines as leaked.",
     explanation: "\
-From Go 1.26 on, taking the `goroutineleak` profile makes the garbage collector look for goroutines that wait for \
-channels and locks which nothing that can still run refers to. It marks them with a state of their own, `leaked`. \
-leaktrace reads that state; it does not make the program look. The runtime stops the program to be sure, so this is \
-proof: the severity is `certain`.",
+Since Go 1.26, taking the `goroutineleak` profile makes the garbage collector look for goroutines that wait for \
+channels and locks to which nothing that can still run refers. It gives them a state of their own, `leaked`. \
+leaktrace reads that state; it does not trigger the search. The runtime stops the program for it, so this is proof, \
+and the verdict is `certain`.",
     judge,
 };
 
@@ -27,7 +27,7 @@ fn judge(case: &Case<'_>) -> Judgement {
         Severity::Certain,
         evidence,
         &format!(
-            "nothing that can still run refers to what they wait for, as Go's own garbage collector found out; \
+            "nothing that can still run refers to what they wait for, as Go's own garbage collector found; \
              {usual}"
         ),
         remedy,

@@ -22,20 +22,21 @@ const LONG_FOR_IO: u64 = 30 * MINUTE;
 pub(super) const RULE: Rule = Rule {
     code: "LT001",
     name: "growing-site",
-    summary: "A `go` statement starts more goroutines than end, for good.",
+    summary: "One `go` statement keeps starting more goroutines than end.",
     explanation: "\
-Goroutines of one `go` statement that are older than five seconds are counted at each observation. The time that was \
-watched is cut into eight windows, and the windows' medians must rise (Mann-Kendall's sum of signs, 22 of 28 or more), \
-over the whole time or over its last half, quarter, and so on, 32 seconds at least. A burst is a rise within one \
-window; a pool that has reached its size no longer rises in the last windows; a daily wave stays below an earlier \
-peak, and its goroutines leave. All those are clean.
+leaktrace counts the goroutines of each `go` statement that are older than five seconds, at every observation. It \
+cuts the time watched into eight windows, and the medians of these windows must rise (Mann-Kendall: a sum of signs \
+of 22 or more out of 28), over the whole time or over its last half, quarter and so on, but over at least 32 \
+seconds. A burst is a rise within one window; a pool that has reached its size no longer rises in the last windows; \
+a daily wave stays below an earlier peak, and its goroutines end. None of these is reported.
 
-It is `likely` when next to none that had settled has left (one for fifty that came), eight or more came, and they wait \
-for another goroutine and have not run since. If they all wait for the same channel or lock they may be a pool that is \
-being filled: then it takes 100, or five minutes. If they wait for time it takes ten minutes and twenty goroutines, \
-for input half an hour. Less than that is `watch`.
+The verdict is `likely` if almost none of the goroutines that had settled has left (one for every fifty that came), \
+at least eight came, and they wait for another goroutine and have not run since. If they all wait for the same \
+channel or lock, they may be a pool that is still filling up: then it takes 100 of them, or five minutes. If they \
+wait for time, it takes ten minutes and twenty goroutines; for I/O, half an hour and thirty. Anything less is \
+`watch`.
 
-The report says how fast it grows, when there will be 10,000, and how much memory the stacks take in a day.",
+The report says how fast the count grows, when it will reach 10,000, and how much memory the stacks take per day.",
     judge,
 };
 

@@ -7,16 +7,16 @@ use crate::schema::Severity;
 pub(super) const RULE: Rule = Rule {
     code: "LT010",
     name: "known-signature",
-    summary: "The frames are those of a library that is known to leak when it is misused.",
+    summary: "The stack is one by which a library is known to leak when it is misused.",
     explanation: "\
-A table of signatures says by which functions on the stack, by which creator and by which wait such a leak is \
-recognised, what causes it, and how to mend it: bodies of HTTP responses that are not closed, rows of database/sql, \
-contexts that are never cancelled, tickers, pipes of os/exec, streams of gRPC, and so on. `leaktrace explain LT010` \
-ends with the list; `--signatures FILE` adds your own.
+A signature says which functions on the stack, which creator and which wait identify such a leak, what causes it and \
+how to fix it: HTTP response bodies and database/sql rows that are not closed, contexts that are never cancelled, \
+tickers, os/exec pipes, gRPC streams, and so on. `leaktrace explain LT010` ends with the list; `--signatures FILE` \
+adds your own.
 
-A library's frames are no leak by themselves: every idle connection has them. Each signature says what more it takes: \
-that the goroutines grow in number and none leaves, that they keep still for 30 seconds, or nothing more. It also says \
-how sure it is then.",
+The frames of a library alone are no leak: every idle connection has them. Each signature says what else it takes: \
+that the goroutines grow in number and none leaves, that one has not run for 30 seconds, or nothing more. It also \
+says how sure the verdict is.",
     judge,
 };
 

@@ -18,18 +18,18 @@ const HELD_IN_ONE: u64 = 300 * SECOND;
 pub(super) const RULE: Rule = Rule {
     code: "LT007",
     name: "lock-pile-up",
-    summary: "Goroutines pile up on a lock that nobody unlocks, or on WaitGroups or Conds that nobody finishes.",
+    summary: "Goroutines pile up on a lock that is never unlocked, or on a WaitGroup or Cond that is never done.",
     explanation: "\
-A Go mutex that has kept somebody waiting for a millisecond is handed to the one that has waited longest. So if that \
-goroutine is still there after 30 seconds, the mutex has not been unlocked for 30 seconds. `likely` if two or more \
-wait for it then; `watch` for a single one, because some programs hold a lock while they do something long.
+A Go mutex that has kept a goroutine waiting for a millisecond goes to the one that has waited longest. So if that \
+goroutine is still there after 30 seconds, the mutex has not been unlocked for 30 seconds. The verdict is `likely` \
+if two or more wait for it, and `watch` for a single one, because some programs hold a lock during long work.
 
-A mutex does not know who has locked it, but a deferred Unlock waits on its owner's stack. Where one does, the cause says \
-which goroutine it is and what it waits for, and the evidence has it as `held_by`.
+A mutex does not record who locked it, but a deferred Unlock shows on the stack of the goroutine that holds it. If \
+there is one, the cause names that goroutine and what it waits for, and the evidence has it as `held_by`.
 
-Waiting for a WaitGroup or a Cond is what those are for, and may last. It takes growth, with each goroutine still and \
-none leaving: `likely`. In a single snapshot it takes two goroutines, of which one has waited for a mutex for five \
-minutes by the runtime's own reckoning.",
+Waiting for a WaitGroup or a Cond is normal and may last. So it takes growth, in which no goroutine runs or leaves, \
+for a `likely` verdict. In a single snapshot it takes two goroutines, one of which has waited for a mutex for five \
+minutes by the runtime's own clock.",
     judge,
 };
 
@@ -65,12 +65,12 @@ fn mutex(case: &Case<'_>) -> Judgement {
         if waiters >= 2 { Severity::Likely } else { Severity::Watch },
         evidence,
         &cause,
-        "unlock with defer right after locking, and do not wait for others while holding a lock",
+        "defer the unlock right after locking, and do not wait for other goroutines while holding a lock",
     )
 }
 
-const UNKNOWN_HOLDER: &str = "nobody unlocks the lock: whoever held it returned or panicked without, waits for something \
-                              itself, or wants to lock it twice";
+const UNKNOWN_HOLDER: &str = "nobody unlocks the lock: the holder returned or panicked without unlocking, waits for \
+                              something itself, or tries to lock it twice";
 
 fn cause(holder: &Holder) -> String {
     format!(
@@ -85,8 +85,8 @@ fn grows(case: &Case<'_>) -> Judgement {
     Judgement::suspect(
         Severity::Likely,
         case.evidence_of(trend),
-        "nobody finishes what they wait for: a Done, a Signal or a Release is missing, for example after a panic or \
-         an early return",
-        "call Done or Release with defer, and Signal or Broadcast on every way out",
+        "what they wait for never happens: a Done, a Signal or a Release is missing, for example after a panic or an \
+         early return",
+        "defer Done or Release, and call Signal or Broadcast on all paths",
     )
 }

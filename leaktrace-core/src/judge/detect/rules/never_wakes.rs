@@ -7,15 +7,16 @@ use crate::schema::Severity;
 pub(super) const RULE: Rule = Rule {
     code: "LT004",
     name: "never-wakes",
-    summary: "A goroutine waits on a nil channel or in a select without cases: nothing can ever wake it.",
+    summary: "A goroutine waits on a nil channel or in an empty select, and nothing can ever wake it.",
     explanation: "\
-Sending to and receiving from a nil channel block for ever, and so does `select {}`. The runtime names both as wait \
-reasons of their own, so this is known at first sight.
+Sending to and receiving from a nil channel block forever, and so does `select {}`. The runtime has a wait reason \
+for each, so one look is enough.
 
-A nil channel is `certain`: nobody waits for nothing on purpose, although a goroutine that waits for \
-`context.Background().Done()` may do little harm. `select {}` is the usual way to keep `main` alive, which is left \
-out; elsewhere it is `certain` when several goroutines of one `go` statement do it, `likely` for one, and `watch` for \
-one that `main.main` or an `init` started, or that is locked to its thread: those often live on purpose.",
+A nil channel is `certain`: nobody waits on one on purpose, although a goroutine that waits for \
+`context.Background().Done()` may do little harm. `select {}` is the usual way to keep `main` alive, where it is not \
+reported. Elsewhere it is `certain` for several goroutines of one `go` statement and `likely` for one; it is `watch` \
+for one that `main.main` or an `init` function started, or that is locked to its thread, because those often live on \
+purpose.",
     judge,
 };
 
@@ -29,13 +30,13 @@ fn judge(case: &Case<'_>) -> Judgement {
             case.evidence(),
             "they wait on a channel that is nil: it was never made, was set to nil, or is the Done channel of a \
              context that cannot be cancelled",
-            "make the channel before the goroutine starts, or do not start the goroutine without one",
+            "create the channel before the goroutine starts, or do not start the goroutine without one",
         ),
         Wait::NoCases => Judgement::suspect(
             no_cases(case),
             case.evidence(),
             "they wait in a `select {}`, which never returns",
-            "let the goroutine return when its work is done; only main needs to be kept alive",
+            "make the goroutine return when its work is done; only main needs to be kept alive",
         ),
         _ => Judgement::Clean,
     }

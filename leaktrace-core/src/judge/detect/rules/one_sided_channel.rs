@@ -19,18 +19,18 @@ const LONGER_THAN_A_START: u64 = 300 * SECOND;
 pub(super) const RULE: Rule = Rule {
     code: "LT002",
     name: "one-sided-channel",
-    summary: "Many goroutines wait on one side of a channel, nobody is on the other, and nobody has come since.",
+    summary: "Many goroutines wait on one side of a channel, and nobody comes to the other side.",
     explanation: "\
-The queues of a channel are first in, first out. So if the goroutine that has waited longest is still there, nobody \
-has come on the other side.
+A channel serves waiting goroutines first in, first out. So as long as the one that has waited longest is still \
+there, nobody has come to the other side.
 
-Senders: `likely` if two or more wait to send on one unbuffered channel without any receiver for 40 seconds, or if \
-their number grows meanwhile. On a buffered channel that is full it takes growth, because buffered channels serve as \
-semaphores, whose holders may take their time: else `watch`. In a single snapshot it takes ten senders, the oldest of \
-which has waited for five minutes by the runtime's own reckoning.
+Senders: `likely` if two or more have waited for 40 seconds to send on an unbuffered channel without a receiver, or \
+if their number grows. If the channel is buffered and full, it takes growth, because buffered channels also serve as \
+semaphores, whose holders may take their time; without growth it is `watch`. In a single snapshot it takes ten \
+senders, the oldest of which has waited for five minutes by the runtime's own clock.
 
-Receivers: an idle pool of workers waits exactly like that. So it takes growth: of more than 100 goroutines, or over \
-five minutes; growth that is less is `watch`. Receivers that do not grow in number are clean.",
+Receivers: an idle worker pool waits exactly like this, so it takes growth: of more than 100 goroutines, or over \
+five minutes. Less growth is `watch`; without growth nothing is reported.",
     judge,
 };
 
@@ -61,8 +61,8 @@ fn senders(case: &Case<'_>, channel: &Channel) -> Judgement {
         channel,
         "nobody receives from the channel any more: the receiver has returned, or takes only the first of several \
          values",
-        "give the channel room for every value, or select on the send together with the Done channel of the context \
-         that ends the receiver",
+        "give the channel a buffer for every value, or select on the send together with the Done channel of the \
+         context that ends the receiver",
     )
 }
 

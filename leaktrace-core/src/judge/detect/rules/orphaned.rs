@@ -6,18 +6,18 @@ use crate::schema::Severity;
 pub(super) const RULE: Rule = Rule {
     code: "LT009",
     name: "orphaned",
-    summary: "Goroutines outlive the request or the function that started them, and become ever more.",
+    summary: "More and more goroutines outlive the request or the function that started them.",
     explanation: "\
-From Go 1.21 on the runtime remembers which goroutine started which. If nine in ten of those that stand at one place \
-have lost their parent, they outlive whatever they were started for. That alone is common: set-up code starts things \
-and returns. Together with growth, each goroutine still and none leaving, it is a leak: `likely` with five or more \
-that came since leaktrace watches.
+Since Go 1.21 the runtime records which goroutine started which. If nine in ten goroutines at one place have lost \
+their parent, they outlive whatever they were started for. This alone is common: set-up code starts goroutines and \
+returns. Together with growth, in which no goroutine runs or leaves, it is a leak: `likely` if at least five came \
+while leaktrace watched.
 
-A goroutine that was handed a context, still needs it, and waits on in one and the same wait for 20 seconds after the \
-context was cancelled does not look at it: whoever wanted its work has gone. Such are counted in `evidence.cancelled`, in \
-every rule. Where three do, they are `likely` orphaned if they grow like that, and else to `watch`: some goroutines only \
-take values from a context that is over. Contexts are read from the variables of the frames; of each place the 128 oldest \
-goroutines are looked at. What a context cannot be proved of is not counted.",
+A goroutine that was handed a context, still needs it, and stays in the same wait for 20 seconds after the context \
+was cancelled does not check it, although whoever wanted its work is gone. Every rule counts such goroutines in \
+`evidence.cancelled`. Three of them are orphaned: `likely` if they grow as above, otherwise `watch`, because some \
+goroutines only read values from a cancelled context. leaktrace finds contexts in the variables of the frames, and \
+checks the 128 oldest goroutines at each place. It counts only what it can prove.",
     judge,
 };
 
@@ -36,8 +36,8 @@ fn judge(case: &Case<'_>) -> Judgement {
     Judgement::suspect(
         Severity::Likely,
         evidence,
-        "whoever started them has returned without waiting for them or telling them to stop",
-        "hand them a context that is cancelled when their request ends, or give their channel room for one value",
+        "the function that started them has returned without waiting for them or telling them to stop",
+        "pass them a context that is cancelled when their request ends, or give their channel a buffer for one value",
     )
 }
 
@@ -49,7 +49,7 @@ fn ignores_context(case: &Case<'_>) -> Judgement {
     Judgement::suspect(
         severity,
         evidence,
-        "the context that they were handed has been cancelled, and they wait on without looking at it",
+        "the context passed to them has been cancelled, and they go on waiting without checking it",
         "wait in a select that also has a case for the context's Done channel, and return there",
     )
 }

@@ -19,13 +19,13 @@ const OLD: u64 = 30 * SECOND;
 pub(super) const RULE: Rule = Rule {
     code: "LT003",
     name: "outlives-siblings",
-    summary: "Goroutines live many times longer than nearly all others of the same `go` statement did.",
+    summary: "Goroutines live many times longer than almost all others of the same `go` statement.",
     explanation: "\
-leaktrace sees births and ends and so knows how long the goroutines of each `go` statement live. If 100 or more have \
-ended, and one has kept still for 50 times as long as 99 in 100 of them lived, and for 20 seconds at least, it is \
-likely that something which should have woken it did not. There is no fixed age: it is the statement's own \
-distribution that counts. `likely` if three or more came since leaktrace watches, the oldest has kept still for 30 \
-seconds, and none that had settled there ever left; else `watch`.",
+leaktrace sees goroutines start and end, so it knows how long those of each `go` statement live. If at least 100 \
+have ended, and one has not run for 50 times as long as 99% of them lived and for at least 20 seconds, then probably \
+something that should have woken it did not. Age alone proves nothing: what counts is how long the others of the \
+same statement lived. The verdict is `likely` if at least three came while leaktrace watched, the oldest has not run \
+for 30 seconds, and none that had settled there has ever left; otherwise `watch`.",
     judge,
 };
 
@@ -47,6 +47,6 @@ fn judge(case: &Case<'_>) -> Judgement {
     evidence.insert("siblings_99_percent_lived_ns".to_owned(), usual.into());
     let severity = if several && !cohort.one_object() { Severity::Likely } else { Severity::Watch };
     let (cause, remedy) = usual::cause(case.wait());
-    let cause = format!("what ended their siblings within moments did not happen for these; {cause}");
+    let cause = format!("what ended almost all their siblings did not happen for these; {cause}");
     Judgement::suspect(severity, evidence, &cause, remedy)
 }

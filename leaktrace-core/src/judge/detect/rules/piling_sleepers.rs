@@ -13,12 +13,12 @@ const LONG: u64 = 40 * SECOND;
 pub(super) const RULE: Rule = Rule {
     code: "LT008",
     name: "piling-sleepers",
-    summary: "Goroutines that sleep or wait for a ticker become ever more, and none ends.",
+    summary: "More and more goroutines sleep or wait for a ticker, and none ends.",
     explanation: "\
-A loop around `time.Sleep`, a ticker or a timer wakes again and again, so that it looks alive. What gives it away is \
-that more and more such goroutines are there and none of them ends. Those of one `go` statement are counted that are \
-older than five seconds, wherever they stand at the moment. `likely` if at least 20 came within 40 seconds or more \
-and next to none went, `watch` if it was fewer. Loops that are there from the start do not count.",
+A loop around `time.Sleep`, a ticker or a timer wakes again and again, so it looks alive. What gives it away is that \
+more and more such goroutines exist and none of them ends. leaktrace counts those of one `go` statement that are \
+older than five seconds, wherever they are at the moment. The verdict is `likely` if at least 20 came in 40 seconds \
+or more and almost none left, and `watch` if fewer came. Loops that exist from the start do not count.",
     judge,
 };
 
@@ -33,7 +33,7 @@ fn judge(case: &Case<'_>) -> Judgement {
     Judgement::suspect(
         if sure { Severity::Likely } else { Severity::Watch },
         case.evidence_of(trend),
-        "nothing ends the loop: no Done channel is looked at, or its context is never cancelled",
-        "let the loop select on a Done channel as well, cancel the context with defer, and stop the ticker",
+        "nothing ends the loop: it checks no Done channel, or its context is never cancelled",
+        "make the loop select on a Done channel as well, defer cancel(), and stop the ticker",
     )
 }

@@ -13,16 +13,17 @@ pub(super) const RULE: Rule = Rule {
     name: "unreachable",
     summary: "Nothing that can still run refers to the channel or lock that a goroutine waits for.",
     explanation: "\
-To wake a goroutine, somebody must be able to get at the channel or lock that it waits for. leaktrace follows the \
-pointers in the program's memory from all that can still run, as the garbage collector does, and looks whether they \
-lead there. It does so while the program runs and may miss a pointer that is just being moved, so that one pass proves \
-nothing: the verdict needs four in a row over three seconds or more, with the goroutine still all the time, and is \
-`likely`. Were the process stopped for it, one pass would be proof, and `certain`; leaktrace does not stop it.
+To wake a goroutine, another one must be able to reach the channel or lock that it waits for. leaktrace follows the \
+pointers in the program's memory from everything that can still run, as the garbage collector does, and checks \
+whether they lead there. The program runs meanwhile, so leaktrace may miss a pointer that is just being moved, and \
+one pass proves nothing: the verdict takes four passes in a row over at least three seconds, in which the goroutine \
+does not run, and is `likely`. If the process were stopped, one pass would be proof, and `certain`; leaktrace does \
+not stop it.
 
-Passes follow each other with the snapshots, and forty times as long as one took lies between two of them, so that in \
-the long run they cost 2.5% of a core at most. Between the first four it is three times as long, so that a verdict on a \
-large heap does not take minutes. A heap with more than 2 GiB of memory that may hold pointers is not looked through. \
-The report says so then, and `completeness.heap` counts the passes.",
+Passes follow snapshots, and between two passes leaktrace waits forty times as long as one took, so that in the long \
+run they cost at most 2.5% of a core. Between the first four it waits only three times as long, so that a verdict on \
+a large heap does not take minutes. leaktrace does not scan a heap with more than 2 GiB of memory that may hold \
+pointers; the report says so. `completeness.heap` counts the passes.",
     judge,
 };
 
@@ -39,7 +40,7 @@ fn judge(case: &Case<'_>) -> Judgement {
         if certain > 0 { Severity::Certain } else { Severity::Likely },
         evidence,
         &format!(
-            "{who} cannot be woken, as nothing that can still run refers to what they wait for; {usual}"
+            "{who} cannot be woken, because nothing that can still run refers to what they wait for; {usual}"
         ),
         remedy,
     )
