@@ -7,7 +7,8 @@ use leaktrace_core::binary::elf::Elf;
 use leaktrace_core::go::globals::{Found, Globals};
 use leaktrace_core::go::layout::{Layout, LayoutSource};
 use leaktrace_core::go::program::{Notice, Program};
-use leaktrace_tests::matrix::{each, each_build};
+use leaktrace_core::go::reach::{Reach, Refusal};
+use leaktrace_tests::matrix::{each, each_build, each_version};
 use leaktrace_tests::{Mode, Target, Version};
 
 use self::live::{Live, without_sections};
@@ -111,8 +112,41 @@ fn a_release_that_nobody_has_seen_works_as_long_as_its_shapes_hold() {
     assert_eq!(program.notices, [Notice::Newer(program.version)]);
     // Nothing says where `schedt` has its fields, so nothing is assumed.
     assert_eq!(program.layout.sched, None);
+    // Its code says that what is attached to objects is as it was; the rest is refused, each by its name.
+    assert!(program.facts.collector.is_ok(), "{:?}", program.facts.collector);
+    assert_eq!(program.facts.refused().count(), 3, "{:?}", program.facts);
     assert!(live.memory.u64(program.globals.allglen.unwrap()).unwrap() > 5);
     knows_the_usual_reasons(&program);
+}
+
+#[test]
+fn code_that_attaches_in_other_ways_is_not_taken_for_the_newest() {
+    each_version(|version| {
+        let target = Target::start(version, Mode::Stripped, "leak_chan_send=5");
+        let live = Live::open(target.pid());
+        let from = format!("go1.{}.", version.minor);
+        let file = renamed(live.file(), &from, &format!("go1.{}.", FUTURE.minor));
+        let elf = Elf::parse(&file).unwrap();
+        let program = Program::inspect(&elf, live.bias(&elf), &live.memory).unwrap();
+        assert_eq!(program.version.minor, FUTURE.minor);
+        // The numbers of specials were others until 1.24, and cleanups took fewer words until 1.25.
+        let confirms = match program.facts.collector {
+            Ok(_) => true,
+            Err(untested) => {
+                assert_eq!(untested.version, program.version);
+                let refused = Reach::new(&program, &live.memory).unwrap_err();
+                assert_eq!(refused, Refusal::Untested(untested));
+                false
+            }
+        };
+        let wanted = match version.minor {
+            ..=24 => Some(false),
+            // Up to the cleanups, which a program may not have.
+            25 => None,
+            26.. => Some(true),
+        };
+        assert_eq!(wanted.unwrap_or(confirms), confirms);
+    });
 }
 
 /// The file with every `from` replaced by `to`, which is as long.

@@ -1,8 +1,10 @@
-//! What is known about the Go runtime; the only place with knowledge of particular releases.
+//! What is known about the Go runtime; [`facts`] is the only place with knowledge of particular releases.
 
 pub mod arguments;
 pub mod buildinfo;
 pub mod code;
+mod confirm;
+pub mod facts;
 pub mod globals;
 pub mod goroutines;
 pub mod holders;
@@ -17,5 +19,6 @@ pub mod symbols;
 pub mod traceback;
 pub mod types;
 pub mod unwind;
-pub mod version;
 pub mod waiting;
+
+pub use self::facts::version;

@@ -9,6 +9,8 @@ use crate::base::num::{Avma, Bias};
 use crate::binary::elf::{Arch, Elf, Segment};
 use crate::go::buildinfo::BuildInfo;
 use crate::go::code::Code;
+use crate::go::confirm;
+use crate::go::facts::Facts;
 use crate::go::globals::{Found, Globals, GlobalsError, Sources};
 use crate::go::layout::{InvalidLayout, Layout, LayoutError, LayoutSource};
 use crate::go::moduledata::{Module, ModuledataError, Modules};
@@ -44,6 +46,8 @@ pub struct Program<'d> {
     pub globals: Globals,
     /// What its wait reasons are called.
     pub wait_reasons: WaitReasons,
+    /// What else depends on the release.
+    pub facts: Facts,
     /// What a user should know about all this.
     pub notices: Vec<Notice>,
 }
@@ -175,6 +179,7 @@ impl<'d> Program<'d> {
         let sources = Sources { elf, bias, code: &code, module: modules.main() };
         let globals = Globals::find(&sources, &layout, memory)?;
         let wait_reasons = WaitReasons::read(&code, &constants);
+        let facts = Facts::of(version, |newest| confirm::collector(newest, &code, &layout));
         let notices = notices(version, build.is_some(), &globals, &wait_reasons);
         let arch = elf.arch();
         Ok(Self {
@@ -187,6 +192,7 @@ impl<'d> Program<'d> {
             layout_source,
             globals,
             wait_reasons,
+            facts,
             notices,
         })
     }

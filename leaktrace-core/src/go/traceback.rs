@@ -4,10 +4,8 @@
 //! Source: Go `src/runtime/traceback.go` (`showfuncinfo`, `isExportedRuntime`, `isSystemGoroutine`), go1.19 to
 //! go1.27.
 
+use crate::go::facts::Traceback;
 use crate::go::pclntab::FuncId;
-
-/// The newest release whose text has been compared, by its number after `go1.`; later ones are taken to print as it does.
-pub const NEWEST_RELEASE: u16 = 27;
 
 /// What a function means to a traceback.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -62,20 +60,26 @@ impl From<FuncId> for FunctionKind {
     }
 }
 
-/// Whether the traceback of release 1.`minor` prints a frame of the Go function with this name.
+/// Whether a traceback that is written in this way prints a frame of the Go function with this name.
 ///
 /// `callee` is what it calls, shown or not; `first` says that nothing of the stack has been shown so far.
-pub fn is_shown(minor: u16, function: &str, kind: FunctionKind, callee: FunctionKind, first: bool) -> bool {
+pub fn is_shown(
+    rules: &Traceback,
+    function: &str,
+    kind: FunctionKind,
+    callee: FunctionKind,
+    first: bool,
+) -> bool {
     match kind {
         // The wrapper of a method that panics is shown, or the panic would seem to come from nowhere.
         FunctionKind::Wrapper if callee != FunctionKind::Panic => return false,
-        FunctionKind::Cleanup if minor >= 25 => return true,
+        FunctionKind::Cleanup if rules.shows_cleanups => return true,
         _ => {}
     }
     if function == "runtime.gopanic" && !first {
         return true;
     }
-    function.contains('.') && function.strip_prefix("runtime.").is_none_or(|name| is_exported(minor, name))
+    function.contains('.') && function.strip_prefix("runtime.").is_none_or(|name| is_exported(rules, name))
 }
 
 /// Whether a goroutine that was started with `function` is the runtime's own, which Go neither counts nor prints.
@@ -94,10 +98,10 @@ pub fn is_standard_library(function: &str) -> bool {
     STANDARD_LIBRARY.binary_search(&first).is_ok()
 }
 
-/// Whether what the runtime calls so is a function or, since Go 1.23, a method of an exported type that is exported.
-fn is_exported(minor: u16, name: &str) -> bool {
+/// Whether what the runtime calls so is exported, and where that counts the type whose method it is as well.
+fn is_exported(rules: &Traceback, name: &str) -> bool {
     let starts_upper = |name: &str| name.starts_with(|first: char| first.is_ascii_uppercase());
-    if minor < 23 {
+    if !rules.wants_exported_types {
         return starts_upper(name);
     }
     let (receiver, name) = name.rsplit_once('.').unwrap_or(("", name));
@@ -105,8 +109,8 @@ fn is_exported(minor: u16, name: &str) -> bool {
     starts_upper(name) && (receiver.is_empty() || starts_upper(receiver))
 }
 
-/// The first elements of the import paths of the standard library, Go 1.19 to 1.27.
-const STANDARD_LIBRARY: [&str; 55] = [
+/// The first elements of the import paths of the standard library, in any supported release (`src/` of the toolchain).
+pub const STANDARD_LIBRARY: [&str; 55] = [
     "archive",
     "arena",
     "bufio",
@@ -167,12 +171,17 @@ const STANDARD_LIBRARY: [&str; 55] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::go::version::GoVersion;
 
     const NORMAL: FunctionKind = FunctionKind::Normal;
 
+    fn rules(minor: u16) -> &'static Traceback {
+        Traceback::of(Some(GoVersion::new(1, minor)))
+    }
+
     #[test]
     fn runtime_functions_are_hidden_unless_exported() {
-        let shown = |minor, function| is_shown(minor, function, NORMAL, NORMAL, true);
+        let shown = |minor, function| is_shown(rules(minor), function, NORMAL, NORMAL, true);
         assert!(shown(27, "main.main"));
         assert!(shown(27, "sync.runtime_SemacquireMutex"));
         assert!(shown(27, "runtime.Gosched"));
@@ -187,19 +196,20 @@ mod tests {
     #[test]
     fn panics_and_wrappers_depend_on_their_neighbours() {
         let panics = FunctionKind::from(FuncId::Gopanic);
-        let gopanic = |first| is_shown(27, "runtime.gopanic", panics, NORMAL, first);
+        let gopanic = |first| is_shown(rules(27), "runtime.gopanic", panics, NORMAL, first);
         assert!(!gopanic(true));
         assert!(gopanic(false));
         let wrapper =
-            |callee: FuncId| is_shown(27, "main.(*T).m", FuncId::Wrapper.into(), callee.into(), false);
+            |callee: FuncId| is_shown(rules(27), "main.(*T).m", FuncId::Wrapper.into(), callee.into(), false);
         assert!(!wrapper(FuncId::Normal));
         assert!(wrapper(FuncId::Panicwrap));
     }
 
     #[test]
     fn what_runs_cleanups_is_shown_since_go_1_25() {
-        let shown =
-            |minor| is_shown(minor, "runtime.runFinalizers", FuncId::RunFinalizers.into(), NORMAL, false);
+        let shown = |minor| {
+            is_shown(rules(minor), "runtime.runFinalizers", FuncId::RunFinalizers.into(), NORMAL, false)
+        };
         assert!(shown(25) && !shown(24));
     }
 

@@ -8,12 +8,11 @@ use rustc_hash::FxHashMap;
 use crate::base::memory::{Memory, ReadError};
 use crate::base::num::{Avma, GPtr};
 use crate::binary::elf::Arch;
+use crate::go::facts::same::SEMTABLE_SLOTS;
 use crate::go::layout::{HchanFields, SudogFields};
 
 /// The most records of one goroutine: `select` has at most 65536 cases (`src/runtime/select.go`).
 const MAX_CASES: usize = 1 << 16;
-/// The slots of `runtime.semtable` (`semTabSize` of `src/runtime/sema.go`, go1.19 to go1.27).
-const SEMTABLE_SLOTS: u64 = 251;
 /// Where a slot's tree begins, after its lock.
 const SLOT_ROOT: u64 = 8;
 /// The most semaphore waiters that are looked at.

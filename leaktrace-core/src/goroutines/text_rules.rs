@@ -1,49 +1,31 @@
-//! How the text that Go itself prints differs between releases, as data.
+//! How the text that Go itself prints differs between releases, put to use.
 //!
 //! The rules are those of `src/runtime/traceback.go` and `src/runtime/pprof/pprof.go`. They say what is shown,
 //! not what is true: a frame that Go hides is in the dump all the same.
 
+use std::ops::Deref;
+
 use super::model::Frame;
-use crate::go::traceback::{FunctionKind, NEWEST_RELEASE, is_shown};
+use crate::go::facts::Traceback;
+pub use crate::go::facts::{Elision, LabelStyle};
+use crate::go::traceback::{FunctionKind, is_shown};
+use crate::go::version::GoVersion;
 
 /// How a Go release prints goroutines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TextRules {
-    /// The release's number after `go1.`.
-    minor: u16,
-}
-
-/// How tracebacks show profiler labels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LabelStyle {
-    /// Not at all.
-    Absent,
-    /// ` labels:{"key": "value"}` inside the brackets of the status.
-    InBrackets,
-    /// ` {key: value}` after the brackets, quoted only where necessary.
-    AfterBrackets,
-}
-
-/// What is left out of a long stack.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Elision {
-    /// Whatever lies beyond this many frames, counting those that are not shown but not inlined calls.
-    Outer {
-        /// How many frames are looked at.
-        kept: usize,
-    },
-    /// The middle of what is shown.
-    Middle {
-        /// How many are shown before it.
-        inner: usize,
-        /// How many are shown after it.
-        outer: usize,
-    },
-}
+pub struct TextRules(&'static Traceback);
 
 impl Default for TextRules {
     fn default() -> Self {
-        Self { minor: NEWEST_RELEASE }
+        Self(Traceback::of(None))
+    }
+}
+
+impl Deref for TextRules {
+    type Target = Traceback;
+
+    fn deref(&self) -> &Traceback {
+        self.0
     }
 }
 
@@ -51,54 +33,12 @@ impl TextRules {
     /// The rules of the release that calls itself `version`, such as `go1.26.6` or `devel go1.28-3f2a`. For one
     /// that is not known, those of the newest.
     pub fn of(version: &str) -> Self {
-        let minor = version.split_once("go1.").and_then(|(_, rest)| {
-            let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
-            digits.parse().ok()
-        });
-        minor.map_or_else(Self::default, |minor| Self { minor })
-    }
-
-    /// Whether `created by` tells the goroutine's parent.
-    pub const fn names_parent(self) -> bool {
-        self.minor >= 21
-    }
-
-    /// What is left out of a long stack.
-    pub const fn elision(self) -> Elision {
-        if self.minor >= 21 { Elision::Middle { inner: 50, outer: 50 } } else { Elision::Outer { kept: 100 } }
-    }
-
-    /// How profiler labels are printed, by a program that prints them.
-    pub const fn label_style(self) -> LabelStyle {
-        match self.minor {
-            ..26 => LabelStyle::Absent,
-            26 => LabelStyle::InBrackets,
-            27.. => LabelStyle::AfterBrackets,
-        }
-    }
-
-    /// What a test bubble is called, if the release has them.
-    pub const fn bubble_word(self) -> Option<&'static str> {
-        match self.minor {
-            ..24 => None,
-            24 => Some("synctest group"),
-            25.. => Some("synctest bubble"),
-        }
-    }
-
-    /// Whether a wait that only the same test bubble can end is marked so.
-    pub const fn marks_durable(self) -> bool {
-        self.minor >= 25
-    }
-
-    /// How many frames `runtime/pprof` keeps of each goroutine.
-    pub const fn profile_depth(self) -> usize {
-        if self.minor >= 23 { 128 } else { 32 }
+        Self(Traceback::of(GoVersion::parse(version)))
     }
 
     /// Whether the profile's text leaves `function` out where it stands at the inner end of a stack.
     pub fn profile_hides(self, function: &str) -> bool {
-        function.starts_with("runtime.") || self.minor >= 24 && function.starts_with("internal/runtime/")
+        self.0.profile_hides.iter().any(|prefix| function.starts_with(prefix))
     }
 
     /// Whether tracebacks show `frame`, where `callee` is what it calls and `first` says that nothing of the
@@ -108,7 +48,7 @@ impl TextRules {
         // the runtime would, that is shown and not hidden.
         frame.kind == FunctionKind::Foreign
             || !frame.is_known()
-            || is_shown(self.minor, frame.function, frame.kind, callee, first)
+            || is_shown(self.0, frame.function, frame.kind, callee, first)
     }
 
     /// The name of a function as tracebacks print it, its type arguments left out. The parts are to be printed
@@ -119,7 +59,7 @@ impl TextRules {
         let (Some(open), Some(close)) = (name.find('['), name.rfind(']')) else { return whole };
         let Some(interior) = name.get(open + 1..close) else { return whole };
         let simple = [&name[..open], DOTS, &name[close + 1..], "", ""];
-        if self.minor < 27 || !interior.contains('[') {
+        if !self.splits_type_arguments || !interior.contains('[') {
             return simple;
         }
         match between_type_arguments(interior) {
@@ -181,9 +121,10 @@ pub fn is_durable_reason(reason: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::go::facts::Release;
 
     fn printed(minor: u16, name: &str) -> String {
-        TextRules { minor }.printed_name(name).concat()
+        TextRules::of(&format!("go1.{minor}")).printed_name(name).concat()
     }
 
     #[test]
@@ -191,12 +132,16 @@ mod tests {
         for (version, minor) in [
             ("go1.19", 19),
             ("go1.26.6 X:goroutineleakprofile", 26),
-            ("devel go1.28-3f2a1b Mon Nov 2", 28),
+            ("devel go1.26-3f2a1b Mon Nov 2", 26),
             ("go1.27rc1", 27),
-            ("nonsense", NEWEST_RELEASE),
         ] {
-            assert_eq!(TextRules::of(version).minor, minor, "{version}");
+            let release = Release::tested(GoVersion::new(1, minor)).unwrap();
+            assert_eq!(TextRules::of(version), TextRules(&release.traceback), "{version}");
         }
+        for version in ["devel go1.28-3f2a1b Mon Nov 2", "nonsense"] {
+            assert_eq!(TextRules::of(version), TextRules::default(), "{version}");
+        }
+        assert_ne!(TextRules::of("go1.26"), TextRules::default());
     }
 
     #[test]

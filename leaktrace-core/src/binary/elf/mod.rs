@@ -97,6 +97,14 @@ impl Arch {
         }
     }
 
+    /// How long Go takes a cache line to be, in bytes (`CacheLinePadSize`, `src/internal/cpu`).
+    pub const fn cache_line(self) -> u64 {
+        match self {
+            Self::Amd64 => 64,
+            Self::Arm64 => 128,
+        }
+    }
+
     /// The architecture's name as Go writes it.
     pub const fn as_str(self) -> &'static str {
         match self {

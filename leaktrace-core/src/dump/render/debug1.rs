@@ -28,7 +28,7 @@ pub(super) fn render(dump: &Dump, options: &Options, out: &mut dyn Write) -> io:
     writeln!(out, "goroutine profile: total {total}")?;
     for (key, group) in groups {
         writeln!(out, "{} {key}", group.count)?;
-        let frames = profile_frames(dump, group.stack, rules.profile_depth());
+        let frames = profile_frames(dump, group.stack, rules.profile_depth);
         writeln!(out, "{}", align(&lines(rules, &frames)))?;
     }
     Ok(())
@@ -47,7 +47,7 @@ fn profile_frames(dump: &Dump, stack: StackId, depth: usize) -> Vec<Frame<'_>> {
 /// What the release groups and sorts by: the addresses and the labels, as they are printed.
 fn key(dump: &Dump, rules: TextRules, stack: StackId, labels: Option<LabelsId>) -> String {
     let mut key = String::from("@");
-    for frame in profile_frames(dump, stack, rules.profile_depth()) {
+    for frame in profile_frames(dump, stack, rules.profile_depth) {
         // Writing to a string cannot fail.
         let _ = write!(key, " {:#x}", frame.callers_pc());
     }

@@ -7,11 +7,12 @@ use thiserror::Error;
 use crate::base::memory::{Memory, ReadError};
 use crate::base::num::{Avma, GPtr, Ktime};
 use crate::binary::elf::Arch;
+use crate::go::facts::FinalizerState;
+use crate::go::facts::same::FINALIZER_RUNS;
 use crate::go::globals::Globals;
 use crate::go::layout::GFields;
 use crate::go::names::WaitReasons;
 use crate::go::program::Program;
-use crate::go::version::GoVersion;
 
 use super::batch::Batch;
 use super::keeper::Keeper;
@@ -26,9 +27,6 @@ const BATCH: u64 = 1024;
 const MAX_GOROUTINES: u64 = 4 << 20;
 /// How often the base of `allgs` is read again when the runtime has just moved it.
 const BASE_ATTEMPTS: u32 = 4;
-/// `fingRunningFinalizer` of `src/runtime/mfinal.go`, go1.20 to go1.27.
-const FING_RUNNING_FINALIZER: u32 = 2;
-const HAS_FINALIZER_STATE: GoVersion = GoVersion::new(1, 20);
 
 /// Why the goroutines could not be walked.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -73,7 +71,10 @@ impl<'p> WalkerInput<'p> {
             code: &program.modules,
             fields: &program.layout.g,
             globals: &program.globals,
-            finalizer_state: program.globals.fing_status.filter(|_| program.version >= HAS_FINALIZER_STATE),
+            finalizer_state: program
+                .globals
+                .fing_status
+                .filter(|_| program.facts.finalizer_state == Ok(FinalizerState::FingStatus)),
             wait_reasons: &program.wait_reasons,
         }
     }
@@ -203,7 +204,7 @@ impl<'p> Walker<'p> {
     /// Whether the finalizer goroutine is running one of the program's finalizers, if that can be known.
     fn finalizer_runs(&self, memory: &dyn Memory) -> Option<bool> {
         let state = memory.u32(self.finalizer_state?).ok()?;
-        Some(state & FING_RUNNING_FINALIZER != 0)
+        Some(state & FINALIZER_RUNS != 0)
     }
 }
 

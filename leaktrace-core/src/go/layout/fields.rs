@@ -3,6 +3,8 @@
 //! `Option` means that not every supported release has the field; a missing field that is not optional is an
 //! error when the layout is read, never a 0.
 
+use crate::go::facts::Schedt;
+
 /// Offsets in `runtime.g` (`src/runtime/runtime2.go`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GFields {
@@ -57,7 +59,7 @@ pub struct GFields {
     pub startpc: u32,
     /// `waiting`: the first `sudog`, the next ones by `waitlink`.
     pub waiting: u32,
-    /// `labels`: see [`LabelsFormat`].
+    /// `labels`: see [`LabelsFormat`](super::LabelsFormat).
     pub labels: u32,
     /// `timer`: the goroutine's own timer, used by `time.Sleep`.
     pub timer: u32,
@@ -196,11 +198,9 @@ pub struct SchedFields {
     pub goroutines_created: Option<u32>,
 }
 
-/// What `g.labels` points to (`src/runtime/pprof/runtime.go`, `src/runtime/proflabel.go`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LabelsFormat {
-    /// Up to Go 1.23: a variable of type `map[string]string`.
-    Map,
-    /// From Go 1.24: a slice of `{key, value string}`.
-    Slice,
+impl From<Schedt> for SchedFields {
+    fn from(schedt: Schedt) -> Self {
+        let Schedt { lock, ngsys, gfree_counts, goroutines_created } = schedt;
+        Self { lock, ngsys, gfree_counts: gfree_counts.to_vec(), goroutines_created }
+    }
 }

@@ -15,14 +15,12 @@ mod fields;
 mod read;
 #[cfg(test)]
 pub(crate) mod sample;
-mod sched;
 mod shape;
 mod validate;
 
 pub use collector::{CollectorFields, DeferFields, SpanFields, SpecialFields};
 pub use fields::{
-    AncestorFields, GFields, HchanFields, LabelsFormat, MFields, PFields, SchedFields, SudogFields,
-    TimerFields,
+    AncestorFields, GFields, HchanFields, MFields, PFields, SchedFields, SudogFields, TimerFields,
 };
 pub use validate::InvalidLayout;
 
@@ -36,6 +34,8 @@ use crate::base::num::Avma;
 use crate::binary::dwarf::{DebugInfo, DwarfError};
 use crate::binary::elf::Elf;
 use crate::go::code::Code;
+use crate::go::facts;
+pub use crate::go::facts::LabelsFormat;
 use crate::go::layout::shape::Shape;
 use crate::go::types::{TypeError, Types};
 use crate::go::version::GoVersion;
@@ -182,9 +182,9 @@ impl Layout {
             hchan: HchanFields::of(&required("runtime.hchan")?)?,
             timer,
             ancestor: ancestor.map(|ancestor| AncestorFields::of(&ancestor)).transpose()?,
-            sched: sched.or_else(|| sched::of(version)),
+            sched: sched.or_else(|| facts::schedt(version).ok().map(SchedFields::from)),
             collector: collector_fields(shape, &g, &p)?,
-            labels: LabelsFormat::of(version),
+            labels: facts::labels_format(version),
         })
     }
 
@@ -218,11 +218,4 @@ fn collector_fields(
 fn roots(code: &Code<'_, '_>) -> Vec<Avma> {
     let refs = ALLOCATING.iter().flat_map(|name| code.data_refs(name));
     refs.map(|found| code.bias().to_avma(found.address)).collect()
-}
-
-impl LabelsFormat {
-    /// `src/runtime/pprof/runtime.go`: a `labelMap` was a map until Go 1.23.
-    fn of(version: GoVersion) -> Self {
-        if version < GoVersion::new(1, 24) { Self::Map } else { Self::Slice }
-    }
 }

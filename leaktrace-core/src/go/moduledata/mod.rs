@@ -23,6 +23,7 @@ use crate::base::bytes;
 use crate::base::memory::{Memory, ReadError};
 use crate::base::num::{Avma, Bias, Pc};
 use crate::binary::elf::Elf;
+use crate::go::facts::moduledata_layouts;
 use crate::go::pclntab::{Function, Pclntab, PclntabError, TextOffset};
 use crate::go::version::GoVersion;
 
@@ -216,7 +217,7 @@ impl<'d> Modules<'d> {
         let candidates = find::candidates(elf, bias, memory, pclntab, table.offsets())?;
         let first = *candidates.first().ok_or(ModuledataError::NotFound { pclntab })?;
         let file = ModuleFile { elf, bias, pclntab, table };
-        for offsets in Offsets::likeliest_first(version) {
+        for offsets in moduledata_layouts(version) {
             for &at in &candidates {
                 if let Some(main) = offsets.read_module(at, &file, memory)? {
                     let mut modules = Self { main, plugins: Vec::new(), pending: Vec::new(), offsets };
@@ -232,7 +233,7 @@ impl<'d> Modules<'d> {
     pub fn refresh(&mut self, memory: &dyn Memory) -> Result<(), ModuledataError> {
         self.pending.clear();
         let first = self.main.address;
-        let mut at = self.offsets.next(first, memory)?;
+        let mut at = self.offsets.following(first, memory)?;
         for _ in 0..MAX_MODULES {
             if at.is_null() || at == first {
                 break;
@@ -240,7 +241,7 @@ impl<'d> Modules<'d> {
             if !self.is_known(at) {
                 self.pending.push(self.offsets.read_pending(at, memory)?);
             }
-            at = self.offsets.next(at, memory)?;
+            at = self.offsets.following(at, memory)?;
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
-//! Where each release keeps the fields of `moduledata`, and how a wrong layout is recognised.
+//! How module data is read, and how a wrong layout is recognised.
 //!
-//! The fields up to offset 256 have not moved since Go 1.18. The rest is in one of few layouts, and which one is
+//! The fields up to offset 256 have not moved since Go 1.18. The rest is in one of few layouts
+//! ([`Moduledata`]), and which one is
 //! proved by what is there: `gofunc` plus a function's offset must be an inline tree that makes sense.
 
 use super::{
@@ -9,7 +10,7 @@ use super::{
 use crate::base::bytes;
 use crate::base::memory::{MAX_READ, Memory, ReadError};
 use crate::base::num::Avma;
-use crate::go::version::GoVersion;
+use crate::go::facts::Moduledata;
 
 /// How much of a `moduledata` is read: no more than the shortest of them is long (Go 1.19: 552 bytes).
 const READ_SIZE: usize = 552;
@@ -28,70 +29,12 @@ const BSS: usize = 224;
 const NOPTRBSS: usize = 240;
 
 /// The fields of `moduledata` that have moved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Offsets {
-    /// The first release with this layout.
-    since: GoVersion,
-    pub(super) types: usize,
-    pub(super) etypes: usize,
-    pub(super) rodata: usize,
-    pub(super) gofunc: usize,
-    pub(super) textsectmap: usize,
-    pub(super) pluginpath: usize,
-    pub(super) next: u64,
-}
-
-/// Every known layout, from the newest to the oldest. Read from the DWARF of programs of each release (1.20:
-/// from its source); none changed within a release where two patches of it were compared.
-const LAYOUTS: [Offsets; 6] = [
-    Offsets {
-        since: GoVersion::new(1, 27),
-        types: 296,
-        etypes: 312,
-        rodata: 336,
-        gofunc: 344,
-        textsectmap: 360,
-        pluginpath: 408,
-        next: 560,
-    },
-    Offsets { since: GoVersion::new(1, 26), textsectmap: 336, pluginpath: 432, next: 584, ..GO_1_20 },
-    Offsets { since: GoVersion::new(1, 23), next: 576, ..GO_1_20 },
-    Offsets { since: GoVersion::new(1, 21), next: 584, ..GO_1_20 },
-    GO_1_20,
-    Offsets {
-        since: GoVersion::new(1, 18),
-        types: 280,
-        etypes: 288,
-        rodata: 296,
-        gofunc: 304,
-        textsectmap: 312,
-        pluginpath: 408,
-        next: 544,
-    },
-];
-
-const GO_1_20: Offsets = Offsets {
-    since: GoVersion::new(1, 20),
-    types: 296,
-    etypes: 304,
-    rodata: 312,
-    gofunc: 320,
-    textsectmap: 328,
-    pluginpath: 424,
-    next: 560,
-};
+pub(super) type Offsets = Moduledata;
 
 impl Offsets {
-    /// All layouts: that of `version` first, then from the newest to the oldest.
-    pub(super) fn likeliest_first(version: Option<GoVersion>) -> impl Iterator<Item = Self> {
-        let likeliest =
-            version.and_then(|version| LAYOUTS.into_iter().find(|layout| layout.since <= version));
-        likeliest.into_iter().chain(LAYOUTS.into_iter().filter(move |layout| Some(*layout) != likeliest))
-    }
-
     /// The address of the module after the one at `at`, null if it is the last.
-    pub(super) fn next(&self, at: Avma, memory: &dyn Memory) -> Result<Avma, ReadError> {
-        memory.pointer(at.plus(self.next))
+    pub(super) fn following(&self, at: Avma, memory: &dyn Memory) -> Result<Avma, ReadError> {
+        memory.pointer(at.plus(self.next as u64))
     }
 
     /// What can be said of the module at `at` without its file.

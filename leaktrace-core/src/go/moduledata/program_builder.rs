@@ -1,8 +1,9 @@
 //! Writes what a tiny Go program has in memory, for tests: module data, text, types, inline tree and functions.
 
-use super::offsets::{self, Offsets};
+use super::offsets;
 use crate::base::num::{Avma, Bias};
 use crate::binary::elf::tests::{BASE, tiny_elf};
+use crate::go::facts::moduledata_layouts;
 use crate::go::pclntab::table_builder::{FunctionSpec, TableBuilder};
 use crate::go::version::GoVersion;
 
@@ -74,13 +75,13 @@ impl ProgramBuilder {
             (offsets::ETEXT, at(TEXT) + 0x80),
         ];
         words.extend([(8, 32), (32, 40), (56, 48), (80, 56), (104, 64)].map(|(to, from)| (to, part(from))));
-        let fields = Offsets::likeliest_first(Some(self.release)).next().unwrap();
+        let fields = moduledata_layouts(Some(self.release)).next().unwrap();
         words.extend([
             (fields.types, at(TYPES)),
             (fields.etypes, at(TYPES) + 0x40),
             (fields.rodata, at(GOFUNC)),
         ]);
-        words.extend([(fields.gofunc, at(GOFUNC)), (usize::try_from(fields.next).unwrap(), self.next.0)]);
+        words.extend([(fields.gofunc, at(GOFUNC)), (fields.next, self.next.0)]);
         // One piece of text, in a slice of length and capacity 1.
         words.extend([
             (fields.textsectmap, at(0)),

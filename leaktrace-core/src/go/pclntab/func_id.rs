@@ -1,72 +1,15 @@
 //! The functions that the runtime treats specially, and how their numbers are read in any release.
 //!
-//! The numbers move: Go 1.22 put `corostart` in the middle and 1.25 split `runfinq` (`src/internal/abi/symtab.go`).
-//! So they are learned from the table itself, by the names of the functions that carry them, which works with
-//! releases that this code has never seen. Where names are hashed, the highest number tells the known
-//! numberings apart, because it is the wrapper's.
-
-use serde::{Deserialize, Serialize};
+//! The numbers move: one release put `corostart` in the middle, another split `runfinq`. So they are learned from the
+//! table itself, by the names of the functions that carry them, which works with releases that this code has never
+//! seen. Where names are hashed, the highest number tells the known numberings apart, because it is the wrapper's.
 
 use super::{Function, Pclntab};
+pub use crate::go::facts::FuncId;
+use crate::go::facts::func_id_numberings;
 
 /// How many numbers are known to [`FuncIds`]. Go 1.27 uses 24.
 const MAX_IDS: usize = 40;
-
-/// A function that the runtime treats specially: `abi.FuncID`, the same over all releases.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FuncId {
-    /// A function like any other.
-    Normal,
-    /// `runtime.abort`.
-    Abort,
-    /// `runtime.asmcgocall`.
-    AsmCgocall,
-    /// `runtime.asyncPreempt`.
-    AsyncPreempt,
-    /// `runtime.cgocallback`.
-    Cgocallback,
-    /// `runtime.corostart`.
-    Corostart,
-    /// `runtime.debugCallV2`.
-    DebugCall,
-    /// `runtime.gcBgMarkWorker`.
-    GcBgMarkWorker,
-    /// `runtime.goexit`.
-    Goexit,
-    /// `runtime.gogo`.
-    Gogo,
-    /// `runtime.gopanic`.
-    Gopanic,
-    /// `runtime.handleAsyncEvent`.
-    HandleAsyncEvent,
-    /// `runtime.mcall`.
-    Mcall,
-    /// `runtime.morestack`.
-    Morestack,
-    /// `runtime.mstart`.
-    Mstart,
-    /// `runtime.panicwrap`.
-    Panicwrap,
-    /// `runtime.rt0_go`.
-    Rt0Go,
-    /// `runtime.runfinq`, and `runtime.runFinalizers` since Go 1.25.
-    RunFinalizers,
-    /// `runtime.runCleanups`.
-    RunCleanups,
-    /// `runtime.main`.
-    RuntimeMain,
-    /// `runtime.sigpanic`.
-    Sigpanic,
-    /// `runtime.systemstack`.
-    Systemstack,
-    /// `runtime.systemstack_switch`.
-    SystemstackSwitch,
-    /// Generated code: method wrappers, wrappers between calling conventions, hash and equality functions.
-    Wrapper,
-    /// A number that the table gives no name to.
-    Other,
-}
 
 /// Which function of the runtime carries which special number (Go `src/cmd/internal/objabi/funcid.go`).
 const NAMED: [(&str, FuncId); 23] = [
@@ -94,11 +37,6 @@ const NAMED: [(&str, FuncId); 23] = [
     ("runtime.systemstack", FuncId::Systemstack),
     ("runtime.systemstack_switch", FuncId::SystemstackSwitch),
 ];
-
-/// The wrapper's number in Go 1.18 to 1.21, in 1.22 to 1.24, and from 1.25 on.
-const WRAPPER_1_18: usize = 21;
-const WRAPPER_1_22: usize = 22;
-const WRAPPER_1_25: usize = 23;
 
 /// The meaning of each number in one table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,47 +74,14 @@ impl FuncIds {
 
     /// The numbering of the releases whose wrappers have the number `wrapper`.
     fn known(wrapper: usize) -> Option<Self> {
-        let corostart = match wrapper {
-            WRAPPER_1_18 => &[][..],
-            WRAPPER_1_22 | WRAPPER_1_25 => &[FuncId::Corostart],
-            _ => return None,
-        };
-        let middle = if wrapper == WRAPPER_1_25 {
-            &[FuncId::RuntimeMain, FuncId::RunFinalizers, FuncId::RunCleanups][..]
-        } else {
-            &[FuncId::RunFinalizers, FuncId::RuntimeMain]
-        };
+        let order = func_id_numberings().find(|order| order.len() == wrapper + 1)?;
         let mut ids = Self::default();
-        let order = [&UP_TO_COROSTART, corostart, &UP_TO_MAIN, middle, &AFTER_MAIN].into_iter().flatten();
         for (slot, id) in ids.0.iter_mut().zip(order) {
             *slot = *id;
         }
         Some(ids)
     }
 }
-
-/// The numbers from 0 on that no release has moved.
-const UP_TO_COROSTART: [FuncId; 5] =
-    [FuncId::Normal, FuncId::Abort, FuncId::AsmCgocall, FuncId::AsyncPreempt, FuncId::Cgocallback];
-
-/// Those between `corostart` and the runtime's own goroutines.
-const UP_TO_MAIN: [FuncId; 11] = [
-    FuncId::DebugCall,
-    FuncId::GcBgMarkWorker,
-    FuncId::Goexit,
-    FuncId::Gogo,
-    FuncId::Gopanic,
-    FuncId::HandleAsyncEvent,
-    FuncId::Mcall,
-    FuncId::Morestack,
-    FuncId::Mstart,
-    FuncId::Panicwrap,
-    FuncId::Rt0Go,
-];
-
-/// The last ones.
-const AFTER_MAIN: [FuncId; 4] =
-    [FuncId::Sigpanic, FuncId::Systemstack, FuncId::SystemstackSwitch, FuncId::Wrapper];
 
 /// The first few functions of every number but 0: all but the wrapper's has one or two.
 fn few_of_each_number<'d>(table: &Pclntab<'d>) -> Vec<(usize, Function<'d>)> {

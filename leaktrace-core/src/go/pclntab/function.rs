@@ -7,15 +7,12 @@ use std::fmt;
 
 use super::{Format, FuncId, PcRange, PcValues, Pclntab, TextOffset};
 use crate::base::bytes;
+use crate::go::facts::same::{FUNCDATA_INLINE_TREE, PCDATA_INLINE_INDEX};
 
 /// The longest function or file name that is believed, in bytes. Instances of generics have names of some KB.
 const MAX_NAME: usize = 64 << 10;
 /// What is shown for a name that the table does not have, as in Go's own tracebacks.
 const UNKNOWN: &str = "?";
-/// The pc-data table of indices into the inline tree (`abi.PCDATA_InlTreeIndex`, go1.18 to go1.27).
-const PCDATA_INLINE_INDEX: u32 = 2;
-/// The function data with the inline tree (`abi.FUNCDATA_InlTree`, go1.18 to go1.27).
-const FUNCDATA_INLINE_TREE: u8 = 3;
 
 /// A line of source code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -4,17 +4,16 @@
 //! A finalizer will be called with an object that nothing else refers to any more, so all that the object refers to
 //! can still be used.
 //!
-//! Source: Go `src/runtime/mheap.go`, `mfinal.go` and `mcleanup.go`, go1.19 to go1.27.
+//! Source: Go `src/runtime/mheap.go`, `mfinal.go` and `mcleanup.go`; what changes there is [`Collector`].
 
 use rustc_hash::FxHashSet;
 
 use crate::base::memory::{Memory, ReadError};
 use crate::base::num::Avma;
 use crate::base::structs::{Words, read_structs};
-use crate::binary::elf::Arch;
+use crate::go::facts::{Collector, Queue, Specials};
 use crate::go::layout::SpecialFields;
 use crate::go::program::Program;
-use crate::go::version::GoVersion;
 
 use super::heap::{Heap, Span};
 
@@ -22,40 +21,13 @@ use super::heap::{Heap, Span};
 const MAX_SPECIALS: usize = 1 << 20;
 const MAX_BLOCKS: usize = 1 << 16;
 
-/// The numbers of two kinds of special, from one release on.
-struct Kinds {
-    since: GoVersion,
-    /// A sample of the memory profile: holds nothing.
-    profile: u8,
-    /// A function that is called when the object is gone, without it.
-    cleanup: Option<u8>,
-    /// How many words a cleanup has for its function and its argument.
-    cleanup_words: u32,
-}
-
-// `_KindSpecialProfile` and `_KindSpecialCleanup` in `src/runtime/mheap.go`, the words of `specialCleanup`.
-const KINDS: [Kinds; 5] = [
-    Kinds { since: GoVersion::new(1, 19), profile: 2, cleanup: None, cleanup_words: 1 },
-    Kinds { since: GoVersion::new(1, 23), profile: 3, cleanup: None, cleanup_words: 1 },
-    Kinds { since: GoVersion::new(1, 24), profile: 3, cleanup: Some(6), cleanup_words: 1 },
-    Kinds { since: GoVersion::new(1, 25), profile: 4, cleanup: Some(7), cleanup_words: 1 },
-    Kinds { since: GoVersion::new(1, 26), profile: 4, cleanup: Some(7), cleanup_words: 3 },
-];
-
-impl Kinds {
-    fn of(version: GoVersion) -> &'static Self {
-        KINDS.iter().rev().find(|kinds| kinds.since <= version).unwrap_or(&KINDS[0])
-    }
-}
-
 /// Reaches everything that is kept for the finalizers, cleanups and weak pointers of objects.
 pub(super) fn mark_specials(
     heap: &mut Heap,
     memory: &dyn Memory,
     fields: &SpecialFields,
-    version: GoVersion,
+    kinds: Specials,
 ) -> Result<(), ReadError> {
-    let kinds = Kinds::of(version);
     let mut todo: Vec<(Avma, Span)> = heap.specials().collect();
     for _ in 0..MAX_SPECIALS {
         if todo.is_empty() {
@@ -98,37 +70,19 @@ impl Special {
     }
 }
 
-/// A queue of functions that are about to run: a list of blocks outside of the heap.
-struct Queue {
-    /// The size of a block.
-    size: usize,
-    /// Where in a block the next ones are.
-    links: &'static [u32],
-    /// Where it says how many entries it has, and the most that it can have.
-    count: u32,
-    capacity: u32,
-}
-
-/// `finblock`, in go1.26 `finBlock`.
-const FINALIZERS: Queue = Queue { size: 4096, links: &[0, 8], count: 16, capacity: 101 };
-/// `cleanupBlock`, from go1.25 on.
-const CLEANUPS: Queue = Queue { size: 512, links: &[16], count: 24, capacity: 60 };
-
 /// Reaches what the finalizers and cleanups that are about to run will be called with.
 pub(super) fn mark_queues(
     heap: &mut Heap,
     memory: &dyn Memory,
     program: &Program<'_>,
+    queues: &Collector,
 ) -> Result<(), ReadError> {
     let globals = &program.globals;
-    mark_queue(heap, memory, &globals.finalizer_words, &FINALIZERS)?;
-    // `gcCleanups.all`, two cache lines into the struct.
-    let line = match program.arch {
-        Arch::Amd64 => 64,
-        Arch::Arm64 => 128,
-    };
-    let heads: Vec<Avma> = globals.cleanup_words.iter().map(|at| at.plus(2 * line)).collect();
-    mark_queue(heap, memory, &heads, &CLEANUPS)
+    mark_queue(heap, memory, &globals.finalizer_words, &queues.finalizers)?;
+    let Some(cleanups) = &queues.cleanups else { return Ok(()) };
+    let all = cleanups.all_in_lines * program.arch.cache_line();
+    let heads: Vec<Avma> = globals.cleanup_words.iter().map(|at| at.plus(all)).collect();
+    mark_queue(heap, memory, &heads, &cleanups.blocks)
 }
 
 /// Follows those of the words at `heads` that lead to blocks.
@@ -158,10 +112,16 @@ fn mark_queue(heap: &mut Heap, memory: &dyn Memory, heads: &[Avma], queue: &Queu
 mod tests {
     use super::*;
     use crate::base::memory::Pieces;
+    use crate::go::facts::Release;
     use crate::go::reach::heap::Use;
+    use crate::go::version::GoVersion;
 
     const BASE: u64 = 0x00c0_0000_0000;
     const FIELDS: SpecialFields = SpecialFields { size: 24, next: 0, offset: 8, kind: 16 };
+
+    fn of(release: &str) -> Collector {
+        Release::tested(GoVersion::parse(release).unwrap()).unwrap().collector
+    }
 
     fn heap(specials: u64) -> Heap {
         let mut heap = Heap::default();
@@ -190,7 +150,7 @@ mod tests {
             .with(Avma(0x2000), words(&[0x3000, 128, 7, BASE + 704, BASE + 768, BASE + 832]))
             .with(Avma(0x3000), words(&[0, 192, 4, BASE + 896]));
         let mut heap = heap(0x1000);
-        mark_specials(&mut heap, &memory, &FIELDS, GoVersion::new(1, 27)).unwrap();
+        mark_specials(&mut heap, &memory, &FIELDS, of("go1.27").specials).unwrap();
         assert_eq!(reached(&mut heap), [64, 640, 704, 768, 832]);
     }
 
@@ -202,7 +162,7 @@ mod tests {
             .with(Avma(0x1000), words(&[0x2000, special(1, 64), BASE + 640]))
             .with(Avma(0x2000), words(&[0, special(2, 128), BASE + 704]));
         let mut heap = heap(0x1000);
-        mark_specials(&mut heap, &memory, &narrow, GoVersion::new(1, 22)).unwrap();
+        mark_specials(&mut heap, &memory, &narrow, of("go1.22").specials).unwrap();
         assert_eq!(reached(&mut heap), [64, 640]);
     }
 
@@ -220,7 +180,7 @@ mod tests {
             .with(Avma(0x5_0000), block([0, 0], 102, BASE + 192));
         let mut heap = heap(0);
         let heads = [0x100, 0x108, 0x110, 0x118].map(Avma);
-        mark_queue(&mut heap, &memory, &heads, &FINALIZERS).unwrap();
+        mark_queue(&mut heap, &memory, &heads, &of("go1.27").finalizers).unwrap();
         assert_eq!(reached(&mut heap), [64, 128]);
     }
 }

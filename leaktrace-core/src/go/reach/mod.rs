@@ -68,6 +68,7 @@ use self::heap::SpanList;
 use self::pass::Work;
 use self::reasons::Kinds;
 use crate::base::memory::Memory;
+use crate::go::facts::Collector;
 use crate::go::layout::CollectorFields;
 use crate::go::program::Program;
 
@@ -76,6 +77,7 @@ use crate::go::program::Program;
 pub struct Reach<'p, 'd> {
     program: &'p Program<'d>,
     collector: &'p CollectorFields,
+    facts: &'p Collector,
     spans: SpanList,
     kinds: Kinds,
 }
@@ -85,12 +87,13 @@ impl<'p, 'd> Reach<'p, 'd> {
     pub fn new(program: &'p Program<'d>, memory: &dyn Memory) -> Result<Self, Refusal> {
         let unknown = Refusal::UnknownLayout { of: "runtime.mspan", version: program.version };
         let collector = program.layout.collector.as_ref().ok_or(unknown)?;
+        let facts = program.facts.collector?;
         if program.wait_reasons.is_empty() {
             return Err(Refusal::NoWaitReasons);
         }
         let at = heap::all_spans(program.modules.main(), &collector.span, memory)?;
         let spans = SpanList { at, fields: collector.span.clone() };
-        Ok(Self { program, collector, spans, kinds: Kinds::of(&program.wait_reasons) })
+        Ok(Self { program, collector, facts, spans, kinds: Kinds::of(&program.wait_reasons) })
     }
 
     /// Looks through all of the memory that the garbage collector would look through.
@@ -99,7 +102,7 @@ impl<'p, 'd> Reach<'p, 'd> {
             0 => {}
             count => return Err(Refusal::UnknownModules { count }),
         }
-        let work = Work::new(self.program, self.collector, &self.spans, process.memory, limits);
+        let work = Work::new(self.program, (self.collector, self.facts), &self.spans, process.memory, limits);
         work.run(process, &self.kinds)
     }
 }

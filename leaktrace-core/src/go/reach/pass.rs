@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 
 use crate::base::memory::Memory;
 use crate::base::num::GPtr;
+use crate::go::facts::Collector;
 use crate::go::layout::CollectorFields;
 use crate::go::program::Program;
 
@@ -28,6 +29,7 @@ const MIN_ROUNDS: usize = 2;
 pub(super) struct Work<'w, 'd> {
     program: &'w Program<'d>,
     collector: &'w CollectorFields,
+    facts: &'w Collector,
     spans: &'w SpanList,
     memory: &'w dyn Memory,
     limits: &'w Limits<'w>,
@@ -42,14 +44,16 @@ pub(super) struct Work<'w, 'd> {
 impl<'w, 'd> Work<'w, 'd> {
     pub(super) fn new(
         program: &'w Program<'d>,
-        collector: &'w CollectorFields,
+        layout: (&'w CollectorFields, &'w Collector),
         spans: &'w SpanList,
         memory: &'w dyn Memory,
         limits: &'w Limits<'w>,
     ) -> Self {
+        let (collector, facts) = layout;
         Self {
             program,
             collector,
+            facts,
             spans,
             memory,
             limits,
@@ -129,8 +133,9 @@ impl<'w, 'd> Work<'w, 'd> {
             let list = memory.u64(timers)?;
             self.heap.mark(list);
         }
-        attached::mark_specials(&mut self.heap, memory, &self.collector.special, program.version)?;
-        attached::mark_queues(&mut self.heap, memory, program)?;
+        let facts = self.facts;
+        attached::mark_specials(&mut self.heap, memory, &self.collector.special, facts.specials)?;
+        attached::mark_queues(&mut self.heap, memory, program, facts)?;
         self.mark_stacks(others)?;
         self.settle(candidates)
     }

@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use crate::base::memory::ReadError;
+use crate::go::facts::Untested;
 use crate::go::goroutines::WalkError;
 use crate::go::version::GoVersion;
 
@@ -17,6 +18,9 @@ pub enum Refusal {
         /// The release.
         version: GoVersion,
     },
+    /// What is attached to objects is not known in this release, so that leaks could be made up.
+    #[error(transparent)]
+    Untested(#[from] Untested),
     /// The target's table of wait reasons was not found, so that waits cannot be told apart.
     #[error("the runtime's names of wait reasons were not found")]
     NoWaitReasons,

@@ -5,7 +5,7 @@
 
 use crate::base::memory::{Memory, ReadError};
 use crate::base::num::{Avma, GPtr};
-use crate::binary::elf::Arch;
+use crate::go::facts::same::SEMTABLE_SLOTS;
 use crate::go::layout::CollectorFields;
 use crate::go::moduledata::AvmaRange;
 use crate::go::program::Program;
@@ -16,8 +16,6 @@ use super::waits::Waits;
 /// More threads and processors than Linux and Go allow.
 const MAX_THREADS: usize = 1 << 20;
 const MAX_PROCESSORS: u64 = 1 << 16;
-/// The slots of `runtime.semtable` (`semTabSize` of `src/runtime/sema.go`).
-const SEMTABLE_SLOTS: u64 = 251;
 
 /// Where the runtime's own objects are.
 #[derive(Clone, Debug, Default)]
@@ -76,10 +74,7 @@ impl Own {
         let threads = self.threads.iter().map(|m| range(*m, layout.m.size.into()));
         let stacks = self.stacks.iter().map(|g| range(*g, layout.g.size.into()));
         // Each slot has a cache line of its own, as long as `internal/cpu` pads for.
-        let stride = match program.arch {
-            Arch::Amd64 => 64,
-            Arch::Arm64 => 128,
-        };
+        let stride = program.arch.cache_line();
         let semtable = program.globals.semtable.map(|at| range(at, SEMTABLE_SLOTS * stride));
         threads.chain(stacks).chain(semtable).collect()
     }

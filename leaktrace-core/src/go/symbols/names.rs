@@ -6,7 +6,8 @@ use rustc_hash::FxHashMap;
 
 use super::{Symbol, Symbols};
 use crate::base::num::{Pc, ReturnPc};
-use crate::go::traceback::{FunctionKind, NEWEST_RELEASE, is_shown};
+use crate::go::facts::Traceback;
+use crate::go::traceback::{FunctionKind, is_shown};
 use crate::schema::{Frame, Location};
 
 /// [`Symbols`] with a memory, and what Go's traceback makes of them.
@@ -58,6 +59,7 @@ impl<'s> Names<'s> {
         let mut all = Vec::new();
         let mut shown = Vec::new();
         let mut callee = FunctionKind::Normal;
+        let rules = Traceback::of(None);
         for pc in pcs {
             let symbols = self.at(pc.call_site());
             if symbols.is_empty() {
@@ -69,7 +71,7 @@ impl<'s> Names<'s> {
             for symbol in symbols {
                 let kind = symbol.id.into();
                 let first = shown.is_empty();
-                if symbol.native || is_shown(NEWEST_RELEASE, symbol.function, kind, callee, first) {
+                if symbol.native || is_shown(rules, symbol.function, kind, callee, first) {
                     shown.push(all.len());
                 }
                 callee = kind;

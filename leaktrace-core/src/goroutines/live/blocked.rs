@@ -57,7 +57,8 @@ impl Waits {
             cases: Vec::new(),
         };
         waits.count_waiters();
-        if !leads_to_locks(program) {
+        // Where it is not known that `g.waiting` leads to locks, they are looked for: they are found either way.
+        if program.facts.lock_waits_are_linked != Ok(true) {
             waits.find_locks(snapshot, program, memory);
         }
         waits.read_deadlines(snapshot, program, memory);
@@ -170,9 +171,4 @@ fn kind_by_callers<'f>(mut functions: impl Iterator<Item = &'f str>) -> LockKind
         _ => None,
     });
     kind.unwrap_or(LockKind::Semaphore)
-}
-
-/// Whether `g.waiting` of a goroutine that waits for a lock leads to its entry.
-const fn leads_to_locks(program: &Program<'_>) -> bool {
-    program.version.minor >= 26
 }

@@ -5,26 +5,24 @@ use std::collections::HashMap;
 use super::words::read_structs;
 use crate::base::memory::Memory;
 use crate::base::num::{Avma, Goid};
+use crate::go::facts::Bubble;
 use crate::go::goroutines::Snapshot;
 use crate::go::program::Program;
-use crate::go::version::NEWEST_TESTED;
-
-/// `synctestGroup.root` in Go 1.24, no type descriptor of which is looked up: bubbles are for tests.
-const ROOT_1_24: u64 = 88;
-/// `synctestBubble.id` in Go 1.25 to 1.27.
-const ID_1_25: u64 = 72;
 
 /// The number that the release prints for the bubble of each goroutine that is in one.
 pub(super) fn read(snapshot: &Snapshot, program: &Program<'_>, memory: &dyn Memory) -> HashMap<Goid, u64> {
     let mut bubbles = HashMap::new();
-    let Some(field) = program.layout.g.bubble.filter(|_| has_bubbles(snapshot, program)) else {
+    let (Some(field), Ok(Some(fact))) = (program.layout.g.bubble, program.facts.bubble) else {
         return bubbles;
     };
+    if !has_bubbles(snapshot, program) {
+        return bubbles;
+    }
     let pointers: Vec<_> = snapshot.goroutines.iter().map(|one| one.g.as_avma().plus(field.into())).collect();
     let mut numbers = HashMap::new();
     read_structs(memory, &pointers, 8, |index, words| {
         let Some(bubble) = words.pointer(0).filter(|bubble| !bubble.is_null()) else { return };
-        let number = *numbers.entry(bubble).or_insert_with(|| number(bubble, program, memory));
+        let number = *numbers.entry(bubble).or_insert_with(|| number(fact, bubble, program, memory));
         bubbles.extend(number.map(|number| (snapshot.goroutines[index].goid, number)));
     });
     bubbles
@@ -34,15 +32,16 @@ pub(super) fn read(snapshot: &Snapshot, program: &Program<'_>, memory: &dyn Memo
 fn has_bubbles(snapshot: &Snapshot, program: &Program<'_>) -> bool {
     let names = &program.wait_reasons;
     let is_root = |number: u8| names.name(number).is_some_and(|name| name.starts_with("synctest.Run"));
-    program.version.line() <= NEWEST_TESTED
-        && snapshot.goroutines.iter().any(|one| one.status.is_waiting() && is_root(one.wait_reason))
+    snapshot.goroutines.iter().any(|one| one.status.is_waiting() && is_root(one.wait_reason))
 }
 
 /// What the release prints for a bubble.
-fn number(bubble: Avma, program: &Program<'_>, memory: &dyn Memory) -> Option<u64> {
-    if program.version.minor >= 25 {
-        return memory.u64(bubble.plus(ID_1_25)).ok();
+fn number(fact: Bubble, bubble: Avma, program: &Program<'_>, memory: &dyn Memory) -> Option<u64> {
+    match fact {
+        Bubble::Id { id } => memory.u64(bubble.plus(id.into())).ok(),
+        Bubble::RootGoid { root } => {
+            let root = memory.pointer(bubble.plus(root.into())).ok()?;
+            memory.u64(root.plus(program.layout.g.goid.into())).ok()
+        }
     }
-    let root = memory.pointer(bubble.plus(ROOT_1_24)).ok()?;
-    memory.u64(root.plus(program.layout.g.goid.into())).ok()
 }

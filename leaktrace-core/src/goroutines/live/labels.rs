@@ -36,6 +36,7 @@ impl<'m> Labels<'m> {
         }
         let pairs = match self.format {
             LabelsFormat::Slice => slice(self.memory, at),
+            LabelsFormat::Unproved => proved_slice(self.memory, at),
             LabelsFormat::Map => map(self.memory, at),
         };
         let pairs = pairs.unwrap_or_default();
@@ -57,6 +58,15 @@ fn slice(memory: &dyn Memory, at: Avma) -> Result<Pairs, ReadError> {
             Ok((memory.go_string(pair, MAX_TEXT)?, memory.go_string(pair.plus(16), MAX_TEXT)?))
         })
         .collect()
+}
+
+/// Such a slice in a release that was not tested: one that fits into its capacity, and has its keys in order as the package
+/// `runtime/pprof` makes them. Anything else is no labels that we know.
+fn proved_slice(memory: &dyn Memory, at: Avma) -> Result<Pairs, ReadError> {
+    bounded(at, memory.u64(at.plus(8))?, memory.u64(at.plus(16))?)?;
+    let pairs = slice(memory, at)?;
+    let is_set = pairs.is_sorted_by(|(one, _), (next, _)| one < next);
+    Ok(if is_set { pairs } else { Pairs::new() })
 }
 
 /// Up to Go 1.23: a variable that holds a `map[string]string`, sorted here since it has no order of its own.
@@ -126,6 +136,20 @@ mod tests {
             .with(Avma(0x3000), b"kvvj".to_vec());
         let expected = [("k", "vv"), ("j", "")].map(|(key, value)| (key.to_owned(), value.to_owned()));
         assert_eq!(slice(&memory, Avma(0x1000)).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_nobody_has_tested_must_prove_to_be_labels() {
+        let labels = |capacity: u64, texts: &'static [u8]| {
+            let memory = Pieces::new()
+                .with(Avma(0x1000), words(&[0x2000, 2, capacity]))
+                .with(Avma(0x2000), words(&[0x3000, 1, 0x3001, 2, 0x3003, 1, 0, 0]))
+                .with(Avma(0x3000), texts.to_vec());
+            proved_slice(&memory, Avma(0x1000)).map(|pairs| pairs.len())
+        };
+        assert_eq!(labels(2, b"avvb"), Ok(2));
+        assert_eq!(labels(2, b"bvva"), Ok(0));
+        assert!(matches!(labels(1, b"avvb"), Err(ReadError::TooLong { .. })));
     }
 
     #[test]

@@ -105,7 +105,7 @@ fn prints_labels(program: &Program<'_>, environment: Option<&str>) -> bool {
             settings.rsplit(',').find_map(|setting| setting.trim().strip_prefix("tracebacklabels="));
         setting.map(|value| value == "1")
     });
-    chosen.unwrap_or(program.version.minor >= 27)
+    chosen.unwrap_or(program.facts.traceback.prints_labels)
 }
 
 /// The stacks of a walk, with names.

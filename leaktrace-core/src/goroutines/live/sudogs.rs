@@ -6,12 +6,9 @@ use super::words::{Words, read_structs};
 use crate::base::hash::KeyedSet;
 use crate::base::memory::Memory;
 use crate::base::num::{Avma, GPtr};
-use crate::binary::elf::Arch;
+use crate::go::facts::same::SEMTABLE_SLOTS;
 use crate::go::layout::SudogFields;
 use crate::go::program::Program;
-
-/// The slots of `runtime.semtable`.
-const SEMTABLE_SLOTS: u64 = 251;
 
 /// An entry of a wait queue.
 #[derive(Clone, Copy)]
@@ -72,10 +69,7 @@ pub(super) fn read_semtable(program: &Program<'_>, memory: &dyn Memory, limit: u
 fn trees(program: &Program<'_>, memory: &dyn Memory) -> Vec<Avma> {
     const LOCK: u64 = 8;
     let Some(table) = program.globals.semtable else { return Vec::new() };
-    let stride = match program.arch {
-        Arch::Amd64 => 64,
-        Arch::Arm64 => 128,
-    };
+    let stride = program.arch.cache_line();
     let roots: Vec<_> = (0..SEMTABLE_SLOTS).map(|slot| table.plus(slot * stride + LOCK)).collect();
     let mut trees = Vec::new();
     read_structs(memory, &roots, 8, |_, words| trees.extend(words.pointer(0)));

@@ -73,7 +73,7 @@ impl Text<'_> {
         if goroutine.locked {
             out.extend_from_slice(b", locked to thread");
         }
-        if let (Some(word), Some(bubble)) = (self.rules.bubble_word(), goroutine.bubble) {
+        if let (Some(word), Some(bubble)) = (self.rules.bubble_word, goroutine.bubble) {
             write!(out, ", {word} {bubble}")?;
         }
         self.labels(goroutine, out)?;
@@ -96,7 +96,7 @@ impl Text<'_> {
             out.extend_from_slice(b" (scan)");
         }
         let idle = goroutine.bubble.is_some() && goroutine.status == Status::Waiting;
-        if self.rules.marks_durable() && idle && is_durable_reason(reason) {
+        if self.rules.marks_durable && idle && is_durable_reason(reason) {
             out.extend_from_slice(b" (durable)");
         }
     }
@@ -118,8 +118,8 @@ impl Text<'_> {
 
     fn label_style(&self) -> LabelStyle {
         match self.options.labels {
-            Labels::AsTarget if self.dump.target.prints_labels => self.rules.label_style(),
-            Labels::Always if self.rules.label_style() == LabelStyle::InBrackets => LabelStyle::InBrackets,
+            Labels::AsTarget if self.dump.target.prints_labels => self.rules.label_style,
+            Labels::Always if self.rules.label_style == LabelStyle::InBrackets => LabelStyle::InBrackets,
             Labels::Always => LabelStyle::AfterBrackets,
             Labels::AsTarget | Labels::Never => LabelStyle::Absent,
         }
@@ -165,7 +165,7 @@ impl Text<'_> {
 
     /// What is shown of a stack.
     fn lines(&self, frames: &[Frame<'_>], all: bool) -> Vec<Line> {
-        match self.rules.elision() {
+        match self.rules.elision {
             Elision::Outer { kept } => {
                 let shown = self.shown(&frames[..physical_prefix(frames, kept)], all);
                 let full = shown.len() == kept;
@@ -224,7 +224,7 @@ impl Text<'_> {
         let Some(at) = goroutine.created_by.filter(|_| goroutine.goid != Goid(1)) else { return Ok(()) };
         let Some((function, place)) = known.creator(at, || self.creator(at))? else { return Ok(()) };
         out.extend_from_slice(function);
-        if let Some(parent) = goroutine.parent.filter(|_| self.rules.names_parent()) {
+        if let Some(parent) = goroutine.parent.filter(|_| self.rules.names_parent) {
             out.extend_from_slice(b" in goroutine ");
             push_decimal(parent.0, out);
         }

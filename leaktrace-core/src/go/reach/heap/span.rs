@@ -4,10 +4,11 @@
 
 use crate::base::num::Avma;
 use crate::base::structs::Words;
+use crate::go::facts::same::{PAGE_SHIFT, SPAN_DEAD, SPAN_IN_USE, SPAN_MANUAL};
 use crate::go::layout::SpanFields;
 
 /// The size of a page of the heap.
-pub(in crate::go::reach) const PAGE: u64 = 8192;
+pub(in crate::go::reach) const PAGE: u64 = 1 << PAGE_SHIFT;
 /// The largest span that is believed, in bytes.
 const MAX_SPAN: u64 = 1 << 44;
 
@@ -57,10 +58,10 @@ impl Decoded {
         let (elem, class) = (words.u64(fields.elem_size)?, words.u8(fields.class)?);
         let specials = words.pointer(fields.specials)?;
         let used_for = match words.u8(fields.state)? {
-            0 => return Some(Self::Free),
-            1 if class & 1 == 0 => Use::Scan,
-            1 => Use::NoScan,
-            2 => Use::Manual,
+            SPAN_DEAD => return Some(Self::Free),
+            SPAN_IN_USE if class & 1 == 0 => Use::Scan,
+            SPAN_IN_USE => Use::NoScan,
+            SPAN_MANUAL => Use::Manual,
             _ => return None,
         };
         let len = pages.checked_mul(PAGE).filter(|len| (1..MAX_SPAN).contains(len))?;

@@ -10,7 +10,6 @@ use crate::go::goroutines::{Word, WordPlan};
 use crate::go::program::Program;
 use crate::go::symbolize::expand;
 use crate::go::unwind::FrameRule;
-use crate::go::version::GoVersion;
 use crate::goroutines::DumpBuilder;
 use crate::goroutines::model::{ArgumentsId, StackId};
 
@@ -81,11 +80,10 @@ fn find(program: &Program<'_>, pc: ReturnPc) -> Option<Code> {
     Some(Code { text: arguments.text(), arguments, delta: rule.delta?.into() })
 }
 
-/// The instruction at which Go's traceback looks which arguments are live. Up to Go 1.20 (`gentraceback`) that is the one
-/// at which the outermost inlined call is, if there is any; later (`inlineUnwinder.symPC`) the frame's own.
+/// The instruction at which the program's own traceback looks which arguments are live: the frame's, or the one at which
+/// the outermost inlined call is, if there is any.
 fn printed_at(program: &Program<'_>, pc: ReturnPc) -> Option<Pc> {
-    const FRAMES_OWN: GoVersion = GoVersion::new(1, 21);
-    if program.version >= FRAMES_OWN {
+    if program.facts.traceback.arguments_at_frame {
         return Some(pc.call_site());
     }
     let mut frames = Vec::new();

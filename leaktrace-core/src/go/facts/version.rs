@@ -4,10 +4,12 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::releases;
+
 /// The oldest release whose programs leaktrace reads.
-pub const OLDEST: GoVersion = GoVersion::new(1, 19);
+pub const OLDEST: GoVersion = releases::ALL[0].version;
 /// The newest release that leaktrace was tested with.
-pub const NEWEST_TESTED: GoVersion = GoVersion::new(1, 27);
+pub const NEWEST_TESTED: GoVersion = releases::ALL[releases::ALL.len() - 1].version;
 
 /// A release of Go. Pre-releases and development versions count as the release they lead to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
