@@ -298,7 +298,12 @@ impl Completeness {
     /// Hits of the target that became no record, or one that could not be read.
     pub fn lost(&self) -> u64 {
         let losses = DropReason::ALL.into_iter().filter(|reason| reason.is_loss());
-        losses.filter_map(|reason| self.dropped.get(reason.as_str())).sum::<u64>() + self.undecodable
+        losses.map(|reason| self.dropped_for(reason)).sum::<u64>() + self.undecodable
+    }
+
+    /// Hits that became no record for this reason.
+    pub fn dropped_for(&self, reason: DropReason) -> u64 {
+        self.dropped.get(reason.as_str()).copied().unwrap_or(0)
     }
 
     fn accounted(&self) -> u64 {

@@ -6,6 +6,7 @@ mod github;
 mod json;
 mod junit;
 mod line;
+mod losses;
 mod paint;
 mod path;
 mod sarif;

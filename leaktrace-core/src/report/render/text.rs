@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use super::line::{Line, Page};
 use super::paint::{Role, Style};
-use super::{path, verdicts};
+use super::{losses, path, verdicts};
 use crate::base::human;
 use crate::go::traceback;
 use crate::schema::{Blocked, Completeness, Frame, Group, Overhead, Report, Shed, Totals};
@@ -254,6 +254,7 @@ fn footer(report: &Report) -> Vec<Line> {
     lines.extend(not_listed(report));
     lines.extend(report.notices.iter().map(|notice| Line::new().role(Role::Warning, "note: ").text(notice)));
     lines.extend(report.overhead.shed.iter().map(shed));
+    lines.extend(losses::remedies(&report.completeness));
     lines.push(last_line(&report.completeness, &report.overhead));
     lines
 }
@@ -315,7 +316,7 @@ fn picture(completeness: &Completeness) -> Line {
         (0, true) => Line::new().role(Role::Strong, "repaired"),
         (_, _) => Line::new().role(Role::Warning, "with losses"),
     };
-    let line = line.text(format_args!(": {decoded}{}", losses(completeness)));
+    let line = line.text(format_args!(": {decoded}{}", losses::in_brackets(completeness)));
     let line = if repaired {
         let births = human::some(completeness.births_recovered, "unseen birth");
         let ends = human::some(completeness.ghosts_removed, "unseen end");
@@ -337,16 +338,4 @@ fn blind_spots(completeness: &Completeness) -> String {
     let told: Vec<String> =
         spots.map(|(number, of, what)| format!(" · {} {what}", human::some(*number, of))).collect();
     told.concat()
-}
-
-/// ` (200 ring_full, 3 undecodable, 12 in flight)`
-fn losses(completeness: &Completeness) -> String {
-    let dropped = completeness.dropped.iter().map(|(reason, number)| (*number, reason.as_str()));
-    let rest = [(completeness.undecodable, "undecodable"), (completeness.in_flight, "in flight")];
-    let parts: Vec<String> = dropped
-        .chain(rest)
-        .filter(|(number, _)| *number > 0)
-        .map(|(number, what)| format!("{} {what}", human::count(number)))
-        .collect();
-    if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) }
 }
