@@ -13,15 +13,15 @@ use crate::test::runner_variable;
 /// What is measured without a kernel, and what its figures are headed with.
 const PURE: [(&str, &str); 2] = [("registry", "The registry alone"), ("render", "Writing dumps alone")];
 
-/// Measure cost and speed, on real Go programs (through sudo unless root): hits, targets, drain, start, parked, http, leak, dump, registry, render
+/// Measure cost and speed on real Go programs (through sudo unless root): hits, targets, drain, start, parked, http, leak, dump, registry, render
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Only these
+    /// Benchmarks to run [default: all]
     names: Vec<String>,
-    /// Put the figures into docs/performance.md: those of everything, from a machine that does nothing else
+    /// Write the figures of all benchmarks to docs/performance.md (use an otherwise idle machine)
     #[arg(long, conflicts_with = "names")]
     save: bool,
-    /// Measure a third as often, without what takes minutes each time
+    /// Measure a third as often, and skip what takes minutes
     #[arg(long, conflicts_with = "save")]
     quick: bool,
 }

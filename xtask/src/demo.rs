@@ -7,7 +7,7 @@ use leaktrace_tests::go::{self, Mode, Program, Version};
 
 use crate::step::{build_leaktrace, say};
 
-/// Build leaktrace and a Go service that leaks, and watch the one with the other
+/// Build leaktrace and a Go service that leaks, and watch the service
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// How long to watch

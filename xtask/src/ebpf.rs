@@ -20,10 +20,10 @@ use toolchain::Toolchain;
 /// Compile the eBPF programs for every architecture
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Change nothing: fail if the objects are not what the sources make
+    /// Change nothing, and fail if the objects do not match the sources
     #[arg(long)]
     check: bool,
-    /// Install the toolchain that is missing (Debian, as root)
+    /// Install the toolchain if it is missing (Debian, as root)
     #[arg(long)]
     install: bool,
 }

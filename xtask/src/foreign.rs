@@ -9,12 +9,12 @@ use leaktrace_tests::privilege;
 use crate::step::{build_leaktrace, cargo, say, watch};
 use crate::test::runner_variable;
 
-/// Dump and watch Go programs that others wrote, while they work (through sudo unless root)
+/// Dump and watch third-party Go programs while they work (through sudo unless root)
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Only programs whose names contain these words
+    /// Run only programs whose names contain these words
     words: Vec<String>,
-    /// Only fetch them
+    /// Fetch the programs without running the tests
     #[arg(long)]
     fetch: bool,
 }
@@ -28,7 +28,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut test = cargo();
     test.args(["test", "--package", "leaktrace-tests", "--test", "foreign", "--", "--nocapture"]);
     test.env("LEAKTRACE_CELLS", args.words.join(" ")).env("LEAKTRACE_BIN", build_leaktrace()?);
-    if !watch("dumping and watching programs that others wrote", as_root(&mut test), &mut |_| {})? {
+    if !watch("dumping and watching third-party programs", as_root(&mut test), &mut |_| {})? {
         bail!("not all of them can be dumped and watched");
     }
     Ok(())

@@ -15,13 +15,13 @@ use leaktrace_tests::go::{Program, Version, build};
 
 use crate::step::{cargo, run as run_step, say};
 
-/// Feed mutated files, tables, recordings and memory to whatever reads them
+/// Feed mutated files, tables, recordings and memory to the code that reads them
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// How long each target is tried
+    /// Seconds to fuzz each target
     #[arg(long, default_value_t = 4)]
     seconds: u64,
-    /// Only these; all when none is given
+    /// Fuzz targets to run [default: all]
     targets: Vec<String>,
 }
 

@@ -20,7 +20,7 @@ use clap::Parser;
 
 /// What was typed: one subcommand a module.
 #[derive(Parser)]
-#[command(bin_name = "cargo xtask", about = "Developer commands of leaktrace")]
+#[command(bin_name = "cargo xtask", about = "Developer commands for leaktrace")]
 enum Xtask {
     Demo(demo::Args),
     Test(test::Args),

@@ -10,7 +10,7 @@ use crate::step::say;
 /// Build the Go programs that the tests run, for every release and mode
 #[derive(clap::Args, Default)]
 pub(crate) struct Args {
-    /// Releases such as 1.22.10; all the tested ones when none is given
+    /// Releases such as 1.22.10 [default: all tested releases]
     versions: Vec<String>,
 }
 

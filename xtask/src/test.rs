@@ -12,10 +12,10 @@ use leaktrace_tests::{browser, privilege};
 use crate::step::{build_leaktrace, cargo, say, watch};
 use crate::{foreign, targets};
 
-/// Run every test: the pure parts, and the end-to-end tests on real Go programs (through sudo unless root)
+/// Run all tests: unit tests, and end-to-end tests on real Go programs (through sudo unless root)
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Only tests whose name contains this
+    /// Run only tests whose name contains this
     filter: Option<String>,
 }
 

@@ -8,7 +8,7 @@ use crate::step::say;
 /// Fetch the Go toolchains that the tests use, and say where they are
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Releases such as 1.22.10; all the tested ones when none is given
+    /// Releases such as 1.22.10 [default: all tested releases]
     versions: Vec<String>,
 }
 

@@ -242,5 +242,5 @@ fn title(dump: &Dump, by: By, goroutine: &DumpGoroutine) -> String {
 
 fn own_title(dump: &Dump, goroutine: &DumpGoroutine) -> String {
     let at = dump.standing_at(goroutine.stack).map(|frame| format!(" at {}", dump.place(&frame)));
-    format!("{} on its own each{}", dump.doing(goroutine), at.unwrap_or_default())
+    format!("{}, each on its own{}", dump.doing(goroutine), at.unwrap_or_default())
 }

@@ -73,7 +73,7 @@ impl Dump {
                 channel.map_or_else(String::new, |channel| self.channel_sentence(*operation, channel, whose))
             }
             BlockedOn::NilChannel { operation } => {
-                format!("{} a nil channel, which never wakes anybody", operate(*operation, whose))
+                format!("{} a nil channel, which blocks forever", operate(*operation, whose))
             }
             BlockedOn::Select { cases } if cases.len() == 1 => {
                 format!("{wait} {} in a select", whose.thing("channel"))
@@ -87,7 +87,7 @@ impl Dump {
                 }
             }
             BlockedOn::NoCases => {
-                format!("{} for ever in a select without cases", whose.verb("waits", "wait"))
+                format!("{} forever in a select without cases", whose.verb("waits", "wait"))
             }
             BlockedOn::Lock { kind, .. } => {
                 let (name, why) = lock(*kind);

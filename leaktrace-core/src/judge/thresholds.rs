@@ -150,12 +150,13 @@ impl Limit {
 
     fn summary(&self, worst: u64) -> String {
         let of = self.of.as_ref().map_or_else(|| " in the process".to_owned(), |of| format!(" of {of}"));
-        let (seen, most) = (human::some(worst, "goroutine"), human::count(self.most));
+        let most = human::count(self.most);
         match self.within {
-            None => format!("{seen}{of}, where {most} are allowed"),
+            None => format!("{}{of} (limit {most})", human::some(worst, "goroutine")),
             Some(within) => {
                 let time = human::duration(within);
-                format!("{seen} more{of} within {time}, where {most} are allowed")
+                let seen = human::some(worst, "more goroutine");
+                format!("{seen}{of} within {time} (limit {most})")
             }
         }
     }

@@ -71,7 +71,7 @@ fn a_service_that_leaks_three_a_second_is_named_within_a_minute() {
     assert!((net - 180.0).abs() < 20.0, "{net}");
     assert!(verdicts[0].evidence["hours_until_10000"].as_f64().unwrap() < 1.0);
     assert!(
-        verdicts[0].summary.contains(", all blocked sending on a channel each at main.go:20"),
+        verdicts[0].summary.contains(", all blocked sending on channels of their own at main.go:20"),
         "{}",
         verdicts[0].summary
     );

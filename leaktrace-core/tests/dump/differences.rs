@@ -81,7 +81,7 @@ fn every_grouping_has_names_that_others_have_too() {
 fn dumps_the_wrong_way_round_are_noticed() {
     let diff = diff(&service(&[], 0, 5), &service(&[("leak", 4)], 0, 0), By::Wait, false);
     assert_eq!(diff.changes[0].per_minute, None);
-    assert!(text(&diff, 9).contains("wrong way round"), "{}", text(&diff, 9));
+    assert!(text(&diff, 9).contains("in the wrong order"), "{}", text(&diff, 9));
 }
 
 proptest! {

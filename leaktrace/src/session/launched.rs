@@ -56,7 +56,7 @@ async fn told(receiver: &mut Option<oneshot::Receiver<()>>) {
 /// Goes on with memory alone where tracing is refused, and says why.
 pub(super) fn without_tracing(error: &anyhow::Error, inspected: &Inspected) -> anyhow::Result<Traced> {
     let notice = format!(
-        "nothing is traced, because {error:#}; the report is from memory alone, read for the last time while the \
+        "nothing is traced: {error:#}; the report is from memory alone, read for the last time while the \
          program was held at its exit"
     );
     tracing::warn!("{notice}");

@@ -24,24 +24,24 @@ use self::watch::Watch;
 use crate::page;
 use crate::step::{build_leaktrace, say};
 
-/// Score the verdicts on programs that leak and on healthy ones, next to Go's own profile and goleak (through sudo unless root)
+/// Score the verdicts on leaking and healthy programs, beside Go's own profile and goleak (through sudo unless root)
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Only programs whose set and name contain one of these: `goker`, `healthy burst`
+    /// Run only programs whose set and name contain one of these: `goker`, `healthy burst`
     words: Vec<String>,
-    /// The release of Go that builds the programs, 1.26 or later
+    /// Go release that builds the programs, 1.26 or later
     #[arg(long, default_value_t = Version::NEWEST.to_string())]
     go: String,
-    /// How many seconds to watch each program
+    /// Seconds to watch each program
     #[arg(long, default_value_t = 50)]
     seconds: u32,
-    /// How many programs to watch side by side
+    /// Number of programs to watch at the same time
     #[arg(long, default_value_t = 32)]
     side_by_side: usize,
-    /// Another option for leaktrace
+    /// Additional option for leaktrace; may be repeated
     #[arg(long, allow_hyphen_values = true)]
     option: Vec<String>,
-    /// Put the score into docs/score.md: that of everything
+    /// Write the score of all programs to docs/score.md
     #[arg(long, conflicts_with = "words")]
     save: bool,
 }

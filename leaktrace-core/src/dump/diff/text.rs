@@ -60,7 +60,7 @@ fn elapsed(diff: &Diff) -> String {
     let elapsed = diff.elapsed_ns();
     let time = duration(elapsed.unsigned_abs());
     if elapsed < 0 {
-        format!("{time} earlier (are they the wrong way round?)")
+        format!("{time} earlier (are they in the wrong order?)")
     } else {
         format!("{time} later")
     }

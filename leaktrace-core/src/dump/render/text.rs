@@ -89,7 +89,7 @@ fn write_stack(
 fn write_completeness(completeness: &Completeness, out: &mut dyn Write) -> io::Result<()> {
     let counts = [
         (completeness.unreadable, "could not be read"),
-        (completeness.moved, "moved whenever that stack was read"),
+        (completeness.moved, "ran while being read (stack unknown)"),
         (completeness.beyond_limit, "were beyond the limit"),
         (completeness.filtered_out, "were filtered out"),
     ];

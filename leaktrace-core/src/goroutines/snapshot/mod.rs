@@ -167,7 +167,7 @@ impl Section {
         match self {
             Self::Strings => "the strings",
             Self::Functions => "the functions",
-            Self::Locations => "the places in code",
+            Self::Locations => "the code locations",
             Self::Stacks => "the stacks",
             Self::Labels => "the labels",
             Self::Channels => "the channels",

@@ -27,7 +27,7 @@ pub(super) fn summary(verdict: &Verdict, cohort: &Cohort) -> String {
 
 fn origin(verdict: &Verdict, cohort: &Cohort) -> String {
     if cohort.standing.is_main {
-        return "the one that runs main.main".to_owned();
+        return "which runs main.main".to_owned();
     }
     let at = &verdict.created_by;
     let function = at.function.as_deref().unwrap_or("unknown code");
@@ -71,7 +71,7 @@ fn channels(cohort: &Cohort, channel: &Channel, operation: ChannelOperation) -> 
     }
     let many = human::count(cohort.objects.distinct);
     if cohort.own_objects() {
-        return format!("{with} a channel each");
+        return format!("{with} channels of their own");
     }
     format!("{with} {many} channels")
 }

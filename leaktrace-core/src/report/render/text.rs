@@ -105,7 +105,7 @@ fn title(number: usize, group: &Group, columns: Columns) -> Line {
         .role(Role::Label, format_args!("{number:<width$}"))
         .role(Role::Strong, format_args!("{count:>count_width$}"));
     if is_main(group) {
-        return line.text(" goroutine, the one that runs ").role(Role::Strong, "main.main");
+        return line.text(" goroutine, which runs ").role(Role::Strong, "main.main");
     }
     line.text(of).role(Role::Strong, function).text(place)
 }
@@ -211,8 +211,12 @@ fn creators(group: &Group) -> Vec<Line> {
         lines.push(location(line, frame, width));
     }
     if group.creation_stack.is_empty() {
-        let why = if group.born == 0 { "created before we attached" } else { "not sampled yet" };
-        lines.push(unlabelled().role(Role::Faint, format_args!("its callers are not known: {why}")));
+        let why = if group.born == 0 {
+            "created before leaktrace attached"
+        } else {
+            "their stack was not recorded"
+        };
+        lines.push(unlabelled().role(Role::Faint, format_args!("its callers are unknown: {why}")));
     } else if group.other_creation_stacks > 0 {
         let others = human::some(group.other_creation_stacks, "other stack");
         lines.push(unlabelled().role(Role::Faint, format_args!("and from {others}")));
@@ -249,7 +253,7 @@ fn footer(report: &Report) -> Vec<Line> {
     let mut lines = vec![Line::new()];
     if report.groups.is_empty() {
         let age = human::duration(report.view.min_age_ns);
-        lines.push(Line::of(format_args!("no goroutine is known to have lived for {age}")));
+        lines.push(Line::of(format_args!("no goroutine is known to have lived for {age} or longer")));
     }
     lines.extend(not_listed(report));
     lines.extend(report.notices.iter().map(|notice| Line::new().role(Role::Warning, "note: ").text(notice)));
@@ -283,11 +287,11 @@ fn not_listed(report: &Report) -> Option<Line> {
 }
 
 fn shed(shed: &Shed) -> Line {
-    let now = if shed.now { ", and now" } else { "" };
+    let now = if shed.now { ", still in effect" } else { "" };
     let time = human::duration(shed.duration_ns);
     Line::new()
         .role(Role::Warning, "shed: ")
-        .text(format_args!("{} for {time}{now}, to stay below the limit of --max-overhead", shed.what))
+        .text(format_args!("{} for {time}{now}, to stay within --max-overhead", shed.what))
 }
 
 fn last_line(completeness: &Completeness, overhead: &Overhead) -> Line {

@@ -36,7 +36,7 @@ fn one(verdict: &Verdict, report: &Report) -> Vec<Line> {
         let stacks = Stacks { sources: &report.sources, unix_ns: report.window.ended_unix_ns };
         lines.extend(stacks.lines("created by", creation(verdict).as_slice()));
         let blocked = verdict.blocked_at.first().map_or(&[][..], |blocked| &blocked.stack);
-        let label = if verdict.wait_reason.is_empty() { "stands at" } else { "blocked at" };
+        let label = if verdict.wait_reason.is_empty() { "now at" } else { "blocked at" };
         lines.extend(stacks.lines(label, blocked));
     }
     lines
@@ -57,7 +57,7 @@ fn outlook(verdict: &Verdict) -> Option<Line> {
     let many = number("hours_until_10000")
         .map(|hours| format!("10,000 goroutines in {}", human::duration(whole(hours * 3600e9))));
     let memory = number("stack_bytes_per_day")
-        .map(|bytes| format!("{} more of stacks a day", human::bytes(whole(bytes))));
+        .map(|bytes| format!("{} more stack memory a day", human::bytes(whole(bytes))));
     let parts: Vec<String> = many.into_iter().chain(memory).collect();
     (!parts.is_empty()).then(|| labelled("outlook").text(parts.join(" · ")))
 }

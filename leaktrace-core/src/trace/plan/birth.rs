@@ -73,8 +73,7 @@ impl<'d> Planner<'_, 'd> {
         let mut calls =
             body.instructions.iter().filter(|one| one.operation == Operation::Call(Some(runqput)));
         let call = calls.next().filter(|_| calls.next().is_none())?;
-        let reason =
-            "puts the new goroutine, its second argument, on a queue; newproc1 was inlined before it";
+        let reason = "the call that puts the new goroutine, its second argument, on a queue; newproc1 is inlined before it";
         self.site(Kind::Birth, &starter, &body, call, GRegister::Arg1, reason)
     }
 
@@ -105,7 +104,7 @@ impl<'d> Planner<'_, 'd> {
             }
         };
         let returns = body.instructions.iter().filter(|one| one.operation == Operation::Return);
-        let reason = "the result is in its register, and the goroutine is on no queue yet";
+        let reason = "the result is in its register, and the goroutine is not yet on a queue";
         let sites: Vec<_> = returns
             .filter_map(|one| self.site(Kind::Birth, newproc1, &body, one, GRegister::Arg0, reason))
             .collect();
@@ -149,7 +148,7 @@ impl<'d> Planner<'_, 'd> {
         let Some((instruction, register)) = cheapest_after(&body, call, self.machine(), &self.code) else {
             return AfterCall::NoPlace;
         };
-        let reason = "holds the result of newproc1, and the goroutine is on no queue yet";
+        let reason = "a register holds the result of newproc1, and the goroutine is not yet on a queue";
         let site = self.site(Kind::Birth, caller, &body, instruction, register, reason);
         site.map_or(AfterCall::NoPlace, |site| AfterCall::Site(Box::new(site)))
     }

@@ -52,7 +52,7 @@ impl Planner<'_, '_> {
         };
         let (instruction, reason) = match (cheap, body.instructions.first()) {
             (Some(cheap), _) => {
-                (cheap, "the first cheap instruction, and the argument is still in its register")
+                (cheap, "the first cheap instruction at which the argument is still in its register")
             }
             (None, Some(first)) => (first, "the first instruction"),
             (None, None) => {

@@ -113,10 +113,10 @@ fn notes(dump: &Dump) -> Vec<String> {
     let lacks = &dump.completeness;
     let counts = [
         (lacks.unreadable, "goroutines could not be read"),
-        (lacks.moved, "goroutines moved while they were read: their stacks are not known"),
+        (lacks.moved, "goroutines ran while being read (stack unknown)"),
         (lacks.beyond_limit, "goroutines were beyond the limit"),
-        (lacks.cut_stacks, "stacks lack their outer end"),
-        (lacks.unknown_places, "places in code have no name"),
+        (lacks.cut_stacks, "stacks are cut off at their outer end"),
+        (lacks.unknown_places, "code locations have no name"),
         (lacks.filtered_out, "goroutines were filtered out"),
     ];
     let counts = counts.into_iter().filter(|(count, _)| *count > 0);
