@@ -67,7 +67,7 @@ fn check_manifest(root: &Path) -> Result<Manifest> {
             "the object for {arch} is not the one in the manifest: run `cargo xtask ebpf`"
         );
     }
-    say("the eBPF objects belong to these sources");
+    say("the eBPF objects match the sources");
     Ok(manifest)
 }
 
@@ -82,10 +82,10 @@ fn rebuild_and_compare(root: &Path, manifest: &Manifest) -> Result<()> {
     for arch in ARCHITECTURES {
         let rebuilt = compile(root, &toolchain, arch)?;
         if rebuilt != fs::read(object_path(root, arch))? {
-            bail!("the recorded toolchain makes another object for {arch}: run `cargo xtask ebpf`");
+            bail!("the recorded toolchain produces a different object for {arch}: run `cargo xtask ebpf`");
         }
     }
-    say("compiled again, the eBPF objects are the same byte for byte");
+    say("the eBPF objects are the same byte for byte when compiled again");
     Ok(())
 }
 

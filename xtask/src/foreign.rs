@@ -29,7 +29,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     test.args(["test", "--package", "leaktrace-tests", "--test", "foreign", "--", "--nocapture"]);
     test.env("LEAKTRACE_CELLS", args.words.join(" ")).env("LEAKTRACE_BIN", build_leaktrace()?);
     if !watch("dumping and watching third-party programs", as_root(&mut test), &mut |_| {})? {
-        bail!("not all of them can be dumped and watched");
+        bail!("some programs could not be dumped and watched");
     }
     Ok(())
 }
@@ -53,6 +53,6 @@ pub(crate) fn fetch() {
 fn fetch_one(program: &Foreign) {
     match program.fetch(&mut say) {
         Ok(binary) => println!("{:<14} {:<34} {}", program.name, program.build, binary.display()),
-        Err(error) => say(&format!("going on without {}: {error:#}", program.name)),
+        Err(error) => say(&format!("continuing without {}: {error:#}", program.name)),
     }
 }

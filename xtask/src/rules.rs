@@ -18,7 +18,7 @@ pub(crate) fn dependencies() -> Result<()> {
         NOT_IN_CORE.into_iter().filter(|name| core.iter().any(|dependency| dependency == name)).collect();
     if !found.is_empty() {
         let way = way_to(found[0])?;
-        bail!("leaktrace-core depends on {}, in this way:\n{way}", found.join(", "));
+        bail!("leaktrace-core depends on {}, as follows:\n{way}", found.join(", "));
     }
     let common = dependencies_of("leaktrace-common")?;
     if common.len() > 1 {

@@ -25,11 +25,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         match Toolchain::get(version, &mut say) {
             Ok(_) => build_all(version)?,
             // Its tests will be reported as skipped, or fail in CI.
-            Err(error) => say(&format!("going on without Go {version}: {error:#}")),
+            Err(error) => say(&format!("continuing without Go {version}: {error:#}")),
         }
     }
     println!("{}", go::build(Program::Service, Version::NEWEST, Mode::Stripped, &mut say)?.display());
-    say(&format!("targets ready after {:.0?}", started.elapsed()));
+    say(&format!("targets ready in {:.0?}", started.elapsed()));
     Ok(())
 }
 

@@ -25,12 +25,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     targets::run(&targets::Args::default())?;
     if let Err(error) = ensure_gcore(&mut say) {
         // The tests that need it will say so.
-        say(&format!("going on without gcore: {error:#}"));
+        say(&format!("continuing without gcore: {error:#}"));
     }
     foreign::fetch();
     if let Err(error) = browser::ensure(&mut say) {
         // Its tests will be reported as skipped, or fail in CI.
-        say(&format!("going on without a browser: {error:#}"));
+        say(&format!("continuing without a browser: {error:#}"));
     }
     let skip_log = leaktrace.with_file_name("skipped-tests.txt");
     fs::write(&skip_log, "")?;

@@ -97,7 +97,7 @@ fn judge_ourselves(items: &[Item]) -> Result<()> {
         bail!("{} healthy sites are called certain leaks", certain.wrong);
     }
     if likely.wrong * 20 > likely.wrong + likely.found {
-        bail!("{} of {} sites called likely leaks are none", likely.wrong, likely.wrong + likely.found);
+        bail!("{} of {} sites called likely leaks are healthy", likely.wrong, likely.wrong + likely.found);
     }
     if likely.found < go.found {
         bail!("Go's profile finds {} leaks, and leaktrace {}", go.found, likely.found);
