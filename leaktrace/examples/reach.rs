@@ -17,13 +17,13 @@ fn main() -> Result<()> {
     with_program(look)
 }
 
-fn look(program: &Program<'_>, memory: ProcessMemory, passes: u64) -> Result<()> {
-    let mut reach = Reach::new(program, &memory)?;
+fn look(program: &Program<'_>, memory: &ProcessMemory, passes: u64) -> Result<()> {
+    let mut reach = Reach::new(program, memory)?;
     let mut streaks = Streaks::default();
     let mut longest = BTreeMap::new();
     for number in 0..passes {
         let (began, cpu) = (Instant::now(), cpu_time());
-        let pass = reach.pass(&Process::running(&memory), &Limits::default())?;
+        let pass = reach.pass(&Process::running(memory), &Limits::default())?;
         let (took, cpu) = (began.elapsed(), cpu_time().saturating_sub(cpu));
         streaks.add(&pass, Ktime(number));
         for (goid, streak) in streaks.iter() {

@@ -19,12 +19,12 @@ fn main() -> Result<()> {
     with_program(look)
 }
 
-fn look(program: &Program<'_>, memory: ProcessMemory, rounds: u64) -> Result<()> {
+fn look(program: &Program<'_>, memory: &ProcessMemory, rounds: u64) -> Result<()> {
     let mut walker = Walker::new(WalkerInput::of(program));
     for want in [Want::Headers, Want::Stacks] {
         for _ in 0..rounds {
             let (began, cpu) = (Instant::now(), cpu_time());
-            let snapshot = walker.snapshot(&memory, want, &|| Ktime(0))?;
+            let snapshot = walker.snapshot(memory, want, &|| Ktime(0))?;
             let (took, cpu) = (began.elapsed(), cpu_time().saturating_sub(cpu));
             println!(
                 "{want:?}: {} goroutines, {} different stacks, {} moved, {} unreadable: {took:?}, {cpu:?} of it on a CPU",
@@ -35,8 +35,8 @@ fn look(program: &Program<'_>, memory: ProcessMemory, rounds: u64) -> Result<()>
             );
         }
     }
-    let snapshot = walker.snapshot(&memory, Want::Stacks, &|| Ktime(0))?;
-    let dump = timed("naming", || Ok(from_snapshot(&snapshot, program, &memory, Facts::default())))?;
+    let snapshot = walker.snapshot(memory, Want::Stacks, &|| Ktime(0))?;
+    let dump = timed("naming", || Ok(from_snapshot(&snapshot, program, memory, Facts::default())))?;
     timed("ltr", || Ok(encode(&dump, &mut std::io::sink())?))?;
     for format in Format::ALL {
         timed(format.as_str(), || Ok(render(format, &dump, &Options::default(), &mut std::io::sink())?))?;

@@ -43,6 +43,7 @@ self_cell::self_cell! {
 /// A process and where the system says more about it.
 struct Held {
     target: Arc<Target>,
+    memory: ProcessMemory,
     procfs: Procfs,
 }
 
@@ -62,8 +63,8 @@ const _: () = {
 impl Inspected {
     /// Reads the binary and the memory of a target.
     pub fn new(target: Arc<Target>, procfs: &Procfs) -> anyhow::Result<Self> {
-        Self::of(target, procfs, |target, elf, bias| {
-            let program = Program::inspect(elf, bias, &ProcessMemory::new(target.pid));
+        Self::of(target, procfs, |Held { target, memory, .. }, elf, bias| {
+            let program = Program::inspect(elf, bias, memory);
             if target.exit.has_exited() {
                 return Err(ProcessError::Exited { pid: target.pid }.into());
             }
@@ -80,15 +81,17 @@ impl Inspected {
     fn of(
         target: Arc<Target>,
         procfs: &Procfs,
-        read: impl for<'t> FnOnce(&Target, &Elf<'t>, Bias) -> anyhow::Result<Program<'t>>,
+        read: impl for<'t> FnOnce(&Held, &Elf<'t>, Bias) -> anyhow::Result<Program<'t>>,
     ) -> anyhow::Result<Self> {
-        let held = Held { target, procfs: procfs.clone() };
-        let known = Known::try_new(held, |Held { target, procfs }| {
+        let memory = ProcessMemory::new(target.pid);
+        let held = Held { target, memory, procfs: procfs.clone() };
+        let known = Known::try_new(held, |held| {
+            let Held { target, procfs, .. } = held;
             let elf = Elf::parse(target.exe.bytes())
                 .with_context(|| format!("cannot read {}", target.exe.link().display()))?;
             let segments = elf.segments().iter().map(|segment| (segment.svma, segment.file_offset));
             let bias = target.bias(procfs, segments)?;
-            let program = read(target, &elf, bias)?;
+            let program = read(held, &elf, bias)?;
             anyhow::Ok(Understood { elf, bias, program })
         })?;
         Ok(Self { known: Arc::new(known) })
@@ -114,9 +117,9 @@ impl Inspected {
         &self.known.borrow_dependent().program
     }
 
-    /// Its memory.
+    /// Its memory. All that is handed out know the same of it.
     pub fn memory(&self) -> ProcessMemory {
-        ProcessMemory::new(self.target().pid)
+        self.known.borrow_owner().memory.clone()
     }
 
     /// What the binary says of its C code, to be [given back](Self::symbols) for the names of that.
@@ -145,13 +148,14 @@ impl Inspected {
 }
 
 /// Compares what was found out about a program with the process, which may only just be starting.
-pub fn confirm(program: &Program<'_>, memory: ProcessMemory, exit: &ExitWatch) -> Result<(), InvalidLayout> {
-    let validate = || program.layout.validate(&memory, &program.globals);
+pub fn confirm(program: &Program<'_>, memory: &ProcessMemory, exit: &ExitWatch) -> Result<(), InvalidLayout> {
+    let validate = || program.layout.validate(memory, &program.globals);
     for _ in 1..START_TRIES {
         match validate() {
             Ok(()) => return Ok(()),
             // It may have ended between two reads: what does not fit then says nothing.
             Err(_) if exit.has_exited() => return Err(ReadError::Gone.into()),
+            Err(InvalidLayout::Read(error)) if error.is_final() => return Err(error.into()),
             Err(_) => std::thread::sleep(START_PAUSE),
         }
     }

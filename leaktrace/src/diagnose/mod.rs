@@ -14,8 +14,10 @@ use crate::config::ConfigError;
 use crate::doctor::DoctorError;
 use crate::policy::PolicyError;
 use crate::process::ProcessError;
+use crate::process::blocked::Cause;
 use crate::process::launch::LaunchError;
 use crate::process::privileges::Privileges;
+use crate::process::workers::{Lost, Refused};
 use crate::sources::SourceError;
 
 /// Why we end otherwise than well, as scripts see it.
@@ -111,6 +113,12 @@ fn meaning(cause: &(dyn std::error::Error + 'static), privileges: &Privileges) -
     if let Some(error) = cause.downcast_ref::<ProcessError>() {
         return Some(of_process(error, privileges));
     }
+    if let Some(error) = cause.downcast_ref::<Lost>() {
+        return Some(of_lost(error));
+    }
+    if let Some(error) = cause.downcast_ref::<Refused>() {
+        return Some(of_refused(error));
+    }
     if let Some(error) = cause.downcast_ref::<LaunchError>() {
         return Some(of_launch(error));
     }
@@ -165,6 +173,24 @@ fn of_process(error: &ProcessError, privileges: &Privileges) -> Meaning {
     }
 }
 
+/// A read that does not return.
+fn of_lost(error: &Lost) -> Meaning {
+    match error {
+        Lost::Blocked(blocked) => Meaning::new(Exit::Usage, blocked.cause.hint()),
+        Lost::Panicked => Meaning::new(Exit::Usage, "please report it, with what was said before"),
+    }
+}
+
+fn of_refused(error: &Refused) -> Meaning {
+    let hint = match error {
+        Refused::Stuck(_) => {
+            "let those that handle these processes' memory go on, or leave out these processes"
+        }
+        Refused::NoThread(_) => "raise the limit of processes (`ulimit -u`, or the cgroup's pids.max)",
+    };
+    Meaning::new(Exit::Usage, hint)
+}
+
 fn of_launch(error: &LaunchError) -> Meaning {
     match error.source.kind() {
         io::ErrorKind::NotFound => Meaning::new(
@@ -184,7 +210,8 @@ fn of_read(error: &ReadError, privileges: &Privileges) -> Option<Meaning> {
     match error {
         ReadError::NotPermitted => Some(Meaning::new(Exit::NotPermitted, permission(privileges))),
         ReadError::Gone => Some(Meaning::plain(Exit::NoTarget)),
-        ReadError::Unmapped { .. } | ReadError::TooLong { .. } => None,
+        ReadError::Blocked { .. } => Some(Meaning::new(Exit::Usage, Cause::Other(None).hint())),
+        ReadError::Unmapped { .. } | ReadError::TooLong { .. } | ReadError::Foreign { .. } => None,
     }
 }
 

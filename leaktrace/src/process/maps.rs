@@ -1,6 +1,7 @@
 //! What is mapped where in the target, and so where its binary was loaded.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
@@ -20,12 +21,35 @@ pub struct Mapping {
     pub end: Avma,
     /// Whether instructions may be fetched from it.
     pub executable: bool,
+    /// Whether what the process writes to it is its own alone.
+    pub private: bool,
     /// Where in the file it begins.
     pub offset: FileOffset,
+    /// The device of the file, major and minor number; 0 for memory without a file.
+    pub device: (u32, u32),
     /// The inode of the file; 0 for memory without one.
     pub inode: u64,
     /// The file, as seen by the target, with ` (deleted)` after it if that is so.
     pub path: PathBuf,
+}
+
+impl Mapping {
+    /// Whether it is no part of any file.
+    pub const fn is_anonymous(&self) -> bool {
+        self.inode == 0
+    }
+}
+
+impl fmt::Display for Mapping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = if self.private { "private" } else { "shared" };
+        match (self.is_anonymous(), self.path.as_os_str().is_empty()) {
+            (true, true) => write!(f, "{kind} anonymous memory"),
+            (true, false) => write!(f, "{kind} anonymous memory {}", self.path.display()),
+            (false, _) => write!(f, "a {kind} mapping of {}", self.path.display()),
+        }?;
+        write!(f, " ({}-{})", self.start, self.end)
+    }
 }
 
 /// Everything that a process has mapped.
@@ -36,25 +60,27 @@ impl Maps {
     /// Reads those of a process.
     pub fn read(procfs: &Procfs, pid: Pid) -> Result<Self, ProcessError> {
         let bytes = procfs.read(pid, "maps", BOUND)?;
-        bytes
-            .split(|byte| *byte == b'\n')
-            .filter(|line| !line.is_empty())
-            .map(parse_line)
-            .collect::<Option<_>>()
-            .map_or_else(
-                || {
-                    Err(ProcessError::Malformed {
-                        path: procfs.path(pid, "maps"),
-                        what: "not in the format that Linux writes",
-                    })
-                },
-                |mappings| Ok(Self(mappings)),
-            )
+        Self::parse(&bytes).ok_or_else(|| ProcessError::Malformed {
+            path: procfs.path(pid, "maps"),
+            what: "not in the format that Linux writes",
+        })
+    }
+
+    /// What the text of a maps file says; `None` if it is none.
+    pub(super) fn parse(text: &[u8]) -> Option<Self> {
+        let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        lines.map(parse_line).collect::<Option<_>>().map(Self)
     }
 
     /// Every mapping, in the order of addresses.
     pub fn iter(&self) -> impl Iterator<Item = &Mapping> {
         self.0.iter()
+    }
+
+    /// What is mapped at this address.
+    pub fn at(&self, at: Avma) -> Option<&Mapping> {
+        let index = self.0.partition_point(|mapping| mapping.start <= at).checked_sub(1)?;
+        self.0.get(index).filter(|mapping| at < mapping.end)
     }
 
     /// The mappings of the file that `/proc/PID/exe` calls `link`, or whose inode is `inode` where an
@@ -88,14 +114,16 @@ fn parse_line(line: &[u8]) -> Option<Mapping> {
     let (start, end) = field()?.split_once('-')?;
     let permissions = field()?;
     let offset = field()?;
-    let _device = field()?;
+    let (major, minor) = field()?.split_once(':')?;
     let inode = field()?;
     let path = rest.trim_ascii_start().to_vec();
     Some(Mapping {
         start: Avma(u64::from_str_radix(start, 16).ok()?),
         end: Avma(u64::from_str_radix(end, 16).ok()?),
         executable: permissions.contains('x'),
+        private: permissions.ends_with('p'),
         offset: FileOffset(u64::from_str_radix(offset, 16).ok()?),
+        device: (u32::from_str_radix(major, 16).ok()?, u32::from_str_radix(minor, 16).ok()?),
         inode: inode.parse().ok()?,
         path: PathBuf::from(OsString::from_vec(path)),
     })
@@ -140,6 +168,25 @@ mod tests {
         let files = maps.of_file(Path::new("/srv/my app (deleted)"), 777);
         let bias = bias(&files, Svma(0x0040_0040), FileOffset(0x40)).unwrap();
         assert_eq!(bias.to_avma(Svma(0x0040_1000)), Avma(0x55d0_c000_1000));
+    }
+
+    #[test]
+    fn users_are_told_what_is_mapped_where() {
+        let maps = maps(PIE).unwrap();
+        let shown = |at| maps.at(Avma(at)).map(ToString::to_string);
+        assert_eq!(
+            shown(0x55d0_c000_0fff).unwrap(),
+            "a private mapping of /srv/my app (deleted) (0x55d0c0000000-0x55d0c0001000)"
+        );
+        assert_eq!(
+            shown(0x7f00_0000_0000).unwrap(),
+            "private anonymous memory (0x7f0000000000-0x7f0000001000)"
+        );
+        assert_eq!(
+            shown(0x7ffd_0000_0000).unwrap(),
+            "private anonymous memory [stack] (0x7ffd00000000-0x7ffd00001000)"
+        );
+        assert_eq!((shown(0x7f00_0000_1000), shown(0)), (None, None));
     }
 
     #[test]

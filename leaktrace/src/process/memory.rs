@@ -2,14 +2,20 @@
 //!
 //! Nothing here knows what the bytes mean.
 
+use std::fmt;
 use std::io;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Instant;
 
 use leaktrace_core::base::memory::{Memory, ReadError, Span};
 use leaktrace_core::base::num::Avma;
 
-use super::Pid;
+use super::maps::Maps;
 use super::ranges::{MAX_GAP, Ranges};
+use super::regions::{Pace, Regions};
 use super::urgency::Urgency;
+use super::workers::{Reading, Under};
+use super::{Pid, ProcessError, Procfs};
 
 /// How many spans, and beyond the first how many bytes, are read in one call. The kernel takes 1,024 ranges on both
 /// sides (`UIO_MAXIOV`), but for so long nobody should be [urgent](Urgency): this many are read in less than half a
@@ -17,19 +23,114 @@ use super::urgency::Urgency;
 const SPANS_PER_CALL: usize = 256;
 const BYTES_PER_CALL: usize = 1 << 20;
 
-/// The memory of a live process.
+/// The memory of a live process. Clones are of the same process, and know the same of it.
 ///
 /// The process is named by its number only, which the kernel may give to another process once this one has
 /// ended: whoever reads for long has to watch for its exit.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ProcessMemory {
-    pid: libc::pid_t,
+    state: Arc<State>,
+}
+
+/// What is known of a process's memory.
+pub(crate) struct State {
+    pid: Pid,
+    began: Instant,
+    regions: RwLock<Known>,
+    /// Where a read has not returned. Nothing is read after that.
+    blocked: OnceLock<Avma>,
+}
+
+/// What was mapped when that was last looked at.
+#[derive(Debug, Default)]
+struct Known {
+    regions: Regions,
+    pace: Pace,
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State")
+            .field("pid", &self.pid)
+            .field("blocked", &self.blocked)
+            .finish_non_exhaustive()
+    }
+}
+
+impl State {
+    /// Whose memory it is.
+    pub(crate) const fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Notes that the read at `at` has not returned: all others fail from now on.
+    pub(crate) fn block(&self, at: Avma) {
+        _ = self.blocked.set(at);
+    }
+
+    fn known(&self) -> RwLockReadGuard<'_, Known> {
+        self.regions.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many of `spans`, from the first on, lie where it may be read.
+    fn allowed(&self, spans: &[Span]) -> usize {
+        let (known, mut hint) = (self.known(), 0);
+        spans.iter().take_while(|span| known.regions.allow(**span, &mut hint)).count()
+    }
+
+    /// Why `span` is not read, which does not lie where it may be read as far as that is known.
+    fn refusal(&self, span: Span) -> ReadError {
+        let Span { at, len } = span;
+        let foreign = self.known().regions.foreign(span);
+        foreign.map_or(ReadError::Unmapped { at, len }, |mapping| ReadError::Foreign { at, mapping })
+    }
+
+    /// Whether `span` may be read by what is mapped by now. It is looked at again unless that was done often of late.
+    fn is_allowed_by_now(&self, span: Span) -> Result<bool, ReadError> {
+        let began = self.began.elapsed();
+        let known = self.known();
+        let is_first = known.regions.is_empty();
+        if !is_first && !known.pace.allows(began) {
+            return Ok(false);
+        }
+        drop(known);
+        // Without the lock: this may wait for the lock of the process's memory map.
+        let regions = match Maps::read(&Procfs::system(), self.pid) {
+            Ok(maps) => Regions::of(&maps),
+            Err(ProcessError::Exited { .. } | ProcessError::NoSuchProcess { .. }) => {
+                return Err(ReadError::Gone);
+            }
+            Err(ProcessError::NotPermitted { .. }) => return Err(ReadError::NotPermitted),
+            Err(_) => return Ok(false),
+        };
+        if regions.is_empty() {
+            return Err(ReadError::Gone);
+        }
+        let is_allowed = regions.allow(span, &mut 0);
+        let mut known = self.regions.write().unwrap_or_else(PoisonError::into_inner);
+        known.pace.spent(began, self.began.elapsed().saturating_sub(began));
+        known.regions = regions;
+        Ok(is_allowed)
+    }
 }
 
 impl ProcessMemory {
     /// The memory of process `pid`.
-    pub const fn new(pid: Pid) -> Self {
-        Self { pid: pid.0.cast_signed() }
+    pub fn new(pid: Pid) -> Self {
+        let (regions, blocked) = Default::default();
+        Self { state: Arc::new(State { pid, began: Instant::now(), regions, blocked }) }
+    }
+
+    /// How many of `spans`, from the first on, may be read; 0 if the first may not.
+    fn readable(&self, spans: &[Span]) -> Result<usize, ReadError> {
+        if let Some(at) = self.state.blocked.get() {
+            return Err(ReadError::Blocked { at: *at });
+        }
+        let Some(first) = spans.first() else { return Ok(0) };
+        match self.state.allowed(spans) {
+            0 if self.state.is_allowed_by_now(*first)? => Ok(self.state.allowed(spans).max(1)),
+            allowed => Ok(allowed),
+        }
     }
 
     /// Reads `spans` one after the other into `out`, which has room for just that, with one call. Says how many of them,
@@ -38,12 +139,14 @@ impl ProcessMemory {
         let (mut gap, bytes) = ([0; MAX_GAP], out.len());
         let ranges = Ranges::new(spans, out, &mut gap);
         let Ranges { remote, local, .. } = &ranges;
-        let _until_it_is_read = Urgency::for_bytes(bytes);
+        let pid = self.state.pid.0.cast_signed();
+        let _until_it_is_read =
+            (Reading::begin(&Under::Memory(&self.state, spans)), Urgency::for_bytes(bytes));
         // SAFETY: `local` lies in `out` and `gap`, which this call may write and nobody else sees meanwhile; both lists
         // are valid for their lengths; the remote addresses are the kernel's to check.
         let read = unsafe {
             let (locals, remotes) = (local.len() as u64, remote.len() as u64);
-            libc::process_vm_readv(self.pid, local.as_ptr(), locals, remote.as_ptr(), remotes, 0)
+            libc::process_vm_readv(pid, local.as_ptr(), locals, remote.as_ptr(), remotes, 0)
         };
         match usize::try_from(read) {
             Ok(read) => Ok(ranges.complete(read)),
@@ -54,9 +157,12 @@ impl ProcessMemory {
 
 impl Memory for ProcessMemory {
     fn read(&self, at: Avma, buf: &mut [u8]) -> Result<(), ReadError> {
-        let len = buf.len();
-        match self.read_group(&[Span { at, len }], buf)? {
-            0 => Err(ReadError::Unmapped { at, len }),
+        let span = Span { at, len: buf.len() };
+        if self.readable(&[span])? == 0 {
+            return Err(self.state.refusal(span));
+        }
+        match self.read_group(&[span], buf)? {
+            0 => Err(ReadError::Unmapped { at, len: span.len }),
             _ => Ok(()),
         }
     }
@@ -69,10 +175,11 @@ impl Memory for ProcessMemory {
         let mut rest = spans;
         while !rest.is_empty() {
             let group = &rest[..group_len(rest)];
-            let total = group.iter().map(|span| span.len).sum();
-            let done = self.read_group(group, &mut out[..total])?;
+            let allowed = &group[..self.readable(group)?];
+            let total = allowed.iter().map(|span| span.len).sum();
+            let done = if allowed.is_empty() { 0 } else { self.read_group(allowed, &mut out[..total])? };
             readable.extend(std::iter::repeat_n(true, done));
-            let taken = if done < group.len() {
+            let taken = if done < allowed.len() || allowed.is_empty() {
                 readable.push(false);
                 done + 1
             } else {

@@ -1,5 +1,6 @@
 //! The target process as the system shows it: everything that touches `/proc` and the target's memory.
 
+pub mod blocked;
 pub mod cpu;
 pub mod exe;
 pub mod exit;
@@ -9,8 +10,10 @@ pub mod maps;
 pub mod memory;
 pub mod privileges;
 mod ranges;
+mod regions;
 pub mod stat;
 mod urgency;
+pub mod workers;
 
 use std::fmt;
 use std::fs::File;
@@ -18,6 +21,8 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
+
+use self::workers::{Reading, Under};
 
 /// No less than most files of procfs have, in bytes.
 pub(crate) const USUAL: usize = 4 << 10;
@@ -139,6 +144,8 @@ impl Procfs {
     /// Reads one of a process's files; what is longer than `bound` bytes is refused.
     pub fn read(&self, pid: Pid, name: &str, bound: u64) -> Result<Vec<u8>, ProcessError> {
         let path = self.path(pid, name);
+        // Some of them wait for the lock of the process's memory map, or read its memory.
+        let _reading = Reading::begin(&Under::File(&path));
         let read = File::open(&path).and_then(|file| {
             // Such a file does not say how long it is: without room it would be read in many small pieces.
             let mut bytes = Vec::with_capacity(USUAL);

@@ -68,7 +68,7 @@ impl Reacher {
         let (answer, answers) = channel();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
-        scope.spawn(move || passes(program, memory, &asked, &answer, &stopped));
+        scope.spawn(move || passes(program, &memory, &asked, &answer, &stopped));
         Self { requests, answers, pace: Pace::new(Instant::now()), reached: Reached::default(), stop }
     }
 
@@ -157,7 +157,7 @@ impl Pace {
 
 fn passes(
     program: &Program<'_>,
-    memory: ProcessMemory,
+    memory: &ProcessMemory,
     asked: &Receiver<()>,
     answer: &Sender<Answer>,
     stop: &AtomicBool,
@@ -178,15 +178,15 @@ fn passes(
 fn pass<'p, 'd>(
     reach: &mut Option<Reach<'p, 'd>>,
     program: &'p Program<'d>,
-    memory: ProcessMemory,
+    memory: &ProcessMemory,
     limits: &Limits<'_>,
     streaks: &mut Streaks,
 ) -> Result<(), Refusal> {
     let reach = match reach {
         Some(reach) => reach,
-        None => reach.insert(Reach::new(program, &memory)?),
+        None => reach.insert(Reach::new(program, memory)?),
     };
-    let pass = reach.pass(&Process::running(&memory), limits)?;
+    let pass = reach.pass(&Process::running(memory), limits)?;
     tracing::debug!(figures = ?pass.figures(), "scanned the heap");
     streaks.add(&pass, clock::now());
     Ok(())

@@ -56,10 +56,10 @@ impl<'s> Start<'s> {
         let facts = is_recorded.then(|| facts::of_process(target, elf, procfs)).transpose()?;
         Ok(Walks::start(scope, move || {
             if is_launched {
-                confirmation.set(confirm(program, memory, &target.exit));
+                confirmation.set(confirm(program, &memory, &target.exit));
             }
             let is_heard = config.policy.levels.of_code(UNREACHABLE) != Level::Allow;
-            let reacher = is_heard.then(|| Reacher::start(scope, program, memory));
+            let reacher = is_heard.then(|| Reacher::start(scope, program, memory.clone()));
             let mut observer = Observer::new(program, memory, facts, reacher);
             move || observer.look()
         }))

@@ -5,6 +5,8 @@
 
 mod unchanging;
 
+use std::sync::Arc;
+
 use thiserror::Error;
 
 pub use self::unchanging::Unchanging;
@@ -31,6 +33,20 @@ pub enum ReadError {
     /// The kernel does not let us read this process.
     #[error("reading the process's memory is not permitted")]
     NotPermitted,
+    /// A read of this process did not return, so nothing of it is read any more.
+    #[error("a read of the process's memory at {at} did not return")]
+    Blocked {
+        /// What was read then.
+        at: Avma,
+    },
+    /// What is mapped there is nothing that the Go runtime has its data in, and reading it could wait for ever.
+    #[error("{at} is not read, as it lies in {mapping}")]
+    Foreign {
+        /// Where the read began.
+        at: Avma,
+        /// What is mapped there.
+        mapping: Arc<str>,
+    },
     /// A length or count in the target is beyond any sane bound.
     #[error("a length of {len} at {at} exceeds the limit of {bound}")]
     TooLong {
@@ -46,7 +62,7 @@ pub enum ReadError {
 impl ReadError {
     /// Whether every further read will fail as well.
     pub const fn is_final(&self) -> bool {
-        matches!(self, Self::Gone | Self::NotPermitted)
+        matches!(self, Self::Gone | Self::NotPermitted | Self::Blocked { .. })
     }
 }
 
