@@ -14,6 +14,7 @@
 //! - [`trace`]: where to probe, what the records say, who is alive, what it may cost, and recordings of it
 //! - [`judge`]: which goroutines leak, how sure that is, and why
 //! - [`report`] and [`dump`]: what users read, one format a file
+//! - [`session`]: the watch over processes, as a state machine without a clock
 #![forbid(unsafe_code)]
 
 pub mod base;
@@ -24,4 +25,5 @@ pub mod goroutines;
 pub mod judge;
 pub mod report;
 pub mod schema;
+pub mod session;
 pub mod trace;

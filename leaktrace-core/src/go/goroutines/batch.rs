@@ -17,7 +17,6 @@ use crate::go::names::{Status, WaitReasons};
 use crate::go::unwind::{StackWords, Unwinder};
 
 use super::header::{Header, HeaderReader};
-use super::keeper::Keeper;
 use super::kind::StartKind;
 use super::under_way::Walk;
 use super::{Code, Goroutine, StackEnd, StackId, Want, to_usize};
@@ -49,15 +48,12 @@ enum Next {
 }
 
 /// Reads batches. Keeps its buffers, so that nothing is allocated for each goroutine.
-pub(super) struct Batch<'p> {
-    code: &'p dyn Code,
+pub(super) struct Batch {
     start_kinds: FxHashMap<Pc, StartKind>,
     headers: HeaderReader,
     unwinder: Unwinder,
     /// The reason whose waits leave no trace in the `runtime.g`.
     coroutine: Option<u8>,
-    /// What keeps words of the stacks, if any are wanted.
-    pub(super) keeper: Option<Keeper<'p>>,
 
     /// Those to read next, and what was read.
     gs: Vec<GPtr>,
@@ -78,15 +74,13 @@ pub(super) struct Batch<'p> {
     walked: Vec<Walked>,
 }
 
-impl<'p> Batch<'p> {
-    pub(super) fn new(arch: Arch, code: &'p dyn Code, fields: &GFields, reasons: &WaitReasons) -> Self {
+impl Batch {
+    pub(super) fn new(arch: Arch, fields: &GFields, reasons: &WaitReasons) -> Self {
         Self {
-            code,
             start_kinds: FxHashMap::default(),
             headers: HeaderReader::new(fields),
             unwinder: Unwinder::new(arch),
             coroutine: reasons.number("coroutine"),
-            keeper: None,
             gs: Vec::new(),
             read: Vec::new(),
             pending: Vec::new(),
@@ -103,7 +97,7 @@ impl<'p> Batch<'p> {
     }
 
     /// Adds the goroutines at `gs` to the snapshot.
-    pub(super) fn add(&mut self, walk: &mut Walk<'_>, gs: &[GPtr]) -> Result<(), ReadError> {
+    pub(super) fn add(&mut self, walk: &mut Walk<'_, '_>, gs: &[GPtr]) -> Result<(), ReadError> {
         self.headers.read(walk.memory, gs, &mut self.read)?;
         self.again.clear();
         for index in 0..self.read.len() {
@@ -126,7 +120,7 @@ impl<'p> Batch<'p> {
     }
 
     /// Deals with a header that is news.
-    fn sort_out(&mut self, walk: &mut Walk<'_>, header: Option<Header>) {
+    fn sort_out(&mut self, walk: &mut Walk<'_, '_>, header: Option<Header>) {
         let Some(header) = header else {
             walk.snapshot.unreadable += 1;
             return;
@@ -140,7 +134,7 @@ impl<'p> Batch<'p> {
 
     /// Reads the stacks of all that are pending and then their headers once more. Those that kept still are
     /// shown, the others are for the next attempt.
-    fn attempt(&mut self, walk: &mut Walk<'_>) -> Result<(), ReadError> {
+    fn attempt(&mut self, walk: &mut Walk<'_, '_>) -> Result<(), ReadError> {
         self.read_stacks(walk)?;
         self.walk_stacks(walk)?;
         self.confirm_stacks(walk)?;
@@ -165,7 +159,7 @@ impl<'p> Batch<'p> {
     }
 
     /// Reads the first window of each stack; of those that are not wanted or make no sense, nothing.
-    fn read_stacks(&mut self, walk: &mut Walk<'_>) -> Result<(), ReadError> {
+    fn read_stacks(&mut self, walk: &mut Walk<'_, '_>) -> Result<(), ReadError> {
         let wanted = walk.snapshot.want == Want::Stacks;
         self.spans.clear();
         self.spans.extend(self.pending.iter().map(|header| match header.used() {
@@ -180,7 +174,7 @@ impl<'p> Batch<'p> {
     }
 
     /// Walks the stacks that have been read.
-    fn walk_stacks(&mut self, walk: &mut Walk<'_>) -> Result<(), ReadError> {
+    fn walk_stacks(&mut self, walk: &mut Walk<'_, '_>) -> Result<(), ReadError> {
         self.pcs.clear();
         self.walked.clear();
         let mut rest = &self.stacks[..];
@@ -195,7 +189,7 @@ impl<'p> Batch<'p> {
                     let limit = walk.frame_limit();
                     let mut words =
                         StackWords::new(walk.memory, range, window, &mut self.more, &mut walk.deep);
-                    let (code, out) = (self.code, &mut self.pcs);
+                    let (code, out) = (walk.code, &mut self.pcs);
                     walked.why = self.unwinder.walk(code, &header.standing, &mut words, limit, out);
                     if let Some(error) = words.stopped() {
                         return Err(error);
@@ -211,7 +205,7 @@ impl<'p> Batch<'p> {
 
     /// Reads once more the stacks of those that can run and park again without a trace in the `runtime.g`, and
     /// believes only what is the same.
-    fn confirm_stacks(&mut self, walk: &Walk<'_>) -> Result<(), ReadError> {
+    fn confirm_stacks(&mut self, walk: &Walk<'_, '_>) -> Result<(), ReadError> {
         let coroutine = self.coroutine;
         let is_doubtful = |header: &Header| !header.leaves_trace(coroutine);
         let doubtful = || self.pending.iter().map(is_doubtful);
@@ -235,7 +229,7 @@ impl<'p> Batch<'p> {
         Ok(())
     }
 
-    fn intern(&self, walk: &mut Walk<'_>, walked: &Walked) -> Option<StackId> {
+    fn intern(&self, walk: &mut Walk<'_, '_>, walked: &Walked) -> Option<StackId> {
         if walk.snapshot.want == Want::Headers {
             return None;
         }
@@ -246,12 +240,12 @@ impl<'p> Batch<'p> {
     /// Keeps words of the stack that begins in this part of what was read.
     fn keep_words(
         &mut self,
-        walk: &Walk<'_>,
+        walk: &mut Walk<'_, '_>,
         header: &Header,
         stack: Option<StackId>,
         window: Range<usize>,
     ) -> Result<(), ReadError> {
-        match (&mut self.keeper, stack, header.used()) {
+        match (&mut walk.keeper, stack, header.used()) {
             (Some(keeper), Some(id), Some(used)) => {
                 keeper.keep(walk.memory, (id, &walk.snapshot.stacks), used, &self.stacks[window])
             }
@@ -259,9 +253,9 @@ impl<'p> Batch<'p> {
         }
     }
 
-    fn show(&mut self, walk: &mut Walk<'_>, header: &Header, stack_id: Option<StackId>, moved: bool) {
-        let start = self.start_kind(header.startpc);
-        if let Some(keeper) = &mut self.keeper {
+    fn show(&mut self, walk: &mut Walk<'_, '_>, header: &Header, stack_id: Option<StackId>, moved: bool) {
+        let start = self.start_kind(walk.code, header.startpc);
+        if let Some(keeper) = &mut walk.keeper {
             keeper.next();
         }
         let used = stack_id.and(header.used()).map_or(0, |(from, to)| to.0.saturating_sub(from.0));
@@ -286,11 +280,11 @@ impl<'p> Batch<'p> {
         });
     }
 
-    fn start_kind(&mut self, startpc: Pc) -> StartKind {
+    fn start_kind(&mut self, code: &dyn Code, startpc: Pc) -> StartKind {
         if self.start_kinds.len() >= MAX_STARTS {
             self.start_kinds.clear();
         }
-        *self.start_kinds.entry(startpc).or_insert_with(|| self.code.start_kind(startpc))
+        *self.start_kinds.entry(startpc).or_insert_with(|| code.start_kind(startpc))
     }
 }
 

@@ -17,7 +17,7 @@ mod words;
 pub use kind::StartKind;
 pub use rows::WordRows;
 pub use stacks::{Stack, StackEnd, StackId, StackTable};
-pub use walk::{WalkError, Walker, WalkerInput};
+pub use walk::{WalkError, WalkMemo, Walker, WalkerInput};
 pub use words::{KeptWords, Word, WordPlan, WordPlans};
 
 use crate::base::num::{Avma, GPtr, Goid, Ktime, Pc, ReturnPc};

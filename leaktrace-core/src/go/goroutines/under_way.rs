@@ -1,7 +1,8 @@
 //! What a walk has found so far, and how much more it may read.
 
+use super::keeper::Keeper;
 use super::kind::KindFacts;
-use super::{Snapshot, StackTable, Want};
+use super::{Code, Snapshot, StackTable, Want};
 use crate::base::memory::Memory;
 use crate::base::num::Ktime;
 use crate::go::unwind::{DeepBudget, MAX_FRAMES};
@@ -13,8 +14,11 @@ const MANY_FRAMES: usize = 64 << 20;
 const FRAMES_WHEN_MANY: usize = 64;
 
 /// A walk that is under way.
-pub(super) struct Walk<'m> {
+pub(super) struct Walk<'m, 'p> {
     pub(super) memory: &'m dyn Memory,
+    pub(super) code: &'p dyn Code,
+    /// What keeps words of the stacks, if any are wanted.
+    pub(super) keeper: Option<&'m mut Keeper<'p>>,
     pub(super) facts: KindFacts,
     /// What may still be read of deep stacks.
     pub(super) deep: DeepBudget,
@@ -24,8 +28,14 @@ pub(super) struct Walk<'m> {
     pub(super) snapshot: Snapshot,
 }
 
-impl<'m> Walk<'m> {
-    pub(super) fn new(memory: &'m dyn Memory, want: Want, facts: KindFacts, started: Ktime) -> Self {
+impl<'m, 'p> Walk<'m, 'p> {
+    pub(super) fn new(
+        (memory, code): (&'m dyn Memory, &'p dyn Code),
+        keeper: Option<&'m mut Keeper<'p>>,
+        want: Want,
+        facts: KindFacts,
+        started: Ktime,
+    ) -> Self {
         let snapshot = Snapshot {
             goroutines: Vec::new(),
             stacks: StackTable::new(),
@@ -37,7 +47,7 @@ impl<'m> Walk<'m> {
             dead: 0,
             beyond_limit: 0,
         };
-        Self { memory, facts, deep: DeepBudget(DEEP_BYTES), frames: 0, snapshot }
+        Self { memory, code, keeper, facts, deep: DeepBudget(DEEP_BYTES), frames: 0, snapshot }
     }
 
     /// Makes room for `count` more goroutines, unless there is some already.

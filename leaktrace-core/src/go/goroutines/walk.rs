@@ -82,10 +82,18 @@ impl<'p> WalkerInput<'p> {
 
 /// Walks a program's goroutines, again and again, with the same buffers and what it learned about pcs.
 pub struct Walker<'p> {
+    code: &'p dyn Code,
     globals: &'p Globals,
     finalizer_state: Option<Avma>,
     facts: KindFacts,
-    batch: Batch<'p>,
+    keeper: Option<Keeper<'p>>,
+    memo: WalkMemo,
+}
+
+/// What a walker keeps from one walk to the next and borrows from nobody: its buffers, and what it learned about pcs.
+/// It is of one program, and wrong about any other.
+pub struct WalkMemo {
+    batch: Batch,
     gs: Vec<GPtr>,
     pointers: Vec<u8>,
 }
@@ -93,26 +101,37 @@ pub struct Walker<'p> {
 impl<'p> Walker<'p> {
     /// A walker of this program.
     pub fn new(input: WalkerInput<'p>) -> Self {
+        let batch = Batch::new(input.arch, input.fields, input.wait_reasons);
+        Self::resume(input, WalkMemo { batch, gs: Vec::new(), pointers: Vec::new() })
+    }
+
+    /// A walker of the program that `memo` is [of](Self::into_memo).
+    pub fn resume(input: WalkerInput<'p>, memo: WalkMemo) -> Self {
         Self {
+            code: input.code,
             globals: input.globals,
             finalizer_state: input.finalizer_state,
             facts: KindFacts::of(input.wait_reasons),
-            batch: Batch::new(input.arch, input.code, input.fields, input.wait_reasons),
-            gs: Vec::new(),
-            pointers: Vec::new(),
+            keeper: None,
+            memo,
         }
+    }
+
+    /// What the next walker of this program should know.
+    pub fn into_memo(self) -> WalkMemo {
+        self.memo
     }
 
     /// The same walker, which keeps of the stacks that it shows the words that `plans` wants, at most `room` of a walk.
     #[must_use]
     pub fn keeping(mut self, plans: impl WordPlans + 'p, room: usize) -> Self {
-        self.batch.keeper = Some(Keeper::new(Box::new(plans), room));
+        self.keeper = Some(Keeper::new(Box::new(plans), room));
         self
     }
 
     /// What was kept in the last walk; `None` unless the walker is [keeping](Self::keeping) words.
     pub fn kept(&mut self) -> Option<KeptWords> {
-        self.batch.keeper.as_mut().map(Keeper::take)
+        self.keeper.as_mut().map(Keeper::take)
     }
 
     /// Reads all goroutines that are alive. `clock` is asked before the first byte is read and after the last.
@@ -140,18 +159,19 @@ impl<'p> Walker<'p> {
         let listed = self.list_len(memory)?;
         let len = listed.min(MAX_GOROUTINES);
         self.facts.finalizer_runs = self.finalizer_runs(memory);
-        let mut walk = Walk::new(memory, want, self.facts, started);
+        let keeper = self.keeper.as_mut();
+        let mut walk = Walk::new((memory, self.code), keeper, want, self.facts, started);
         walk.snapshot.beyond_limit = if entries.end > len { listed - len } else { 0 };
         // A length is worth the room if there is something at the end that it tells of.
-        let is_whole = len <= BATCH || self.list(memory, len - 1, 1).is_ok();
+        let is_whole = len <= BATCH || self.memo.list(self.globals, memory, len - 1, 1).is_ok();
         let end = entries.end.min(len);
         for first in (entries.start..end).step_by(to_usize(BATCH)) {
-            self.list(memory, first, BATCH.min(end - first))?;
+            self.memo.list(self.globals, memory, first, BATCH.min(end - first))?;
             // Later parts have room as well, since they are put behind the first.
             if is_whole {
                 walk.reserve(to_usize(len - first));
             }
-            self.batch.add(&mut walk, &self.gs).map_err(WalkError::Goroutines)?;
+            self.memo.batch.add(&mut walk, &self.memo.gs).map_err(WalkError::Goroutines)?;
         }
         walk.snapshot.finished = clock();
         Ok(walk.snapshot)
@@ -167,8 +187,8 @@ impl<'p> Walker<'p> {
         let len = self.entries(memory)?;
         let mut all = Vec::new();
         for first in (0..len).step_by(to_usize(BATCH)) {
-            self.list(memory, first, BATCH.min(len - first))?;
-            all.extend_from_slice(&self.gs);
+            self.memo.list(self.globals, memory, first, BATCH.min(len - first))?;
+            all.extend_from_slice(&self.memo.gs);
         }
         Ok(all)
     }
@@ -179,10 +199,24 @@ impl<'p> Walker<'p> {
         memory.u64(at).map_err(WalkError::List)
     }
 
+    /// Whether the finalizer goroutine is running one of the program's finalizers, if that can be known.
+    fn finalizer_runs(&self, memory: &dyn Memory) -> Option<bool> {
+        let state = memory.u32(self.finalizer_state?).ok()?;
+        Some(state & FINALIZER_RUNS != 0)
+    }
+}
+
+impl WalkMemo {
     /// Sets `self.gs` to `count` entries of the list. Its array is moved when it grows, and the old one may be
     /// reused for something else, so the base is looked at before and after.
-    fn list(&mut self, memory: &dyn Memory, first: u64, count: u64) -> Result<(), WalkError> {
-        let at = self.globals.allglen.and(self.globals.allgptr).unwrap_or(self.globals.allgs);
+    fn list(
+        &mut self,
+        globals: &Globals,
+        memory: &dyn Memory,
+        first: u64,
+        count: u64,
+    ) -> Result<(), WalkError> {
+        let at = globals.allglen.and(globals.allgptr).unwrap_or(globals.allgs);
         self.pointers.resize(to_usize(count * 8), 0);
         let mut base = memory.pointer(at).map_err(WalkError::List)?;
         let mut read = Ok(());
@@ -199,12 +233,6 @@ impl<'p> Walker<'p> {
         self.gs.clear();
         self.gs.extend(words.map(GPtr));
         Ok(())
-    }
-
-    /// Whether the finalizer goroutine is running one of the program's finalizers, if that can be known.
-    fn finalizer_runs(&self, memory: &dyn Memory) -> Option<bool> {
-        let state = memory.u32(self.finalizer_state?).ok()?;
-        Some(state & FINALIZER_RUNS != 0)
     }
 }
 

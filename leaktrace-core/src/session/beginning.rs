@@ -1,0 +1,66 @@
+//! How the watch over a target begins.
+
+use super::target::{Confirmation, Phase};
+use super::{Counted, Failure, Target, Want};
+use crate::base::num::Ktime;
+use crate::go::layout::InvalidLayout;
+use crate::go::program::ProgramError;
+use crate::trace::budget::{Governor, Kinds};
+use crate::trace::registry::Registry;
+
+/// What a user is told where the memory never could be compared with the file.
+const TOO_SHORT: &str = "the program ended before what its binary says could be compared with its memory: --at-exit \
+                         leaves the time";
+
+impl Target {
+    pub(super) fn wants_attach(&mut self) -> Option<Want> {
+        let Phase::Prepared(prepared) = std::mem::replace(&mut self.phase, Phase::Over) else { return None };
+        self.phase = Phase::Attaching(prepared);
+        Some(Want::Attach)
+    }
+
+    /// Everything that was prepared is attached. What happened before `at` is unknown, except of a program that we have
+    /// started: nothing did.
+    pub(super) fn begin(&mut self, now: Ktime, at: Ktime, counted: &Counted) {
+        let Phase::Attaching(prepared) = std::mem::replace(&mut self.phase, Phase::Watching) else { return };
+        self.is_traced = prepared.kinds != Kinds::NONE;
+        self.governor = Governor::new(self.options.max_overhead, prepared.costs, prepared.kinds, at);
+        self.registry = Registry::new(at);
+        if self.options.is_launched {
+            self.registry.from_start();
+            if let Some(suite) = prepared.suite {
+                self.registry.follow(suite);
+            }
+            self.confirmation = Confirmation::Wanted;
+        }
+        self.notices.extend(prepared.notices);
+        self.set_out(now, counted);
+        if let Some(stop) = self.stop.take() {
+            self.stop(now, stop.reason);
+        }
+    }
+
+    /// The memory was compared with the file. What could not be compared any more is no failure.
+    pub(super) fn confirmed(&mut self, result: Result<(), InvalidLayout>) -> Result<(), Failure> {
+        self.confirmation = Confirmation::Done;
+        match result {
+            Ok(()) => Ok(()),
+            Err(InvalidLayout::NotStarted | InvalidLayout::Read(_)) => {
+                self.notices.push(TOO_SHORT.to_owned());
+                Ok(())
+            }
+            Err(invalid) => {
+                self.phase = Phase::Over;
+                Err(Failure::Invalid(ProgramError::Invalid(invalid)))
+            }
+        }
+    }
+
+    /// What the last report says where the memory was never compared with the file.
+    pub(super) fn note_unconfirmed(&mut self) {
+        if matches!(self.confirmation, Confirmation::Wanted | Confirmation::UnderWay) {
+            self.confirmation = Confirmation::Done;
+            self.notices.push(TOO_SHORT.to_owned());
+        }
+    }
+}

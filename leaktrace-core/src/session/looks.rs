@@ -1,0 +1,142 @@
+//! When to look at the memory, and what comes of a look.
+
+use std::time::Duration;
+
+use super::{Look, NEVER, after};
+use crate::base::num::Ktime;
+
+/// How long after a look the next one follows where no report asks for it, so that what was lost is repaired and
+/// rules see how things change; and as a multiple of the time that the last one took, so that this costs little.
+const OBSERVE: Duration = Duration::from_secs(2);
+const OBSERVE_TIMES: u32 = 20;
+
+/// Looks that may fail one after the other before we give up.
+const MOST_FAILURES: u32 = 5;
+
+/// Looks, one at a time.
+#[derive(Debug)]
+pub(super) struct Looks {
+    state: State,
+    /// Whether one is wanted, and whether somebody waits for it.
+    wanted: Option<Urgency>,
+    /// When the next one is, unless somebody wants it earlier.
+    due: Ktime,
+    /// Whether the one that was begun last ends the series.
+    last: bool,
+    took: Duration,
+    taken: u64,
+    failures: u32,
+}
+
+#[derive(Debug)]
+enum State {
+    Idle,
+    Running,
+    /// Until all records are handed over that it may show the effect of.
+    Landing(Box<Look>),
+}
+
+/// Whether somebody waits for a look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Urgency {
+    Routine,
+    Awaited,
+}
+
+impl Looks {
+    pub(super) const fn new() -> Self {
+        Self {
+            state: State::Idle,
+            wanted: None,
+            due: NEVER,
+            last: false,
+            took: Duration::ZERO,
+            taken: 0,
+            failures: 0,
+        }
+    }
+
+    /// Wants one as soon as none is under way.
+    pub(super) fn request(&mut self, urgency: Urgency) {
+        if matches!(self.state, State::Idle) {
+            self.wanted = self.wanted.max(Some(urgency));
+        }
+    }
+
+    /// Begins the one that is wanted or due, if none is under way.
+    pub(super) fn begin(&mut self, now: Ktime, last: bool) -> Option<Urgency> {
+        if !matches!(self.state, State::Idle) {
+            return None;
+        }
+        let routine = (self.due <= now).then_some(Urgency::Routine);
+        let urgency = self.wanted.take().or(routine)?;
+        (self.state, self.due, self.last) = (State::Running, NEVER, last);
+        Some(urgency)
+    }
+
+    /// When the next one is due.
+    pub(super) const fn due(&self) -> Ktime {
+        if self.is_under_way() { NEVER } else { self.due }
+    }
+
+    /// Whether one has been begun and not been taken in yet.
+    pub(super) const fn is_under_way(&self) -> bool {
+        !matches!(self.state, State::Idle)
+    }
+
+    /// Whether one is being taken, of which nothing is known yet.
+    pub(super) const fn is_running(&self) -> bool {
+        matches!(self.state, State::Running)
+    }
+
+    /// The one under way has come back. Nobody waits for one that was given up.
+    pub(super) fn came(&mut self, look: Box<Look>) -> bool {
+        let is_awaited = self.is_running();
+        if is_awaited {
+            self.state = State::Landing(look);
+        }
+        is_awaited
+    }
+
+    /// The look that can be taken in, now that all records until `newest` have been handed over, or all there are; and
+    /// whether it is the last one.
+    pub(super) fn land(&mut self, now: Ktime, newest: Ktime, more: bool) -> Option<(Box<Look>, bool)> {
+        let State::Landing(look) = &self.state else { return None };
+        if more && newest <= look.snapshot.finished {
+            return None;
+        }
+        let State::Landing(look) = std::mem::replace(&mut self.state, State::Idle) else { return None };
+        (self.took, self.failures) = (look.took, 0);
+        self.taken += 1;
+        self.schedule(now);
+        Some((look, self.last))
+    }
+
+    /// The one under way has failed; whether that is the end. It is if nothing was ever seen, unless it is because the
+    /// process has `gone`, which others tell.
+    pub(super) fn failed(&mut self, now: Ktime, gone: bool) -> bool {
+        self.state = State::Idle;
+        self.failures += 1;
+        self.schedule(now);
+        (self.taken == 0 && !gone) || self.failures >= MOST_FAILURES
+    }
+
+    /// Nobody waits for the one under way any more.
+    pub(super) fn give_up(&mut self) {
+        (self.state, self.wanted, self.due) = (State::Idle, None, NEVER);
+    }
+
+    /// How long the last one took.
+    pub(super) const fn took(&self) -> Duration {
+        self.took
+    }
+
+    /// How many have been taken in.
+    pub(super) const fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    fn schedule(&mut self, now: Ktime) {
+        self.due = after(now, OBSERVE.max(self.took * OBSERVE_TIMES));
+    }
+}

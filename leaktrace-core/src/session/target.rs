@@ -1,0 +1,326 @@
+//! One process, from its discovery to its end.
+
+use std::time::Duration;
+
+use super::drains::Drains;
+use super::ending::{Ending, Stop};
+use super::heap::HeapScans;
+use super::looks::{Looks, Urgency};
+use super::{Counted, Failure, Look, NEVER, Prepared, Reading, StopReason, Tally, Told, Want, after};
+use crate::base::num::Ktime;
+use crate::go::goroutines::{Snapshot, WalkError};
+use crate::judge::detect::{Cohort, Watched};
+use crate::trace::budget::{Costs, Governor, Kinds, Tracing};
+use crate::trace::decode::DecodeError;
+use crate::trace::registry::Registry;
+
+/// How often the cost is compared with the budget.
+const BUDGET_TICK: Duration = Duration::from_millis(250);
+
+/// How long to leave a young process alone before it is looked at again.
+const YOUNG_PAUSE: Duration = Duration::from_millis(10);
+
+/// Above this many goroutines there is no room for two snapshots at a time.
+const MOST_GOROUTINES_TWICE: usize = 400_000;
+
+/// How a target is watched.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Options {
+    /// How often to report before the end; `None` is only at the end.
+    pub interval: Option<Duration>,
+    /// The most that tracing may cost, as a share of the target's busy cores.
+    pub max_overhead: Option<f64>,
+    /// The size of its ring.
+    pub ring_bytes: u32,
+    /// Whether anybody wants to hear what nothing refers to.
+    pub seeks_unreachable: bool,
+    /// Whether we have started it, so that no birth is missed, and its memory has to be compared with its file.
+    pub is_launched: bool,
+}
+
+/// How far the life of a target has come.
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// It is looked at when that is due.
+    New { due: Ktime },
+    /// It is being looked at.
+    Preparing,
+    /// It is understood.
+    Prepared(Box<Prepared>),
+    /// It is being attached to.
+    Attaching(Box<Prepared>),
+    /// It is watched.
+    Watching,
+    /// Its watch is brought to its end.
+    Ending(Ending),
+    /// Nothing is to be done any more.
+    Over,
+}
+
+/// How the comparison of the memory with the file goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Confirmation {
+    NotNeeded,
+    Wanted,
+    UnderWay,
+    Done,
+}
+
+/// One process under watch.
+pub struct Target {
+    pub(super) options: Options,
+    pub(super) phase: Phase,
+    /// Why it is to end, while it cannot yet.
+    pub(super) stop: Option<Stop>,
+    pub(super) registry: Registry,
+    pub(super) governor: Governor,
+    pub(super) tally: Tally,
+    pub(super) drains: Drains,
+    pub(super) looks: Looks,
+    pub(super) heap: HeapScans,
+    /// The last one that the registry has taken in.
+    pub(super) snapshot: Option<Snapshot>,
+    /// What was observed until now.
+    pub(super) watched: Watched,
+    pub(super) notices: Vec<String>,
+    pub(super) confirmation: Confirmation,
+    pub(super) is_traced: bool,
+    /// What the governor wants that has not been handed out.
+    tracing: Option<Tracing>,
+    /// Whether a look was taken in that a recording should keep, and whether it is the last one.
+    keep: Option<bool>,
+    budget_due: Ktime,
+    report_due: Ktime,
+    /// Whether the next look is for a report, and whether that look is there.
+    awaits_report: bool,
+    has_report: bool,
+    /// What was counted when the governor was last asked, and when the last report was made.
+    budgeted: Reading,
+    pub(super) reported: Reading,
+}
+
+impl Target {
+    /// A process of which nothing is known yet.
+    pub fn new(options: Options, now: Ktime) -> Self {
+        Self {
+            options,
+            phase: Phase::New { due: now },
+            stop: None,
+            registry: Registry::new(now),
+            governor: Governor::new(options.max_overhead, Costs::NOTHING, Kinds::NONE, now),
+            tally: Tally::default(),
+            drains: Drains::none(options.ring_bytes),
+            looks: Looks::new(),
+            heap: HeapScans::new(now),
+            snapshot: None,
+            watched: Watched::default(),
+            notices: Vec::new(),
+            confirmation: Confirmation::NotNeeded,
+            is_traced: false,
+            tracing: None,
+            keep: None,
+            budget_due: NEVER,
+            report_due: NEVER,
+            awaits_report: options.interval.is_some(),
+            has_report: false,
+            budgeted: Reading::default(),
+            reported: Reading::default(),
+        }
+    }
+
+    /// Takes notice of what has happened. A failure is the end: nothing is wanted any more.
+    pub fn told(&mut self, now: Ktime, told: Told) -> Result<(), Failure> {
+        match told {
+            Told::NotYet => self.phase = Phase::New { due: after(now, YOUNG_PAUSE) },
+            Told::Prepared(prepared) => self.phase = Phase::Prepared(prepared),
+            Told::Attached { at, counted } => self.begin(now, at, &counted),
+            Told::Confirmed(result) => self.confirmed(result)?,
+            Told::Drained { bytes, more } => {
+                self.drains.done(now, bytes, more);
+                self.land(now, more);
+                self.drained(more);
+            }
+            Told::Counted(counted) => self.keep_budget(&counted.reading),
+            Told::Walked(walked) => self.walked(now, walked)?,
+            Told::HeapPassed { result, took } => self.heap.done(now, took, result),
+            Told::Blocked(what) => {
+                self.notices.push(what);
+                self.stop(now, StopReason::Blocked);
+            }
+            Told::Detached => self.detached(now),
+            Told::Reported => self.was_reported(),
+            Told::Stop(reason) => self.stop(now, reason),
+        }
+        Ok(())
+    }
+
+    /// Takes in a record out of the ring.
+    pub fn record(&mut self, record: &[u8]) -> Result<(), DecodeError> {
+        self.tally.take(record, &mut self.registry)
+    }
+
+    /// What is to be done next; to be asked until it is nothing.
+    pub fn wants(&mut self, now: Ktime) -> Option<Want> {
+        match &mut self.phase {
+            Phase::New { due } if *due <= now => {
+                self.phase = Phase::Preparing;
+                Some(Want::Prepare)
+            }
+            Phase::New { .. } | Phase::Preparing => self.stop_early(now),
+            Phase::Prepared(_) => self.wants_attach(),
+            Phase::Watching => self.wants_while_watching(now),
+            Phase::Ending(_) => self.wants_at_end(now),
+            Phase::Attaching(_) | Phase::Over => None,
+        }
+    }
+
+    /// When to ask again, if nothing is told before.
+    pub fn wakes_at(&self) -> Ktime {
+        let stop = self.stop.as_ref().map_or(NEVER, |stop| stop.by);
+        match &self.phase {
+            Phase::New { due } => stop.min(*due),
+            Phase::Preparing => stop,
+            Phase::Prepared(_) => Ktime(0),
+            Phase::Watching => {
+                let due = [self.drains.due(), self.budget_due, self.report_due, self.looks.due()];
+                due.into_iter().min().unwrap_or(NEVER)
+            }
+            Phase::Ending(ending) => ending.wakes_at().min(self.drains.due()),
+            Phase::Attaching(_) | Phase::Over => NEVER,
+        }
+    }
+
+    /// Whether nothing is wanted any more, now or later.
+    pub const fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Over)
+    }
+
+    /// Whether it is past its beginning: watched, or refused, or gone.
+    pub const fn is_settled(&self) -> bool {
+        matches!(self.phase, Phase::Watching | Phase::Ending(_) | Phase::Over)
+    }
+
+    /// Who is alive.
+    pub const fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// What came out of the ring.
+    pub const fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// What every report says.
+    pub fn notices(&self) -> &[String] {
+        &self.notices
+    }
+
+    /// Begins the watch.
+    pub(super) fn set_out(&mut self, now: Ktime, counted: &Counted) {
+        (self.budgeted, self.reported) = (counted.reading, counted.reading);
+        self.budget_due = after(now, BUDGET_TICK);
+        self.report_due = self.options.interval.map_or(NEVER, |interval| after(now, interval));
+        if self.is_traced {
+            self.drains.start(now);
+        }
+        self.looks.request(Urgency::Awaited);
+    }
+
+    fn wants_while_watching(&mut self, now: Ktime) -> Option<Want> {
+        if let Some(urgent) = self.wants_upkeep(now) {
+            return Some(urgent);
+        }
+        if std::mem::take(&mut self.has_report) {
+            return Some(Want::Report { last: false });
+        }
+        if self.report_due <= now {
+            self.report_due = self.options.interval.map_or(NEVER, |interval| after(now, interval));
+            self.awaits_report = true;
+            self.looks.request(Urgency::Awaited);
+        }
+        self.wants_look(now, false).or_else(|| self.heap.take().map(Want::HeapPass))
+    }
+
+    /// What goes on whether it is watched or ends.
+    pub(super) fn wants_upkeep(&mut self, now: Ktime) -> Option<Want> {
+        if self.drains.begin(now) {
+            return Some(Want::Drain);
+        }
+        if let Some(last) = self.keep.take() {
+            return Some(Want::Keep { last });
+        }
+        if self.budget_due <= now {
+            self.budget_due = after(now, BUDGET_TICK);
+            return Some(Want::Count);
+        }
+        self.tracing.take().map(Want::Trace)
+    }
+
+    /// A look, if it is time for one and one can be taken.
+    pub(super) fn wants_look(&mut self, now: Ktime, last: bool) -> Option<Want> {
+        match self.confirmation {
+            Confirmation::Wanted => {
+                self.confirmation = Confirmation::UnderWay;
+                return Some(Want::Confirm);
+            }
+            Confirmation::UnderWay => return None,
+            Confirmation::NotNeeded | Confirmation::Done => {}
+        }
+        let urgency = self.looks.begin(now, last)?;
+        // Should the target end while the next one is taken, a report still says who was alive, but not where.
+        self.snapshot.take_if(|snapshot| snapshot.goroutines.len() > MOST_GOROUTINES_TWICE);
+        self.registry.expect_snapshot();
+        Some(Want::Walk { urgent: urgency == Urgency::Awaited })
+    }
+
+    /// Ends what is only done while it is watched.
+    pub(super) fn settle_down(&mut self) {
+        (self.budget_due, self.report_due) = (NEVER, NEVER);
+        (self.tracing, self.awaits_report, self.has_report) = (None, false, false);
+    }
+
+    fn keep_budget(&mut self, reading: &Reading) {
+        let before = self.governor.tracing();
+        let wanted = self.governor.tick(reading.at, &reading.since(&self.budgeted));
+        self.budgeted = *reading;
+        if self.is_traced && wanted != before && matches!(self.phase, Phase::Watching) {
+            self.tracing = Some(wanted);
+        }
+    }
+
+    fn walked(&mut self, now: Ktime, walked: Result<Box<Look>, WalkError>) -> Result<(), Failure> {
+        match walked {
+            Ok(look) => {
+                if self.looks.came(look) {
+                    self.drains.hurry(now);
+                    self.land(now, self.is_traced);
+                }
+                Ok(())
+            }
+            Err(_) if !self.looks.is_running() => Ok(()),
+            Err(error) => {
+                self.registry.cancel_snapshot();
+                if self.looks.failed(now, error.is_gone()) {
+                    self.phase = Phase::Over;
+                    return Err(error.into());
+                }
+                self.look_is_over();
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes a look in, after every record that it may show the effect of.
+    fn land(&mut self, now: Ktime, more: bool) {
+        let Some((look, last)) = self.looks.land(now, self.tally.newest, more) else { return };
+        let Look { snapshot, watched, .. } = *look;
+        self.registry.reconcile(&snapshot);
+        let stuck = self.options.seeks_unreachable && watched.cohorts.iter().any(Cohort::may_be_stuck);
+        if stuck && matches!(self.phase, Phase::Watching) {
+            self.heap.request(now, snapshot.goroutines.len());
+        }
+        (self.snapshot, self.watched, self.keep) = (Some(snapshot), watched, Some(last));
+        self.has_report |= std::mem::take(&mut self.awaits_report);
+        self.look_is_over();
+    }
+}

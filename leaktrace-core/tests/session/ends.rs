@@ -1,0 +1,133 @@
+//! All the ways to end.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
+
+use leaktrace_common::event::Kind;
+use leaktrace_core::base::memory::ReadError;
+use leaktrace_core::base::num::Avma;
+use leaktrace_core::go::goroutines::WalkError;
+use leaktrace_core::session::{Options, StopReason, Told};
+
+use crate::world::{MILLI, OPTIONS, SECOND, World, gone, prepared};
+
+#[test]
+fn the_last_look_is_begun_after_the_end_was_asked_for() {
+    let mut world = World::watched(OPTIONS, &[1]);
+    world.pass(2 * SECOND - 5 * MILLI).unwrap();
+    assert_eq!(world.log, ["look"], "one is under way");
+    world.tell(Told::Stop(StopReason::TimeUp)).unwrap();
+    world.pass(SECOND).unwrap();
+    assert_eq!(world.log, ["look", "keep", "look now", "keep last", "detach", "last report"]);
+    assert_eq!((world.closed, world.reports.len()), (Some(StopReason::TimeUp), 1));
+}
+
+#[test]
+fn a_target_that_exits_during_the_last_look_has_exited() {
+    let mut world = World::watched(OPTIONS, &[1]);
+    world.look_takes = None;
+    world.tell(Told::Stop(StopReason::Asked)).unwrap();
+    world.pass(SECOND).unwrap();
+    assert_eq!(world.log, ["look now"]);
+    world.tell(Told::Stop(StopReason::Exited)).unwrap();
+    assert_eq!(world.closed, Some(StopReason::Exited));
+    world.tell(gone()).unwrap();
+    assert_eq!(world.reports.len(), 1, "nobody waits for the look any more");
+}
+
+#[test]
+fn a_last_look_that_does_not_come_is_not_waited_for_for_ever() {
+    let mut world = World::watched(OPTIONS, &[1]);
+    world.look_takes = None;
+    world.tell(Told::Stop(StopReason::Asked)).unwrap();
+    world.pass(4 * SECOND).unwrap();
+    assert_eq!(world.closed, None);
+    world.pass(2 * SECOND).unwrap();
+    assert_eq!(world.closed, Some(StopReason::Asked));
+    assert!(world.last_report().notices[1].contains("not ready in time"));
+}
+
+#[test]
+fn one_that_blocks_reads_is_reported_with_what_is_known() {
+    let mut world = World::watched(OPTIONS, &[1, 2, 3]);
+    world.event(Kind::Birth, 9, false);
+    world.look_takes = None;
+    world.pass(2 * SECOND).unwrap();
+    world.tell(Told::Blocked("reading does not return".to_owned())).unwrap();
+    assert_eq!(world.closed, Some(StopReason::Blocked));
+    assert_eq!(world.last_report().totals.live, 4);
+    assert_eq!(world.last_report().notices, ["as built", "reading does not return"]);
+}
+
+#[test]
+fn of_one_that_blocks_the_first_look_there_is_no_report() {
+    let mut world = World::new(OPTIONS);
+    world.look_takes = None;
+    world.pass(0).unwrap();
+    world.tell(prepared()).unwrap();
+    world.tell(Told::Blocked("reading does not return".to_owned())).unwrap();
+    assert_eq!((world.closed, world.reports.len()), (Some(StopReason::Blocked), 0));
+    assert_eq!(world.log, ["prepare", "attach", "look now", "detach"], "its probes are taken away");
+}
+
+#[test]
+fn one_that_is_never_understood_does_not_hold_up_the_end() {
+    let mut world = World::new(OPTIONS);
+    world.pass(0).unwrap();
+    world.tell(Told::Stop(StopReason::Asked)).unwrap();
+    world.pass(SECOND).unwrap();
+    assert_eq!(world.closed, None);
+    world.pass(SECOND).unwrap();
+    assert_eq!((world.closed, &world.log[..]), (Some(StopReason::Asked), &["prepare"][..]));
+}
+
+#[test]
+fn one_that_is_understood_just_in_time_is_reported() {
+    let mut world = World::new(OPTIONS);
+    world.alive = vec![1];
+    world.pass(0).unwrap();
+    world.tell(Told::Stop(StopReason::TimeUp)).unwrap();
+    world.pass(SECOND).unwrap();
+    world.tell(prepared()).unwrap();
+    world.pass(SECOND).unwrap();
+    assert_eq!(world.log, ["prepare", "attach", "look now", "keep last", "detach", "last report"]);
+    assert_eq!(world.last_report().totals.live, 1);
+}
+
+#[test]
+fn one_that_exits_before_it_is_understood_is_closed_at_once() {
+    let mut world = World::new(OPTIONS);
+    world.pass(0).unwrap();
+    world.tell(Told::Stop(StopReason::Asked)).unwrap();
+    world.tell(Told::Stop(StopReason::Exited)).unwrap();
+    assert_eq!(world.closed, Some(StopReason::Exited));
+}
+
+#[test]
+fn looks_may_fail_a_few_times_but_not_all_from_the_first() {
+    let unreadable = || Told::Walked(Err(WalkError::List(ReadError::Unmapped { at: Avma(1), len: 8 })));
+    let mut world = World::watched(OPTIONS, &[1]);
+    world.look_takes = None;
+    for _ in 0..4 {
+        world.pass(3 * SECOND).unwrap();
+        world.tell(unreadable()).unwrap();
+    }
+    world.pass(3 * SECOND).unwrap();
+    world.tell(unreadable()).unwrap_err();
+    assert!(world.target.is_over());
+
+    let mut world = World::new(OPTIONS);
+    world.look_takes = None;
+    world.pass(0).unwrap();
+    world.tell(prepared()).unwrap();
+    world.tell(unreadable()).unwrap_err();
+}
+
+#[test]
+fn a_program_that_was_too_short_to_be_compared_says_so() {
+    let mut world = World::new(Options { is_launched: true, ..OPTIONS });
+    world.pass(0).unwrap();
+    world.tell(prepared()).unwrap();
+    world.pass(MILLI).unwrap();
+    world.tell(Told::Stop(StopReason::Exited)).unwrap();
+    assert!(world.last_report().notices[1].contains("the program ended before"));
+}

@@ -1,0 +1,115 @@
+//! What happens between the beginning and the end.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
+
+use std::time::Duration;
+
+use leaktrace_common::event::Kind;
+use leaktrace_core::session::{Options, StopReason, Told};
+use leaktrace_core::trace::budget::Kinds;
+
+use crate::world::{MILLI, OPTIONS, SECOND, World, prepared};
+
+#[test]
+fn a_whole_life() {
+    let mut world = World::new(OPTIONS);
+    world.alive = vec![1, 2];
+    // Start: too young at first.
+    world.pass(0).unwrap();
+    world.tell(Told::NotYet).unwrap();
+    world.pass(9 * MILLI).unwrap();
+    assert_eq!(world.log, ["prepare"]);
+    world.pass(MILLI).unwrap();
+    assert_eq!(world.log, ["prepare", "prepare"]);
+    world.tell(prepared()).unwrap();
+    world.pass(20 * MILLI).unwrap();
+    assert_eq!(world.log[2..], ["attach", "look now", "keep"]);
+    // Loss: an end and a birth are not seen. The next look, two seconds later, repairs both.
+    world.event(Kind::Birth, 10, false);
+    world.event(Kind::Birth, 11, true);
+    world.event(Kind::End, 2, true);
+    world.alive = vec![1, 10, 11];
+    world.pass(SECOND).unwrap();
+    assert_eq!((world.target.registry().live(), world.log.len()), (3, 5));
+    world.pass(2 * SECOND).unwrap();
+    let counts = world.target.registry().counts();
+    assert_eq!((counts.ghosts_removed, counts.births_recovered), (1, 1));
+    assert_eq!((world.target.registry().live(), &world.log[5..]), (3, &["look", "keep"][..]));
+    // Shed: ten million parks a second at 100 ns each are a core; a twentieth is allowed.
+    world.parks_per_second = 10_000_000;
+    world.pass(SECOND).unwrap();
+    let shed = Kinds::ALL.without(Kind::Park).without(Kind::Ready);
+    assert_eq!(world.tracing.last().unwrap().kinds, shed);
+    // Exec: no look any more, but what is in the ring counts.
+    world.parks_per_second = 0;
+    world.log.clear();
+    world.event(Kind::Birth, 12, false);
+    world.tell(Told::Stop(StopReason::Execed)).unwrap();
+    assert_eq!((&world.log[..], world.closed), (&["detach", "last report"][..], Some(StopReason::Execed)));
+    let report = world.last_report();
+    assert_eq!((report.totals.live, report.totals.born, report.totals.ended), (4, 3, 1));
+    assert_eq!(report.completeness.dropped.values().sum::<u64>(), 2);
+    assert_eq!(report.overhead.shed[0].what, "park and ready");
+    assert_eq!(report.notices, ["as built"]);
+    assert!(world.target.is_over());
+    world.pass(100 * SECOND).unwrap();
+    assert_eq!(world.log.len(), 2, "nothing is wanted after the end");
+}
+
+#[test]
+fn reports_come_with_the_look_that_was_taken_for_them() {
+    let options = Options { interval: Some(Duration::from_secs(5)), ..OPTIONS };
+    let mut world = World::new(options);
+    world.pass(0).unwrap();
+    world.tell(prepared()).unwrap();
+    world.pass(20 * MILLI).unwrap();
+    assert_eq!(
+        world.log,
+        ["prepare", "attach", "look now", "keep", "report"],
+        "the first as soon as it can be"
+    );
+    world.log.clear();
+    world.pass(4 * SECOND + 900 * MILLI).unwrap();
+    assert_eq!(world.log, ["look", "keep", "look", "keep"]);
+    world.log.clear();
+    world.pass(100 * MILLI).unwrap();
+    assert_eq!(world.log, ["look now", "keep", "report"]);
+}
+
+#[test]
+fn a_look_that_takes_long_is_taken_seldom() {
+    let mut world = World::watched(OPTIONS, &[1]);
+    world.look_takes = Some(SECOND);
+    world.pass(4 * SECOND).unwrap();
+    assert_eq!(world.log, ["look", "keep"]);
+    world.pass(15 * SECOND).unwrap();
+    assert_eq!(world.log.len(), 2, "twenty times as long as it took");
+    world.pass(7 * SECOND).unwrap();
+    assert_eq!(world.log.len(), 4);
+}
+
+#[test]
+fn a_look_is_taken_in_after_the_records_that_it_shows_the_effect_of() {
+    let mut world = World::watched(OPTIONS, &[1]);
+    world.look_takes = None;
+    world.pass(3 * SECOND).unwrap();
+    assert_eq!(world.log, ["look"]);
+    world.event(Kind::Birth, 7, false);
+    world.alive = vec![1, 7];
+    let look = world.look();
+    world.tell(Told::Walked(Ok(look))).unwrap();
+    let counts = world.target.registry().counts();
+    assert_eq!((counts.born, counts.births_recovered), (1, 0), "the record was there before the look");
+}
+
+#[test]
+fn a_program_that_we_have_started_is_compared_with_its_file_before_anything_else() {
+    let mut world = World::new(Options { is_launched: true, ..OPTIONS });
+    world.pass(0).unwrap();
+    world.tell(prepared()).unwrap();
+    world.pass(SECOND).unwrap();
+    assert_eq!(world.log, ["prepare", "attach", "confirm"]);
+    world.tell(Told::Confirmed(Ok(()))).unwrap();
+    world.pass(SECOND).unwrap();
+    assert_eq!(world.log[3..], ["look now", "keep"]);
+}

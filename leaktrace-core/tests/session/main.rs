@@ -1,0 +1,5 @@
+//! A target's life from outside: with a made-up clock, and with arrays for what the kernel and the memory say.
+
+mod ends;
+mod life;
+mod world;

@@ -1,0 +1,291 @@
+//! What runs a target in these tests: does at once what it wants, and says what the test has laid ready.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
+
+use std::time::Duration;
+
+use leaktrace_common::event::Kind;
+use leaktrace_core::base::num::{Avma, GPtr, Goid, Ktime, Pc, ReturnPc};
+use leaktrace_core::go::goroutines::{
+    Goroutine, GoroutineKind, Snapshot, StackBounds, StackTable, WalkError, Want as Wanted,
+};
+use leaktrace_core::go::names::Status;
+use leaktrace_core::go::symbols::{Symbol, Symbols};
+use leaktrace_core::judge::detect::{Policy, Watched};
+use leaktrace_core::report::View;
+use leaktrace_core::schema::{Report, Target as About};
+use leaktrace_core::session::{
+    Counted, Failure, Look, Options, Prepared, ReportInputs, StopReason, Target, Told, Want,
+};
+use leaktrace_core::trace::budget::{Costs, Kinds, Tracing};
+
+pub(crate) const MILLI: u64 = 1_000_000;
+pub(crate) const SECOND: u64 = 1000 * MILLI;
+
+/// When every world begins.
+const START: u64 = 100 * SECOND;
+
+/// Every goroutine comes from here.
+const SITE: u64 = 0x40_1000;
+
+/// How a target is watched unless a test says otherwise.
+pub(crate) const OPTIONS: Options = Options {
+    interval: None,
+    max_overhead: Some(0.05),
+    ring_bytes: 1 << 20,
+    seeks_unreachable: true,
+    is_launched: false,
+};
+
+/// A target and everything around it.
+pub(crate) struct World {
+    pub(crate) target: Target,
+    pub(crate) now: u64,
+    /// What was wanted, in words.
+    pub(crate) log: Vec<&'static str>,
+    pub(crate) reports: Vec<Report>,
+    pub(crate) tracing: Vec<Tracing>,
+    pub(crate) closed: Option<StopReason>,
+    /// The records in the ring.
+    pub(crate) ring: Vec<Vec<u8>>,
+    pub(crate) counted: Counted,
+    /// Whom a look shows, and how long it takes; a look that takes for ever is answered by the test.
+    pub(crate) alive: Vec<u64>,
+    pub(crate) look_takes: Option<u64>,
+    looking_until: Option<u64>,
+    /// Hits of parks a second.
+    pub(crate) parks_per_second: u64,
+}
+
+impl World {
+    pub(crate) fn new(options: Options) -> Self {
+        Self {
+            target: Target::new(options, Ktime(START)),
+            now: START,
+            log: Vec::new(),
+            reports: Vec::new(),
+            tracing: Vec::new(),
+            closed: None,
+            ring: Vec::new(),
+            counted: Counted::default(),
+            alive: Vec::new(),
+            look_takes: Some(10 * MILLI),
+            looking_until: None,
+            parks_per_second: 0,
+        }
+    }
+
+    /// An event: it is counted, and its record lies in the ring unless it is `lost`.
+    pub(crate) fn event(&mut self, kind: Kind, goid: u64, lost: bool) {
+        self.counted.reading.hits[kind.index()] += 1;
+        if lost {
+            self.counted.dropped[0] += 1;
+        } else {
+            self.ring.push(record(kind, self.now, goid));
+        }
+    }
+
+    pub(crate) fn tell(&mut self, told: Told) -> Result<(), Failure> {
+        self.target.told(Ktime(self.now), told)?;
+        self.serve()
+    }
+
+    /// Lets `time` pass.
+    pub(crate) fn pass(&mut self, time: u64) -> Result<(), Failure> {
+        let end = self.now + time;
+        self.serve()?;
+        loop {
+            let due = self.target.wakes_at().0.min(self.looking_until.unwrap_or(u64::MAX));
+            if due > end {
+                break;
+            }
+            self.go_to(due.max(self.now));
+            if self.looking_until.is_some_and(|until| until <= self.now) {
+                self.looking_until = None;
+                let look = self.look();
+                self.target.told(Ktime(self.now), Told::Walked(Ok(look)))?;
+            }
+            self.serve()?;
+        }
+        self.go_to(end);
+        Ok(())
+    }
+
+    fn go_to(&mut self, time: u64) {
+        let elapsed = time - self.now;
+        self.counted.reading.hits[Kind::Park.index()] += self.parks_per_second * elapsed / SECOND;
+        self.counted.reading.target += Duration::from_nanos(elapsed);
+        self.now = time;
+        self.counted.reading.at = Ktime(time);
+    }
+
+    /// Does all that is wanted now.
+    fn serve(&mut self) -> Result<(), Failure> {
+        let now = Ktime(self.now);
+        while let Some(want) = self.target.wants(now) {
+            let told = match want {
+                Want::Prepare => {
+                    self.log.push("prepare");
+                    None
+                }
+                Want::Attach => {
+                    self.log.push("attach");
+                    self.counted.reading.at = now;
+                    Some(Told::Attached { at: now, counted: self.counted })
+                }
+                Want::Confirm => {
+                    self.log.push("confirm");
+                    None
+                }
+                Want::Drain => Some(self.drain()),
+                Want::Count => Some(Told::Counted(self.counted)),
+                Want::Trace(tracing) => {
+                    self.tracing.push(tracing);
+                    None
+                }
+                Want::Walk { urgent } => {
+                    self.log.push(if urgent { "look now" } else { "look" });
+                    self.looking_until = self.look_takes.map(|takes| self.now + takes);
+                    None
+                }
+                Want::Keep { last } => {
+                    self.log.push(if last { "keep last" } else { "keep" });
+                    None
+                }
+                Want::HeapPass(_) => {
+                    self.log.push("heap");
+                    None
+                }
+                Want::Report { last } => {
+                    self.log.push(if last { "last report" } else { "report" });
+                    self.report();
+                    Some(Told::Reported)
+                }
+                Want::Detach => {
+                    self.log.push("detach");
+                    Some(Told::Detached)
+                }
+                Want::Close(reason) => {
+                    self.closed = Some(reason);
+                    None
+                }
+            };
+            if let Some(told) = told {
+                self.target.told(now, told)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn drain(&mut self) -> Told {
+        let mut bytes = 0;
+        for record in self.ring.drain(..) {
+            bytes += record.len();
+            self.target.record(&record).unwrap();
+        }
+        Told::Drained { bytes, more: false }
+    }
+
+    fn report(&mut self) {
+        let (policy, view) = (Policy::default(), View::default());
+        let inputs = ReportInputs {
+            about: About::default(),
+            symbols: &NoNames,
+            probes: &Kind::ALL,
+            policy: &policy,
+            view: &view,
+            unix_ns: None,
+        };
+        self.reports.push(self.target.report(Ktime(self.now), &self.counted, inputs));
+    }
+
+    /// What a look that ends now shows.
+    pub(crate) fn look(&self) -> Box<Look> {
+        let took = self.look_takes.unwrap_or(0);
+        let snapshot = Snapshot {
+            goroutines: self.alive.iter().map(|goid| goroutine(*goid)).collect(),
+            stacks: StackTable::new(),
+            started: Ktime(self.now - took),
+            finished: Ktime(self.now),
+            want: Wanted::Stacks,
+            unreadable: 0,
+            moved: 0,
+            dead: 0,
+            beyond_limit: 0,
+        };
+        Box::new(Look { snapshot, watched: Watched::default(), took: Duration::from_nanos(took) })
+    }
+
+    /// From discovery to the first look that was taken in.
+    pub(crate) fn watched(options: Options, alive: &[u64]) -> Self {
+        let mut world = Self::new(options);
+        world.alive = alive.to_vec();
+        world.pass(0).unwrap();
+        world.tell(prepared()).unwrap();
+        world.pass(20 * MILLI).unwrap();
+        assert_eq!(world.log, ["prepare", "attach", "look now", "keep"]);
+        world.log.clear();
+        world
+    }
+
+    pub(crate) fn last_report(&self) -> &Report {
+        self.reports.last().unwrap()
+    }
+}
+
+/// A program all of whose events can be traced, for 100 ns each.
+pub(crate) fn prepared() -> Told {
+    Told::Prepared(Box::new(Prepared {
+        kinds: Kinds::ALL,
+        costs: Costs { hit: [100.0; 4], stack: 0.0 },
+        notices: vec!["as built".to_owned()],
+        suite: None,
+    }))
+}
+
+/// A look that failed because the process has gone.
+pub(crate) fn gone() -> Told {
+    Told::Walked(Err(WalkError::List(leaktrace_core::base::memory::ReadError::Gone)))
+}
+
+struct NoNames;
+
+impl Symbols for NoNames {
+    fn symbols<'s>(&'s self, _: Pc, _: &mut Vec<Symbol<'s>>) {}
+
+    fn wait_reason(&self, _: u8) -> Option<&str> {
+        None
+    }
+}
+
+fn record(kind: Kind, at: u64, goid: u64) -> Vec<u8> {
+    let rest: &[u64] = match kind {
+        Kind::Birth => &[1, SITE, SITE + 0x100, 0],
+        Kind::End => &[],
+        Kind::Park | Kind::Ready => &[2],
+    };
+    let header = [kind as u64, at, goid, 0xc000_0000 + goid * 512];
+    header.iter().chain(rest).flat_map(|word| word.to_ne_bytes()).collect()
+}
+
+fn goroutine(goid: u64) -> Goroutine {
+    Goroutine {
+        goid: Goid(goid),
+        g: GPtr(0xc000_0000 + goid * 512),
+        parent_goid: Some(Goid(1)),
+        gopc: ReturnPc(SITE),
+        startpc: Pc(SITE + 0x100),
+        stack: StackBounds { lo: Avma(0x1000), hi: Avma(0x1800) },
+        wait_since: None,
+        labels: Avma(0),
+        waiting: Avma(0),
+        stack_id: None,
+        stack_used: 0,
+        status: Status::Waiting,
+        wait_reason: 2,
+        tracking_seq: None,
+        locked: false,
+        moved: false,
+        kind: GoroutineKind::User,
+    }
+}
