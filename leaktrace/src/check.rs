@@ -3,19 +3,22 @@
 use std::time::Duration;
 
 use leaktrace_core::go::symbols::Symbols;
-use leaktrace_core::judge::detect::{Gate, Policy};
+use leaktrace_core::judge::detect::Policy;
 use leaktrace_core::judge::thresholds::{CODES, Thresholds};
 use leaktrace_core::schema::Report;
+use leaktrace_core::session::StopReason;
 use leaktrace_core::trace::registry::Registry;
 
 use crate::Done;
+use crate::cli::Common;
 use crate::cli::check::Check;
-use crate::cli::{Common, Sort};
-use crate::config::{self, Config, ConfigError, Output, System, View};
+use crate::config::{
+    self, Config, ConfigError, Judging, Output, Schedule, Selection, System, Tracing, View, Writing,
+};
 use crate::diagnose::Exit;
 use crate::policy;
 use crate::process::{Pid, Procfs};
-use crate::session::{self, End, INTERRUPTED, Judge, clock};
+use crate::session::{self, INTERRUPTED, ReportPass, clock};
 
 /// How often limits are looked at: so many times in a check, but not more or less often than this.
 const LOOKS: u32 = 60;
@@ -26,45 +29,38 @@ const CUT_SHORT: &str = "the check was interrupted by a signal; the report cover
 
 /// Checks a process.
 pub fn run(args: &Check, common: &Common, system: &System, procfs: &Procfs) -> anyhow::Result<Done> {
-    let mut config = resolve(args, common, system)?;
-    config.policy(policy::resolve(&args.rules)?);
-    let limits = args.max.iter().chain(&args.max_growth).cloned();
-    let mut limits = Limits {
-        thresholds: Thresholds::new(limits),
+    let config = resolve(args, policy::resolve(&args.rules)?, common, system)?;
+    let limits = || Limits {
+        thresholds: Thresholds::new(args.max.iter().chain(&args.max_growth).cloned()),
         top: args.top,
-        hides_notices: config.output.format.is_for_tools(),
+        hides_notices: config.writing.output.format.is_for_tools(),
     };
-    let ended = session::run(&config, procfs, &mut limits)?;
-    let remark = if ended.end == End::Asked { Some(CUT_SHORT) } else { ended.end.remark() };
-    Ok(Done { remark: remark.map(str::to_owned), found: ended.found, code: code(ended.end) })
+    let selection = Selection::Pids(vec![Pid(args.pid)]);
+    let ended = session::run(&config, &selection, procfs, Box::new(|| Box::new(limits())))?;
+    let remark =
+        if ended.reason == StopReason::Asked { Some(CUT_SHORT) } else { session::remark(ended.reason) };
+    Ok(Done { remark: remark.map(str::to_owned), found: ended.found, code: code(ended.reason) })
 }
 
 /// What could not be watched to the end has not passed.
-const fn code(end: End) -> u8 {
-    match end {
-        End::TimeUp => 0,
-        End::Asked => INTERRUPTED,
-        End::Exited | End::Execed | End::Leaving => Exit::NoTarget as u8,
+const fn code(reason: StopReason) -> u8 {
+    match reason {
+        StopReason::TimeUp => 0,
+        StopReason::Asked => INTERRUPTED,
+        StopReason::Exited | StopReason::Execed | StopReason::HeldAtExit => Exit::NoTarget as u8,
+        StopReason::Blocked => Exit::Usage as u8,
     }
 }
 
-fn resolve(args: &Check, common: &Common, system: &System) -> Result<Config, ConfigError> {
+fn resolve(args: &Check, policy: Policy, common: &Common, system: &System) -> Result<Config, ConfigError> {
     let output = Output::to_stdout(args.output.as_deref(), args.format, common.color, system);
+    let interval = (args.duration / LOOKS).clamp(OFTEN, SELDOM);
     Ok(Config {
-        pid: Pid(args.pid),
-        duration: Some(args.duration),
-        interval: Some((args.duration / LOOKS).clamp(OFTEN, SELDOM)),
-        view: View { min_age: Duration::ZERO, top: None, sort: Sort::Live, include_runtime: false },
-        probes: args.tracing.probes.0.clone(),
-        max_overhead: args.tracing.max_overhead.0,
-        ring_bytes: config::ring_bytes(args.tracing.ring_size.0)?,
-        at_exit: false,
-        every_stack: false,
-        record: None,
-        gate: Gate { fail_on: args.findings.fail_on, deny: CODES.map(str::to_owned).into() },
-        policy: Policy::default(),
-        sources: config::sources(&args.findings, output.format),
-        output,
+        tracing: Tracing::new(&args.tracing, false)?,
+        schedule: Schedule { duration: Some(args.duration), interval: Some(interval) },
+        view: View::EVERYTHING,
+        judging: Judging::new(policy, args.findings.fail_on, CODES.map(str::to_owned)),
+        writing: Writing { sources: config::sources(&args.findings, output.format), output, record: None },
     })
 }
 
@@ -76,8 +72,8 @@ struct Limits {
     hides_notices: bool,
 }
 
-impl Judge for Limits {
-    fn judge(&mut self, report: &mut Report, _: &Registry, _: &dyn Symbols, is_last: bool) -> bool {
+impl ReportPass for Limits {
+    fn pass(&mut self, report: &mut Report, _: &Registry, _: &dyn Symbols, is_last: bool) -> bool {
         self.thresholds.observe(clock::now(), report);
         if is_last {
             let known = report.notices.len();

@@ -47,7 +47,8 @@ pub struct Args {
 }
 
 const USAGE: &str = "\
-leaktrace --pid <PID> [OPTIONS]
+leaktrace --pid <PID>... [OPTIONS]
+       leaktrace --all | --exe <GLOB> | --comm <REGEX> [OPTIONS]
        leaktrace run [OPTIONS] -- <PROGRAM> [ARGUMENTS]
        leaktrace check --pid <PID> [OPTIONS]
        leaktrace dump --pid <PID> [OPTIONS]
@@ -122,9 +123,22 @@ pub struct Common {
 /// What `leaktrace --pid` takes.
 #[derive(Debug, ClapArgs)]
 pub struct Watch {
-    /// PID of the process to watch
-    #[arg(short, long, value_name = "PID", required = true, help_heading = "Target")]
-    pub pid: Option<u32>,
+    /// PID of a process to watch; may be repeated
+    #[arg(short, long, value_name = "PID", required_unless_present_any = ["exe", "comm", "all"], help_heading = "Target")]
+    pub pid: Vec<u32>,
+
+    /// Watch every Go process whose executable matches GLOB, including those that start later; `*` stands for any
+    /// characters, and a GLOB without `/` is matched against the file name
+    #[arg(long, value_name = "GLOB", conflicts_with = "pid", help_heading = "Target")]
+    pub exe: Option<String>,
+
+    /// Watch every Go process whose command name (`ps -o comm`) matches REGEX
+    #[arg(long, value_name = "REGEX", conflicts_with = "pid", help_heading = "Target")]
+    pub comm: Option<String>,
+
+    /// Watch every Go process
+    #[arg(long, conflicts_with_all = ["pid", "exe", "comm"], help_heading = "Target")]
+    pub all: bool,
 
     /// Print one report after TIME (`30s`, `5m`, `1h30m`) and exit; without it, run until Ctrl-C
     #[arg(short, long, value_name = "TIME", value_parser = quantity::span, help_heading = "Target")]
@@ -230,7 +244,7 @@ mod tests {
     fn watching_needs_no_subcommand() {
         let args = parse("--pid 7 -v --probes birth,end").unwrap();
         assert!(args.command.is_none());
-        assert_eq!((args.watch.pid, args.common.verbose), (Some(7), 1));
+        assert_eq!((args.watch.pid, args.common.verbose), (vec![7], 1));
     }
 
     #[test]

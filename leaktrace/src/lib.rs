@@ -19,7 +19,7 @@ pub mod session;
 pub mod sources;
 
 use crate::cli::{Args, Command};
-use crate::config::{Config, System};
+use crate::config::{Config, Selection, System};
 use crate::process::{Pid, Procfs};
 
 /// How what was asked for ended, where it did not fail.
@@ -50,10 +50,12 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
         Some(Command::Explain(explain)) => policy::explain(&explain.rule, &mut std::io::stdout().lock())?,
         None if args.list_rules => policy::list(&mut std::io::stdout().lock())?,
         None => {
-            let mut config = Config::resolve(&args.watch, &args.common, &system)?;
-            config.policy(policy::resolve(&args.rules)?);
-            let ended = session::run(&config, &procfs, &mut session::AsItIs)?;
-            (done.remark, done.found) = (ended.end.remark().map(str::to_owned), ended.found);
+            let selection = Selection::new(&args.watch)?;
+            let policy = policy::resolve(&args.rules)?;
+            let config = Config::resolve(&args.watch, selection.is_many(), policy, &args.common, &system)?;
+            let ended = session::run(&config, &selection, &procfs, Box::new(|| Box::new(session::AsItIs)))?;
+            done.remark = session::remark(ended.reason).map(str::to_owned);
+            done.found = ended.found;
         }
     }
     Ok(done)

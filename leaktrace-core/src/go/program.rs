@@ -7,7 +7,7 @@ use thiserror::Error;
 use crate::base::memory::{Memory, ReadError, Unchanging};
 use crate::base::num::{Avma, Bias};
 use crate::binary::elf::{Arch, Elf, Segment};
-use crate::go::buildinfo::BuildInfo;
+use crate::go::buildinfo::{BuildInfo, BuildInfoError};
 use crate::go::code::Code;
 use crate::go::confirm;
 use crate::go::facts::Facts;
@@ -274,6 +274,13 @@ fn refusal(elf: &Elf<'_>, error: ModuledataError) -> ProgramError {
     }
 }
 
+/// Whether a file says that it is a Go program, in a place that is quickly found: what most tools leave there. What says
+/// so need not be one that can be [inspected](Program::inspect).
+pub fn says_go(elf: &Elf<'_>) -> bool {
+    let has_table = [".gopclntab", ".data.rel.ro.gopclntab"].iter().any(|name| elf.section(name).is_some());
+    has_table || !matches!(BuildInfo::read(elf), Err(BuildInfoError::NotFound))
+}
+
 /// What a program without a Go function table is.
 fn foreign(elf: &Elf<'_>) -> ProgramError {
     if is_packed(elf.data()) {
@@ -315,6 +322,12 @@ mod tests {
     fn refused(data: &[u8]) -> ProgramError {
         let file = tiny_elf(data);
         Program::inspect(&Elf::parse(&file).unwrap(), Bias::ZERO, &Pieces::new()).unwrap_err()
+    }
+
+    #[test]
+    fn a_c_program_does_not_say_that_it_is_go() {
+        let says = |data: &[u8]| says_go(&Elf::parse(&tiny_elf(data)).unwrap());
+        assert!(!says(b"int main(void) { return 0; }"));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! data of `leaktrace-common`, so that everything may import it.
 
 mod report;
+mod round;
 mod source_line;
 mod verdict;
 
@@ -13,6 +14,7 @@ pub use report::{
     Blocked, Completeness, Frame, Group, HeapPasses, Listing, Location, NotListed, Overhead, Report,
     SCHEMA_VERSION, Shed, Target, Totals, Traced, Window,
 };
+pub use round::{ProcessReport, ProcessState, Round};
 pub use source_line::{Blame, SourceLine};
 #[cfg(test)]
 pub(crate) use verdict::made_up;

@@ -5,12 +5,12 @@ use super::{Counted, Failure, Target, Want};
 use crate::base::num::Ktime;
 use crate::go::layout::InvalidLayout;
 use crate::go::program::ProgramError;
-use crate::trace::budget::{Governor, Kinds};
+use crate::trace::budget::{Costs, Governor, Kinds};
 use crate::trace::registry::Registry;
 
 /// What a user is told where the memory never could be compared with the file.
-const TOO_SHORT: &str = "the program ended before what its binary says could be compared with its memory: --at-exit \
-                         leaves the time";
+const TOO_SHORT: &str = "the program exited before its memory could be compared with its binary; --at-exit holds it for \
+                         that";
 
 impl Target {
     pub(super) fn wants_attach(&mut self) -> Option<Want> {
@@ -21,10 +21,14 @@ impl Target {
 
     /// Everything that was prepared is attached. What happened before `at` is unknown, except of a program that we have
     /// started: nothing did.
-    pub(super) fn begin(&mut self, now: Ktime, at: Ktime, counted: &Counted) {
+    pub(super) fn begin(&mut self, now: Ktime, at: Ktime, counted: &Counted, untraced: Option<String>) {
         let Phase::Attaching(prepared) = std::mem::replace(&mut self.phase, Phase::Watching) else { return };
-        self.is_traced = prepared.kinds != Kinds::NONE;
-        self.governor = Governor::new(self.options.max_overhead, prepared.costs, prepared.kinds, at);
+        let (kinds, costs) = match untraced {
+            Some(_) => (Kinds::NONE, Costs::NOTHING),
+            None => (prepared.kinds, prepared.costs),
+        };
+        self.is_traced = !kinds.is_empty();
+        self.governor = Governor::new(self.options.max_overhead, costs, kinds, at);
         self.registry = Registry::new(at);
         if self.options.is_launched {
             self.registry.from_start();
@@ -33,7 +37,7 @@ impl Target {
             }
             self.confirmation = Confirmation::Wanted;
         }
-        self.notices.extend(prepared.notices);
+        self.notices.extend(untraced.into_iter().chain(prepared.notices));
         self.set_out(now, counted);
         if let Some(stop) = self.stop.take() {
             self.stop(now, stop.reason);

@@ -17,8 +17,8 @@ const ONLY_LOOK: Duration = Duration::from_secs(30);
 /// How long it may take to find out about a process that is no longer to be watched.
 const PREPARE: Duration = Duration::from_secs(2);
 
-const LOOK_LATE: &str = "the last look at the memory was not ready in time: places and states are those of the one \
-                         before it";
+const LOOK_LATE: &str =
+    "the last snapshot was not ready in time; places and states are those of the one before it";
 
 /// A reason to end that has to wait, and until when.
 #[derive(Clone, Copy, Debug)]
@@ -77,6 +77,7 @@ impl Target {
                 let by = after(now, self.patience());
                 self.phase = Phase::Ending(Ending { reason, step: Step::Look { by, is_begun: false } });
                 self.settle_down();
+                self.looks.request(Urgency::Awaited);
             }
             Phase::Watching => {
                 self.phase = Phase::Ending(Ending { reason, step: Step::Detach });

@@ -59,7 +59,7 @@ impl HeapScans {
     /// Some of so many `goroutines` may be stuck. What is wanted too early is wanted no more: the next look says so again.
     pub(super) fn request(&mut self, now: Ktime, goroutines: usize) {
         if goroutines > MOST_GOROUTINES {
-            self.refuse(format!("{goroutines} goroutines are more than {MOST_GOROUTINES}"));
+            self.refuse(format!("{goroutines} goroutines exceed the limit of {MOST_GOROUTINES}"));
         } else if self.pace.begin(now) {
             self.is_wanted = true;
         }
@@ -177,7 +177,7 @@ mod tests {
     fn too_many_goroutines_are_a_refusal_that_is_said() {
         let mut scans = HeapScans::new(START);
         scans.request(START, MOST_GOROUTINES + 1);
-        assert_eq!(scans.passes().refused.as_deref(), Some("150001 goroutines are more than 150000"));
+        assert_eq!(scans.passes().refused.as_deref(), Some("150001 goroutines exceed the limit of 150000"));
         assert!(scans.take().is_none());
         scans.request(START, 7);
         assert!(scans.take().is_some() && scans.take().is_none());

@@ -21,6 +21,9 @@ pub(super) struct Looks {
     wanted: Option<Urgency>,
     /// When the next one is, unless somebody wants it earlier.
     due: Ktime,
+    /// Whether somebody waits for the one under way by now, and whether that is news.
+    urgency: Urgency,
+    is_hurried: bool,
     /// Whether the one that was begun last ends the series.
     last: bool,
     took: Duration,
@@ -49,6 +52,8 @@ impl Looks {
             state: State::Idle,
             wanted: None,
             due: NEVER,
+            urgency: Urgency::Routine,
+            is_hurried: false,
             last: false,
             took: Duration::ZERO,
             taken: 0,
@@ -56,11 +61,20 @@ impl Looks {
         }
     }
 
-    /// Wants one as soon as none is under way.
+    /// Wants one; if one is under way, that.
     pub(super) fn request(&mut self, urgency: Urgency) {
         if matches!(self.state, State::Idle) {
             self.wanted = self.wanted.max(Some(urgency));
+        } else if urgency > self.urgency {
+            (self.urgency, self.is_hurried) = (urgency, true);
         }
+    }
+
+    /// Whether somebody waits since just now for the one under way.
+    pub(super) const fn take_hurry(&mut self) -> bool {
+        let is_hurried = self.is_hurried && self.is_running();
+        self.is_hurried = false;
+        is_hurried
     }
 
     /// Begins the one that is wanted or due, if none is under way.
@@ -71,6 +85,7 @@ impl Looks {
         let routine = (self.due <= now).then_some(Urgency::Routine);
         let urgency = self.wanted.take().or(routine)?;
         (self.state, self.due, self.last) = (State::Running, NEVER, last);
+        (self.urgency, self.is_hurried) = (urgency, false);
         Some(urgency)
     }
 

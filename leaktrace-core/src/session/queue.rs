@@ -69,6 +69,15 @@ impl<K: Copy + Ord> FairQueue<K> {
         }
     }
 
+    /// Somebody waits by now for the look of `target`, if it has not begun; whether that is so.
+    pub fn promote(&mut self, target: K) -> bool {
+        let Some(classes) = self.waiting.get_mut(&target) else { return false };
+        let Some(at) = classes.iter().position(|class| *class == Class::Look) else { return false };
+        classes.swap_remove(at);
+        self.push(target, Class::Awaited);
+        true
+    }
+
     /// The next job, if one can begin `now`; then it does.
     pub fn next(&mut self, now: Ktime) -> Option<(K, Class)> {
         self.earn(now);

@@ -79,5 +79,5 @@ fn shed(shed: budget::Shed) -> Shed {
 
 /// What users should know where the heap was not looked through.
 fn unsought(why: &str) -> String {
-    format!("{UNREACHABLE} was not looked for: {why}")
+    format!("{UNREACHABLE} was not checked: {why}")
 }

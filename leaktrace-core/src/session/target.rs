@@ -133,13 +133,14 @@ impl Target {
         match told {
             Told::NotYet => self.phase = Phase::New { due: after(now, YOUNG_PAUSE) },
             Told::Prepared(prepared) => self.phase = Phase::Prepared(prepared),
-            Told::Attached { at, counted } => self.begin(now, at, &counted),
+            Told::Attached { at, counted, untraced } => self.begin(now, at, &counted, untraced),
             Told::Confirmed(result) => self.confirmed(result)?,
             Told::Drained { bytes, more } => {
                 self.drains.done(now, bytes, more);
                 self.land(now, more);
                 self.drained(more);
             }
+            Told::Filling => self.drains.hurry(now),
             Told::Counted(counted) => self.keep_budget(&counted.reading),
             Told::Walked(walked) => self.walked(now, walked)?,
             Told::HeapPassed { result, took } => self.heap.done(now, took, result),
@@ -157,6 +158,11 @@ impl Target {
     /// Takes in a record out of the ring.
     pub fn record(&mut self, record: &[u8]) -> Result<(), DecodeError> {
         self.tally.take(record, &mut self.registry)
+    }
+
+    /// So many records out of the ring were about somebody else, and say nothing.
+    pub const fn count_foreign(&mut self, records: u64) {
+        self.tally.undecodable += records;
     }
 
     /// What is to be done next; to be asked until it is nothing.
@@ -249,6 +255,9 @@ impl Target {
         if let Some(last) = self.keep.take() {
             return Some(Want::Keep { last });
         }
+        if self.looks.take_hurry() {
+            return Some(Want::Hurry);
+        }
         if self.budget_due <= now {
             self.budget_due = after(now, BUDGET_TICK);
             return Some(Want::Count);
@@ -270,7 +279,7 @@ impl Target {
         // Should the target end while the next one is taken, a report still says who was alive, but not where.
         self.snapshot.take_if(|snapshot| snapshot.goroutines.len() > MOST_GOROUTINES_TWICE);
         self.registry.expect_snapshot();
-        Some(Want::Walk { urgent: urgency == Urgency::Awaited })
+        Some(Want::Walk { urgent: urgency == Urgency::Awaited, streaks: self.heap.streaks() })
     }
 
     /// Ends what is only done while it is watched.

@@ -79,6 +79,8 @@ pub enum Told {
         at: Ktime,
         /// What had been counted then.
         counted: Counted,
+        /// Why nothing is traced after all, in words for the report.
+        untraced: Option<String>,
     },
     /// Whether the memory of a program that we have started is what its file promises.
     Confirmed(Result<(), InvalidLayout>),
@@ -89,6 +91,8 @@ pub enum Told {
         /// Whether some were left.
         more: bool,
     },
+    /// A ring is filling, perhaps this target's.
+    Filling,
     /// What has been counted until now.
     Counted(Counted),
     /// The look that was wanted.
@@ -129,7 +133,11 @@ pub enum Want {
     Walk {
         /// Whether somebody waits for it: a report, or the end.
         urgent: bool,
+        /// What nothing refers to, as far as known.
+        streaks: Arc<Streaks>,
     },
+    /// Somebody waits for the look that was wanted last.
+    Hurry,
     /// The look that was told last has been taken in, after every record that it may show the effect of.
     Keep {
         /// Whether there will be no other.
@@ -155,6 +163,6 @@ pub enum Failure {
     #[error(transparent)]
     Walk(#[from] WalkError),
     /// It is not what its file promised.
-    #[error("nothing can be said")]
+    #[error("cannot report on the program")]
     Invalid(#[source] ProgramError),
 }

@@ -1,7 +1,5 @@
 //! All the ways to end.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail")]
-
 use leaktrace_common::event::Kind;
 use leaktrace_core::base::memory::ReadError;
 use leaktrace_core::base::num::Avma;
@@ -17,7 +15,7 @@ fn the_last_look_is_begun_after_the_end_was_asked_for() {
     assert_eq!(world.log, ["look"], "one is under way");
     world.tell(Told::Stop(StopReason::TimeUp)).unwrap();
     world.pass(SECOND).unwrap();
-    assert_eq!(world.log, ["look", "keep", "look now", "keep last", "detach", "last report"]);
+    assert_eq!(world.log, ["look", "hurry", "keep", "look now", "keep last", "detach", "last report"]);
     assert_eq!((world.closed, world.reports.len()), (Some(StopReason::TimeUp), 1));
 }
 
@@ -129,5 +127,5 @@ fn a_program_that_was_too_short_to_be_compared_says_so() {
     world.tell(prepared()).unwrap();
     world.pass(MILLI).unwrap();
     world.tell(Told::Stop(StopReason::Exited)).unwrap();
-    assert!(world.last_report().notices[1].contains("the program ended before"));
+    assert!(world.last_report().notices[1].contains("the program exited before"));
 }

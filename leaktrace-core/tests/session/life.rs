@@ -1,7 +1,5 @@
 //! What happens between the beginning and the end.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail")]
-
 use std::time::Duration;
 
 use leaktrace_common::event::Kind;

@@ -131,7 +131,7 @@ impl World {
                 Want::Attach => {
                     self.log.push("attach");
                     self.counted.reading.at = now;
-                    Some(Told::Attached { at: now, counted: self.counted })
+                    Some(Told::Attached { at: now, counted: self.counted, untraced: None })
                 }
                 Want::Confirm => {
                     self.log.push("confirm");
@@ -143,9 +143,13 @@ impl World {
                     self.tracing.push(tracing);
                     None
                 }
-                Want::Walk { urgent } => {
+                Want::Walk { urgent, .. } => {
                     self.log.push(if urgent { "look now" } else { "look" });
                     self.looking_until = self.look_takes.map(|takes| self.now + takes);
+                    None
+                }
+                Want::Hurry => {
+                    self.log.push("hurry");
                     None
                 }
                 Want::Keep { last } => {

@@ -23,6 +23,17 @@ pub enum ReportFormat {
 }
 
 impl ReportFormat {
+    /// The word that users type.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+            Self::Github => "github",
+            Self::Sarif => "sarif",
+            Self::Junit => "junit",
+        }
+    }
+
     /// Whether a tool reads it that wants one report, and the files as the repository calls them.
     pub const fn is_for_tools(self) -> bool {
         match self {

@@ -28,7 +28,7 @@ pub struct Tracing {
     )]
     pub max_overhead: Overhead,
 
-    /// Size of the ring buffer between the kernel and leaktrace
-    #[arg(long, value_name = "SIZE", value_parser = quantity::bytes, default_value = "16MiB", help_heading = "Tracing")]
-    pub ring_size: Bytes,
+    /// Size of the ring buffer between the kernel and leaktrace [default: 16MiB; with several processes, 2MiB each]
+    #[arg(long, value_name = "SIZE", value_parser = quantity::bytes, help_heading = "Tracing")]
+    pub ring_size: Option<Bytes>,
 }

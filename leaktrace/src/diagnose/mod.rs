@@ -18,6 +18,7 @@ use crate::process::blocked::Cause;
 use crate::process::launch::LaunchError;
 use crate::process::privileges::Privileges;
 use crate::process::workers::{Lost, Refused};
+use crate::session::NothingFound;
 use crate::sources::SourceError;
 
 /// Why we end otherwise than well, as scripts see it.
@@ -131,6 +132,10 @@ fn meaning(cause: &(dyn std::error::Error + 'static), privileges: &Privileges) -
     if let Some(error) = cause.downcast_ref::<DoctorError>() {
         return Some(of_doctor(*error));
     }
+    if cause.is::<NothingFound>() {
+        let hint = "only processes that you may read are found: run as root, or try another --exe or --comm";
+        return Some(Meaning::new(Exit::NoTarget, hint));
+    }
     if cause.is::<SourceError>() {
         return Some(Meaning::new(
             Exit::Usage,
@@ -217,7 +222,11 @@ fn of_read(error: &ReadError, privileges: &Privileges) -> Option<Meaning> {
 
 fn of_config(error: &ConfigError) -> Meaning {
     match error {
-        ConfigError::NoPid => Meaning::new(Exit::Usage, "see `leaktrace --help`"),
+        ConfigError::RecordsOne => Meaning::new(Exit::Usage, "name one process with --pid"),
+        ConfigError::FormatOfOne(_) => {
+            Meaning::new(Exit::Usage, "use --format json or text, or name one process")
+        }
+        ConfigError::NoPid | ConfigError::NoProcess => Meaning::new(Exit::Usage, "see `leaktrace --help`"),
         ConfigError::IntervalTooShort(_) => Meaning::new(Exit::Usage, "for example, use --interval 1s"),
         ConfigError::RecordingTooSmall(_) => {
             Meaning::new(Exit::Usage, "for example, use --record-max-size 100MiB")

@@ -136,6 +136,12 @@ impl Procfs {
         &self.root
     }
 
+    /// All processes that there are, in no order.
+    pub fn pids(&self) -> impl Iterator<Item = Pid> + use<> {
+        let entries = std::fs::read_dir(&self.root).into_iter().flatten();
+        entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok().map(Pid))
+    }
+
     /// The path of one of a process's files.
     pub fn path(&self, pid: Pid, name: &str) -> PathBuf {
         self.root.join(pid.to_string()).join(name)

@@ -4,28 +4,28 @@ mod forward;
 mod place;
 
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use leaktrace_core::go::symbols::Symbols;
-use leaktrace_core::judge::detect::{Gate, Policy};
+use leaktrace_core::judge::detect::Policy;
 use leaktrace_core::judge::left;
 use leaktrace_core::judge::owners::Owners;
 use leaktrace_core::schema::Report;
+use leaktrace_core::session::StopReason;
 use leaktrace_core::trace::registry::Registry;
 
 use crate::Done;
+use crate::cli::Common;
 use crate::cli::run::Run;
-use crate::cli::{Common, Sort};
-use crate::config::{self, Config, ConfigError, Output, View};
+use crate::config::{self, Config, Judging, Output, Schedule, Tracing, View, Writing};
 use crate::diagnose::is_broken_pipe;
 use crate::policy;
+use crate::process::Procfs;
 use crate::process::exit::ExitWatch;
 use crate::process::launch::Launched;
-use crate::process::{Pid, Procfs};
-use crate::session::{self, End, Ended, Judge};
+use crate::session::{self, Ended, ReportPass};
 
 const WRONG_PROCESS: &str = "this traces the go command, not the programs that it starts; to trace those, use \
                              `go test -exec 'leaktrace run --' ./...` or `go run -exec 'leaktrace run --' .`";
@@ -35,19 +35,21 @@ const WRONG_PROCESS: &str = "this traces the go command, not the programs that i
 pub fn run(args: &Run, common: &Common, procfs: &Procfs) -> anyhow::Result<Done> {
     let signals = forward::block().context("cannot block signals")?;
     let (name, arguments) = args.program.split_first().context("no program given")?;
-    let mut config = resolve(args, common)?;
-    config.policy(policy::resolve(&args.rules)?);
+    let policy = policy::resolve(&args.rules)?;
     let mut command = Command::new(name);
     command.args(arguments);
     if starts_others(name, arguments) {
         tracing::warn!("{WRONG_PROCESS}");
     }
+    // What makes no sense is refused before anything is started.
+    let tracing = Tracing { every_stack: true, ..Tracing::new(&args.tracing, false)? };
     let mut launched = Launched::start(command, signals)?;
-    config.pid = launched.pid();
-    config.output.file = config.output.file.map(|file| place::fill_in(&file, name, launched.pid()));
-    forward::start(ExitWatch::open(procfs, config.pid)?).context("cannot forward signals")?;
-    let mut leftovers = Leftovers { policy: &config.policy, top: args.top };
-    let ended = session::run_launched(&config, procfs, &mut launched, &mut leftovers);
+    let pid = launched.pid();
+    let config = configure(args, common, tracing, policy, |file| place::fill_in(file, name, pid));
+    forward::start(ExitWatch::open(procfs, pid)?).context("cannot forward signals")?;
+    let leftovers = || Leftovers { policy: config.judging.policy.clone(), top: args.top };
+    let make_pass = Box::new(|| -> Box<dyn ReportPass> { Box::new(leftovers()) });
+    let ended = session::run_launched(&config, procfs, &mut launched, args.at_exit, make_pass);
     // Whatever became of the watching, the program goes on to its end.
     let ran = launched.is_released();
     let code = launched.wait().context("cannot wait for the program")?;
@@ -57,8 +59,8 @@ pub fn run(args: &Run, common: &Common, procfs: &Procfs) -> anyhow::Result<Done>
 /// What became of the program goes before what became of watching it.
 fn done(ended: anyhow::Result<Ended>, code: u8, ran: bool) -> anyhow::Result<Done> {
     match ended {
-        Ok(Ended { end, found }) => {
-            let remark = if end == End::Execed { end.remark() } else { None };
+        Ok(Ended { reason, found }) => {
+            let remark = if reason == StopReason::Execed { session::remark(reason) } else { None };
             Ok(Done { remark: remark.map(str::to_owned), found: found && code == 0, code })
         }
         Err(error) if ran && code != 0 => Ok(Done { remark: Some(format!("{error:#}")), found: false, code }),
@@ -74,41 +76,40 @@ fn starts_others(name: &OsStr, arguments: &[OsString]) -> bool {
     is_go && arguments.first().is_some_and(|command| command == "test" || command == "run")
 }
 
-fn resolve(args: &Run, common: &Common) -> Result<Config, ConfigError> {
-    let output = Output::to_stderr(args.output.as_deref(), args.format, common.color);
-    Ok(Config {
-        pid: Pid(0),
-        duration: None,
-        interval: None,
-        view: View { min_age: Duration::ZERO, top: None, sort: Sort::Live, include_runtime: false },
-        probes: args.tracing.probes.0.clone(),
-        max_overhead: args.tracing.max_overhead.0,
-        ring_bytes: config::ring_bytes(args.tracing.ring_size.0)?,
-        at_exit: args.at_exit,
-        every_stack: true,
-        record: None,
-        gate: Gate { fail_on: args.findings.fail_on, deny: Vec::new() },
-        policy: Policy::default(),
-        sources: config::sources(&args.findings, output.format),
-        output,
-    })
+/// How a program is watched; `file` says where its report goes.
+fn configure(
+    args: &Run,
+    common: &Common,
+    tracing: Tracing,
+    policy: Policy,
+    file: impl Fn(&Path) -> PathBuf,
+) -> Config {
+    let file = args.output.as_deref().map(file);
+    let output = Output::to_stderr(file.as_deref(), args.format, common.color);
+    Config {
+        tracing,
+        schedule: Schedule { duration: None, interval: None },
+        view: View::EVERYTHING,
+        judging: Judging::new(policy, args.findings.fail_on, []),
+        writing: Writing { sources: config::sources(&args.findings, output.format), output, record: None },
+    }
 }
 
 /// Judges what is left at the end.
-struct Leftovers<'p> {
-    policy: &'p Policy,
+struct Leftovers {
+    policy: Policy,
     top: usize,
 }
 
-impl Judge for Leftovers<'_> {
-    fn judge(
+impl ReportPass for Leftovers {
+    fn pass(
         &mut self,
         report: &mut Report,
         registry: &Registry,
         symbols: &dyn Symbols,
         _is_last: bool,
     ) -> bool {
-        left::judge(report, &Owners::of(registry, symbols), self.policy);
+        left::judge(report, &Owners::of(registry, symbols), &self.policy);
         report.keep_alive(self.top);
         true
     }

@@ -1,82 +1,75 @@
-//! Looks at the target: a snapshot of its goroutines, and what that adds to what was observed before.
+//! Looks at a target: a snapshot of its goroutines, and what that adds to what was observed before.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use leaktrace_core::base::num::Avma;
-use leaktrace_core::go::goroutines::{Snapshot, WalkError, Walker, WalkerInput, Want};
+use leaktrace_core::go::goroutines::{Snapshot, WalkError, WalkMemo, Walker, WalkerInput, Want};
 use leaktrace_core::go::holders::holders;
-use leaktrace_core::go::program::Program;
 use leaktrace_core::go::reach::Streaks;
 use leaktrace_core::goroutines::model::UnixTime;
 use leaktrace_core::goroutines::{Dump, Facts, from_snapshot};
-use leaktrace_core::judge::detect::{Cohort, Contexts, History, Observation, Sampler, Watched};
-use leaktrace_core::schema::HeapPasses;
+use leaktrace_core::judge::detect::{Contexts, History, Observation, Sampler, Watched};
+use leaktrace_core::session::Look;
 
 use super::clock;
-use super::reacher::Reacher;
 use super::recorder::Recorded;
-use crate::process::memory::ProcessMemory;
+use crate::inspect::Inspected;
 
-/// What one look shows.
-pub(super) struct Look {
-    /// The goroutines.
-    pub(super) snapshot: Snapshot,
-    /// What is known of them with all earlier looks.
-    pub(super) watched: Watched,
-    /// What the recording keeps of it, if there is one.
-    pub(super) recorded: Option<Recorded>,
-    /// How it went to find out what nothing refers to.
-    pub(super) heap: HeapPasses,
-    /// How long it took.
-    pub(super) took: Duration,
-}
-
-/// Takes snapshots and remembers what matters of them.
-pub(super) struct Observer<'t> {
-    program: &'t Program<'t>,
-    memory: ProcessMemory,
-    walker: Walker<'t>,
+/// Takes snapshots and remembers what matters of them. Owns all of it: a look need not return.
+pub(super) struct Observer {
+    inspected: Inspected,
+    memo: Option<WalkMemo>,
     sampler: Sampler,
     history: History,
     contexts: Contexts,
     /// What a recording should know besides, if there is one.
     facts: Option<Facts>,
-    /// Missing where nobody wants to hear of what it finds.
-    reacher: Option<Reacher>,
 }
 
-impl<'t> Observer<'t> {
-    pub(super) fn new(
-        program: &'t Program<'t>,
-        memory: ProcessMemory,
-        facts: Option<Facts>,
-        reacher: Option<Reacher>,
-    ) -> Self {
-        let walker = Walker::new(WalkerInput::of(program));
+/// What one look brings.
+pub(super) struct Seen {
+    pub(super) look: Box<Look>,
+    /// What the recording keeps of it, if there is one.
+    pub(super) recorded: Option<Recorded>,
+}
+
+impl Observer {
+    pub(super) fn new(inspected: Inspected, facts: Option<Facts>) -> Self {
         Self {
-            program,
-            memory,
-            walker,
+            inspected,
+            memo: None,
             sampler: Sampler::default(),
             history: History::default(),
             contexts: Contexts::default(),
             facts,
-            reacher,
         }
     }
 
-    pub(super) fn look(&mut self) -> Result<Box<Look>, WalkError> {
+    /// Looks once more. `streaks` says what nothing refers to.
+    pub(super) fn look(&mut self, streaks: &Streaks) -> Result<Seen, WalkError> {
         let began = Instant::now();
-        let mut snapshot = self.walker.snapshot(&self.memory, Want::Stacks, &clock::now)?;
+        let mut snapshot = self.walk()?;
         let whole = self.recorded_facts().map(|facts| self.dump(&snapshot, facts));
         let recorded = whole.as_ref().map(|dump| Recorded::of(&snapshot, dump));
         let observation = self.observe(&mut snapshot, whole);
-        let mut watched = self.add(&observation, snapshot.goroutines.len());
+        let mut watched = self.history.observe(&observation, streaks);
         self.find_holders(&mut watched, &snapshot, &observation);
-        self.contexts.look(self.program, &self.memory, &snapshot, &observation, &mut watched);
-        let heap = self.reacher.as_ref().map(|reacher| reacher.reached().passes.clone()).unwrap_or_default();
-        Ok(Box::new(Look { snapshot, watched, recorded, heap, took: began.elapsed() }))
+        let (program, memory) = (self.inspected.program(), self.inspected.memory());
+        self.contexts.look(program, &memory, &snapshot, &observation, &mut watched);
+        let look = Box::new(Look { snapshot, watched, took: began.elapsed() });
+        Ok(Seen { look, recorded })
+    }
+
+    fn walk(&mut self) -> Result<Snapshot, WalkError> {
+        let input = WalkerInput::of(self.inspected.program());
+        let mut walker = match self.memo.take() {
+            Some(memo) => Walker::resume(input, memo),
+            None => Walker::new(input),
+        };
+        let snapshot = walker.snapshot(&self.inspected.memory(), Want::Stacks, &clock::now);
+        self.memo = Some(walker.into_memo());
+        snapshot
     }
 
     /// What a recording should know besides, if there is one.
@@ -85,7 +78,7 @@ impl<'t> Observer<'t> {
     }
 
     fn dump(&self, snapshot: &Snapshot, facts: Facts) -> Dump {
-        from_snapshot(snapshot, self.program, &self.memory, facts)
+        from_snapshot(snapshot, self.inspected.program(), &self.inspected.memory(), facts)
     }
 
     /// What rules care for, of some goroutines where there are very many; `whole` is the dump of all, if there is one
@@ -103,24 +96,11 @@ impl<'t> Observer<'t> {
         observation
     }
 
-    /// Adds to what is known, and asks what refers to those that may be stuck.
-    fn add(&mut self, observation: &Observation, goroutines: usize) -> Watched {
-        let Some(reacher) = &mut self.reacher else {
-            return self.history.observe(observation, &Streaks::default());
-        };
-        reacher.collect();
-        let watched = self.history.observe(observation, &reacher.reached().streaks);
-        if watched.cohorts.iter().any(Cohort::may_be_stuck) {
-            reacher.request(goroutines);
-        }
-        watched
-    }
-
     /// Finds out who holds the locks that somebody has waited for for long.
     fn find_holders(&self, watched: &mut Watched, snapshot: &Snapshot, observation: &Observation) {
         let locks: BTreeSet<Avma> = watched.locks(observation).into_keys().collect();
         if !locks.is_empty() {
-            let found = holders(self.program, &self.memory, snapshot, &locks);
+            let found = holders(self.inspected.program(), &self.inspected.memory(), snapshot, &locks);
             watched.held(&found, observation);
         }
     }

@@ -6,21 +6,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::thread::{Scope, ScopedJoinHandle};
+use std::thread::JoinHandle;
 
-use leaktrace_core::base::num::{Bias, Ktime, Pc};
-use leaktrace_core::binary::elf::Elf;
+use leaktrace_core::base::num::{Ktime, Pc};
 use leaktrace_core::go::goroutines::Snapshot;
-use leaktrace_core::go::program::Program;
 use leaktrace_core::go::symbols::Symbols;
 use leaktrace_core::goroutines::Dump;
 use leaktrace_core::goroutines::snapshot;
-use leaktrace_core::report::{LazyDebugInfo, ProgramSymbols};
 use leaktrace_core::trace::recording::{Bounds, Header, Meter, Records, Spacing, Writer, names, walk};
 use thiserror::Error;
 
 use super::clock;
 use crate::config::Record;
+use crate::inspect::Inspected;
 
 /// How many bytes of records may wait to be written. What comes while they do is left out, and counted.
 const MOST_WAITING: usize = 32 << 20;
@@ -42,14 +40,6 @@ pub enum RecordError {
     /// It could not be written to its end.
     #[error("cannot continue to write the recording")]
     Write(#[source] io::Error),
-}
-
-/// Where the names in a recording come from.
-#[derive(Clone, Copy)]
-pub(super) struct NamesOf<'p, 'd> {
-    pub(super) program: &'p Program<'d>,
-    pub(super) elf: &'p Elf<'d>,
-    pub(super) bias: Bias,
 }
 
 /// A file that is open for a recording.
@@ -101,22 +91,21 @@ enum Message {
 }
 
 /// The session's end of the recording.
-pub(super) struct Recorder<'scope> {
+pub(super) struct Recorder {
     batch: Records,
     left_out: u64,
     metered: Ktime,
     waiting: Arc<AtomicUsize>,
     to: Sender<(Message, Ktime)>,
-    thread: ScopedJoinHandle<'scope, io::Result<()>>,
+    thread: JoinHandle<io::Result<()>>,
 }
 
-impl<'scope> Recorder<'scope> {
-    /// Starts the thread that writes.
-    pub(super) fn start<'d: 'scope>(
-        scope: &'scope Scope<'scope, '_>,
+impl Recorder {
+    /// Starts the thread that writes; the names in the recording are those of `inspected`.
+    pub(super) fn start(
         recording: Recording,
         header: &Header,
-        names: NamesOf<'scope, 'd>,
+        inspected: Inspected,
     ) -> Result<Self, RecordError> {
         let writer = Writer::begin(recording.file, &header.to_text(), recording.bounds);
         let writer = writer.map_err(RecordError::Write)?;
@@ -129,10 +118,11 @@ impl<'scope> Recorder<'scope> {
             unnamed: names::Unnamed::default(),
             waiting: Arc::clone(&waiting),
         };
-        let thread = scope.spawn(move || {
-            let debug = LazyDebugInfo::of(names.elf.clone());
-            desk.work(&messages, &ProgramSymbols::new(names.program, names.bias, &debug))
+        let thread = std::thread::Builder::new().name("recorder".to_owned()).spawn(move || {
+            let debug = inspected.debug();
+            desk.work(&messages, &inspected.symbols(&debug))
         });
+        let thread = thread.map_err(RecordError::Write)?;
         Ok(Self { batch: Records::default(), left_out: 0, metered: Ktime(0), waiting, to, thread })
     }
 

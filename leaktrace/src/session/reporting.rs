@@ -1,134 +1,102 @@
-//! From what a session knows to a written report.
+//! From what is known of a target to a report, on a thread of its own: names lie in the target's binary, and that may be
+//! as far away as its file system.
 
-use leaktrace_core::base::num::Goid;
-use leaktrace_core::judge::detect::{self, UNREACHABLE};
-use leaktrace_core::report::render::{self, Style, TextOptions};
-use leaktrace_core::report::{self, LazyDebugInfo, ProgramSymbols, Sort, Sources, View};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use leaktrace_common::event::Kind;
+use leaktrace_core::judge::detect::Policy;
+use leaktrace_core::report::{LazyDebugInfo, ProgramSymbols, Sort, View};
 use leaktrace_core::schema::{self, Report};
+use leaktrace_core::session::{Counted, ReportInputs, Target};
 
 use super::clock;
-use super::judge::Judge;
-use super::meter::Reading;
-use super::watch::Watch;
+use super::pass::ReportPass;
 use crate::cli;
-use crate::cli::findings::ReportFormat;
-use crate::config::{self, Config};
+use crate::config;
 use crate::inspect::Inspected;
-use crate::output::Sink;
-use crate::process::find::Target;
 use crate::sources::SourceTree;
 
-/// Makes the reports of one session.
-pub(super) struct Reporter<'t> {
-    symbols: ProgramSymbols<'t, 't>,
+self_cell::self_cell! {
+    /// A program and the debug information of its C code, which is loaded when it is first needed.
+    struct Names {
+        owner: Inspected,
+
+        #[not_covariant]
+        dependent: LazyDebugInfo,
+    }
+}
+
+/// Makes the reports on one target.
+pub(super) struct Reporter {
+    names: Names,
     about: schema::Target,
-    view: View,
-    config: &'t Config,
-    sources: Option<SourceTree>,
-    judge: &'t mut dyn Judge,
-    sink: Sink,
-    /// What users should know about every report.
-    notices: Vec<String>,
-    /// What had been counted and used when the last report was made.
-    last: Reading,
+    shared: Arc<Shared>,
+    pass: Box<dyn ReportPass>,
 }
 
-impl<'t> Reporter<'t> {
-    pub(super) fn new(
-        watch: &Watch<'_>,
-        inspected: &'t Inspected,
-        debug: &'t LazyDebugInfo<'t>,
-        config: &'t Config,
-        sink: Sink,
-        notices: Vec<String>,
-        judge: &'t mut dyn Judge,
-    ) -> anyhow::Result<Self> {
-        let about = about(watch.target, inspected);
-        let wish = &config.sources;
-        let sources =
-            wish.folder.as_deref().map(|folder| SourceTree::open(folder, wish.blame)).transpose()?;
-        Ok(Self {
-            symbols: inspected.symbols(debug),
-            about,
-            view: view(&config.view),
-            config,
-            sources,
-            judge,
-            sink,
-            notices,
-            last: watch.budgeted,
-        })
-    }
+/// What the reports of all targets of a session have in common.
+pub(super) struct Shared {
+    pub(super) view: View,
+    pub(super) probes: Vec<Kind>,
+    pub(super) policy: Policy,
+    pub(super) sources: Option<Mutex<SourceTree>>,
+}
 
-    /// Adds what users should know about every report from now on.
-    pub(super) fn note(&mut self, notice: Option<String>) {
-        self.notices.extend(notice);
-    }
+/// A report to be made. The target comes back with it.
+pub(super) struct ReportOrder {
+    pub(super) target: Box<Target>,
+    pub(super) reporter: Box<Reporter>,
+    pub(super) counted: Counted,
+    pub(super) is_last: bool,
+}
 
-    /// Makes and writes one; whether it holds what the user wants to fail on.
-    pub(super) fn write(&mut self, watch: &Watch<'_>, is_last: bool) -> anyhow::Result<bool> {
-        let mut report = self.make(watch)?;
-        if !self.judge.judge(&mut report, &watch.registry, &self.symbols, is_last) {
-            return Ok(false);
-        }
-        if let Some(sources) = &mut self.sources {
-            sources.annotate(&mut report);
-        }
-        let bytes = self.render(&report, is_last)?;
-        self.sink.write(&bytes, is_last)?;
-        Ok(self.config.gate.fails_any(&report.verdicts))
-    }
+/// A report that was made.
+pub(super) struct Made {
+    pub(super) target: Box<Target>,
+    pub(super) reporter: Box<Reporter>,
+    pub(super) is_last: bool,
+    /// Missing if it is not to be handed on.
+    pub(super) report: Option<Arc<Report>>,
+}
 
-    fn render(&self, report: &Report, is_last: bool) -> std::io::Result<Vec<u8>> {
-        let (mut bytes, gate) = (Vec::new(), &self.config.gate);
-        match self.config.output.format {
-            ReportFormat::Text => render::text(report, self.look(is_last), &mut bytes),
-            ReportFormat::Json => render::json(report, &mut bytes),
-            ReportFormat::Github => render::github(report, gate, &mut bytes),
-            ReportFormat::Sarif => render::sarif(report, gate, &mut bytes),
-            ReportFormat::Junit => render::junit(report, gate, &mut bytes),
-        }?;
-        Ok(bytes)
-    }
-
-    fn look(&self, is_last: bool) -> TextOptions {
-        let style = if self.config.output.color { Style::Ansi } else { Style::Plain };
-        TextOptions { style, width: self.sink.width(is_last) }
-    }
-
-    fn make(&mut self, watch: &Watch<'_>) -> anyhow::Result<Report> {
-        let reading = watch.read()?;
-        let overhead = watch.overhead(&reading, &self.last);
-        self.last = reading;
-        let now = clock::now();
-        let facts = |goids: &[Goid]| detect::facts(&watch.registry, now, goids);
-        let sources = Sources {
-            target: self.about.clone(),
-            registry: &watch.registry,
-            snapshot: watch.snapshot.as_ref(),
-            symbols: &self.symbols,
-            now,
-            unix_ns: clock::unix_ns(),
-            probes: &watch.config.probes,
-            traced: watch.traced()?,
-            overhead,
-            findings: detect::judge(&watch.watched, &self.config.policy, &facts),
-            notices: self.notices.clone(),
-        };
-        let mut report = report::build(sources, &self.view);
-        report.notices.extend(watch.heap.refused.as_ref().map(|why| unsought(why)));
-        report.completeness.heap = watch.heap.clone();
-        Ok(report)
+impl Reporter {
+    pub(super) fn new(inspected: Inspected, shared: Arc<Shared>, pass: Box<dyn ReportPass>) -> Self {
+        let about = about(&inspected);
+        let names = Names::new(inspected, Inspected::debug);
+        Self { names, about, shared, pass }
     }
 }
 
-/// What users should know where the heap was not looked through.
-fn unsought(why: &str) -> String {
-    format!("{UNREACHABLE} was not checked: {why}")
+impl ReportOrder {
+    pub(super) fn make(self) -> Made {
+        let Self { mut target, mut reporter, counted, is_last } = self;
+        let Reporter { names, about, shared, pass } = &mut *reporter;
+        let report = names.with_dependent(|inspected, debug| {
+            let symbols = ProgramSymbols::new(inspected.program(), inspected.bias(), debug);
+            let inputs = ReportInputs {
+                about: about.clone(),
+                symbols: &symbols,
+                probes: &shared.probes,
+                policy: &shared.policy,
+                view: &shared.view,
+                unix_ns: clock::unix_ns(),
+            };
+            let mut report = target.report(clock::now(), &counted, inputs);
+            pass.pass(&mut report, target.registry(), &symbols, is_last).then_some(report)
+        });
+        let report = report.map(|mut report| {
+            if let Some(sources) = &shared.sources {
+                sources.lock().unwrap_or_else(PoisonError::into_inner).annotate(&mut report);
+            }
+            Arc::new(report)
+        });
+        Made { target, reporter, is_last, report }
+    }
 }
 
 /// What a report and a recording say of the process.
-pub(super) fn about(target: &Target, inspected: &Inspected) -> schema::Target {
+pub(super) fn about(inspected: &Inspected) -> schema::Target {
+    let target = inspected.target();
     schema::Target {
         pid: target.pid.0,
         exe: target.exe.name().display().to_string(),

@@ -4,10 +4,10 @@ use leaktrace_core::go::symbols::Symbols;
 use leaktrace_core::schema::Report;
 use leaktrace_core::trace::registry::Registry;
 
-/// Looks at each report before it is written.
-pub trait Judge {
-    /// Adds to `report` what is to be said, and says whether it is to be written.
-    fn judge(
+/// Looks at each report before it is handed on.
+pub trait ReportPass: Send {
+    /// Adds to `report` what is to be said, and says whether it is to be handed on.
+    fn pass(
         &mut self,
         report: &mut Report,
         registry: &Registry,
@@ -20,8 +20,8 @@ pub trait Judge {
 #[derive(Clone, Copy, Debug)]
 pub struct AsItIs;
 
-impl Judge for AsItIs {
-    fn judge(&mut self, _: &mut Report, _: &Registry, _: &dyn Symbols, _: bool) -> bool {
+impl ReportPass for AsItIs {
+    fn pass(&mut self, _: &mut Report, _: &Registry, _: &dyn Symbols, _: bool) -> bool {
         true
     }
 }

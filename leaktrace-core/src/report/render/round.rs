@@ -1,0 +1,48 @@
+//! The reports on several processes: one after the other for people, one document for programs.
+
+use std::io::{self, Write};
+
+use super::line::{Line, Page};
+use super::paint::Role;
+use super::{TextOptions, text};
+use crate::schema::{ProcessReport, ProcessState, Report, Round};
+
+/// Writes `round` as one line of JSON, as `docs/report.md` describes it.
+pub fn round_json(round: &Round<&Report>, out: &mut dyn Write) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, round)?;
+    out.write_all(b"\n")
+}
+
+/// Writes `round` as text: a heading for each process, and below it the report on it.
+pub fn round_text(round: &Round<&Report>, options: TextOptions, out: &mut dyn Write) -> io::Result<()> {
+    let page = Page { style: options.style, width: options.width };
+    for (index, process) in round.processes.iter().enumerate() {
+        if index > 0 {
+            Line::new().write(page, out)?;
+        }
+        heading(process).write(page, out)?;
+        if let Some(report) = process.report {
+            text(report, options, out)?;
+        }
+    }
+    match round.ended_and_forgotten {
+        0 => Ok(()),
+        ended => Line::new()
+            .text(format_args!("and {ended} processes that have ended, of which no more is kept"))
+            .write(page, out),
+    }
+}
+
+fn heading(process: &ProcessReport<&Report>) -> Line {
+    let line = Line::new()
+        .role(Role::Strong, format_args!("== {}", process.pid))
+        .text(format_args!("  {}", process.exe.as_deref().unwrap_or("?")));
+    let line = match process.state {
+        ProcessState::Watched => line,
+        state => line.text(format_args!("  {}", state.as_str())),
+    };
+    match &process.reason {
+        Some(reason) => line.text(format_args!(": {reason}")),
+        None => line,
+    }
+}

@@ -1,0 +1,132 @@
+//! Which processes are meant, by what they are called.
+
+use regex::Regex;
+use thiserror::Error;
+
+/// What makes no sense as a description of processes.
+#[derive(Debug, Error)]
+pub enum MatcherError {
+    /// The pattern for the command is no regular expression.
+    #[error("--comm {pattern:?} is no regular expression")]
+    Comm {
+        /// What was typed.
+        pattern: String,
+        /// What is wrong with it.
+        source: Box<regex::Error>,
+    },
+    /// The pattern for the executable is longer than a path can be.
+    #[error("--exe is a pattern of {0} bytes, longer than any path")]
+    Exe(usize),
+}
+
+/// The longest path that Linux takes.
+const PATH_MAX: usize = 4096;
+
+/// Describes processes; without any condition, all.
+#[derive(Clone, Debug, Default)]
+pub struct Matcher {
+    exe: Option<Glob>,
+    comm: Option<Regex>,
+}
+
+/// A pattern for a path, or for its last part if the pattern has no `/`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Glob(Vec<char>);
+
+impl Matcher {
+    /// Processes whose executable is like the glob `exe` (`*` stands for any characters, `?` for one) and whose command
+    /// is like the regular expression `comm`, as far as there are such.
+    pub fn new(exe: Option<&str>, comm: Option<&str>) -> Result<Self, MatcherError> {
+        let comm = comm.map(|pattern| {
+            Regex::new(pattern).map_err(|source| MatcherError::Comm {
+                pattern: pattern.to_owned(),
+                source: Box::new(source),
+            })
+        });
+        if let Some(long) = exe.map(str::len).filter(|len| *len > PATH_MAX) {
+            return Err(MatcherError::Exe(long));
+        }
+        Ok(Self { exe: exe.map(|glob| Glob(glob.chars().collect())), comm: comm.transpose()? })
+    }
+
+    /// Whether a process is meant whose executable is `exe` and whose command is `comm`.
+    pub fn matches(&self, exe: &str, comm: &str) -> bool {
+        self.exe.as_ref().is_none_or(|glob| glob.matches(exe))
+            && self.comm.as_ref().is_none_or(|regex| regex.is_match(comm))
+    }
+}
+
+impl Glob {
+    fn matches(&self, path: &str) -> bool {
+        let whole = self.0.contains(&'/');
+        let text = if whole { path } else { path.rsplit('/').next().unwrap_or(path) };
+        like(&self.0, &text.chars().collect::<Vec<_>>())
+    }
+}
+
+/// Whether the whole `text` is like `pattern`, in a time bounded by the product of their lengths: only the last star has
+/// ever to be reconsidered.
+fn like(pattern: &[char], text: &[char]) -> bool {
+    let (mut at, mut done) = (0, 0);
+    let mut star = None;
+    while done < text.len() {
+        match pattern.get(at) {
+            Some('*') => {
+                star = Some((at, done));
+                at += 1;
+            }
+            Some(&wanted) if wanted == '?' || wanted == text[done] => {
+                at += 1;
+                done += 1;
+            }
+            _ => {
+                let Some((after, taken)) = star else { return false };
+                star = Some((after, taken + 1));
+                (at, done) = (after + 1, taken + 1);
+            }
+        }
+    }
+    pattern[at..].iter().all(|rest| *rest == '*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exe(glob: &str, path: &str) -> bool {
+        Matcher::new(Some(glob), None).unwrap().matches(path, "")
+    }
+
+    #[test]
+    fn a_glob_without_a_slash_is_about_the_name() {
+        assert!(exe("api", "/usr/bin/api") && exe("a?i*", "/usr/bin/api-server") && exe("*", "/x"));
+        assert!(!exe("api", "/usr/bin/api2") && !exe("usr*", "/usr/bin/api"));
+    }
+
+    #[test]
+    fn a_glob_with_a_slash_is_about_the_whole_path() {
+        assert!(exe("/opt/*/bin/*", "/opt/a/b/bin/c") && exe("*/bin/api", "/usr/bin/api"));
+        assert!(!exe("/bin/api", "/usr/bin/api") && !exe("/opt/?", "/opt/ab"));
+    }
+
+    #[test]
+    fn stars_that_find_nothing_end_soon() {
+        assert!(!exe(&"*a".repeat(2000), &"b".repeat(4000)));
+        assert!(exe("**a**b**", "xxaxxbxx") && !exe("*ab", "aabb"));
+    }
+
+    #[test]
+    fn all_conditions_have_to_be_met() {
+        let matcher = Matcher::new(Some("api"), Some("^(api|worker)$")).unwrap();
+        assert!(matcher.matches("/bin/api", "api") && matcher.matches("/bin/api", "worker"));
+        assert!(!matcher.matches("/bin/api", "apis") && !matcher.matches("/bin/worker", "worker"));
+        assert!(Matcher::default().matches("/x", "y"));
+    }
+
+    #[test]
+    fn what_is_no_pattern_is_told() {
+        let error = Matcher::new(None, Some("(")).unwrap_err();
+        assert_eq!(error.to_string(), "--comm \"(\" is no regular expression");
+        assert!(matches!(Matcher::new(Some(&"x".repeat(4097)), None), Err(MatcherError::Exe(4097))));
+    }
+}

@@ -1,0 +1,111 @@
+//! Where and how reports go.
+
+use std::path::{Path, PathBuf};
+
+use super::{System, color};
+use crate::cli::findings::{Findings, ReportFormat};
+use crate::cli::{Color, Format};
+use crate::sources::SourceTree;
+
+/// Where reports go, and what is kept beside them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Writing {
+    /// Where and how reports go.
+    pub output: Output,
+    /// Where the lines of source code are that verdicts speak of.
+    pub sources: Sources,
+    /// The recording that is kept.
+    pub record: Option<Record>,
+}
+
+/// A recording to be kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Its file.
+    pub file: PathBuf,
+    /// How long that may become, in bytes.
+    pub max_bytes: u64,
+}
+
+/// Where lines of source code are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sources {
+    /// The folder; `None` if they are not wanted, or there is none.
+    pub folder: Option<PathBuf>,
+    /// Whether git is asked who wrote them.
+    pub blame: bool,
+}
+
+/// A stream of this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error: standard output is another program's.
+    Stderr,
+}
+
+/// Where and how reports go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// The file, or `None` for the stream.
+    pub file: Option<PathBuf>,
+    /// Where they go if there is no file.
+    pub stream: Stream,
+    /// How they are written.
+    pub format: ReportFormat,
+    /// Whether they are coloured.
+    pub color: bool,
+    /// Whether each replaces the one before it on the screen.
+    pub in_place: bool,
+}
+
+impl Output {
+    /// To a file or standard output, which is a screen if it is a terminal.
+    pub fn to_stdout(
+        file: Option<&Path>,
+        format: Option<ReportFormat>,
+        wish: Color,
+        system: &System,
+    ) -> Self {
+        let mut output = Self::to_stderr(file, format, wish);
+        output.stream = Stream::Stdout;
+        if file.is_none() && output.format == ReportFormat::Text {
+            (output.color, output.in_place) = (color(wish, system), system.stdout_is_terminal);
+        }
+        output
+    }
+
+    /// To a file or standard error.
+    pub fn to_stderr(file: Option<&Path>, format: Option<ReportFormat>, wish: Color) -> Self {
+        let format = format.or_else(|| report_by_ending(file?)).unwrap_or(ReportFormat::Text);
+        let color = wish == Color::Always && format == ReportFormat::Text;
+        Self { file: file.map(Path::to_owned), stream: Stream::Stderr, format, color, in_place: false }
+    }
+}
+
+/// What is shown of the sources; tools always want to know what the repository calls a file.
+pub fn sources(wish: &Findings, format: ReportFormat) -> Sources {
+    let around = || SourceTree::repository(&std::env::current_dir().ok()?);
+    let wanted = format.is_for_tools() || wish.blame;
+    let folder = wish.source.clone().or_else(|| wanted.then(around).flatten());
+    Sources { folder, blame: wish.blame }
+}
+
+/// The format that a file with this name is expected to have.
+fn report_by_ending(file: &Path) -> Option<ReportFormat> {
+    match file.extension()?.to_str()? {
+        "json" => Some(ReportFormat::Json),
+        "sarif" => Some(ReportFormat::Sarif),
+        "xml" => Some(ReportFormat::Junit),
+        _ => None,
+    }
+}
+
+/// The format of comparisons that a file with this name is expected to have.
+pub fn by_ending(file: &Path) -> Option<Format> {
+    match file.extension()?.to_str()? {
+        "json" => Some(Format::Json),
+        _ => None,
+    }
+}

@@ -1,0 +1,108 @@
+//! Makes reports, and lets go of targets.
+
+use std::sync::atomic::Ordering;
+
+use leaktrace_core::schema::ProcessState;
+use leaktrace_core::session::StopReason;
+use leaktrace_core::trace::budget::Kinds;
+
+use super::engine::Engine;
+use super::jobs;
+use super::member::{Key, Outcome};
+use super::publish::Publication;
+use super::recorder::Recorder;
+use super::reporting::ReportOrder;
+use crate::process::Pid;
+
+impl Engine<'_> {
+    /// Begins a report. The target is away until that is made.
+    pub(super) fn begin_report(&mut self, key: Key, is_last: bool) -> anyhow::Result<()> {
+        let counted = self.count(key)?;
+        if is_last {
+            self.write_meter(key, &counted);
+            if let Some(launched) = &self.launched {
+                launched.program.let_end();
+            }
+        }
+        let Some(member) = self.members.get_mut(&key) else { return Ok(()) };
+        let Some((target, reporter)) = member.target.take().zip(member.reporter.take()) else {
+            return Ok(());
+        };
+        let order = ReportOrder { target, reporter, counted, is_last };
+        let job = self.workers.submit(move || jobs::report(order))?;
+        self.events.await_job(key, None, job);
+        Ok(())
+    }
+
+    pub(super) fn detach(&mut self, key: Key) -> anyhow::Result<()> {
+        let probes = self.members.get(&key).and_then(|member| member.probes.as_ref());
+        if let Some((probes, hub)) = probes.zip(self.hub.as_mut()) {
+            hub.set_kinds(probes.id(), Kinds::NONE)?;
+        }
+        self.detaching.push(key);
+        Ok(())
+    }
+
+    /// The watch over a target has ended as it should.
+    pub(super) fn end(&mut self, key: Key, reason: StopReason) -> anyhow::Result<()> {
+        let blocked = self.members.get_mut(&key).and_then(|member| member.blocked.take());
+        self.close(key, blocked.map_or(Outcome::Ended(reason), Outcome::Failed))
+    }
+
+    /// Lets go of a target.
+    pub(super) fn close(&mut self, key: Key, outcome: Outcome) -> anyhow::Result<()> {
+        let Some(mut member) = self.members.remove(&key) else { return Ok(()) };
+        if let Some((probes, hub)) = member.probes.take().zip(self.hub.as_mut()) {
+            hub.remove(probes.id());
+        }
+        member.stop.store(true, Ordering::Relaxed);
+        self.queue.forget(key);
+        self.detaching.retain(|detaching| *detaching != key);
+        let (process, (state, reason)) = (member.process, told_of(&outcome));
+        if let Some(discovery) = &mut self.discovery
+            && state == ProcessState::Execed
+        {
+            discovery.forget(process.pid);
+        }
+        self.ledger.enter(process.pid, member.has_reported, outcome);
+        member.recorder.take().map_or(Ok(()), Recorder::finish)?;
+        self.consumer.take(&Publication::Ended { process, state, reason })
+    }
+}
+
+/// What came of the targets that are closed.
+#[derive(Default)]
+pub(super) struct Ledger {
+    /// Whether there was a report on any.
+    pub(super) has_reported: bool,
+    /// The first that could not be watched to its end.
+    pub(super) first_failure: Option<(Pid, anyhow::Error)>,
+    /// Why the last one of all others ended.
+    pub(super) last_reason: Option<StopReason>,
+}
+
+impl Ledger {
+    fn enter(&mut self, pid: Pid, has_reported: bool, outcome: Outcome) {
+        self.has_reported |= has_reported;
+        match outcome {
+            Outcome::Ended(reason) => self.last_reason = Some(reason),
+            Outcome::Failed(error) => _ = self.first_failure.get_or_insert((pid, error)),
+        }
+    }
+}
+
+/// What others are told of how a watch ended.
+fn told_of(outcome: &Outcome) -> (ProcessState, Option<String>) {
+    match outcome {
+        Outcome::Ended(StopReason::TimeUp | StopReason::Asked | StopReason::HeldAtExit) => {
+            (ProcessState::Watched, None)
+        }
+        Outcome::Ended(StopReason::Exited) => (ProcessState::Exited, None),
+        Outcome::Ended(StopReason::Execed) => (ProcessState::Execed, None),
+        Outcome::Ended(StopReason::Blocked) => (ProcessState::Blocked, None),
+        Outcome::Failed(error) if jobs::is_blocked(error) => {
+            (ProcessState::Blocked, Some(format!("{error:#}")))
+        }
+        Outcome::Failed(error) => (ProcessState::Refused, Some(format!("{error:#}"))),
+    }
+}

@@ -1,0 +1,98 @@
+//! What was counted, and what else is looked at a few times a second.
+
+use std::time::Duration;
+
+use leaktrace_common::drops::DropReason;
+use leaktrace_core::session::{Counted, Reading, StopReason, Told};
+use leaktrace_core::trace::recording::{Meter, Totals};
+
+use super::clock;
+use super::engine::Engine;
+use super::jobs::{self, Answer};
+use super::member::Key;
+use crate::kernel::{Counters, Hub};
+use crate::process::cpu;
+
+/// How often it is asked whether a process that is not traced runs something else by now, and one that is traced, whose
+/// execs the kernel tells of.
+const ASK: Duration = Duration::from_millis(250);
+const ASK_TRACED: Duration = Duration::from_secs(2);
+
+impl Engine<'_> {
+    /// What has been counted and used until now.
+    pub(super) fn count(&self, key: Key) -> anyhow::Result<Counted> {
+        let Some(member) = self.members.get(&key) else { return Ok(Counted::default()) };
+        let counters = match (&member.probes, &self.hub) {
+            (Some(probes), Some(hub)) => probes.counters(hub)?,
+            _ => Counters::default(),
+        };
+        let stacks = member.target.as_ref().map_or(0, |target| target.tally().stacks);
+        let target = cpu::used_by(self.procfs, member.process.pid).unwrap_or_default();
+        let (own, at) = (cpu::used_by_us(), clock::now());
+        let dropped = DropReason::ALL.map(|reason| counters.dropped_for(reason));
+        Ok(Counted { reading: Reading { at, target, own, hits: counters.hits, stacks }, dropped })
+    }
+
+    /// Counts, with all that goes with it a few times a second.
+    pub(super) fn keep_count(&mut self, key: Key) -> anyhow::Result<Told> {
+        if self.has_execed(key) {
+            return Ok(Told::Stop(StopReason::Execed));
+        }
+        self.tell_mishaps()?;
+        self.ask(key);
+        let counted = self.count(key)?;
+        if let Some(recorder) = self.recorder(key) {
+            recorder.flush();
+            if recorder.wants_meter() {
+                self.write_meter(key, &counted);
+            }
+        }
+        Ok(Told::Counted(counted))
+    }
+
+    pub(super) fn has_execed(&self, key: Key) -> bool {
+        let probes = self.members.get(&key).and_then(|member| member.probes.as_ref());
+        probes.zip(self.hub.as_ref()).is_some_and(|(probes, hub)| hub.has_execed(probes.id()))
+    }
+
+    /// Says once of each kind of event that something happened which never should.
+    fn tell_mishaps(&mut self) -> anyhow::Result<()> {
+        let mishaps = self.hub.as_mut().map(Hub::mishaps).transpose()?;
+        for mishap in mishaps.into_iter().flatten() {
+            tracing::warn!("{mishap}");
+        }
+        Ok(())
+    }
+
+    /// Asks, where it is time, whether a process runs something else by now.
+    fn ask(&mut self, key: Key) {
+        let Some(member) = self.members.get_mut(&key).filter(|member| !member.is_asked) else { return };
+        let (pause, now) = (if member.probes.is_some() { ASK_TRACED } else { ASK }, clock::now());
+        let Some(inspected) = member.inspected.clone() else { return };
+        if u128::from(now.since(member.asked)) < pause.as_nanos() {
+            return;
+        }
+        let asked = self.workers.submit(move || Answer::Gone(jobs::is_gone(&inspected)));
+        // Where no thread can be had, a look will find it out.
+        if let Ok(job) = asked {
+            (member.is_asked, member.asked) = (true, now);
+            self.events.await_job(key, None, job);
+        }
+    }
+
+    /// Tells the recording what was counted.
+    pub(super) fn write_meter(&mut self, key: Key, counted: &Counted) {
+        let Some(member) = self.members.get_mut(&key) else { return };
+        let (Some(recorder), Some(target)) = (&mut member.recorder, &member.target) else { return };
+        let traced = target.traced(counted);
+        let names = DropReason::ALL.map(|reason| reason.as_str().to_owned());
+        recorder.counted(Meter {
+            unix_ns: clock::unix_ns(),
+            produced: traced.produced,
+            dropped: names.into_iter().zip(traced.dropped).collect(),
+            overhead: target.overhead(&counted.reading, &member.metered),
+            totals: Totals::default(),
+        });
+        member.metered = counted.reading;
+    }
+}

@@ -1,0 +1,156 @@
+//! What wakes the engine.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use leaktrace_core::base::num::Ktime;
+use leaktrace_core::session::{Class, StopReason};
+use tokio::io::unix::AsyncFd;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
+
+use super::jobs::Answer;
+use super::member::Key;
+use super::{clock, readiness, signals};
+use crate::process::exit::ExitWatch;
+use crate::process::launch::Launched;
+use crate::process::workers::{Job, Lost};
+
+/// How long nothing at all may wake it.
+const IDLE: Duration = Duration::from_hours(1);
+
+/// Something that has happened, by priority.
+pub(super) enum Event {
+    /// All targets are to end.
+    Stop(StopReason),
+    /// A target has exited.
+    Exited(Key),
+    /// A job has ended; of the queue's, with its class.
+    Answer(Key, Option<Class>, Box<Result<Answer, Lost>>),
+    /// A ring is filling.
+    Filling,
+    /// It is time.
+    Tick,
+}
+
+/// Everything that wakes the engine.
+pub(super) struct Events {
+    ends: Ends,
+    ring: Option<AsyncFd<OwnedFd>>,
+    exits: (mpsc::UnboundedSender<Key>, mpsc::UnboundedReceiver<Key>),
+    answers: (mpsc::UnboundedSender<Answered>, mpsc::UnboundedReceiver<Answered>),
+}
+
+type Answered = (Key, Option<Class>, Box<Result<Answer, Lost>>);
+
+impl Events {
+    /// Listens to signals, or, with a program that we have started and that gets them itself, to that.
+    pub(super) fn new(launched: Option<&mut Launched>) -> io::Result<Self> {
+        Ok(Self {
+            ends: Ends::of(launched)?,
+            ring: None,
+            exits: mpsc::unbounded_channel(),
+            answers: mpsc::unbounded_channel(),
+        })
+    }
+
+    /// Tells when a ring is filling.
+    pub(super) fn watch_rings(&mut self, hub: impl AsFd) -> io::Result<()> {
+        self.ring = Some(readiness::of(hub)?);
+        Ok(())
+    }
+
+    /// Tells when a target exits.
+    pub(super) fn watch_exit(&self, key: Key, exit: &ExitWatch) -> io::Result<()> {
+        let (exit, exits) = (readiness::of(exit)?, self.exits.0.clone());
+        tokio::spawn(async move {
+            if exit.readable().await.is_ok() {
+                // Nobody listens once all is over.
+                _ = exits.send(key);
+            }
+        });
+        Ok(())
+    }
+
+    /// Tells when a job has ended.
+    pub(super) fn await_job(&self, key: Key, class: Option<Class>, job: Job<Answer>) {
+        let answers = self.answers.0.clone();
+        tokio::spawn(async move {
+            let answer = Box::new(job.await);
+            // Nobody listens once all is over.
+            _ = answers.send((key, class, answer));
+        });
+    }
+
+    /// What happens next, at the latest at `until`.
+    pub(super) async fn next(&mut self, until: Ktime) -> Event {
+        tokio::select! {
+            biased;
+            reason = self.ends.next() => Event::Stop(reason),
+            Some(key) = self.exits.1.recv() => Event::Exited(key),
+            Some((key, class, answer)) = self.answers.1.recv() => Event::Answer(key, class, answer),
+            () = filling(self.ring.as_ref()) => Event::Filling,
+            () = time(until) => Event::Tick,
+        }
+    }
+}
+
+/// Waits until a time. What is due now lets everybody else go first.
+async fn time(until: Ktime) {
+    let wait = Duration::from_nanos(until.0.saturating_sub(clock::now().0));
+    if wait.is_zero() {
+        tokio::task::yield_now().await;
+    } else {
+        sleep_until(Instant::now() + wait.min(IDLE)).await;
+    }
+}
+
+/// Comes when the kernel side says that a ring is filling.
+async fn filling(ring: Option<&AsyncFd<OwnedFd>>) {
+    let Some(ring) = ring else { return std::future::pending().await };
+    match ring.readable().await {
+        // Readable is not what matters but that it was told: whatever waits is drained next.
+        Ok(mut guard) => guard.clear_ready(),
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// What ends a session from outside of it.
+struct Ends {
+    /// The user wants it to end.
+    interrupted: Option<oneshot::Receiver<()>>,
+    /// The program is held at its exit.
+    leaving: Option<oneshot::Receiver<()>>,
+}
+
+impl Ends {
+    /// A program that we have started gets the signals itself.
+    fn of(launched: Option<&mut Launched>) -> io::Result<Self> {
+        match launched {
+            Some(launched) => Ok(Self { interrupted: None, leaving: launched.leaving() }),
+            None => Ok(Self { interrupted: Some(signals::listen()?), leaving: None }),
+        }
+    }
+
+    /// The next end that is told. Safe to cancel.
+    async fn next(&mut self) -> StopReason {
+        tokio::select! {
+            biased;
+            () = told(&mut self.interrupted) => StopReason::Asked,
+            () = told(&mut self.leaving) => StopReason::HeldAtExit,
+        }
+    }
+}
+
+/// Comes once, when the other side tells; never, if there is none or it has gone.
+async fn told(receiver: &mut Option<oneshot::Receiver<()>>) {
+    if let Some(waiting) = receiver {
+        let result = waiting.await;
+        *receiver = None;
+        if result.is_ok() {
+            return;
+        }
+    }
+    std::future::pending::<()>().await;
+}

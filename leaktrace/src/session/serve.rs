@@ -1,0 +1,216 @@
+//! Does what targets want.
+
+use std::sync::Arc;
+
+use leaktrace_core::base::num::Ktime;
+use leaktrace_core::session::{Class, Counted, Told, Want};
+use leaktrace_core::trace::recording::Header;
+
+use super::clock;
+use super::discovery::screen;
+use super::engine::Engine;
+use super::jobs::{self, Answer};
+use super::member::{Key, Order};
+use super::observer::Observer;
+use super::probes::Probes;
+use super::recorder::Recorder;
+use super::reporting::{self, Reporter};
+
+/// How many records are taken at a time before anybody else's turn.
+const BATCH: usize = 1 << 16;
+
+/// What the ring adds to each record, in bytes.
+const RING_HEADER: usize = 8;
+
+impl Engine<'_> {
+    /// Does all that a target wants now.
+    pub(super) fn serve(&mut self, key: Key) -> anyhow::Result<()> {
+        let now = clock::now();
+        loop {
+            let Some(member) = self.members.get_mut(&key) else { return Ok(()) };
+            let Some(want) = member.target.as_mut().and_then(|target| target.wants(now)) else {
+                return Ok(());
+            };
+            match self.perform(key, want) {
+                Ok(Some(told)) => self.tell(key, told)?,
+                Ok(None) => {}
+                Err(error) => self.fail(key, error)?,
+            }
+        }
+    }
+
+    /// Does one thing, or begins it; what is to be told of it at once.
+    fn perform(&mut self, key: Key, want: Want) -> anyhow::Result<Option<Told>> {
+        match want {
+            Want::Prepare => {
+                let screening = self.members.get(&key).and_then(|member| member.screening.clone());
+                self.order(key, Class::Awaited, screening.map_or(Order::Inspect, Order::Screen));
+            }
+            Want::Confirm => self.order(key, Class::Awaited, Order::Confirm),
+            Want::Walk { urgent, streaks } => {
+                if let Some(recorder) = self.recorder(key) {
+                    recorder.asked();
+                }
+                self.order(key, if urgent { Class::Awaited } else { Class::Look }, Order::Walk(streaks));
+            }
+            Want::HeapPass(streaks) => self.order(key, Class::Heap, Order::HeapPass(streaks)),
+            Want::Hurry => self.hurry(key),
+            Want::Attach => self.attach(key)?,
+            Want::Drain => return Ok(self.drain(key)),
+            Want::Count => return self.keep_count(key).map(Some),
+            Want::Trace(tracing) => {
+                let probes = self.members.get_mut(&key).and_then(|member| member.probes.as_mut());
+                if let Some((probes, hub)) = probes.zip(self.hub.as_mut()) {
+                    probes.apply(hub, tracing)?;
+                }
+            }
+            Want::Keep { last } => {
+                let Some(member) = self.members.get_mut(&key) else { return Ok(None) };
+                if let Some((recorder, recorded)) = member.recorder.as_mut().zip(member.recorded.take()) {
+                    recorder.walked(recorded, last);
+                }
+            }
+            Want::Report { last } => self.begin_report(key, last)?,
+            Want::Detach => self.detach(key)?,
+            Want::Close(reason) => self.end(key, reason)?,
+        }
+        Ok(None)
+    }
+
+    fn order(&mut self, key: Key, class: Class, order: Order) {
+        if let Some(member) = self.members.get_mut(&key) {
+            member.orders.insert(class, order);
+            self.queue.push(key, class);
+        }
+    }
+
+    /// Somebody waits for the look of this target by now.
+    fn hurry(&mut self, key: Key) {
+        let Some(member) = self.members.get_mut(&key) else { return };
+        if self.queue.promote(key)
+            && let Some(order) = member.orders.remove(&Class::Look)
+        {
+            member.orders.insert(Class::Awaited, order);
+        }
+    }
+
+    /// Begins a job whose turn it is.
+    pub(super) fn begin_job(&mut self, key: Key, class: Class) -> anyhow::Result<()> {
+        let Some(job) = self.job(key, class) else {
+            self.queue.done(key, class, clock::now());
+            return Ok(());
+        };
+        match self.workers.submit(job) {
+            Ok(job) => self.events.await_job(key, Some(class), job),
+            Err(refused) => {
+                self.queue.done(key, class, clock::now());
+                self.fail(key, refused.into())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn job(&mut self, key: Key, class: Class) -> Option<Box<dyn FnOnce() -> Answer + Send>> {
+        let probing = self.probing.clone();
+        let (procfs, is_launched) = (self.procfs.clone(), self.launched.is_some());
+        let is_recorded = self.recording.is_some();
+        let member = self.members.get_mut(&key)?;
+        let order = member.orders.remove(&class)?;
+        let (pid, inspected) = (member.process.pid, member.inspected.clone());
+        if let Order::Screen(matcher) = order {
+            return Some(Box::new(move || Answer::Screened(screen(&procfs, pid, &matcher))));
+        }
+        if let Order::Inspect = order {
+            return Some(Box::new(move || jobs::inspect(&procfs, pid, is_launched, is_recorded)));
+        }
+        let inspected = inspected?;
+        Some(match order {
+            Order::Screen(_) | Order::Inspect => return None,
+            Order::Plan => Box::new(move || jobs::plan(&inspected, probing.as_ref(), is_launched)),
+            Order::Confirm => Box::new(move || jobs::confirm_layout(&inspected)),
+            Order::Walk(streaks) => {
+                let observer = member.observer.take()?;
+                Box::new(move || jobs::walk(observer, &streaks, &inspected))
+            }
+            Order::HeapPass(streaks) => {
+                let stop = Arc::clone(&member.stop);
+                Box::new(move || jobs::scan_heap(&inspected, &streaks, &stop))
+            }
+        })
+    }
+
+    /// Attaches what was loaded, and begins what goes with it.
+    fn attach(&mut self, key: Key) -> anyhow::Result<()> {
+        let at = clock::now();
+        let Some(member) = self.members.get_mut(&key) else { return Ok(()) };
+        let loaded = member.loaded.take().unwrap_or(Ok(None));
+        let attached = loaded.and_then(|loaded| match (loaded, &mut self.hub, &self.probing) {
+            (Some(loaded), Some(hub), Some(probing)) => {
+                Probes::attach(hub, loaded, &probing.options).map(Some)
+            }
+            _ => Ok(None),
+        });
+        let untraced = match attached {
+            Ok(probes) => {
+                member.probes = probes;
+                None
+            }
+            Err(error) if self.launched.is_some() => Some(jobs::untraced(&error)),
+            Err(error) => return Err(error),
+        };
+        let (inspected, facts) = (member.inspected.clone(), member.facts.take());
+        if let Some(inspected) = inspected {
+            member.observer = Some(Box::new(Observer::new(inspected.clone(), facts)));
+            let shared = Arc::clone(&self.shared);
+            member.reporter = Some(Box::new(Reporter::new(inspected, shared, (self.make_pass)())));
+        }
+        if let Some(launched) = &self.launched {
+            launched.program.release(launched.at_exit || member.probes.is_none());
+        }
+        let counted = self.count(key)?;
+        self.tell(key, Told::Attached { at, counted, untraced })?;
+        self.begin_recording(key, at, &counted)
+    }
+
+    fn begin_recording(&mut self, key: Key, at: Ktime, counted: &Counted) -> anyhow::Result<()> {
+        let (Some(recording), Some(member)) = (self.recording.take(), self.members.get_mut(&key)) else {
+            return Ok(());
+        };
+        let (Some(inspected), Some(target)) = (&member.inspected, &member.target) else { return Ok(()) };
+        let header = Header {
+            format: Header::FORMAT.to_owned(),
+            leaktrace: env!("CARGO_PKG_VERSION").to_owned(),
+            target: reporting::about(inspected),
+            attached_at: at,
+            attached_unix_ns: clock::unix_ns(),
+            probes: self.config.tracing.probes.iter().map(|kind| kind.as_str().to_owned()).collect(),
+            wait_reasons: inspected.program().wait_reasons.iter().map(str::to_owned).collect(),
+            notices: target.notices().to_vec(),
+        };
+        member.recorder = Some(Recorder::start(recording, &header, inspected.clone())?);
+        member.metered = counted.reading;
+        Ok(())
+    }
+
+    pub(super) fn recorder(&mut self, key: Key) -> Option<&mut Recorder> {
+        self.members.get_mut(&key)?.recorder.as_mut()
+    }
+
+    /// Hands over the records of one batch.
+    fn drain(&mut self, key: Key) -> Option<Told> {
+        let (hub, member) = (self.hub.as_mut()?, self.members.get_mut(&key)?);
+        let (target, recorder) = (member.target.as_mut()?, &mut member.recorder);
+        let mut bytes = 0;
+        let drained = hub.drain(member.probes.as_ref()?.id(), BATCH, |record| {
+            bytes += record.len() + RING_HEADER;
+            if let Some(recorder) = recorder {
+                recorder.record(record);
+            }
+            if let Err(error) = target.record(record) {
+                tracing::debug!(%error, "a record cannot be decoded");
+            }
+        });
+        target.count_foreign(drained.foreign);
+        Some(Told::Drained { bytes, more: drained.more })
+    }
+}

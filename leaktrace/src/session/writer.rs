@@ -1,0 +1,155 @@
+//! Writes reports where users want them: those on one process as they come, those on several in rounds.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+use leaktrace_core::judge::detect::Gate;
+use leaktrace_core::report::render::{self, Style, TextOptions};
+use leaktrace_core::schema::{ProcessReport, ProcessState, Report, Round, SCHEMA_VERSION};
+
+use super::publish::{Consumer, Process, Publication};
+use crate::cli::findings::ReportFormat;
+use crate::config::Output;
+use crate::output::{OutputError, Sink};
+
+/// Of how many processes that have ended the last report is kept.
+const MOST_ENDED: usize = 256;
+
+/// How reports are written.
+struct Form {
+    sink: Sink,
+    format: ReportFormat,
+    color: bool,
+    gate: Gate,
+}
+
+/// Writes the reports on one process.
+pub(super) struct Writer(Form);
+
+/// Writes the reports on several processes.
+pub(super) struct RoundWriter {
+    form: Form,
+    /// The processes, by their numbers in this session.
+    known: BTreeMap<u32, Known>,
+    forgotten: u64,
+}
+
+/// What is known of a process.
+struct Known {
+    process: Process,
+    state: ProcessState,
+    has_ended: bool,
+    reason: Option<String>,
+    report: Option<Arc<Report>>,
+}
+
+/// Opens the destination for the reports on one process, or on `many`.
+pub(super) fn open(output: &Output, gate: &Gate, many: bool) -> Result<Box<dyn Consumer>, OutputError> {
+    let sink = Sink::open(output)?;
+    let form = Form { sink, format: output.format, color: output.color, gate: gate.clone() };
+    Ok(if many {
+        Box::new(RoundWriter { form, known: BTreeMap::new(), forgotten: 0 })
+    } else {
+        Box::new(Writer(form))
+    })
+}
+
+impl Form {
+    fn look(&self, is_last: bool) -> TextOptions {
+        let style = if self.color { Style::Ansi } else { Style::Plain };
+        TextOptions { style, width: self.sink.width(is_last) }
+    }
+
+    fn write(&mut self, report: &Report, is_last: bool) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        match self.format {
+            ReportFormat::Text => render::text(report, self.look(is_last), &mut bytes),
+            ReportFormat::Json => render::json(report, &mut bytes),
+            ReportFormat::Github => render::github(report, &self.gate, &mut bytes),
+            ReportFormat::Sarif => render::sarif(report, &self.gate, &mut bytes),
+            ReportFormat::Junit => render::junit(report, &self.gate, &mut bytes),
+        }?;
+        self.sink.write(&bytes, is_last)
+    }
+
+    /// Formats for one process are refused for several before anything begins.
+    fn write_round(&mut self, round: &Round<&Report>, is_last: bool) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        match self.format {
+            ReportFormat::Text => render::round_text(round, self.look(is_last), &mut bytes),
+            ReportFormat::Json | ReportFormat::Github | ReportFormat::Sarif | ReportFormat::Junit => {
+                render::round_json(round, &mut bytes)
+            }
+        }?;
+        self.sink.write(&bytes, is_last)
+    }
+}
+
+impl Consumer for Writer {
+    fn take(&mut self, publication: &Publication<'_>) -> anyhow::Result<()> {
+        match publication {
+            Publication::Report { report, is_last, .. } => Ok(self.0.write(report, *is_last)?),
+            Publication::Ended { .. } | Publication::Round { .. } => Ok(()),
+        }
+    }
+}
+
+impl Consumer for RoundWriter {
+    fn take(&mut self, publication: &Publication<'_>) -> anyhow::Result<()> {
+        match publication {
+            Publication::Report { process, report, .. } => {
+                self.known(process).report = Some(Arc::clone(report));
+                Ok(())
+            }
+            Publication::Ended { process, state, reason } => {
+                let known = self.known(process);
+                (known.state, known.has_ended) = (*state, true);
+                known.reason.clone_from(reason);
+                self.forget();
+                Ok(())
+            }
+            Publication::Round { is_last } => self.write(*is_last),
+        }
+    }
+}
+
+impl RoundWriter {
+    fn known(&mut self, process: &Process) -> &mut Known {
+        let known = self.known.entry(process.number).or_insert_with(|| Known {
+            process: process.clone(),
+            state: ProcessState::Watched,
+            has_ended: false,
+            reason: None,
+            report: None,
+        });
+        if process.exe.is_some() {
+            known.process.exe.clone_from(&process.exe);
+        }
+        known
+    }
+
+    /// Forgets those that ended the longest ago, as far as they are too many.
+    fn forget(&mut self) {
+        let ended = self.known.iter().filter(|(_, known)| known.has_ended).map(|(number, _)| *number);
+        let ended: Vec<u32> = ended.collect();
+        for number in ended.iter().take(ended.len().saturating_sub(MOST_ENDED)) {
+            self.known.remove(number);
+            self.forgotten += 1;
+        }
+    }
+
+    fn write(&mut self, is_last: bool) -> anyhow::Result<()> {
+        let processes = self.known.values().map(|known| ProcessReport {
+            pid: known.process.pid.0,
+            exe: known.process.exe.clone(),
+            state: known.state,
+            reason: known.reason.clone(),
+            report: known.report.as_deref(),
+        });
+        let mut processes: Vec<_> = processes.collect();
+        processes.sort_by_key(|process| process.pid);
+        let round = Round { schema_version: SCHEMA_VERSION, processes, ended_and_forgotten: self.forgotten };
+        Ok(self.form.write_round(&round, is_last)?)
+    }
+}
