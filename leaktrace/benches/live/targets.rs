@@ -4,9 +4,11 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::time::Instant;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
+use aya::maps::{MapInfo, MapType, loaded_maps};
 use leaktrace::kernel::specimen::{Goroutines, Specimen, own_exe};
 use leaktrace::kernel::{Hub, HubOptions, ProbeSite, TargetId, TargetOptions, Tracee};
 use leaktrace_common::cookie::GRegister;
@@ -16,6 +18,7 @@ use leaktrace_core::trace::plan::Cost;
 
 use crate::effort::Effort;
 use crate::statistics::{Samples, grouped, in_seconds, real};
+use crate::tracer::thread_time;
 
 const TARGETS: usize = 200;
 const RING_BYTES: u32 = 256 << 10;
@@ -27,14 +30,15 @@ pub(crate) fn run(effort: Effort) -> Result<()> {
     let sites = sites()?;
     let tracee =
         Tracee { pid: std::process::id(), exe: own_exe(), layout: Goroutines::layout(), sites: &sites };
-    let (mut load, mut attach, mut memory) = (Samples::default(), Samples::default(), Samples::default());
+    let [mut load, mut load_cpu, mut attach, mut memory]: [Samples; 4] = Default::default();
     let mut known = BTreeSet::new();
     memory_of_new(&mut known)?;
     let mut ids: Vec<TargetId> = Vec::new();
     for _ in 0..effort.rounds(TARGETS) {
-        let began = Instant::now();
+        let (began, cpu) = (Instant::now(), thread_time());
         let id = hub.add(&tracee, &TargetOptions::with_ring_bytes(RING_BYTES))?;
         load.add(in_seconds(began.elapsed()));
+        load_cpu.add(in_seconds(thread_time().saturating_sub(cpu)));
         memory.add(real(memory_of_new(&mut known)?));
         let began = Instant::now();
         hub.set_kinds(id, Kinds::ALL)?;
@@ -56,10 +60,14 @@ pub(crate) fn run(effort: Effort) -> Result<()> {
     println!("|---|---:|");
     println!("| reading the object, once | {:.1} ms |", in_seconds(prepared) * 1e3);
     println!("| loading a target's programs | **{}** |", milliseconds(&load));
+    println!("| … of which processor time | {} |", milliseconds(&load_cpu));
     println!("| attaching them | {} |", milliseconds(&attach));
     println!("| detaching all: until we go on | {:.1} ms |", in_seconds(asked) * 1e3);
     println!("| … until the kernel is done | {:.0} ms |", in_seconds(detached) * 1e3);
-    println!("| memory of a target without its ring | **{} KiB** |", grouped(memory.median() / 1024.0));
+    println!(
+        "| memory of a target's maps without its ring | **{} KiB** |",
+        grouped(memory.median() / 1024.0)
+    );
     println!("| memory of a ring of 256 KiB | {} KiB |\n", grouped(real(ring_memory()?) / 1024.0));
     Ok(())
 }
@@ -77,34 +85,32 @@ fn milliseconds(samples: &Samples) -> String {
     format!("{:.2} ms ({:.1})", samples.median() * 1e3, samples.range().1 * 1e3)
 }
 
-/// The memory that the kernel says the maps and programs take that this process has opened since, but for rings.
-fn memory_of_new(known: &mut BTreeSet<String>) -> Result<u64> {
+/// The memory that the kernel says the maps take that were created since, but for rings. Nobody else is to create any.
+fn memory_of_new(known: &mut BTreeSet<u32>) -> Result<u64> {
     let mut sum = 0;
-    for (id, is_ring, bytes) in bpf_memory()? {
-        if known.insert(id) && !is_ring {
-            sum += bytes;
+    for map in loaded_maps() {
+        let map = map?;
+        if known.insert(map.id()) && map.map_type()? != MapType::RingBuf {
+            sum += memory(&map)?;
         }
     }
     Ok(sum)
 }
 
 fn ring_memory() -> Result<u64> {
-    let ring = bpf_memory()?.into_iter().find(|(_, is_ring, _)| *is_ring);
-    ring.map(|(_, _, bytes)| bytes).context("no ring is open")
-}
-
-/// The id of every map and program that is open, whether it is a ring, and what it takes.
-fn bpf_memory() -> Result<Vec<(String, bool, u64)>> {
-    const RING: &str = "27";
-    let mut found = Vec::new();
-    for entry in fs::read_dir("/proc/self/fdinfo")? {
-        let text = fs::read_to_string(entry?.path()).unwrap_or_default();
-        let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
-        let id = field("map_id:").map(|id| format!("map {id}"));
-        let id = id.or_else(|| field("prog_id:").map(|id| format!("program {id}")));
-        if let Some((id, bytes)) = id.zip(field("memlock:").and_then(|bytes| bytes.parse().ok())) {
-            found.push((id, field("map_type:") == Some(RING), bytes));
+    for map in loaded_maps() {
+        let map = map?;
+        if map.map_type()? == MapType::RingBuf && map.max_entries() == RING_BYTES {
+            return memory(&map);
         }
     }
-    Ok(found)
+    bail!("no ring is open")
+}
+
+/// What a map takes, in bytes.
+fn memory(map: &MapInfo) -> Result<u64> {
+    let fd = map.fd()?;
+    let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd()))?;
+    let bytes = text.lines().find_map(|line| line.strip_prefix("memlock:"));
+    Ok(bytes.context("the kernel does not say what a map takes")?.trim().parse()?)
 }
