@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// How many links are let go of at a time. The kernel's waits overlap.
-const WORKERS: usize = 8;
+const WORKERS: usize = 16;
 
 /// Threads that close descriptors, as many as there is work for and never more than [`WORKERS`].
 #[derive(Default)]
