@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use leaktrace::kernel::specimen::Specimen;
-use leaktrace::kernel::{Hub, TargetId, TargetOptions};
+use leaktrace::kernel::{Hub, Loaded, Loader, TargetId, TargetOptions};
 use leaktrace_common::event::Kind;
 use leaktrace_common::layout::Control;
 use leaktrace_core::trace::budget::Kinds;
 use leaktrace_core::trace::decode::{Event, decode};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::TINY;
 use crate::bench::{add, goroutines, hub};
@@ -92,3 +93,37 @@ fn a_round_takes_no_more_of_a_target_than_its_share() {
     assert_eq!(rounds[1], (BTreeMap::from([(ids[0], 100)]), vec![ids[0]]));
     assert_eq!(hub.drain(ids[0], usize::MAX, |_| ()).records, 800);
 }
+
+#[test]
+fn the_hub_can_be_waited_for_when_any_ring_fills() {
+    let Some(mut hub) = hub(None) else { return };
+    let specimens = [22, 23].map(Specimen::new);
+    let asks = |wakeup_bytes| {
+        let options = TargetOptions::with_ring_bytes(1 << 20);
+        TargetOptions { control: Control { wakeup_bytes, ..options.control }, ..options }
+    };
+    let ids = [(specimens[0], u32::MAX), (specimens[1], 1024)]
+        .map(|(specimen, wakeup_bytes)| add(&mut hub, specimen, &[Kind::End], &asks(wakeup_bytes)));
+    let goroutines = goroutines(0);
+    for (id, (specimen, wakes)) in ids.into_iter().zip(specimens.into_iter().zip([false, true])) {
+        hub.set_kinds(id, Kinds::ALL).unwrap();
+        (0..1000).for_each(|_| goroutines.run(specimen));
+        assert_eq!(is_readable(&hub), wakes, "a thousand records of 40 bytes wait");
+    }
+    assert_eq!(hub.drain_all(usize::MAX, |_, _| ()).records, 2000);
+    assert!(!is_readable(&hub), "nothing waits");
+}
+
+fn is_readable(hub: &Hub) -> bool {
+    let mut fds = [PollFd::new(hub, PollFlags::IN)];
+    poll(&mut fds, Some(&Timespec::default())).expect("it can be waited for") > 0
+}
+
+/// Programs can be loaded on other threads, and whoever has the hub can move.
+const _: fn() = || {
+    fn is_shared<T: Send + Sync>() {}
+    fn is_sent<T: Send>() {}
+    is_shared::<Loader>();
+    is_sent::<Loaded>();
+    is_sent::<Hub>();
+};
