@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::step::{cargo, run, say};
-use crate::{ebpf, licences, named, rules};
+use crate::{ebpf, facts, licences, named, releases, rules};
 
 /// Check format, lints, documentation, the dependency rules, licences and the rules of the tests
 #[derive(clap::Args)]
@@ -15,12 +15,14 @@ type Check = (&'static str, fn() -> Result<()>);
 
 /// Runs every check, and fails when any did.
 pub(crate) fn run_all(_: &Args) -> Result<()> {
-    let checks: [Check; 8] = [
+    let checks: [Check; 10] = [
         ("format", format),
         ("lints", lints),
         ("documentation", documentation),
         ("files that documents name", named::check),
         ("dependency rules", rules::dependencies),
+        ("comparisons of Go releases", releases::check),
+        ("facts about Go releases", facts::check),
         ("licences and sources of dependencies", licences::check),
         ("rules of the tests", rules::tests),
         ("eBPF objects", ebpf::check),

@@ -4,11 +4,13 @@ mod bench;
 mod check;
 mod demo;
 mod ebpf;
+mod facts;
 mod foreign;
 mod fuzz;
 mod licences;
 mod named;
 mod page;
+mod releases;
 mod rules;
 mod score;
 mod step;
@@ -28,6 +30,7 @@ enum Xtask {
     Check(check::Args),
     Ebpf(ebpf::Args),
     Toolchains(toolchains::Args),
+    Facts(facts::Args),
     Targets(targets::Args),
     Foreign(foreign::Args),
     Fuzz(fuzz::Args),
@@ -42,6 +45,7 @@ fn main() -> anyhow::Result<()> {
         Xtask::Check(args) => check::run_all(&args),
         Xtask::Ebpf(args) => ebpf::run_typed(&args),
         Xtask::Toolchains(args) => toolchains::run(&args),
+        Xtask::Facts(args) => facts::run(&args),
         Xtask::Targets(args) => targets::run(&args),
         Xtask::Foreign(args) => foreign::run(&args),
         Xtask::Fuzz(args) => fuzz::run(&args),

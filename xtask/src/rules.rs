@@ -78,7 +78,7 @@ fn way_to(package: &str) -> Result<String> {
 }
 
 /// The Rust files that git tracks, or would.
-fn rust_files() -> Result<Vec<PathBuf>> {
+pub(crate) fn rust_files() -> Result<Vec<PathBuf>> {
     let mut git = std::process::Command::new("git");
     git.args(["ls-files", "--cached", "--others", "--exclude-standard", "--", "*.rs"]).current_dir(root());
     let list = run(&mut git).context("cannot list the sources")?;

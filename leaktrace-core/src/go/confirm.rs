@@ -185,6 +185,8 @@ mod tests {
     use crate::binary::disasm;
     use crate::go::facts::RELEASES;
 
+    /// Where Go 1.27 is among the releases.
+    const GO_1_27: usize = 8;
     const FIELDS: SpecialFields = SpecialFields { size: 24, next: 0, offset: 8, kind: 16 };
 
     /// What go1.27.3 compiles the functions to, as far as it says something here.
@@ -234,7 +236,9 @@ mod tests {
             let decoded = disasm::function(arch, Svma(0x1000), bytes).unwrap();
             Some(Body::new(arch, Svma(0x1000), bytes, &decoded))
         };
-        let fits = RELEASES.iter().filter(|release| is_confirmed(&release.collector, &FIELDS, &body));
+        // Later ones may do the same.
+        let fits =
+            RELEASES[..=GO_1_27].iter().filter(|release| is_confirmed(&release.collector, &FIELDS, &body));
         fits.map(|release| release.version.to_string()).collect()
     }
 

@@ -7,7 +7,7 @@ use anyhow::{Context, anyhow};
 use super::*;
 use leaktrace_core::binary::elf::ElfError;
 use leaktrace_core::go::program::ProgramError;
-use leaktrace_core::go::version::GoVersion;
+use leaktrace_core::go::version::{GoVersion, NEWEST_TESTED};
 
 use crate::kernel::LoadError;
 use crate::process::Pid;
@@ -147,8 +147,10 @@ fn a_go_that_is_too_old() {
         &anyhow::Error::new(ProgramError::TooOld(GoVersion::new(1, 17))).context("cannot watch pid 4242"),
         &[],
         Exit::NotReadable,
-        "leaktrace: cannot watch pid 4242: built with go1.17; the oldest supported release is go1.19\n\
-         hint: rebuild it with go1.19 or newer (go1.27 is the newest tested release)",
+        &format!(
+            "leaktrace: cannot watch pid 4242: built with go1.17; the oldest supported release is go1.19\n\
+             hint: rebuild it with go1.19 or newer ({NEWEST_TESTED} is the newest tested release)"
+        ),
     );
 }
 

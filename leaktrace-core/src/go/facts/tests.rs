@@ -24,7 +24,7 @@ fn a_tested_release_has_its_own_row_whatever_its_patch() {
     assert!(Release::tested(GoVersion::new(1, 18)).is_none());
     let ngsys = |minor| schedt(GoVersion::new(1, minor)).map(|schedt| schedt.ngsys).ok();
     assert_eq!([ngsys(19), ngsys(24), ngsys(25), ngsys(27)], [Some(72), Some(72), Some(80), Some(96)]);
-    assert_eq!([ngsys(18), ngsys(28)], [None, None]);
+    assert_eq!([ngsys(18), ngsys(unseen().minor)], [None, None]);
 }
 
 #[test]
@@ -85,10 +85,11 @@ fn an_unseen_release_is_written_as_the_newest_and_an_older_one_as_the_oldest() {
 #[test]
 fn candidates_begin_with_the_likeliest_and_are_all_there_once() {
     let all: Vec<_> = moduledata_layouts(None).collect();
-    assert_eq!(all.len(), 6);
+    assert!(all.iter().enumerate().all(|(index, layout)| !all[..index].contains(layout)));
     for release in &RELEASES {
         let mut layouts = moduledata_layouts(Some(release.version));
         assert_eq!(layouts.next(), Some(release.moduledata));
+        assert!(all.contains(&release.moduledata));
         assert_eq!(layouts.count(), all.len() - 1);
     }
     assert_eq!(moduledata_layouts(Some(unseen())).collect::<Vec<_>>(), all);
