@@ -3,20 +3,21 @@
 //! The kernel says at each switch where in it the thread was. In the middle of `__get_user_pages`, on behalf of
 //! `process_vm_readv`, it holds the `mmap_lock` of the process that it reads, for as long as it waits for its next turn.
 
+mod tracefs;
+
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Where the kernel's tracing is, in a folder of its own for each that wants to trace.
-const INSTANCES: &str = "/sys/kernel/tracing/instances";
+use tracefs::Instance;
+
 /// In a second there are some hundred switches, of which each takes some hundred bytes.
 const KIB_PER_SECOND: u64 = 128;
 
-/// Watches a process's threads; the kernel's folder is removed when it is dropped.
+/// Watches a process's threads.
 pub struct Watch {
-    instance: PathBuf,
+    instance: Instance,
     pid: u32,
     threads: BTreeSet<u32>,
 }
@@ -28,8 +29,8 @@ impl Watch {
     /// When the kernel does not do so.
     #[track_caller]
     pub fn start(pid: u32, seconds: u64) -> Self {
-        let instance = Path::new(INSTANCES).join(format!("leaktrace-tests-{pid}"));
-        fs::create_dir(&instance).expect("an instance can be made");
+        let made = Instance::new(&format!("leaktrace-tests-{pid}"));
+        let instance = made.unwrap_or_else(|error| panic!("the kernel's tracing: {error:#}"));
         let watch = Self { instance, pid, threads: threads(pid) };
         let names: Vec<String> = watch.threads.iter().map(u32::to_string).collect();
         watch.set("buffer_size_kb", &(KIB_PER_SECOND * seconds.max(8)).to_string());
@@ -49,7 +50,7 @@ impl Watch {
     pub fn finish(mut self) -> Vec<Lost> {
         self.set("events/sched/sched_switch/enable", "0");
         self.threads.extend(threads(self.pid));
-        let trace = fs::read_to_string(self.instance.join("trace")).expect("it can be read");
+        let trace = fs::read_to_string(self.instance.file("trace")).expect("it can be read");
         let entries =
             trace.lines().find_map(|line| line.strip_prefix("# entries-in-buffer/entries-written: "));
         let (kept, written) =
@@ -60,14 +61,7 @@ impl Watch {
 
     #[track_caller]
     fn set(&self, file: &str, value: &str) {
-        fs::write(self.instance.join(file), value).unwrap_or_else(|error| panic!("{file}: {error}"));
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        // Left behind it would cost room, but nothing else.
-        drop(fs::remove_dir(&self.instance));
+        fs::write(self.instance.file(file), value).unwrap_or_else(|error| panic!("{file}: {error}"));
     }
 }
 
