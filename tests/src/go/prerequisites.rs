@@ -48,7 +48,8 @@ pub fn apt_install(packages: &[&str], say: &mut dyn FnMut(&str)) -> Result<()> {
     ensure_apt_lists(say)?;
     say(&format!("installing {} with apt-get", packages.join(", ")));
     run(Command::new("apt-get")
-        .args(["install", "-y", "--no-install-recommends"])
+        // A machine that has just started may be updating itself.
+        .args(["install", "-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300"])
         .args(packages)
         .env("DEBIAN_FRONTEND", "noninteractive"))
     .context("apt-get install")?;

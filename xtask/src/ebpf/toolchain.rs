@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use leaktrace_tests::go::prerequisites::apt_install;
 use serde::{Deserialize, Serialize};
 
 use super::manifest::RUSTC_ARGUMENTS;
@@ -133,18 +134,14 @@ impl Toolchain {
 
 /// Installs Debian's newest Rust and bpf-linker, saying so.
 pub(super) fn install() -> Result<()> {
-    say(&format!("installing {} with apt-get, and bpf-linker with cargo", DEBIAN_PACKAGES.join(", ")));
     if !Path::new("/etc/debian_version").exists() {
         bail!("this is not Debian: {HOW_TO_GET_ONE}");
     }
-    let mut apt = Command::new("apt-get");
-    apt.args(["install", "-y", "-qq", "--no-install-recommends"]).args(DEBIAN_PACKAGES);
-    apt.env("DEBIAN_FRONTEND", "noninteractive");
-    run("apt-get update", Command::new("apt-get").args(["update", "-qq"]))?;
-    run("apt-get install", &mut apt)?;
+    apt_install(&DEBIAN_PACKAGES, &mut say)?;
     if find("bpf-linker", &[cargo_home().join("bin")]).is_some() {
         return Ok(());
     }
+    say("installing bpf-linker with cargo");
     let mut path = OsString::from(format!("{LLVM_PREFIX}/bin:"));
     path.push(std::env::var_os("PATH").unwrap_or_default());
     let mut cargo = crate::step::cargo();
