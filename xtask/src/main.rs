@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod demo;
+mod dist;
 mod ebpf;
 mod facts;
 mod foreign;
@@ -35,6 +36,7 @@ enum Xtask {
     Foreign(foreign::Args),
     Fuzz(fuzz::Args),
     Score(score::Args),
+    Dist(dist::Args),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -50,5 +52,6 @@ fn main() -> anyhow::Result<()> {
         Xtask::Foreign(args) => foreign::run(&args),
         Xtask::Fuzz(args) => fuzz::run(&args),
         Xtask::Score(args) => score::run(&args),
+        Xtask::Dist(args) => dist::run_typed(&args),
     }
 }

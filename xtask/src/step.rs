@@ -48,8 +48,12 @@ pub(crate) fn watch(name: &str, command: &mut Command, see: &mut dyn FnMut(&str)
 /// Builds leaktrace as users get it, and returns the path of the binary.
 pub(crate) fn build_leaktrace() -> Result<PathBuf> {
     run("building leaktrace", cargo().args(["build", "--release", "--package", "leaktrace"]))?;
-    // We are target/debug/xtask: the binary is beside us, wherever the target directory is.
+    Ok(target_directory()?.join("release/leaktrace"))
+}
+
+/// Where cargo builds.
+pub(crate) fn target_directory() -> Result<PathBuf> {
+    // We are target/debug/xtask: what is built is beside us, wherever the target directory is.
     let own = std::env::current_exe()?;
-    let target = own.ancestors().nth(2).context("xtask is not in a target directory")?;
-    Ok(target.join("release/leaktrace"))
+    Ok(own.ancestors().nth(2).context("xtask is not in a target directory")?.to_owned())
 }

@@ -40,6 +40,14 @@ pub fn ensure_gcore(say: &mut dyn FnMut(&str)) -> Result<()> {
     apt_install(&["gdb"], say)
 }
 
+/// `objcopy`, which takes debug information out of a binary.
+pub fn ensure_objcopy(say: &mut dyn FnMut(&str)) -> Result<()> {
+    if runs("objcopy", &["--version"]) {
+        return Ok(());
+    }
+    apt_install(&["binutils"], say)
+}
+
 /// Installs Debian packages; without root this only says which are missing.
 pub fn apt_install(packages: &[&str], say: &mut dyn FnMut(&str)) -> Result<()> {
     if !crate::privilege::is_root() {
