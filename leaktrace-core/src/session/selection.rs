@@ -7,7 +7,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum MatcherError {
     /// The pattern for the command is no regular expression.
-    #[error("--comm {pattern:?} is no regular expression")]
+    #[error("--comm {pattern:?} is not a valid regular expression")]
     Comm {
         /// What was typed.
         pattern: String,

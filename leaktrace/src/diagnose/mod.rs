@@ -182,16 +182,16 @@ fn of_process(error: &ProcessError, privileges: &Privileges) -> Meaning {
 fn of_lost(error: &Lost) -> Meaning {
     match error {
         Lost::Blocked(blocked) => Meaning::new(Exit::Usage, blocked.cause.hint()),
-        Lost::Panicked => Meaning::new(Exit::Usage, "please report it, with what was said before"),
+        Lost::Panicked => Meaning::new(Exit::Usage, "please report this, with the messages before it"),
     }
 }
 
 fn of_refused(error: &Refused) -> Meaning {
     let hint = match error {
         Refused::Stuck(_) => {
-            "let those that handle these processes' memory go on, or leave out these processes"
+            "let the userfaultfd handlers or file servers of these processes continue, or do not watch them"
         }
-        Refused::NoThread(_) => "raise the limit of processes (`ulimit -u`, or the cgroup's pids.max)",
+        Refused::NoThread(_) => "raise the limit on processes (`ulimit -u`, or the cgroup's pids.max)",
     };
     Meaning::new(Exit::Usage, hint)
 }
@@ -222,9 +222,9 @@ fn of_read(error: &ReadError, privileges: &Privileges) -> Option<Meaning> {
 
 fn of_config(error: &ConfigError) -> Meaning {
     match error {
-        ConfigError::RecordsOne => Meaning::new(Exit::Usage, "name one process with --pid"),
+        ConfigError::RecordsOne => Meaning::new(Exit::Usage, "give one process with --pid"),
         ConfigError::FormatOfOne(_) => {
-            Meaning::new(Exit::Usage, "use --format json or text, or name one process")
+            Meaning::new(Exit::Usage, "use --format json or text, or give one process with --pid")
         }
         ConfigError::NoPid | ConfigError::NoProcess => Meaning::new(Exit::Usage, "see `leaktrace --help`"),
         ConfigError::IntervalTooShort(_) => Meaning::new(Exit::Usage, "for example, use --interval 1s"),

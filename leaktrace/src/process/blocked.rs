@@ -78,9 +78,9 @@ impl Cause {
                 "whoever handles the userfaultfd (the process itself, or a tool that restores it page by page) has to \
                  supply that page; try again then"
             }
-            Self::FileServer => "the server of that file system has to answer; try again then",
+            Self::FileServer => "try again when the server of that file system answers",
             Self::MapLock => {
-                "a thread of the process holds the lock of its memory map; try again when it has let go"
+                "a thread of the process holds the lock of its memory map; try again when it has released it"
             }
             Self::Other(_) => "try again when the process's memory can be read",
         }
@@ -93,7 +93,7 @@ impl fmt::Display for Blocked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.place, self.pid) {
             (Place::Memory { at, .. }, Some(pid)) => {
-                write!(f, "process {pid} blocks whoever reads its memory: the read at {at}")
+                write!(f, "process {pid} blocks reads of its memory: the read at {at}")
             }
             (Place::Memory { at, .. }, None) => write!(f, "the read at {at}"),
             (Place::File(path), _) => write!(f, "the read of {}", path.display()),
@@ -104,7 +104,7 @@ impl fmt::Display for Blocked {
             write!(f, ", in {mapping}")?;
         }
         match &self.cause {
-            Cause::Userfaultfd => f.write_str(", whose pages a userfaultfd has to supply"),
+            Cause::Userfaultfd => f.write_str(", whose pages a userfaultfd handler must supply"),
             Cause::FileServer => f.write_str(", which waits for the server of a file system"),
             Cause::MapLock => f.write_str(", which waits for the lock of the process's memory map"),
             Cause::Other(Some(name)) => write!(f, ", which waits in the kernel's {name}"),
@@ -189,8 +189,8 @@ mod tests {
         let blocked = Blocked { cause: Cause::Userfaultfd, ..circumstances().unexplained() };
         assert_eq!(
             blocked.to_string(),
-            "process 5 blocks whoever reads its memory: the read at 0x1000 has not returned for 1.5 s, whose pages a \
-             userfaultfd has to supply"
+            "process 5 blocks reads of its memory: the read at 0x1000 has not returned for 1.5 s, whose pages a \
+             userfaultfd handler must supply"
         );
         let file = Circumstances { spans: Vec::new(), file: Some("/proc/5/maps".into()), ..circumstances() };
         let blocked = Blocked { cause: Cause::MapLock, ..file.unexplained() };

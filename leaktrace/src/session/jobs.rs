@@ -200,7 +200,7 @@ pub(super) fn report(order: ReportOrder) -> Answer {
 
 /// Why a target can be watched no longer: its job ended without an answer.
 pub(super) fn lost() -> anyhow::Error {
-    anyhow::anyhow!("a thread that looks at the target has ended")
+    anyhow::anyhow!("a thread that reads the target has ended")
 }
 
 /// Whether this is about a read that does not return.

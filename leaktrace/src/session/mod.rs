@@ -171,7 +171,7 @@ fn several(ledger: Ledger, found: bool) -> anyhow::Result<Ended> {
 
 /// No process was there that is like what was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("there was no such Go process")]
+#[error("no matching Go process was found")]
 pub struct NothingFound;
 
 fn shared(config: &Config) -> anyhow::Result<Shared> {

@@ -40,7 +40,7 @@ pub enum ReadError {
         at: Avma,
     },
     /// What is mapped there is nothing that the Go runtime has its data in, and reading it could wait for ever.
-    #[error("{at} is not read, as it lies in {mapping}")]
+    #[error("{at} lies in {mapping}, which leaktrace does not read")]
     Foreign {
         /// Where the read began.
         at: Avma,

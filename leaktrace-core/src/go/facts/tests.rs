@@ -47,8 +47,8 @@ fn of_an_unseen_release_everything_is_refused_by_name() {
     assert_eq!(
         Untested { what: "runtime.special", version: GoVersion::new(1, 99) }.to_string(),
         format!(
-            "runtime.special of go1.99 is not known: that is newer than {NEWEST_TESTED}, and the program does not show \
-             that it is still the same"
+            "runtime.special in go1.99 is unknown: that release is newer than {NEWEST_TESTED}, and the program does not \
+             show that it is unchanged"
         )
     );
 }

@@ -27,9 +27,7 @@ pub fn round_text(round: &Round<&Report>, options: TextOptions, out: &mut dyn Wr
     }
     match round.ended_and_forgotten {
         0 => Ok(()),
-        ended => Line::new()
-            .text(format_args!("and {ended} processes that have ended, of which no more is kept"))
-            .write(page, out),
+        ended => Line::new().text(format_args!("and {ended} processes that ended earlier")).write(page, out),
     }
 }
 

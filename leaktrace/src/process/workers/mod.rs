@@ -57,7 +57,7 @@ pub enum Lost {
 #[derive(Debug, Error)]
 pub enum Refused {
     /// So many were given up already.
-    #[error("{0} reads of processes have not returned, so no other is begun")]
+    #[error("{0} reads of process memory have not returned, so no further one is started")]
     Stuck(usize),
     /// The system has no thread for it.
     #[error("cannot start a thread")]

@@ -149,7 +149,10 @@ fn no_more_threads_get_stuck_than_was_said() {
         blocked(job.wait());
     }
     let refused = workers.submit(read).unwrap_err();
-    assert_eq!(refused.to_string(), "2 reads of processes have not returned, so no other is begun");
+    assert_eq!(
+        refused.to_string(),
+        "2 reads of process memory have not returned, so no further one is started"
+    );
     drop(dead);
     eventually(|| workers.stuck() == 0);
     assert_eq!(workers.run(|| 1).unwrap(), 1);
