@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use leaktrace_core::goroutines::model::MAX_VALUES;
-use leaktrace_core::dump::render::{Format, Options, render};
+use leaktrace_core::dump::render::{FORMATS, Options, render};
 use leaktrace_core::goroutines::{ArgumentWords, Facts, from_snapshot};
 use leaktrace_core::binary::elf::{Elf, FileMemory};
 use leaktrace_core::go::code::Code;
@@ -62,7 +62,7 @@ fn look_at(program: &Program<'static>, data: &[u8]) {
         let facts = Facts { arguments: walker.kept(), ..Facts::default() };
         let dump = from_snapshot(&snapshot, program, &memory, facts);
         // Nowhere to write to that could fail.
-        let _ = render(Format::Debug2, &dump, &Options::default(), &mut std::io::sink());
+        let _ = render(FORMATS.first(), &dump, &Options::default(), &mut std::io::sink());
     }
     let limits = Limits { heap: 1 << 20, ..Limits::default() };
     if let Ok(mut reach) = Reach::new(program, &memory) {

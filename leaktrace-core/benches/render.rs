@@ -8,7 +8,7 @@ mod measure;
 use std::io;
 
 use leaktrace_core::base::num::{Avma, Goid};
-use leaktrace_core::dump::render::{Format, Options, render};
+use leaktrace_core::dump::render::{FORMATS, Options, render};
 use leaktrace_core::go::names::Status;
 use leaktrace_core::goroutines::model::{
     Arguments, BlockedOn, Channel, ChannelOperation, Function, FunctionKind, Location, LocationId, StackId,
@@ -18,14 +18,16 @@ use leaktrace_core::goroutines::snapshot::{decode, encode};
 use leaktrace_core::goroutines::{Dump, DumpBuilder, DumpGoroutine};
 use measure::timed;
 
+/// The formats that are measured; of a snapshot, writing and reading are.
+const MEASURED: [&str; 5] = ["json", "folded", "pprof", "html", "debug2"];
 const COUNT: u64 = 100_000;
 const DEPTH: usize = 10;
 
 fn main() {
     for (whose, channels) in [("one of 20 channels", 20), ("a channel of its own", COUNT)] {
         let dump = dump(channels);
-        for format in [Format::Json, Format::Folded, Format::Pprof, Format::Html, Format::Debug2] {
-            timed(&format!("{}: 100,000, each on {whose}", format.as_str()), || {
+        for format in FORMATS.all().iter().filter(|format| MEASURED.contains(&format.name)) {
+            timed(&format!("{}: 100,000, each on {whose}", format.name), || {
                 render(format, &dump, &Options::default(), &mut io::sink())
             })
             .expect("nothing fails to go nowhere");

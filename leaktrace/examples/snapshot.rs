@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::Result;
 use leaktrace::process::memory::ProcessMemory;
 use leaktrace_core::base::num::Ktime;
-use leaktrace_core::dump::render::{Format, Options, render};
+use leaktrace_core::dump::render::{FORMATS, Options, render};
 use leaktrace_core::go::goroutines::{Walker, WalkerInput, Want};
 use leaktrace_core::go::program::Program;
 use leaktrace_core::goroutines::snapshot::encode;
@@ -38,8 +38,8 @@ fn look(program: &Program<'_>, memory: &ProcessMemory, rounds: u64) -> Result<()
     let snapshot = walker.snapshot(memory, Want::Stacks, &|| Ktime(0))?;
     let dump = timed("naming", || Ok(from_snapshot(&snapshot, program, memory, Facts::default())))?;
     timed("ltr", || Ok(encode(&dump, &mut std::io::sink())?))?;
-    for format in Format::ALL {
-        timed(format.as_str(), || Ok(render(format, &dump, &Options::default(), &mut std::io::sink())?))?;
+    for format in FORMATS.all() {
+        timed(format.name, || Ok(render(format, &dump, &Options::default(), &mut std::io::sink())?))?;
     }
     Ok(())
 }

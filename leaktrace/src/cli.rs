@@ -4,6 +4,7 @@ pub mod check;
 pub mod diff;
 pub mod dump;
 pub mod findings;
+mod format;
 pub mod report;
 pub mod rules;
 pub mod run;
@@ -12,8 +13,9 @@ pub mod tracing;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use leaktrace_core::report::render::{FORMATS, Format};
 
-use self::findings::{Findings, ReportFormat};
+use self::findings::Findings;
 use self::tracing::Tracing;
 use crate::quantity::{self, Bytes, Span};
 
@@ -173,8 +175,8 @@ pub struct Watch {
     pub findings: Findings,
 
     /// Report format [default: from the extension of --output, otherwise text]
-    #[arg(short, long, value_enum, value_name = "FORMAT", help_heading = "Output")]
-    pub format: Option<ReportFormat>,
+    #[arg(short, long, value_name = "FORMAT", value_parser = format::parser(&FORMATS), help_heading = "Output")]
+    pub format: Option<&'static Format>,
 
     /// Write reports to FILE instead of standard output; each report replaces the one before
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
@@ -187,15 +189,6 @@ pub struct Watch {
     /// Maximum size of the recording; events that do not fit are counted
     #[arg(long, value_name = "SIZE", value_parser = quantity::bytes, default_value = "1GiB", help_heading = "Recording")]
     pub record_max_size: Bytes,
-}
-
-/// How a comparison is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// Text for people
-    Text,
-    /// JSON for programs
-    Json,
 }
 
 /// By what groups are sorted.

@@ -147,13 +147,13 @@ fn frame(report: &str, drawn: usize, rows: usize) -> (String, usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::findings::ReportFormat;
+    use leaktrace_core::report::render::FORMATS;
 
     fn to_file(path: &Path) -> Output {
         Output {
             file: Some(path.to_owned()),
             stream: Stream::Stdout,
-            format: ReportFormat::Text,
+            format: FORMATS.first(),
             color: false,
             in_place: false,
         }

@@ -9,7 +9,7 @@ use leaktrace::inspect::Inspected;
 use leaktrace::process::find::Target;
 use leaktrace::process::{Pid, Procfs};
 use leaktrace_core::base::num::Ktime;
-use leaktrace_core::dump::render::{Format, Options, render};
+use leaktrace_core::dump::render::{FORMATS, Options, render};
 use leaktrace_core::go::goroutines::{Walker, WalkerInput, Want};
 use leaktrace_core::goroutines::model::DumpGoroutine;
 use leaktrace_core::goroutines::{Dump, Facts, from_snapshot};
@@ -65,7 +65,7 @@ fn assert_named(dump: &Dump, goroutine: &DumpGoroutine) {
 /// A dump as the text in which the program prints its own goroutines.
 fn text(dump: &Dump) -> Vec<GoroutineText> {
     let mut out = Vec::new();
-    render(Format::Debug2, dump, &Options::default(), &mut out).expect("memory can be written");
+    render(FORMATS.first(), dump, &Options::default(), &mut out).expect("memory can be written");
     traceback::parse(&String::from_utf8(out).expect("it is text"))
 }
 

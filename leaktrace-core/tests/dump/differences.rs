@@ -1,7 +1,7 @@
 //! What changed between two dumps.
 
 use leaktrace_core::base::num::{Goid, Tgid};
-use leaktrace_core::dump::diff::{ChangeKind, Diff, diff, render_json, render_text};
+use leaktrace_core::dump::diff::{ChangeKind, Diff, FORMATS, diff};
 use leaktrace_core::dump::group::By;
 use leaktrace_core::goroutines::Dump;
 use leaktrace_core::goroutines::model::UnixTime;
@@ -12,7 +12,7 @@ use proptest::prelude::*;
 
 fn text(diff: &Diff, top: usize) -> String {
     let mut out = Vec::new();
-    render_text(diff, top, &mut out).unwrap();
+    (FORMATS.named("text").unwrap().writer)(diff, top, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -54,7 +54,7 @@ fn groups_are_matched_by_function_across_builds_and_restarts() {
     assert_eq!(diff.changes[0].per_minute, Some(20.0));
     insta::assert_snapshot!(text(&diff, 3));
     let mut json = Vec::new();
-    render_json(&diff, &mut json).unwrap();
+    (FORMATS.named("json").unwrap().writer)(&diff, 0, &mut json).unwrap();
     insta::assert_snapshot!("differences_json", String::from_utf8(json).unwrap());
 }
 

@@ -1,6 +1,6 @@
 //! Snapshot files: what was written comes back, and nothing else is taken for a snapshot.
 
-use leaktrace_core::dump::render::{Format, Options, render};
+use leaktrace_core::dump::render::{FORMATS, Options, render};
 use leaktrace_core::goroutines::Dump;
 use leaktrace_core::goroutines::model::Arguments;
 use leaktrace_core::goroutines::snapshot::{
@@ -107,7 +107,7 @@ fn a_file_of_the_first_version_has_its_arguments() {
     let again = decode(&first_version(&dump)).unwrap();
     assert_eq!(again, dump);
     let mut text = Vec::new();
-    render(Format::Debug2, &again, &Options::default(), &mut text).unwrap();
+    render(FORMATS.first(), &again, &Options::default(), &mut text).unwrap();
     assert!(String::from_utf8(text).unwrap().contains("main.f(0xc000012300, {0x1?})\n"));
 }
 

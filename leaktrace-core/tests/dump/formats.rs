@@ -2,29 +2,30 @@
 
 use std::fmt::Write;
 use std::io::Read;
+use std::path::Path;
 
 use flate2::read::GzDecoder;
 use leaktrace_core::dump::group::By;
 use leaktrace_core::dump::render::pprof::{profile, proto::Profile};
-use leaktrace_core::dump::render::{Arguments, Format, Labels, Options, render};
+use leaktrace_core::dump::render::{Arguments, FORMATS, Labels, Options, render};
 use leaktrace_core::goroutines::Dump;
 use prost::Message;
 
 use crate::sample::sample;
 
-fn bytes(format: Format, dump: &Dump, options: &Options) -> Vec<u8> {
+fn bytes(format: &str, dump: &Dump, options: &Options) -> Vec<u8> {
     let mut out = Vec::new();
-    render(format, dump, options, &mut out).unwrap();
+    render(FORMATS.named(format).unwrap(), dump, options, &mut out).unwrap();
     out
 }
 
-fn text(format: Format, options: &Options) -> String {
+fn text(format: &str, options: &Options) -> String {
     String::from_utf8(bytes(format, &sample(), options)).unwrap()
 }
 
 #[test]
 fn debug2() {
-    insta::assert_snapshot!(text(Format::Debug2, &Options::default()));
+    insta::assert_snapshot!(text("debug2", &Options::default()));
 }
 
 #[test]
@@ -36,43 +37,43 @@ fn debug2_with_everything_shown_and_no_values() {
         all_frames: true,
         ..Options::default()
     };
-    insta::assert_snapshot!(text(Format::Debug2, &options));
+    insta::assert_snapshot!(text("debug2", &options));
 }
 
 #[test]
 fn debug1() {
-    insta::assert_snapshot!(text(Format::Debug1, &Options::default()));
+    insta::assert_snapshot!(text("debug1", &Options::default()));
 }
 
 #[test]
 fn json() {
     let options = Options { by: By::CreatedBy, ..Options::default() };
-    let json: serde_json::Value = serde_json::from_str(&text(Format::Json, &options)).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&text("json", &options)).unwrap();
     insta::assert_json_snapshot!(json);
 }
 
 #[test]
 fn groups_as_text() {
-    insta::assert_snapshot!("text", text(Format::Text, &Options::default()));
+    insta::assert_snapshot!("text", text("text", &Options::default()));
     let options = Options { by: By::BlockedOn, ..Options::default() };
-    insta::assert_snapshot!("text_by_blocked_on", text(Format::Text, &options));
+    insta::assert_snapshot!("text_by_blocked_on", text("text", &options));
 }
 
 #[test]
 fn folded() {
-    insta::assert_snapshot!(text(Format::Folded, &Options::default()));
+    insta::assert_snapshot!(text("folded", &Options::default()));
     let options = Options { by: By::BlockedOn, all_frames: true, ..Options::default() };
-    insta::assert_snapshot!("folded_by_blocked_on", text(Format::Folded, &options));
+    insta::assert_snapshot!("folded_by_blocked_on", text("folded", &options));
 }
 
 #[cfg(feature = "svg")]
 #[test]
 fn a_flame_graph_has_every_function_and_no_markup_from_names() {
-    let svg = text(Format::Svg, &Options::default());
+    let svg = text("svg", &Options::default());
     assert!(svg.contains("order.(*Worker[...]).process"), "{svg}");
     assert!(svg.contains("Goroutines of orders (pid 1234)"), "{svg}");
     assert!(!svg.contains("<script>alert"), "{svg}");
-    let empty = String::from_utf8(bytes(Format::Svg, &Dump::default(), &Options::default())).unwrap();
+    let empty = String::from_utf8(bytes("svg", &Dump::default(), &Options::default())).unwrap();
     assert!(empty.contains("no goroutines"), "{empty}");
 }
 
@@ -102,10 +103,10 @@ fn the_protobuf_profile() {
     let ours = profile(&dump, &Options::default());
     insta::assert_snapshot!(described(&ours));
     let mut encoded = Vec::new();
-    let gzip = bytes(Format::Pprof, &dump, &Options::default());
+    let gzip = bytes("pprof", &dump, &Options::default());
     GzDecoder::new(gzip.as_slice()).read_to_end(&mut encoded).unwrap();
     assert_eq!(Profile::decode(encoded.as_slice()).unwrap(), ours);
-    assert_eq!(gzip, bytes(Format::Pprof, &sample(), &Options::default()));
+    assert_eq!(gzip, bytes("pprof", &sample(), &Options::default()));
 }
 
 #[test]
@@ -116,16 +117,18 @@ fn the_protobuf_profile_by_creation() {
 
 #[test]
 fn formats_go_by_name_and_by_ending() {
-    for format in Format::ALL {
-        assert_eq!(Format::from_name(format.as_str()), Some(format));
+    for format in FORMATS.all() {
+        assert_eq!(FORMATS.named(format.name), Some(format));
     }
-    assert_eq!(Format::from_file_name("g.pb.gz"), Some(Format::Pprof));
-    assert_eq!(Format::from_file_name("g"), None);
+    let of_file = |name: &str| FORMATS.of_file(Path::new(name));
+    assert_eq!(of_file("g.pb.gz"), FORMATS.named("pprof"));
+    assert_eq!(of_file("/tmp/a.ltr"), FORMATS.named("ltr"));
+    assert_eq!((of_file("g"), of_file("/tmp.json/goroutines")), (None, None));
 }
 
 #[test]
 fn the_page_holds_hostile_names_as_data_only() {
-    let page = text(Format::Html, &Options { by: By::BlockedOn, ..Options::default() });
+    let page = text("html", &Options { by: By::BlockedOn, ..Options::default() });
     assert_eq!(page.matches("<script").count(), 2, "the page's data and its own script");
     assert_eq!(page.matches("</script>").count(), 2);
     assert!(!page.contains("http://") && !page.contains("https://"), "the page asks for nothing");
@@ -142,9 +145,9 @@ proptest::proptest! {
     fn any_dump_can_be_written(dump in crate::made_up::dumps()) {
         let all = Options { all_frames: true, include_runtime: true, labels: Labels::Always, ..Options::default() };
         for by in By::ALL {
-            for format in Format::ALL.into_iter().filter(|&format| cfg!(feature = "svg") || format != Format::Svg) {
+            for format in FORMATS.all() {
                 let options = Options { by, ..all.clone() };
-                proptest::prop_assert_eq!(bytes(format, &dump, &options), bytes(format, &dump, &options));
+                proptest::prop_assert_eq!(bytes(format.name, &dump, &options), bytes(format.name, &dump, &options));
             }
         }
         let profile = profile(&dump, &Options::default());

@@ -8,18 +8,15 @@ mod limits;
 mod sample;
 mod schema;
 
-use std::io::{self, Write};
-
 use leaktrace_core::judge::detect::Gate;
-use leaktrace_core::report::render::{github, junit, sarif};
+use leaktrace_core::report::render::{FORMATS, Options, Style};
 use leaktrace_core::schema::Report;
 use leaktrace_core::schema::Severity;
 
-type Format = fn(&Report, &Gate, &mut dyn Write) -> io::Result<()>;
-
-pub(crate) fn rendered(format: Format, report: &Report, gate: &Gate) -> String {
+pub(crate) fn rendered(format: &str, report: &Report, gate: &Gate) -> String {
     let mut out = Vec::new();
-    format(report, gate, &mut out).unwrap();
+    let options = Options { style: Style::Plain, width: None, gate };
+    (FORMATS.named(format).unwrap().writer.report)(report, &options, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -30,30 +27,30 @@ pub(crate) fn likely() -> Gate {
 
 #[test]
 fn annotations() {
-    insta::assert_snapshot!("github", rendered(github, &sample::report(), &likely()));
+    insta::assert_snapshot!("github", rendered("github", &sample::report(), &likely()));
 }
 
 #[test]
 fn annotations_of_a_run_that_is_not_to_fail() {
-    let text = rendered(github, &sample::report(), &Gate::default());
+    let text = rendered("github", &sample::report(), &Gate::default());
     let commands: Vec<&str> = text.lines().filter_map(|line| line.split(' ').next()).collect();
     assert_eq!(commands, ["::error", "::warning", "::notice"]);
 }
 
 #[test]
 fn a_suite_of_tests() {
-    insta::assert_snapshot!("junit", rendered(junit, &sample::report(), &likely()));
+    insta::assert_snapshot!("junit", rendered("junit", &sample::report(), &likely()));
 }
 
 #[test]
 fn code_scanning() {
-    insta::assert_snapshot!("sarif", rendered(sarif, &sample::report(), &likely()));
+    insta::assert_snapshot!("sarif", rendered("sarif", &sample::report(), &likely()));
 }
 
 #[test]
 fn a_clean_program_is_a_passed_test_and_no_annotation() {
     let mut report = sample::report();
     report.verdicts.clear();
-    assert_eq!(rendered(github, &report, &likely()), "");
-    insta::assert_snapshot!("junit_clean", rendered(junit, &report, &likely()));
+    assert_eq!(rendered("github", &report, &likely()), "");
+    insta::assert_snapshot!("junit_clean", rendered("junit", &report, &likely()));
 }

@@ -1,7 +1,6 @@
 //! The SARIF that we write against the schema that OASIS publishes.
 
 use leaktrace_core::judge::detect::Gate;
-use leaktrace_core::report::render::sarif;
 use leaktrace_core::schema::Report;
 use serde_json::{Value, json};
 
@@ -21,7 +20,7 @@ fn fault(log: &Value) -> Option<String> {
 }
 
 fn log(report: &Report) -> Value {
-    serde_json::from_str(&rendered(sarif, report, &Gate::default())).unwrap()
+    serde_json::from_str(&rendered("sarif", report, &Gate::default())).unwrap()
 }
 
 #[test]

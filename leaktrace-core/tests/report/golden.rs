@@ -2,22 +2,26 @@
 
 use leaktrace_core::base::num::Ktime;
 use leaktrace_core::go::names::Status::{Running, Waiting};
+use leaktrace_core::judge::detect::Gate;
 use leaktrace_core::report::View;
-use leaktrace_core::report::render::{Style, TextOptions, json, text};
+use leaktrace_core::report::render::{FORMATS, Options, Style};
 use leaktrace_core::schema::{Report, Shed};
 
 use crate::service::{Go, HOUR, SECOND, SELECT, SEND, Service};
 
-fn as_text(report: &Report, options: TextOptions) -> String {
-    let mut out = Vec::new();
-    text(report, options, &mut out).unwrap();
+fn rendered(format: &str, report: &Report, style: Style, width: Option<usize>) -> String {
+    let (mut out, gate) = (Vec::new(), Gate::default());
+    let options = Options { style, width, gate: &gate };
+    (FORMATS.named(format).unwrap().writer.report)(report, &options, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
+fn as_text(report: &Report) -> String {
+    rendered("text", report, Style::Plain, None)
+}
+
 fn as_json(report: &Report) -> serde_json::Value {
-    let mut out = Vec::new();
-    json(report, &mut out).unwrap();
-    let line = String::from_utf8(out).unwrap();
+    let line = rendered("json", report, Style::Plain, None);
     assert_eq!(line.lines().count(), 1, "one line for each report");
     serde_json::from_str(&line).unwrap()
 }
@@ -59,7 +63,7 @@ fn orders() -> Service {
 #[test]
 fn one_look_at_a_service_with_a_leak() {
     let report = orders().report(HOUR + 300 * SECOND, &View::default());
-    insta::assert_snapshot!(as_text(&report, TextOptions::default()));
+    insta::assert_snapshot!(as_text(&report));
 }
 
 #[test]
@@ -75,13 +79,13 @@ fn losses_repairs_and_what_was_shed_are_said() {
     let order = Go::simple(&mut service.code, "order");
     service.in_memory(99_000, &order, Waiting, SELECT);
     let report = service.report(HOUR + 305 * SECOND, &View { top: Some(1), ..View::default() });
-    insta::assert_snapshot!(as_text(&report, TextOptions::default()));
+    insta::assert_snapshot!(as_text(&report));
 }
 
 #[test]
 fn a_narrow_and_coloured_terminal() {
     let report = orders().report(HOUR + 300 * SECOND, &View { top: Some(1), ..View::default() });
-    let out = as_text(&report, TextOptions { style: Style::Ansi, width: Some(60) });
+    let out = rendered("text", &report, Style::Ansi, Some(60));
     insta::assert_snapshot!(out.replace('\x1b', "␛"));
 }
 
@@ -89,10 +93,7 @@ fn a_narrow_and_coloured_terminal() {
 fn nothing_to_see_is_said_as_well() {
     let mut service = Service::new();
     service.registry = leaktrace_core::trace::registry::Registry::new(Ktime(HOUR));
-    insta::assert_snapshot!(as_text(
-        &service.report(HOUR + SECOND, &View::default()),
-        TextOptions::default()
-    ));
+    insta::assert_snapshot!(as_text(&service.report(HOUR + SECOND, &View::default())));
 }
 
 #[test]
@@ -105,7 +106,7 @@ fn two_hundred_groups_line_up() {
         }
     }
     let report = service.report(HOUR + 30 * SECOND, &View { top: None, ..View::default() });
-    let text = as_text(&report, TextOptions::default());
+    let text = as_text(&report);
     let titles: Vec<&str> = text.lines().filter(|line| line.starts_with('#')).collect();
     assert_eq!(titles.len(), 200);
     insta::assert_snapshot!([&titles[..3], &titles[98..102], &titles[197..]].concat().join("\n"));
@@ -122,9 +123,8 @@ fn the_json_is_what_its_documentation_shows() {
 #[test]
 fn the_same_report_is_the_same_bytes() {
     let bytes = || {
-        let mut out = Vec::new();
-        json(&orders().report(HOUR + 300 * SECOND, &View::default()), &mut out).unwrap();
-        out
+        let report = orders().report(HOUR + 300 * SECOND, &View::default());
+        rendered("json", &report, Style::Plain, None)
     };
     assert_eq!(bytes(), bytes());
 }

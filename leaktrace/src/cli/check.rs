@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 use leaktrace_core::judge::thresholds::Limit;
+use leaktrace_core::report::render::{FORMATS, Format};
 
-use super::findings::{Findings, ReportFormat};
+use super::findings::Findings;
+use super::format;
 use super::rules::Rules;
 use super::tracing::Tracing;
 use crate::quantity::{self, Span};
@@ -50,8 +52,8 @@ pub struct Check {
     pub rules: Rules,
 
     /// Report format [default: from the extension of --output, otherwise text]
-    #[arg(short, long, value_enum, value_name = "FORMAT", help_heading = "Output")]
-    pub format: Option<ReportFormat>,
+    #[arg(short, long, value_name = "FORMAT", value_parser = format::parser(&FORMATS), help_heading = "Output")]
+    pub format: Option<&'static Format>,
 
     /// Write the report to FILE instead of standard output
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
+use leaktrace_core::dump::diff::{FORMATS, Format};
 use leaktrace_core::dump::group::By;
 
-use super::Format;
 use super::dump::named;
+use super::format;
 
 /// What `leaktrace diff` takes.
 #[derive(Debug, ClapArgs)]
@@ -36,8 +37,8 @@ pub struct Diff {
     pub fail_if_grew: Option<u64>,
 
     /// Output format [default: from the extension of --output, otherwise text]
-    #[arg(short, long, value_enum, value_name = "FORMAT", help_heading = "Output")]
-    pub format: Option<Format>,
+    #[arg(short, long, value_name = "FORMAT", value_parser = format::parser(&FORMATS), help_heading = "Output")]
+    pub format: Option<&'static Format>,
 
     /// Write to FILE instead of standard output
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]

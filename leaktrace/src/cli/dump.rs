@@ -6,9 +6,10 @@ use clap::Args as ClapArgs;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use leaktrace_core::dump::filter::Pattern;
 use leaktrace_core::dump::group::By;
+use leaktrace_core::dump::render::{FORMATS, Format};
 use leaktrace_core::go::names::Status;
 
-use crate::dump::form::Form;
+use super::format;
 use crate::quantity::{self, Span};
 
 /// What `leaktrace dump` takes.
@@ -41,8 +42,8 @@ pub struct Wanted {
     #[command(flatten)]
     pub view: ViewArgs,
     /// Output format [default: from the extension of --output, otherwise debug2, or text with --by]
-    #[arg(short, long, value_name = "FORMAT", value_parser = named(&Form::ALL, Form::as_str), help_heading = "Output")]
-    pub format: Option<Form>,
+    #[arg(short, long, value_name = "FORMAT", value_parser = format::parser(&FORMATS), help_heading = "Output")]
+    pub format: Option<&'static Format>,
 
     /// Write to FILE instead of standard output; `.ltr` makes a snapshot for `report` and `diff`
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]

@@ -2,46 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, ValueEnum};
+use clap::Args as ClapArgs;
 use leaktrace_core::schema::Severity;
 
 use super::dump::named;
-
-/// How a report is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ReportFormat {
-    /// Text for people
-    Text,
-    /// JSON for programs, documented in docs/report.md
-    Json,
-    /// Annotations for GitHub Actions, one for each verdict
-    Github,
-    /// SARIF 2.1.0, for code scanning
-    Sarif,
-    /// JUnit XML, with a failed test for each verdict that meets a failure condition
-    Junit,
-}
-
-impl ReportFormat {
-    /// The word that users type.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::Json => "json",
-            Self::Github => "github",
-            Self::Sarif => "sarif",
-            Self::Junit => "junit",
-        }
-    }
-
-    /// Whether a tool reads it that wants one report, and the files as the repository calls them.
-    pub const fn is_for_tools(self) -> bool {
-        match self {
-            Self::Text | Self::Json => false,
-            Self::Github | Self::Sarif | Self::Junit => true,
-        }
-    }
-}
 
 /// On which verdicts to fail, and what is shown beside them.
 #[derive(Clone, Debug, Default, ClapArgs)]

@@ -4,8 +4,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
+use leaktrace_core::report::render::{FORMATS, Format};
 
-use super::findings::{Findings, ReportFormat};
+use super::findings::Findings;
+use super::format;
 use super::rules::Rules;
 use super::tracing::Tracing;
 
@@ -42,8 +44,8 @@ pub struct Run {
     pub rules: Rules,
 
     /// Report format [default: from the extension of --output, otherwise text]
-    #[arg(short, long, value_enum, value_name = "FORMAT", help_heading = "Output")]
-    pub format: Option<ReportFormat>,
+    #[arg(short, long, value_name = "FORMAT", value_parser = format::parser(&FORMATS), help_heading = "Output")]
+    pub format: Option<&'static Format>,
 
     /// Write the report to FILE instead of standard error; `{name}` and `{pid}` in it stand for the program's name and
     /// process id, so that programs that run side by side get a file each

@@ -14,7 +14,7 @@ use crate::cli::{Color, Common, Watch};
 use crate::process::Pid;
 use parts::RING;
 pub use parts::{Judging, Schedule, Tracing, View};
-pub use writing::{Output, Record, Sources, Stream, Writing, by_ending, sources};
+pub use writing::{Output, Record, Sources, Stream, Writing, sources};
 
 /// How often the report refreshes unless told otherwise.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -135,8 +135,8 @@ impl Config {
         system: &System,
     ) -> Result<Self, ConfigError> {
         let output = Output::to_stdout(watch.output.as_deref(), watch.format, common.color, system);
-        if many && output.format.is_for_tools() {
-            return Err(ConfigError::FormatOfOne(output.format.as_str()));
+        if many && output.format.writer.round.is_none() {
+            return Err(ConfigError::FormatOfOne(output.format.name));
         }
         let one_report = watch.duration.is_some() || output.format.is_for_tools();
         let interval = watch.interval.or_else(|| (!one_report).then_some(INTERVAL));
@@ -192,7 +192,6 @@ mod tests {
 
     use super::*;
     use crate::cli::Args;
-    use crate::cli::findings::ReportFormat;
 
     const PIPE: System = System { stdout_is_terminal: false, refuses_color: false, forces_color: false };
     const TERMINAL: System = System { stdout_is_terminal: true, ..PIPE };
@@ -243,12 +242,9 @@ mod tests {
 
     #[test]
     fn the_ending_of_the_file_decides_the_format_unless_it_is_typed() {
-        assert_eq!(resolve("-o x.json", &PIPE).unwrap().writing.output.format, ReportFormat::Json);
-        assert_eq!(resolve("-o x.txt", &PIPE).unwrap().writing.output.format, ReportFormat::Text);
-        assert_eq!(
-            resolve("-o x.json --format text", &PIPE).unwrap().writing.output.format,
-            ReportFormat::Text
-        );
+        assert_eq!(resolve("-o x.json", &PIPE).unwrap().writing.output.format.name, "json");
+        assert_eq!(resolve("-o x.txt", &PIPE).unwrap().writing.output.format.name, "text");
+        assert_eq!(resolve("-o x.json --format text", &PIPE).unwrap().writing.output.format.name, "text");
     }
 
     #[test]

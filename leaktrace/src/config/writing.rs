@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use leaktrace_core::report::render::{FORMATS, Format};
+
 use super::{System, color};
-use crate::cli::findings::{Findings, ReportFormat};
-use crate::cli::{Color, Format};
+use crate::cli::Color;
+use crate::cli::findings::Findings;
 use crate::sources::SourceTree;
 
 /// Where reports go, and what is kept beside them.
@@ -53,7 +55,7 @@ pub struct Output {
     /// Where they go if there is no file.
     pub stream: Stream,
     /// How they are written.
-    pub format: ReportFormat,
+    pub format: &'static Format,
     /// Whether they are coloured.
     pub color: bool,
     /// Whether each replaces the one before it on the screen.
@@ -64,48 +66,30 @@ impl Output {
     /// To a file or standard output, which is a screen if it is a terminal.
     pub fn to_stdout(
         file: Option<&Path>,
-        format: Option<ReportFormat>,
+        format: Option<&'static Format>,
         wish: Color,
         system: &System,
     ) -> Self {
         let mut output = Self::to_stderr(file, format, wish);
         output.stream = Stream::Stdout;
-        if file.is_none() && output.format == ReportFormat::Text {
+        if file.is_none() && output.format.is_for_people() {
             (output.color, output.in_place) = (color(wish, system), system.stdout_is_terminal);
         }
         output
     }
 
     /// To a file or standard error.
-    pub fn to_stderr(file: Option<&Path>, format: Option<ReportFormat>, wish: Color) -> Self {
-        let format = format.or_else(|| report_by_ending(file?)).unwrap_or(ReportFormat::Text);
-        let color = wish == Color::Always && format == ReportFormat::Text;
+    pub fn to_stderr(file: Option<&Path>, format: Option<&'static Format>, wish: Color) -> Self {
+        let format = format.or_else(|| FORMATS.of_file(file?)).unwrap_or(FORMATS.first());
+        let color = wish == Color::Always && format.is_for_people();
         Self { file: file.map(Path::to_owned), stream: Stream::Stderr, format, color, in_place: false }
     }
 }
 
 /// What is shown of the sources; tools always want to know what the repository calls a file.
-pub fn sources(wish: &Findings, format: ReportFormat) -> Sources {
+pub fn sources(wish: &Findings, format: &Format) -> Sources {
     let around = || SourceTree::repository(&std::env::current_dir().ok()?);
     let wanted = format.is_for_tools() || wish.blame;
     let folder = wish.source.clone().or_else(|| wanted.then(around).flatten());
     Sources { folder, blame: wish.blame }
-}
-
-/// The format that a file with this name is expected to have.
-fn report_by_ending(file: &Path) -> Option<ReportFormat> {
-    match file.extension()?.to_str()? {
-        "json" => Some(ReportFormat::Json),
-        "sarif" => Some(ReportFormat::Sarif),
-        "xml" => Some(ReportFormat::Junit),
-        _ => None,
-    }
-}
-
-/// The format of comparisons that a file with this name is expected to have.
-pub fn by_ending(file: &Path) -> Option<Format> {
-    match file.extension()?.to_str()? {
-        "json" => Some(Format::Json),
-        _ => None,
-    }
 }

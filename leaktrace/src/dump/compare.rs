@@ -1,13 +1,10 @@
 //! `leaktrace diff`: compares two snapshots.
 
-use std::path::Path;
-
-use leaktrace_core::dump::diff::{Diff, diff, render_json, render_text};
+use leaktrace_core::dump::diff::{Diff, FORMATS, diff};
 
 use super::destination::Destination;
 use super::file;
-use crate::cli::{self, Format};
-use crate::config::by_ending;
+use crate::cli;
 
 /// Writes how two snapshots differ, and says whether that is more than was allowed.
 pub fn run(args: &cli::diff::Diff) -> anyhow::Result<bool> {
@@ -20,12 +17,7 @@ pub fn run(args: &cli::diff::Diff) -> anyhow::Result<bool> {
 
 fn write(diff: &Diff, args: &cli::diff::Diff, destination: Destination) -> anyhow::Result<()> {
     let top = if args.top == 0 { usize::MAX } else { args.top };
-    destination.write(|out| match format(args.format, args.output.as_deref()) {
-        Format::Text => render_text(diff, top, out),
-        Format::Json => render_json(diff, out),
-    })
-}
-
-fn format(wish: Option<Format>, file: Option<&Path>) -> Format {
-    wish.or_else(|| by_ending(file?)).unwrap_or(Format::Text)
+    let by_file = || FORMATS.of_file(args.output.as_deref()?);
+    let format = args.format.or_else(by_file).unwrap_or(FORMATS.first());
+    destination.write(|out| (format.writer)(diff, top, out))
 }

@@ -3,10 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use leaktrace_core::dump::filter::Filter;
-use leaktrace_core::dump::render::{Format, Options};
+use leaktrace_core::dump::render::{FORMATS, Format, Options};
 use thiserror::Error;
 
-use super::form::Form;
 use crate::cli::dump::{FilterArgs, ViewArgs, Wanted};
 use crate::config::System;
 
@@ -26,7 +25,7 @@ pub struct DumpConfig {
     /// How they are shown.
     pub options: Options,
     /// As what they are written.
-    pub form: Form,
+    pub format: &'static Format,
     /// The file, or `None` for standard output.
     pub file: Option<PathBuf>,
 }
@@ -35,26 +34,31 @@ impl DumpConfig {
     /// Decides what the options mean.
     pub fn resolve(wanted: &Wanted, system: &System) -> Result<Self, DumpConfigError> {
         let file = wanted.output.as_deref();
-        let form = wanted.format.or_else(|| Form::by_ending(file?));
-        let form = form.unwrap_or_else(|| default_form(&wanted.view));
-        refuse_binary(form, file, system)?;
+        let format = wanted.format.or_else(|| FORMATS.of_file(file?));
+        let format = format.unwrap_or_else(|| default_format(&wanted.view));
+        refuse_binary(format, file, system)?;
         Ok(Self {
             filter: filter(&wanted.filter),
             options: options(&wanted.view),
-            form,
+            format,
             file: wanted.output.clone(),
         })
     }
 }
 
-/// Who asks for groups wants to see some, and debug2 has none.
-fn default_form(view: &ViewArgs) -> Form {
-    Form::Rendered(if view.by.is_some() { Format::Text } else { Format::Debug2 })
+/// Who asks for groups wants to see some, and tracebacks have none.
+fn default_format(view: &ViewArgs) -> &'static Format {
+    let grouped = || FORMATS.all().iter().find(|format| format.writer.by);
+    view.by.and_then(|_| grouped()).unwrap_or_else(|| FORMATS.first())
 }
 
-fn refuse_binary(form: Form, file: Option<&Path>, system: &System) -> Result<(), DumpConfigError> {
-    if form.is_binary() && file.is_none() && system.stdout_is_terminal {
-        return Err(DumpConfigError::BinaryToTerminal(form.as_str()));
+fn refuse_binary(
+    format: &'static Format,
+    file: Option<&Path>,
+    system: &System,
+) -> Result<(), DumpConfigError> {
+    if format.is_binary() && file.is_none() && system.stdout_is_terminal {
+        return Err(DumpConfigError::BinaryToTerminal(format.name));
     }
     Ok(())
 }
@@ -98,18 +102,18 @@ mod tests {
         }
     }
 
-    fn form(words: &str) -> &'static str {
-        resolve(words, &PIPE).unwrap().form.as_str()
+    fn format(words: &str) -> &'static str {
+        resolve(words, &PIPE).unwrap().format.name
     }
 
     #[test]
     fn the_format_is_the_one_named_else_the_files_else_debug2() {
-        assert_eq!(form(""), "debug2");
-        assert_eq!(form("-o a.ltr"), "ltr");
-        assert_eq!(form("-o a.pb.gz --format json"), "json");
-        assert_eq!(form("-o a.unknown"), "debug2");
-        assert_eq!(form("--by blocked-on"), "text");
-        assert_eq!(form("--by blocked-on -o a.json"), "json");
+        assert_eq!(format(""), "debug2");
+        assert_eq!(format("-o a.ltr"), "ltr");
+        assert_eq!(format("-o a.pb.gz --format json"), "json");
+        assert_eq!(format("-o a.unknown"), "debug2");
+        assert_eq!(format("--by blocked-on"), "text");
+        assert_eq!(format("--by blocked-on -o a.json"), "json");
     }
 
     #[test]

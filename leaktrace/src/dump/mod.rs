@@ -11,7 +11,6 @@ mod descriptors;
 pub mod destination;
 pub(crate) mod facts;
 pub mod file;
-pub mod form;
 mod recorded;
 mod sockets;
 pub mod subject;
@@ -20,7 +19,6 @@ mod walk;
 use anyhow::Context as _;
 use leaktrace_core::dump::render::render;
 use leaktrace_core::goroutines::Dump;
-use leaktrace_core::goroutines::snapshot::encode;
 
 use crate::cli;
 use crate::config::{ConfigError, System};
@@ -28,13 +26,12 @@ use crate::process::{Pid, Procfs};
 use config::DumpConfig;
 use destination::Destination;
 use file::Opened;
-use form::Form;
 
 /// Dumps a process.
 pub fn run(args: &cli::dump::Dump, system: &System, procfs: &Procfs) -> anyhow::Result<()> {
     let config = DumpConfig::resolve(&args.wanted, system)?;
     let destination = Destination::open(config.file.as_deref())?;
-    write(take(args, config.form.has_arguments(), procfs)?, &config, destination)
+    write(take(args, config.format.writer.arguments, procfs)?, &config, destination)
 }
 
 fn take(args: &cli::dump::Dump, arguments: bool, procfs: &Procfs) -> anyhow::Result<Dump> {
@@ -60,10 +57,7 @@ pub fn report(args: &cli::report::Report, common: &cli::Common, system: &System)
 /// Writes what is wanted of a dump.
 fn write(mut dump: Dump, config: &DumpConfig, destination: Destination) -> anyhow::Result<()> {
     config.filter.apply(&mut dump);
-    destination.write(|out| match config.form {
-        Form::Rendered(format) => render(format, &dump, &config.options, out),
-        Form::Snapshot => encode(&dump, out),
-    })
+    destination.write(|out| render(config.format, &dump, &config.options, out))
 }
 
 /// That no dump came about. Says to [`crate::diagnose`] that nothing was to be traced, so that less is needed.

@@ -5,15 +5,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use leaktrace_core::dump::render::Format;
+use leaktrace_core::dump::render::FORMATS;
 use leaktrace_core::goroutines::Dump;
-use leaktrace_core::report::render::{self, Style, TextOptions};
+use leaktrace_core::judge::detect::Gate;
+use leaktrace_core::report::render::{self, Format, Options, Style};
 use leaktrace_core::trace::recording::Replay;
 
 use super::config::DumpConfig;
 use super::destination::Destination;
 use super::file::Input;
-use super::form::Form;
 use crate::cli::Common;
 use crate::cli::report::Report;
 use crate::config::{System, View, color};
@@ -27,30 +27,29 @@ pub(super) fn last_snapshot(path: &Path, input: Input) -> anyhow::Result<Dump> {
 
 /// Writes what is wanted of a recording.
 pub(super) fn report(args: &Report, input: Input, common: &Common, system: &System) -> anyhow::Result<()> {
-    let wish = wish(args);
-    let config = match wish {
-        Wish::Trace(_) => None,
-        Wish::Snapshot => Some(DumpConfig::resolve(&args.wanted, system)?),
+    let config = match wish(args) {
+        Wish::Trace(format) => return trace(args, input, format, common, system),
+        Wish::Snapshot => DumpConfig::resolve(&args.wanted, system)?,
     };
     let destination = Destination::open(args.wanted.output.as_deref())?;
+    let dump = replay(&args.file, input, args.recording.at)?.dump();
+    super::write(dump.with_context(|| format!("cannot open {}", args.file.display()))?, &config, destination)
+}
+
+fn trace(
+    args: &Report,
+    input: Input,
+    format: &Format,
+    common: &Common,
+    system: &System,
+) -> anyhow::Result<()> {
+    let destination = Destination::open(args.wanted.output.as_deref())?;
     let replay = replay(&args.file, input, args.recording.at)?;
-    match (config, wish) {
-        (Some(config), _) => {
-            let dump = replay.dump().with_context(|| format!("cannot open {}", args.file.display()))?;
-            super::write(dump, &config, destination)
-        }
-        (None, wish) => {
-            let report = leaktrace_core::report::recorded(&replay, &reporting::view(&view(args)));
-            let colored = args.wanted.output.is_none() && color(common.color, system);
-            let style = if colored { Style::Ansi } else { Style::Plain };
-            destination.write(|out| match wish {
-                Wish::Trace(Trace::Json) => render::json(&report, out),
-                Wish::Trace(Trace::Text) | Wish::Snapshot => {
-                    render::text(&report, TextOptions { style, width: None }, out)
-                }
-            })
-        }
-    }
+    let report = leaktrace_core::report::recorded(&replay, &reporting::view(&view(args)));
+    let colored = args.wanted.output.is_none() && color(common.color, system);
+    let style = if colored { Style::Ansi } else { Style::Plain };
+    let options = Options { style, width: None, gate: &Gate::default() };
+    destination.write(|out| (format.writer.report)(&report, &options, out))
 }
 
 fn replay(path: &Path, input: Input, at: Option<Duration>) -> anyhow::Result<Replay> {
@@ -62,16 +61,10 @@ fn replay(path: &Path, input: Input, at: Option<Duration>) -> anyhow::Result<Rep
 /// What is wanted of a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wish {
-    /// What the trace would have reported.
-    Trace(Trace),
+    /// What the trace would have reported, in this format.
+    Trace(&'static Format),
     /// What its snapshot shows.
     Snapshot,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Trace {
-    Text,
-    Json,
 }
 
 /// The trace, in the formats that it has, unless the snapshot is asked for by name or by a format of its own.
@@ -79,14 +72,14 @@ fn wish(args: &Report) -> Wish {
     if args.recording.snapshot {
         return Wish::Snapshot;
     }
-    let ending = args.wanted.output.as_deref().and_then(Form::by_ending);
-    match (args.wanted.format, ending) {
-        (Some(Form::Rendered(Format::Json)), _) | (None, Some(Form::Rendered(Format::Json))) => {
-            Wish::Trace(Trace::Json)
-        }
-        (None, None | Some(Form::Rendered(Format::Debug2))) => Wish::Trace(Trace::Text),
-        (Some(_), _) | (None, Some(_)) => Wish::Snapshot,
-    }
+    let by_file =
+        || FORMATS.of_file(args.wanted.output.as_deref()?).filter(|format| *format != FORMATS.first());
+    let Some(wanted) = args.wanted.format.or_else(by_file) else {
+        return Wish::Trace(render::FORMATS.first());
+    };
+    // What people read of a trace is another text than that of a dump.
+    let format = render::FORMATS.named(wanted.name).filter(|format| !format.is_for_people());
+    format.map_or(Wish::Snapshot, Wish::Trace)
 }
 
 fn view(args: &Report) -> View {
@@ -117,10 +110,10 @@ mod tests {
     #[test]
     fn a_recording_shows_its_trace_unless_a_snapshot_is_meant() {
         for words in ["", "-o report.txt", "-o report"] {
-            assert_eq!(wish_of(words), Wish::Trace(Trace::Text), "{words}");
+            assert_eq!(wish_of(words), Wish::Trace(render::FORMATS.first()), "{words}");
         }
         for words in ["--format json", "-o report.json"] {
-            assert_eq!(wish_of(words), Wish::Trace(Trace::Json), "{words}");
+            assert_eq!(wish_of(words), Wish::Trace(render::FORMATS.named("json").unwrap()), "{words}");
         }
         for words in ["--snapshot", "--format debug2", "--format json --snapshot", "-o a.ltr", "-o a.pb.gz"] {
             assert_eq!(wish_of(words), Wish::Snapshot, "{words}");

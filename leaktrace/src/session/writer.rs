@@ -5,11 +5,10 @@ use std::io;
 use std::sync::Arc;
 
 use leaktrace_core::judge::detect::Gate;
-use leaktrace_core::report::render::{self, Style, TextOptions};
+use leaktrace_core::report::render::{Format, Options, Style};
 use leaktrace_core::schema::{ProcessReport, ProcessState, Report, Round, SCHEMA_VERSION};
 
 use super::publish::{Consumer, Process, Publication};
-use crate::cli::findings::ReportFormat;
 use crate::config::Output;
 use crate::output::{OutputError, Sink};
 
@@ -19,7 +18,7 @@ const MOST_ENDED: usize = 256;
 /// How reports are written.
 struct Form {
     sink: Sink,
-    format: ReportFormat,
+    format: &'static Format,
     color: bool,
     gate: Gate,
 }
@@ -56,32 +55,23 @@ pub(super) fn open(output: &Output, gate: &Gate, many: bool) -> Result<Box<dyn C
 }
 
 impl Form {
-    fn look(&self, is_last: bool) -> TextOptions {
+    fn options(&self, is_last: bool) -> Options<'_> {
         let style = if self.color { Style::Ansi } else { Style::Plain };
-        TextOptions { style, width: self.sink.width(is_last) }
+        Options { style, width: self.sink.width(is_last), gate: &self.gate }
     }
 
     fn write(&mut self, report: &Report, is_last: bool) -> io::Result<()> {
         let mut bytes = Vec::new();
-        match self.format {
-            ReportFormat::Text => render::text(report, self.look(is_last), &mut bytes),
-            ReportFormat::Json => render::json(report, &mut bytes),
-            ReportFormat::Github => render::github(report, &self.gate, &mut bytes),
-            ReportFormat::Sarif => render::sarif(report, &self.gate, &mut bytes),
-            ReportFormat::Junit => render::junit(report, &self.gate, &mut bytes),
-        }?;
+        (self.format.writer.report)(report, &self.options(is_last), &mut bytes)?;
         self.sink.write(&bytes, is_last)
     }
 
-    /// Formats for one process are refused for several before anything begins.
+    /// Formats without rounds are refused for several processes before anything begins.
     fn write_round(&mut self, round: &Round<&Report>, is_last: bool) -> io::Result<()> {
         let mut bytes = Vec::new();
-        match self.format {
-            ReportFormat::Text => render::round_text(round, self.look(is_last), &mut bytes),
-            ReportFormat::Json | ReportFormat::Github | ReportFormat::Sarif | ReportFormat::Junit => {
-                render::round_json(round, &mut bytes)
-            }
-        }?;
+        if let Some(write) = self.format.writer.round {
+            write(round, &self.options(is_last), &mut bytes)?;
+        }
         self.sink.write(&bytes, is_last)
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{Change, Diff, SCHEMA_VERSION, Side};
 
 /// Writes the difference as JSON.
-pub fn render(diff: &Diff, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn render(diff: &Diff, _: usize, out: &mut dyn Write) -> io::Result<()> {
     let document = Document {
         schema_version: SCHEMA_VERSION,
         grouped_by: diff.by.as_str(),

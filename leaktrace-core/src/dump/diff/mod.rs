@@ -8,17 +8,40 @@ mod keys;
 mod text;
 
 use std::collections::HashMap;
-
-pub use json::render as render_json;
-pub use text::render as render_text;
+use std::io::{self, Write};
 
 use super::group::By;
+use crate::base::format::{self, Formats, Reader};
 use crate::base::num::Tgid;
 use crate::goroutines::Dump;
 use crate::goroutines::model::UnixTime;
 use keys::Keys;
 
-/// The version of the JSON that [`render_json`] writes.
+/// Writes a difference in one format; those for people show so many groups at most.
+pub type Writer = fn(&Diff, usize, &mut dyn Write) -> io::Result<()>;
+
+/// A format of differences.
+pub type Format = format::Format<Writer>;
+
+/// Every format of differences, a row each.
+pub static FORMATS: Formats<Writer> = Formats::new(&[
+    Format {
+        name: "text",
+        endings: &[".txt"],
+        help: "Text for people",
+        reader: Reader::People,
+        writer: text::render,
+    },
+    Format {
+        name: "json",
+        endings: &[".json"],
+        help: "JSON for programs",
+        reader: Reader::Programs,
+        writer: json::render,
+    },
+]);
+
+/// The version of the JSON that `json` writes.
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// How the dumps differ.

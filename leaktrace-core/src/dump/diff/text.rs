@@ -7,7 +7,7 @@ use crate::goroutines::base_name;
 use crate::goroutines::duration;
 
 /// Writes the difference as text, at most `top` of the changed groups.
-pub fn render(diff: &Diff, top: usize, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn render(diff: &Diff, top: usize, out: &mut dyn Write) -> io::Result<()> {
     heading(diff, out)?;
     let shown = diff.changes.len().min(top);
     if shown == 0 && diff.changes.is_empty() {

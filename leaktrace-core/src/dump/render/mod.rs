@@ -21,81 +21,113 @@ use std::io::{self, Write};
 pub use json::SCHEMA_VERSION;
 
 use super::group::By;
+use crate::base::format::{self, Formats, Reader};
 use crate::goroutines::Dump;
 use crate::goroutines::base_name;
 use crate::goroutines::model::DumpGoroutine;
+use crate::goroutines::snapshot::encode;
 
-/// A format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Format {
-    /// The text of `runtime.Stack`, of a crash and of `/debug/pprof/goroutine?debug=2`.
-    Debug2,
-    /// The text of `/debug/pprof/goroutine?debug=1`.
-    Debug1,
-    /// The goroutine profile as gzipped protobuf.
-    Pprof,
-    /// JSON, as `docs/dump.md` describes it.
-    Json,
-    /// One line a stack, for flame graph tools.
-    Folded,
-    /// A flame graph.
-    Svg,
-    /// A page with a flame graph and a table of groups.
-    Html,
-    /// The groups for people, a few lines each.
-    Text,
+/// What writes a dump in one format, and what it makes use of.
+pub struct Writer {
+    /// Writes it.
+    pub write: fn(&Dump, &Options, &mut dyn Write) -> io::Result<()>,
+    /// Whether it shows the values of arguments, which are read from the target only then.
+    pub arguments: bool,
+    /// Whether it follows [`Options::by`].
+    pub by: bool,
 }
 
-impl Format {
-    /// Every format.
-    pub const ALL: [Self; 8] = [
-        Self::Debug2,
-        Self::Debug1,
-        Self::Text,
-        Self::Pprof,
-        Self::Json,
-        Self::Folded,
-        Self::Svg,
-        Self::Html,
-    ];
-
-    /// The name that users type.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Debug2 => "debug2",
-            Self::Debug1 => "debug1",
-            Self::Pprof => "pprof",
-            Self::Json => "json",
-            Self::Folded => "folded",
-            Self::Svg => "svg",
-            Self::Html => "html",
-            Self::Text => "text",
-        }
+impl Writer {
+    const fn new(write: fn(&Dump, &Options, &mut dyn Write) -> io::Result<()>) -> Self {
+        Self { write, arguments: false, by: false }
     }
 
-    /// The format with this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|format| format.as_str() == name)
+    const fn grouped(write: fn(&Dump, &Options, &mut dyn Write) -> io::Result<()>) -> Self {
+        Self { by: true, ..Self::new(write) }
     }
 
-    /// The format that a file with this name is expected to have.
-    pub fn from_file_name(name: &str) -> Option<Self> {
-        const ENDINGS: [(&str, Format); 9] = [
-            (".txt", Format::Debug2),
-            (".pb.gz", Format::Pprof),
-            (".pprof", Format::Pprof),
-            (".prof", Format::Pprof),
-            (".json", Format::Json),
-            (".folded", Format::Folded),
-            (".collapsed", Format::Folded),
-            (".svg", Format::Svg),
-            (".html", Format::Html),
-        ];
-        ENDINGS.into_iter().find(|(ending, _)| name.ends_with(ending)).map(|(_, format)| format)
+    const fn with_arguments(self) -> Self {
+        Self { arguments: true, ..self }
     }
 }
 
-/// Which argument values [`Format::Debug2`] prints.
+/// A format of dumps.
+pub type Format = format::Format<Writer>;
+
+/// Every format of dumps, a row each.
+pub static FORMATS: Formats<Writer> = Formats::new(&[
+    Format {
+        name: "debug2",
+        endings: &[".txt"],
+        help: "Text of Go's own tracebacks, as /debug/pprof/goroutine?debug=2 has it",
+        reader: Reader::People,
+        writer: Writer::new(debug2::render).with_arguments(),
+    },
+    Format {
+        name: "debug1",
+        endings: &[],
+        help: "Text of /debug/pprof/goroutine?debug=1",
+        reader: Reader::People,
+        writer: Writer::new(debug1::render),
+    },
+    Format {
+        name: "text",
+        endings: &[],
+        help: "Groups of goroutines for people, a few lines each",
+        reader: Reader::People,
+        writer: Writer::grouped(text::render),
+    },
+    Format {
+        name: "pprof",
+        endings: &[".pb.gz", ".pprof", ".prof"],
+        help: "Goroutine profile for `go tool pprof`, as gzipped protobuf",
+        reader: Reader::Binary,
+        writer: Writer::grouped(pprof::render),
+    },
+    Format {
+        name: "json",
+        endings: &[".json"],
+        help: "JSON for programs, documented in docs/dump.md",
+        reader: Reader::Programs,
+        writer: Writer::grouped(json::render),
+    },
+    Format {
+        name: "folded",
+        endings: &[".folded", ".collapsed"],
+        help: "One line a stack, for flame graph tools",
+        reader: Reader::Programs,
+        writer: Writer::grouped(folded::render),
+    },
+    #[cfg(feature = "svg")]
+    Format {
+        name: "svg",
+        endings: &[".svg"],
+        help: "Flame graph",
+        reader: Reader::Programs,
+        writer: Writer::grouped(svg::render),
+    },
+    Format {
+        name: "html",
+        endings: &[".html"],
+        help: "Page with a flame graph and a table of groups",
+        reader: Reader::Programs,
+        writer: Writer::grouped(html::render),
+    },
+    Format {
+        name: "ltr",
+        endings: &[".ltr"],
+        help: "Snapshot with everything, for `leaktrace report` and `leaktrace diff`",
+        reader: Reader::Binary,
+        writer: Writer::new(snapshot).with_arguments(),
+    },
+]);
+
+/// A snapshot keeps all of the dump, so that options decide only when it is opened again.
+fn snapshot(dump: &Dump, _: &Options, out: &mut dyn Write) -> io::Result<()> {
+    encode(dump, out)
+}
+
+/// Which argument values `debug2` prints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Arguments {
     /// Those that are known; `...`, as the runtime prints those of an inlined call, where they are not.
@@ -105,7 +137,7 @@ pub enum Arguments {
     Hidden,
 }
 
-/// Whether [`Format::Debug2`] prints profiler labels.
+/// Whether `debug2` prints profiler labels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Labels {
     /// As the target's own tracebacks do.
@@ -149,21 +181,17 @@ impl Options {
 }
 
 /// Writes `dump` in `format`.
-pub fn render(format: Format, dump: &Dump, options: &Options, out: &mut dyn Write) -> io::Result<()> {
-    match format {
-        Format::Debug2 => debug2::render(dump, options, out),
-        Format::Debug1 => debug1::render(dump, options, out),
-        Format::Pprof => pprof::render(dump, options, out),
-        Format::Json => json::render(dump, options, out),
-        Format::Folded => folded::render(dump, options, out),
-        #[cfg(feature = "svg")]
-        Format::Svg => svg::render(dump, options, out),
-        #[cfg(not(feature = "svg"))]
-        Format::Svg => Err(io::Error::new(
-            io::ErrorKind::Unsupported,
-            "leaktrace-core was built without its feature `svg`",
-        )),
-        Format::Html => html::render(dump, options, out),
-        Format::Text => text::render(dump, options, out),
+pub fn render(format: &Format, dump: &Dump, options: &Options, out: &mut dyn Write) -> io::Result<()> {
+    (format.writer.write)(dump, options, out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::FORMATS;
+    use crate::base::format::tests::assert_distinct;
+
+    #[test]
+    fn no_format_is_taken_for_another() {
+        assert_distinct(&FORMATS);
     }
 }

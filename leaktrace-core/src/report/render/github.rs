@@ -4,13 +4,13 @@
 
 use std::io::{self, Write};
 
+use super::Options;
 use super::finding::{Finding, Level, findings};
-use crate::judge::detect::Gate;
 use crate::schema::Report;
 
 /// Writes an annotation for each verdict: nothing if there is none.
-pub fn github(report: &Report, gate: &Gate, out: &mut dyn Write) -> io::Result<()> {
-    findings(report, gate).try_for_each(|finding| annotation(&finding, out))
+pub(super) fn render(report: &Report, options: &Options<'_>, out: &mut dyn Write) -> io::Result<()> {
+    findings(report, options.gate).try_for_each(|finding| annotation(&finding, out))
 }
 
 fn annotation(finding: &Finding<'_>, out: &mut dyn Write) -> io::Result<()> {

@@ -2,10 +2,11 @@
 
 use std::io::{self, Write};
 
+use super::Options;
 use crate::schema::Report;
 
 /// Writes `report` as one line of JSON.
-pub fn json(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn render(report: &Report, _: &Options<'_>, out: &mut dyn Write) -> io::Result<()> {
     serde_json::to_writer(&mut *out, report)?;
     out.write_all(b"\n")
 }

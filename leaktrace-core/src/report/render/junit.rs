@@ -4,14 +4,14 @@
 
 use std::io::{self, Write};
 
+use super::Options;
 use super::finding::{Finding, findings};
 use super::xml::escape;
-use crate::judge::detect::Gate;
 use crate::schema::{Frame, Report};
 
 /// Writes the report as a suite of tests; one that passes stands for a program without verdicts.
-pub fn junit(report: &Report, gate: &Gate, out: &mut dyn Write) -> io::Result<()> {
-    let all: Vec<Finding<'_>> = findings(report, gate).collect();
+pub(super) fn render(report: &Report, options: &Options<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let all: Vec<Finding<'_>> = findings(report, options.gate).collect();
     let tests = all.len().max(1);
     let failures = all.iter().filter(|finding| finding.fails).count();
     let skipped = all.len() - failures;

@@ -15,10 +15,81 @@ mod text;
 mod verdicts;
 mod xml;
 
-pub use github::github;
-pub use json::json;
-pub use junit::junit;
+use std::io::{self, Write};
+
+use crate::base::format::{self, Formats, Reader};
+use crate::judge::detect::Gate;
+use crate::schema::{Report, Round};
 pub use paint::Style;
-pub use round::{round_json, round_text};
-pub use sarif::sarif;
-pub use text::{TextOptions, text};
+
+/// What a format may want to know beside the report.
+#[derive(Clone, Copy, Debug)]
+pub struct Options<'g> {
+    /// Whether text is coloured.
+    pub style: Style,
+    /// Where lines of text are cut; `None` leaves them whole.
+    pub width: Option<usize>,
+    /// Which verdicts the user wants to fail on.
+    pub gate: &'g Gate,
+}
+
+/// What writes reports in one format.
+pub struct Writer {
+    /// Writes the report on one process.
+    pub report: fn(&Report, &Options<'_>, &mut dyn Write) -> io::Result<()>,
+    /// Writes the reports on several; `None` where the format has no place for them.
+    pub round: Option<fn(&Round<&Report>, &Options<'_>, &mut dyn Write) -> io::Result<()>>,
+}
+
+/// A format of reports.
+pub type Format = format::Format<Writer>;
+
+/// Every format of reports, a row each.
+pub static FORMATS: Formats<Writer> = Formats::new(&[
+    Format {
+        name: "text",
+        endings: &[".txt"],
+        help: "Text for people",
+        reader: Reader::People,
+        writer: Writer { report: text::render, round: Some(round::text) },
+    },
+    Format {
+        name: "json",
+        endings: &[".json"],
+        help: "JSON for programs, documented in docs/report.md",
+        reader: Reader::Programs,
+        writer: Writer { report: json::render, round: Some(round::json) },
+    },
+    Format {
+        name: "github",
+        endings: &[],
+        help: "Annotations for GitHub Actions, one for each verdict",
+        reader: Reader::Tools,
+        writer: Writer { report: github::render, round: None },
+    },
+    Format {
+        name: "sarif",
+        endings: &[".sarif"],
+        help: "SARIF 2.1.0, for code scanning",
+        reader: Reader::Tools,
+        writer: Writer { report: sarif::render, round: None },
+    },
+    Format {
+        name: "junit",
+        endings: &[".xml"],
+        help: "JUnit XML, with a failed test for each verdict that meets a failure condition",
+        reader: Reader::Tools,
+        writer: Writer { report: junit::render, round: None },
+    },
+]);
+
+#[cfg(test)]
+mod tests {
+    use super::FORMATS;
+    use crate::base::format::tests::assert_distinct;
+
+    #[test]
+    fn no_format_is_taken_for_another() {
+        assert_distinct(&FORMATS);
+    }
+}

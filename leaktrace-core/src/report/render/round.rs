@@ -4,17 +4,17 @@ use std::io::{self, Write};
 
 use super::line::{Line, Page};
 use super::paint::Role;
-use super::{TextOptions, text};
+use super::{Options, text};
 use crate::schema::{ProcessReport, ProcessState, Report, Round};
 
 /// Writes `round` as one line of JSON, as `docs/report.md` describes it.
-pub fn round_json(round: &Round<&Report>, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn json(round: &Round<&Report>, _: &Options<'_>, out: &mut dyn Write) -> io::Result<()> {
     serde_json::to_writer(&mut *out, round)?;
     out.write_all(b"\n")
 }
 
 /// Writes `round` as text: a heading for each process, and below it the report on it.
-pub fn round_text(round: &Round<&Report>, options: TextOptions, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn text(round: &Round<&Report>, options: &Options<'_>, out: &mut dyn Write) -> io::Result<()> {
     let page = Page { style: options.style, width: options.width };
     for (index, process) in round.processes.iter().enumerate() {
         if index > 0 {
@@ -22,7 +22,7 @@ pub fn round_text(round: &Round<&Report>, options: TextOptions, out: &mut dyn Wr
         }
         heading(process).write(page, out)?;
         if let Some(report) = process.report {
-            text(report, options, out)?;
+            text::render(report, options, out)?;
         }
     }
     match round.ended_and_forgotten {

@@ -8,8 +8,8 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
+use super::Options;
 use super::finding::{Finding, Level, Place, findings};
-use crate::judge::detect::Gate;
 use crate::schema::Verdict;
 use crate::schema::{Frame, Report};
 
@@ -19,8 +19,8 @@ const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
 const ROOT: &str = "%SRCROOT%";
 
 /// Writes the report as one SARIF log.
-pub fn sarif(report: &Report, gate: &Gate, out: &mut dyn Write) -> io::Result<()> {
-    let findings: Vec<Finding<'_>> = findings(report, gate).collect();
+pub(super) fn render(report: &Report, options: &Options<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let findings: Vec<Finding<'_>> = findings(report, options.gate).collect();
     let rules = Rules::of(&report.verdicts);
     let results: Vec<Value> = findings.iter().map(|finding| result(finding, &rules)).collect();
     let log = json!({

@@ -4,20 +4,11 @@
 use std::io::{self, Write};
 
 use super::line::{Line, Page};
-use super::paint::{Role, Style};
-use super::{losses, path, verdicts};
+use super::paint::Role;
+use super::{Options, losses, path, verdicts};
 use crate::base::human;
 use crate::go::traceback;
 use crate::schema::{Blocked, Completeness, Frame, Group, Overhead, Report, Shed, Totals};
-
-/// How text comes out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TextOptions {
-    /// Whether it is coloured.
-    pub style: Style,
-    /// Where lines are cut; `None` leaves them whole.
-    pub width: Option<usize>,
-}
 
 /// How far labels are indented, and what they label.
 const LABEL: usize = 4;
@@ -27,7 +18,7 @@ const BODY: usize = 16;
 const MAX_FUNCTION_WIDTH: usize = 64;
 
 /// Writes `report` as text.
-pub fn text(report: &Report, options: TextOptions, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn render(report: &Report, options: &Options<'_>, out: &mut dyn Write) -> io::Result<()> {
     let page = Page { style: options.style, width: options.width };
     for line in verdicts::lines(report) {
         line.write(page, out)?;
