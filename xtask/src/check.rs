@@ -15,7 +15,7 @@ type Check = (&'static str, fn() -> Result<()>);
 
 /// Runs every check, and fails when any did.
 pub(crate) fn run_all(_: &Args) -> Result<()> {
-    let checks: [Check; 10] = [
+    let checks: [Check; 12] = [
         ("format", format),
         ("lints", lints),
         ("documentation", documentation),
@@ -23,6 +23,8 @@ pub(crate) fn run_all(_: &Args) -> Result<()> {
         ("dependency rules", rules::dependencies),
         ("comparisons of Go releases", releases::check),
         ("facts about Go releases", facts::check),
+        ("folders that use each other", rules::folders),
+        ("sizes of functions and files", rules::sizes),
         ("licences and sources of dependencies", licences::check),
         ("rules of the tests", rules::tests),
         ("eBPF objects", ebpf::check),

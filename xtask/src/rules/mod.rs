@@ -1,4 +1,9 @@
-//! Rules of this repository that no compiler checks.
+//! Rules of this repository that no compiler checks, one file each where one needs a file.
+
+mod folders;
+mod sizes;
+mod source;
+mod uses;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,6 +12,7 @@ use anyhow::{Context as _, Result, bail};
 use leaktrace_tests::go::run::run;
 
 use crate::step::cargo;
+use source::Source;
 
 /// What the pure part may not depend on, directly or not: it does no I/O, and runs wherever bytes are.
 const NOT_IN_CORE: [&str; 8] = ["aya", "aya-obj", "clap", "libc", "nix", "rustix", "tokio", "leaktrace"];
@@ -29,6 +35,16 @@ pub(crate) fn dependencies() -> Result<()> {
         bail!("leaktrace-core does not forbid unsafe code");
     }
     Ok(())
+}
+
+/// No folder uses another that uses it, directly or not.
+pub(crate) fn folders() -> Result<()> {
+    folders::check(&Source::read(root(), &rust_files()?)?)
+}
+
+/// No function and no file is too long to be read at once.
+pub(crate) fn sizes() -> Result<()> {
+    sizes::check(&Source::read(root(), &rust_files()?)?)
 }
 
 /// No test is ignored, and none waits for a fixed time.
@@ -94,7 +110,13 @@ pub(crate) fn root() -> &'static Path {
 mod tests {
     use std::path::Path;
 
-    use super::broken_rule;
+    use super::{broken_rule, folders, sizes};
+
+    #[test]
+    fn this_repository_keeps_to_its_shape() {
+        folders().unwrap();
+        sizes().unwrap();
+    }
 
     #[test]
     fn ignored_tests_and_sleeps_are_found() {
