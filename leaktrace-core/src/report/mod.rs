@@ -2,6 +2,9 @@
 //!
 //! What a report is made of is plain data ([`schema`](crate::schema)). How it comes about is in `build`, what it looks
 //! like in [`render`], and which lines of source code it speaks of in [`source`].
+//!
+//! **Invariant:** a format is a pure function of the report, the same bytes for the same report; it finds nothing out
+//! and judges nothing.
 
 mod build;
 mod completeness;
