@@ -12,13 +12,14 @@ use leaktrace_core::trace::registry::Registry;
 use crate::Done;
 use crate::cli::Common;
 use crate::cli::check::Check;
+use crate::clock;
 use crate::config::{
     self, Config, ConfigError, Judging, Output, Schedule, Selection, System, Tracing, View, Writing,
 };
 use crate::diagnose::Exit;
 use crate::policy;
 use crate::process::{Pid, Procfs};
-use crate::session::{self, INTERRUPTED, ReportPass, clock};
+use crate::session::{self, INTERRUPTED, ReportPass};
 
 /// How often limits are looked at: so many times in a check, but not more or less often than this.
 const LOOKS: u32 = 60;

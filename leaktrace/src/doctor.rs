@@ -9,6 +9,7 @@ use leaktrace_core::go::goroutines::{Walker, WalkerInput, Want};
 use leaktrace_core::trace::plan::AttachPlan;
 use thiserror::Error;
 
+use crate::clock;
 use crate::inspect::{self, Inspected};
 use crate::kernel::cost::CostPerHit;
 use crate::kernel::features::{self, Finding, Need, State};
@@ -16,7 +17,6 @@ use crate::kernel::{Hub, HubOptions};
 use crate::process::find::Target;
 use crate::process::privileges::{Capability, Privileges};
 use crate::process::{Pid, Procfs};
-use crate::session::clock;
 
 /// What is missing for tracing to work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]

@@ -9,8 +9,8 @@ use leaktrace_common::event::Kind;
 use leaktrace_core::base::memory::ReadError;
 use leaktrace_core::base::num::Bias;
 use leaktrace_core::binary::elf::{Elf, FileMemory};
-use leaktrace_core::go::layout::InvalidLayout;
 use leaktrace_core::go::program::Program;
+use leaktrace_core::go::validate::InvalidLayout;
 use leaktrace_core::report::{LazyDebugInfo, ProgramSymbols};
 use leaktrace_core::trace::plan::{AttachPlan, OtherProbes, PlanOptions, plan};
 

@@ -42,6 +42,14 @@ impl Whose {
             Self::EachItsOwn => format!("a {name} of their own"),
         }
     }
+
+    fn things(self, some: &str) -> String {
+        match self {
+            Self::One => some.to_owned(),
+            Self::Common => format!("the same {some}"),
+            Self::EachItsOwn => format!("{some} of their own"),
+        }
+    }
 }
 
 impl Dump {
@@ -79,12 +87,7 @@ impl Dump {
                 format!("{wait} {} in a select", whose.thing("channel"))
             }
             BlockedOn::Select { cases } => {
-                let channels = some(cases.len() as u64, "channel");
-                match whose {
-                    Whose::One => format!("{wait} any of {channels}"),
-                    Whose::Common => format!("{wait} any of the same {channels}"),
-                    Whose::EachItsOwn => format!("{wait} any of {channels} of their own"),
-                }
+                format!("{wait} any of {}", whose.things(&some(cases.len() as u64, "channel")))
             }
             BlockedOn::NoCases => {
                 format!("{} forever in a select without cases", whose.verb("waits", "wait"))

@@ -1,4 +1,7 @@
 //! What is known about the Go runtime; [`facts`] is the only place with knowledge of particular releases.
+//!
+//! **Invariant:** whatever is read of a target is bounded and checked before it is believed. What cannot be known is a
+//! typed refusal, and no release is compared outside of [`facts`].
 
 pub mod arguments;
 pub mod buildinfo;
@@ -19,6 +22,7 @@ pub mod symbols;
 pub mod traceback;
 pub mod types;
 pub mod unwind;
+pub mod validate;
 pub mod waiting;
 
 pub use self::facts::version;

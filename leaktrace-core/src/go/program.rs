@@ -1,5 +1,7 @@
 //! Everything that is known of one Go program, put together and checked, or a precise refusal.
 
+mod foreign;
+
 use std::fmt;
 
 use thiserror::Error;
@@ -7,21 +9,20 @@ use thiserror::Error;
 use crate::base::memory::{Memory, ReadError, Unchanging};
 use crate::base::num::{Avma, Bias};
 use crate::binary::elf::{Arch, Elf, Segment};
-use crate::go::buildinfo::{BuildInfo, BuildInfoError};
+use crate::go::buildinfo::BuildInfo;
 use crate::go::code::Code;
 use crate::go::confirm;
 use crate::go::facts::Facts;
 use crate::go::globals::{Found, Globals, GlobalsError, Sources};
-use crate::go::layout::{InvalidLayout, Layout, LayoutError, LayoutSource};
+use crate::go::layout::{Layout, LayoutError, LayoutSource};
 use crate::go::moduledata::{Module, ModuledataError, Modules};
 use crate::go::names::WaitReasons;
 use crate::go::pclntab::PclntabError;
+use crate::go::validate::InvalidLayout;
 use crate::go::version::{GoVersion, NEWEST_TESTED, OLDEST, Support};
+use foreign::foreign;
+pub use foreign::says_go;
 
-/// How much of a file's beginning and end is searched for a packer's mark.
-const MARKED: usize = 4096;
-/// How much of a file is searched for the name of a library that it needs. It is in the first segment.
-const MAX_NEEDED: usize = 8 << 20;
 /// The longest version string that is believed.
 const MAX_VERSION: usize = 128;
 
@@ -274,45 +275,6 @@ fn refusal(elf: &Elf<'_>, error: ModuledataError) -> ProgramError {
     }
 }
 
-/// Whether a file says that it is a Go program, in a place that is quickly found: what most tools leave there. What says
-/// so need not be one that can be [inspected](Program::inspect).
-pub fn says_go(elf: &Elf<'_>) -> bool {
-    let has_table = [".gopclntab", ".data.rel.ro.gopclntab"].iter().any(|name| elf.section(name).is_some());
-    has_table || !matches!(BuildInfo::read(elf), Err(BuildInfoError::NotFound))
-}
-
-/// What a program without a Go function table is.
-fn foreign(elf: &Elf<'_>) -> ProgramError {
-    if is_packed(elf.data()) {
-        ProgramError::Packed
-    } else if is_gccgo(elf) {
-        ProgramError::Gccgo
-    } else if ["tinygo_startTask", "tinygo_launch", "tinygo_scanCurrentStack"]
-        .iter()
-        .any(|name| elf.symbol(name).is_some())
-    {
-        ProgramError::TinyGo
-    } else {
-        ProgramError::NotGo
-    }
-}
-
-/// gccgo's own section and symbol, or the name of the library that its programs need.
-fn is_gccgo(elf: &Elf<'_>) -> bool {
-    const LIBRARY: &[u8] = b"libgo.so.";
-    let data = elf.data().get(..MAX_NEEDED).unwrap_or(elf.data());
-    elf.section(".go_export").is_some()
-        || elf.symbol("__go_go").is_some()
-        || data.windows(LIBRARY.len()).any(|part| part == LIBRARY)
-}
-
-/// UPX leaves `UPX!` after the program headers and at the end of the file.
-fn is_packed(data: &[u8]) -> bool {
-    let beginning = data.get(..MARKED).unwrap_or(data);
-    let end = data.get(data.len().saturating_sub(MARKED)..).unwrap_or_default();
-    [beginning, end].iter().any(|part| part.windows(4).any(|four| four == b"UPX!"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -322,12 +284,6 @@ mod tests {
     fn refused(data: &[u8]) -> ProgramError {
         let file = tiny_elf(data);
         Program::inspect(&Elf::parse(&file).unwrap(), Bias::ZERO, &Pieces::new()).unwrap_err()
-    }
-
-    #[test]
-    fn a_c_program_does_not_say_that_it_is_go() {
-        let says = |data: &[u8]| says_go(&Elf::parse(&tiny_elf(data)).unwrap());
-        assert!(!says(b"int main(void) { return 0; }"));
     }
 
     #[test]

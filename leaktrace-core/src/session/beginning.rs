@@ -3,8 +3,8 @@
 use super::target::{Confirmation, Phase};
 use super::{Counted, Failure, Target, Want};
 use crate::base::num::Ktime;
-use crate::go::layout::InvalidLayout;
 use crate::go::program::ProgramError;
+use crate::go::validate::InvalidLayout;
 use crate::trace::budget::{Costs, Governor, Kinds};
 use crate::trace::registry::Registry;
 

@@ -4,7 +4,7 @@
 //! [wants](Want) to be done. [`FairQueue`] decides whose reading of memory is done next where many targets share few
 //! threads. Whoever runs them has the clock, the probes, the threads and the descriptors, and decides nothing.
 //!
-//! Invariant: nothing here waits. What takes time is wanted, and its end is told.
+//! **Invariant:** nothing here waits. What takes time is wanted, and its end is told.
 
 mod beginning;
 mod drains;

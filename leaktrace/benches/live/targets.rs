@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::fd::{AsFd as _, AsRawFd as _};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use aya::maps::{MapInfo, MapType, loaded_maps};
@@ -45,15 +45,7 @@ pub(crate) fn run(effort: Effort) -> Result<()> {
         attach.add(in_seconds(began.elapsed()));
         ids.push(id);
     }
-    let began = Instant::now();
-    for &id in &ids {
-        hub.set_kinds(id, Kinds::NONE)?;
-    }
-    let asked = began.elapsed();
-    for &id in &ids {
-        hub.wait_until_detached(id);
-    }
-    let detached = began.elapsed();
+    let (asked, detached) = detach(&mut hub, &ids)?;
     println!("### One more target (`cargo xtask bench targets`)\n");
     println!("{} targets with four probes each; the longest time is in brackets.\n", ids.len());
     println!("| what | takes |");
@@ -70,6 +62,19 @@ pub(crate) fn run(effort: Effort) -> Result<()> {
     );
     println!("| memory of a ring of 256 KiB | {} KiB |\n", grouped(real(ring_memory()?) / 1024.0));
     Ok(())
+}
+
+/// How long it takes to detach all: until we go on, and until the kernel is done.
+fn detach(hub: &mut Hub, ids: &[TargetId]) -> Result<(Duration, Duration)> {
+    let began = Instant::now();
+    for &id in ids {
+        hub.set_kinds(id, Kinds::NONE)?;
+    }
+    let asked = began.elapsed();
+    for &id in ids {
+        hub.wait_until_detached(id);
+    }
+    Ok((asked, began.elapsed()))
 }
 
 /// Everything has a specimen of its own, as the programs of a target have functions of their own.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use leaktrace_common::event::Kind;
 use leaktrace_core::judge::detect::{Gate, Level, Policy, UNREACHABLE};
+use leaktrace_core::report;
 use leaktrace_core::schema::Severity;
 
 use super::ConfigError;
@@ -69,6 +70,23 @@ impl View {
     /// Everything that belongs to the program.
     pub const EVERYTHING: Self =
         Self { min_age: Duration::ZERO, top: None, sort: Sort::Live, include_runtime: false };
+
+    /// What this means to a report.
+    pub fn of_report(&self) -> report::View {
+        report::View {
+            min_age: u64::try_from(self.min_age.as_nanos()).unwrap_or(u64::MAX),
+            top: self.top,
+            sort: match self.sort {
+                Sort::Live => report::Sort::Live,
+                Sort::Age => report::Sort::Age,
+                Sort::Net => report::Sort::Net,
+                Sort::Born => report::Sort::Born,
+                Sort::Stack => report::Sort::Stack,
+            },
+            include_runtime: self.include_runtime,
+            ..report::View::default()
+        }
+    }
 }
 
 /// How to judge.

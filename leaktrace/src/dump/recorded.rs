@@ -17,7 +17,6 @@ use super::file::Input;
 use crate::cli::Common;
 use crate::cli::report::Report;
 use crate::config::{System, View, color};
-use crate::session::reporting;
 
 /// The last snapshot of a recording.
 pub(super) fn last_snapshot(path: &Path, input: Input) -> anyhow::Result<Dump> {
@@ -45,7 +44,7 @@ fn trace(
 ) -> anyhow::Result<()> {
     let destination = Destination::open(args.wanted.output.as_deref())?;
     let replay = replay(&args.file, input, args.recording.at)?;
-    let report = leaktrace_core::report::recorded(&replay, &reporting::view(&view(args)));
+    let report = leaktrace_core::report::recorded(&replay, &view(args).of_report());
     let colored = args.wanted.output.is_none() && color(common.color, system);
     let style = if colored { Style::Ansi } else { Style::Plain };
     let options = Options { style, width: None, gate: &Gate::default() };

@@ -12,9 +12,9 @@ use leaktrace_core::goroutines::{Dump, Facts, from_walk};
 
 use super::walk::{self, Walked};
 use super::{descriptors, facts};
+use crate::clock;
 use crate::inspect::{self, Inspected};
 use crate::process::{Pid, ProcessError, Procfs};
-use crate::session::clock;
 
 /// What a dump is taken of.
 pub struct Subject<'s> {

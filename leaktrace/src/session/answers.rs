@@ -4,7 +4,6 @@ use leaktrace_core::go::goroutines::WalkError;
 use leaktrace_core::goroutines::Facts;
 use leaktrace_core::session::{Class, StopReason, Told};
 
-use super::clock;
 use super::discovery::MOST_WATCHED;
 use super::engine::Engine;
 use super::jobs::{self, Answer, Planned};
@@ -12,6 +11,7 @@ use super::member::{Key, Order};
 use super::observer::{Observer, Seen};
 use super::publish::Publication;
 use super::reporting::{self, Made};
+use crate::clock;
 use crate::inspect::Inspected;
 use crate::process::ProcessError;
 use crate::process::workers::Lost;

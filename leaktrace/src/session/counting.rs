@@ -6,10 +6,10 @@ use leaktrace_common::drops::DropReason;
 use leaktrace_core::session::{Counted, Reading, StopReason, Told};
 use leaktrace_core::trace::recording::{Meter, Totals};
 
-use super::clock;
 use super::engine::Engine;
 use super::jobs::{self, Answer};
 use super::member::Key;
+use crate::clock;
 use crate::kernel::{Counters, Hub};
 use crate::process::cpu;
 

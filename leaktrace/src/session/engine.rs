@@ -9,7 +9,6 @@ use anyhow::Context as _;
 use leaktrace_core::base::num::Ktime;
 use leaktrace_core::session::{Bounds, FairQueue, Matcher, Options, StopReason, Told};
 
-use super::clock;
 use super::closing::Ledger;
 use super::discovery::Discovery;
 use super::events::{Event, Events};
@@ -19,6 +18,7 @@ use super::publish::{Consumer, Process, Publication};
 use super::recorder::Recording;
 use super::reporting::Shared;
 use super::{LaunchedProgram, PassMaker, SessionInputs};
+use crate::clock;
 use crate::config::{Config, Selection};
 use crate::kernel::{Hub, HubOptions, TargetOptions};
 use crate::process::workers::Workers;

@@ -12,7 +12,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::jobs::Answer;
 use super::member::Key;
-use super::{clock, readiness, signals};
+use super::{readiness, signals};
+use crate::clock;
 use crate::process::exit::ExitWatch;
 use crate::process::launch::Launched;
 use crate::process::workers::{Job, Lost};

@@ -1,7 +1,6 @@
 //! Watches processes: the event loop and what it holds together. What anything means is decided elsewhere.
 
 mod answers;
-pub mod clock;
 mod closing;
 mod counting;
 mod discovery;
@@ -34,7 +33,7 @@ use closing::Ledger;
 use engine::Engine;
 use events::Events;
 pub use pass::{AsItIs, ReportPass};
-use publish::Consumer;
+use publish::{Consumer, Consumers};
 use recorder::Recording;
 use reporting::Shared;
 pub use signals::INTERRUPTED;
@@ -116,7 +115,7 @@ fn watch(
     make_pass: PassMaker<'_>,
 ) -> anyhow::Result<Ended> {
     let is_many = selection.is_many();
-    let mut writer = writer::open(&config.writing.output, &config.judging.gate, is_many)?;
+    let mut consumers = Consumers::open(config, is_many)?;
     let recording = config.writing.record.as_ref().map(Recording::create).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let events = {
@@ -127,7 +126,7 @@ fn watch(
     let inputs = SessionInputs {
         config,
         procfs,
-        consumer: &mut *writer,
+        consumer: &mut consumers,
         launched: launched.map(|(program, at_exit)| LaunchedProgram { program, at_exit }),
         make_pass,
         shared: Arc::new(shared(config)?),
@@ -140,9 +139,7 @@ fn watch(
     drop(engine);
     match selection {
         Selection::Pids(pids) if let [pid] = pids[..] => {
-            let about = |error| jobs::cannot_watch(error, pid, is_launched);
-            ran.map_err(about)?;
-            one(ledger, found).map_err(about)
+            ran.and_then(|()| one(ledger, found)).map_err(|error| jobs::cannot_watch(error, pid, is_launched))
         }
         Selection::Pids(_) | Selection::Matching(_) => {
             ran?;
@@ -178,7 +175,7 @@ fn shared(config: &Config) -> anyhow::Result<Shared> {
     let wish = &config.writing.sources;
     let sources = wish.folder.as_deref().map(|folder| SourceTree::open(folder, wish.blame)).transpose()?;
     Ok(Shared {
-        view: reporting::view(&config.view),
+        view: config.view.of_report(),
         probes: config.tracing.probes.clone(),
         policy: config.judging.policy.clone(),
         sources: sources.map(Mutex::new),

@@ -12,8 +12,8 @@ use leaktrace_core::goroutines::{Dump, Facts, from_snapshot};
 use leaktrace_core::judge::detect::{Contexts, History, Observation, Sampler, Watched};
 use leaktrace_core::session::Look;
 
-use super::clock;
 use super::recorder::Recorded;
+use crate::clock;
 use crate::inspect::Inspected;
 
 /// Takes snapshots and remembers what matters of them. Owns all of it: a look need not return.

@@ -4,7 +4,15 @@ use std::sync::Arc;
 
 use leaktrace_core::schema::{ProcessState, Report};
 
+use super::writer;
+use crate::config::Config;
 use crate::process::Pid;
+
+/// Makes a consumer ready before anything is traced, for one process or for many; `None` if nobody asked for it.
+type Open = fn(&Config, bool) -> anyhow::Result<Option<Box<dyn Consumer>>>;
+
+/// Every consumer of live reports, a row each, in the order in which they are told.
+const CONSUMERS: &[Open] = &[writer::open];
 
 /// A process that is watched, or was to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,4 +57,54 @@ pub enum Publication<'a> {
 pub trait Consumer {
     /// Takes notice of it.
     fn take(&mut self, publication: &Publication<'_>) -> anyhow::Result<()>;
+}
+
+/// All that were asked for.
+pub(super) struct Consumers(Vec<Box<dyn Consumer>>);
+
+impl Consumers {
+    /// Makes ready what the configuration asks for.
+    pub(super) fn open(config: &Config, is_many: bool) -> anyhow::Result<Self> {
+        let opened = CONSUMERS.iter().filter_map(|open| open(config, is_many).transpose());
+        opened.collect::<anyhow::Result<_>>().map(Self)
+    }
+}
+
+impl Consumer for Consumers {
+    /// Tells each of them; one that fails does not keep it from the others.
+    fn take(&mut self, publication: &Publication<'_>) -> anyhow::Result<()> {
+        let mut told = Ok(());
+        for consumer in &mut self.0 {
+            told = told.and(consumer.take(publication));
+        }
+        told
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    use super::*;
+
+    struct Counts(Rc<Cell<u32>>, bool);
+
+    impl Consumer for Counts {
+        fn take(&mut self, _: &Publication<'_>) -> anyhow::Result<()> {
+            self.0.set(self.0.get() + 1);
+            anyhow::ensure!(!self.1, "cannot take it");
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn every_consumer_is_told_even_after_one_that_fails() {
+        let count = Rc::new(Cell::new(0));
+        let consumer = |fails| Box::new(Counts(Rc::clone(&count), fails)) as Box<dyn Consumer>;
+        let mut all = Consumers(vec![consumer(false), consumer(true), consumer(false)]);
+        assert!(all.take(&Publication::Round { is_last: true }).is_err());
+        assert_eq!(count.get(), 3);
+        assert!(Consumers(vec![consumer(false)]).take(&Publication::Round { is_last: true }).is_ok());
+    }
 }

@@ -16,7 +16,7 @@ use leaktrace_core::goroutines::snapshot;
 use leaktrace_core::trace::recording::{Bounds, Header, Meter, Records, Spacing, Writer, names, walk};
 use thiserror::Error;
 
-use super::clock;
+use crate::clock;
 use crate::config::Record;
 use crate::inspect::Inspected;
 

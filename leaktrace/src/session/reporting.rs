@@ -5,14 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use leaktrace_common::event::Kind;
 use leaktrace_core::judge::detect::Policy;
-use leaktrace_core::report::{LazyDebugInfo, ProgramSymbols, Sort, View};
+use leaktrace_core::report::{LazyDebugInfo, ProgramSymbols, View};
 use leaktrace_core::schema::{self, Report};
 use leaktrace_core::session::{Counted, ReportInputs, Target};
 
-use super::clock;
 use super::pass::ReportPass;
-use crate::cli;
-use crate::config;
+use crate::clock;
 use crate::inspect::Inspected;
 use crate::sources::SourceTree;
 
@@ -103,22 +101,5 @@ pub(super) fn about(inspected: &Inspected) -> schema::Target {
         go_version: Some(inspected.program().version.to_string()),
         build_id: inspected.elf().build_id(),
         arch: inspected.program().arch.as_str().to_owned(),
-    }
-}
-
-/// What the options mean to a report.
-pub(crate) fn view(view: &config::View) -> View {
-    View {
-        min_age: u64::try_from(view.min_age.as_nanos()).unwrap_or(u64::MAX),
-        top: view.top,
-        sort: match view.sort {
-            cli::Sort::Live => Sort::Live,
-            cli::Sort::Age => Sort::Age,
-            cli::Sort::Net => Sort::Net,
-            cli::Sort::Born => Sort::Born,
-            cli::Sort::Stack => Sort::Stack,
-        },
-        include_runtime: view.include_runtime,
-        ..View::default()
     }
 }

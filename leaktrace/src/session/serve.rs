@@ -6,7 +6,6 @@ use leaktrace_core::base::num::Ktime;
 use leaktrace_core::session::{Class, Counted, Told, Want};
 use leaktrace_core::trace::recording::Header;
 
-use super::clock;
 use super::discovery::screen;
 use super::engine::Engine;
 use super::jobs::{self, Answer};
@@ -15,6 +14,7 @@ use super::observer::Observer;
 use super::probes::Probes;
 use super::recorder::Recorder;
 use super::reporting::{self, Reporter};
+use crate::clock;
 
 /// How many records are taken at a time before anybody else's turn.
 const BATCH: usize = 1 << 16;

@@ -9,8 +9,8 @@ use leaktrace_core::report::render::{Format, Options, Style};
 use leaktrace_core::schema::{ProcessReport, ProcessState, Report, Round, SCHEMA_VERSION};
 
 use super::publish::{Consumer, Process, Publication};
-use crate::config::Output;
-use crate::output::{OutputError, Sink};
+use crate::config::Config;
+use crate::output::Sink;
 
 /// Of how many processes that have ended the last report is kept.
 const MOST_ENDED: usize = 256;
@@ -43,15 +43,16 @@ struct Known {
     report: Option<Arc<Report>>,
 }
 
-/// Opens the destination for the reports on one process, or on `many`.
-pub(super) fn open(output: &Output, gate: &Gate, many: bool) -> Result<Box<dyn Consumer>, OutputError> {
+/// Opens the destination for the reports on one process, or on many.
+pub(super) fn open(config: &Config, is_many: bool) -> anyhow::Result<Option<Box<dyn Consumer>>> {
+    let output = &config.writing.output;
     let sink = Sink::open(output)?;
-    let form = Form { sink, format: output.format, color: output.color, gate: gate.clone() };
-    Ok(if many {
+    let form = Form { sink, format: output.format, color: output.color, gate: config.judging.gate.clone() };
+    Ok(Some(if is_many {
         Box::new(RoundWriter { form, known: BTreeMap::new(), forgotten: 0 })
     } else {
         Box::new(Writer(form))
-    })
+    }))
 }
 
 impl Form {

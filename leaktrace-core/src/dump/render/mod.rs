@@ -27,10 +27,13 @@ use crate::goroutines::base_name;
 use crate::goroutines::model::DumpGoroutine;
 use crate::goroutines::snapshot::encode;
 
+/// Writes a dump.
+pub type WriteDump = fn(&Dump, &Options, &mut dyn Write) -> io::Result<()>;
+
 /// What writes a dump in one format, and what it makes use of.
 pub struct Writer {
     /// Writes it.
-    pub write: fn(&Dump, &Options, &mut dyn Write) -> io::Result<()>,
+    pub write: WriteDump,
     /// Whether it shows the values of arguments, which are read from the target only then.
     pub arguments: bool,
     /// Whether it follows [`Options::by`].
@@ -38,11 +41,11 @@ pub struct Writer {
 }
 
 impl Writer {
-    const fn new(write: fn(&Dump, &Options, &mut dyn Write) -> io::Result<()>) -> Self {
+    const fn new(write: WriteDump) -> Self {
         Self { write, arguments: false, by: false }
     }
 
-    const fn grouped(write: fn(&Dump, &Options, &mut dyn Write) -> io::Result<()>) -> Self {
+    const fn grouped(write: WriteDump) -> Self {
         Self { by: true, ..Self::new(write) }
     }
 

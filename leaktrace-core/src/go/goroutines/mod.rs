@@ -16,13 +16,14 @@ mod words;
 
 pub use kind::StartKind;
 pub use rows::WordRows;
-pub use stacks::{Stack, StackEnd, StackId, StackTable};
+pub use stacks::{Stack, StackId, StackTable};
 pub use walk::{WalkError, WalkMemo, Walker, WalkerInput};
 pub use words::{KeptWords, Word, WordPlan, WordPlans};
 
 use crate::base::num::{Avma, GPtr, Goid, Ktime, Pc, ReturnPc};
 use crate::go::names::Status;
 use crate::go::unwind::FrameRules;
+pub use crate::go::unwind::StackEnd;
 
 /// What the walk asks about a program's code.
 pub trait Code: FrameRules {

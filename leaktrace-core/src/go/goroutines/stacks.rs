@@ -6,6 +6,7 @@ use std::num::NonZeroU32;
 use rustc_hash::FxHashMap;
 
 use crate::base::num::ReturnPc;
+use crate::go::unwind::StackEnd;
 
 /// How many addresses one table holds at most. What comes after is cut short, and says so.
 pub(super) const MAX_TABLE_PCS: usize = 8 << 20;
@@ -23,19 +24,6 @@ impl StackId {
     fn from_index(index: usize) -> Option<Self> {
         u32::try_from(index).ok()?.checked_add(1).and_then(NonZeroU32::new).map(Self)
     }
-}
-
-/// Why a stack has no further frames.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum StackEnd {
-    /// The function that started it all was reached: the stack is complete.
-    Outermost,
-    /// The runtime's own traceback stops here as well, in a function that switches stacks.
-    Boundary,
-    /// There are more frames than are kept.
-    Cut,
-    /// The next return address is not one of Go code, or could not be read.
-    Broken,
 }
 
 /// One stack.

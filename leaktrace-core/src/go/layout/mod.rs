@@ -16,13 +16,11 @@ mod read;
 #[cfg(test)]
 pub(crate) mod sample;
 mod shape;
-mod validate;
 
 pub use collector::{CollectorFields, DeferFields, SpanFields, SpecialFields};
 pub use fields::{
     AncestorFields, GFields, HchanFields, MFields, PFields, SchedFields, SudogFields, TimerFields,
 };
-pub use validate::InvalidLayout;
 
 use leaktrace_common::layout::{ABSENT, GoLayout};
 use thiserror::Error;

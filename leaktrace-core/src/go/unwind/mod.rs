@@ -12,7 +12,19 @@ pub use window::{DeepBudget, StackWords};
 
 use crate::base::num::{Pc, ReturnPc};
 use crate::binary::elf::Arch;
-use crate::go::goroutines::StackEnd;
+
+/// Why a stack has no further frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum StackEnd {
+    /// The function that started it all was reached: the stack is complete.
+    Outermost,
+    /// The runtime's own traceback stops here as well, in a function that switches stacks.
+    Boundary,
+    /// There are more frames than are kept.
+    Cut,
+    /// The next return address is not one of Go code, or could not be read.
+    Broken,
+}
 
 /// How many frames of one stack are kept.
 pub const MAX_FRAMES: usize = 1024;

@@ -5,6 +5,12 @@ use super::observation::Wait;
 use crate::goroutines::model::{ChannelOperation, LockKind};
 use crate::schema::Frame;
 
+const NEVER_SIGNALLED: (&str, &str) = (
+    "what they wait for never happens: a Done, a Signal or a Release is missing, for example after a panic or an early \
+     return",
+    "defer Done or Release, and call Signal or Broadcast on all paths",
+);
+
 /// The likely cause why goroutines that wait so stay, and what to do about it.
 pub(super) const fn cause(wait: Wait) -> (&'static str, &'static str) {
     match wait {
@@ -27,11 +33,7 @@ pub(super) const fn cause(wait: Wait) -> (&'static str, &'static str) {
             "nobody unlocks their locks: the holder returned or panicked without unlocking, or waits for something itself",
             "defer the unlock right after locking, and do not wait for other goroutines while holding a lock",
         ),
-        Wait::Lock(LockKind::WaitGroup | LockKind::Cond | LockKind::Semaphore) => (
-            "what they wait for never happens: a Done, a Signal or a Release is missing, for example after a panic or \
-             an early return",
-            "defer Done or Release, and call Signal or Broadcast on all paths",
-        ),
+        Wait::Lock(LockKind::WaitGroup | LockKind::Cond | LockKind::Semaphore) => NEVER_SIGNALLED,
         Wait::Time => (
             "nothing ends their loops: they check no Done channel, or the context is never cancelled",
             "make the loop select on a Done channel as well, defer cancel(), and stop the ticker",

@@ -33,12 +33,18 @@ pub struct Options<'g> {
     pub gate: &'g Gate,
 }
 
+/// Writes the report on one process.
+pub type WriteReport = fn(&Report, &Options<'_>, &mut dyn Write) -> io::Result<()>;
+
+/// Writes the reports on several processes.
+pub type WriteRound = fn(&Round<&Report>, &Options<'_>, &mut dyn Write) -> io::Result<()>;
+
 /// What writes reports in one format.
 pub struct Writer {
     /// Writes the report on one process.
-    pub report: fn(&Report, &Options<'_>, &mut dyn Write) -> io::Result<()>,
-    /// Writes the reports on several; `None` where the format has no place for them.
-    pub round: Option<fn(&Round<&Report>, &Options<'_>, &mut dyn Write) -> io::Result<()>>,
+    pub report: WriteReport,
+    /// Writes those on several; `None` where the format has no place for them.
+    pub round: Option<WriteRound>,
 }
 
 /// A format of reports.

@@ -33,7 +33,7 @@ pub struct Rule {
 }
 
 /// Every rule. Of several that are equally sure, the first one's verdict is shown: it says more about the cause.
-pub static RULES: [&Rule; 14] = [
+pub static RULES: &[&Rule] = &[
     &go_says_leaked::RULE,
     &never_wakes::RULE,
     &deadlock::RULE,
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn codes_and_names_are_unique_and_found() {
-        for rule in RULES {
+        for &rule in RULES {
             assert!(
                 std::ptr::eq(find(rule.code).unwrap(), rule) && std::ptr::eq(find(rule.name).unwrap(), rule)
             );
