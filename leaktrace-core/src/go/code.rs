@@ -1,8 +1,8 @@
 //! The machine code of the runtime's functions, by their names.
 
-use rustc_hash::FxHashMap;
 use thiserror::Error;
 
+use crate::base::hash::KeyedMap;
 use crate::base::num::{Bias, FileOffset, Svma};
 use crate::binary::disasm::{self, DataRef, DisasmError, Instruction};
 use crate::binary::elf::{Arch, Elf};
@@ -43,14 +43,14 @@ pub struct Code<'a, 'd> {
     bias: Bias,
     module: &'a Module<'d>,
     /// Which of the function table's functions has a name.
-    functions: FxHashMap<&'d str, usize>,
+    functions: KeyedMap<&'d str, usize>,
 }
 
 impl<'a, 'd> Code<'a, 'd> {
     /// The functions of `module`, which was loaded from `elf` at `bias`.
     pub fn new(elf: &'a Elf<'d>, bias: Bias, module: &'a Module<'d>) -> Self {
         let table = module.pclntab;
-        let mut functions = FxHashMap::default();
+        let mut functions = KeyedMap::default();
         for index in table.named(is_runtime) {
             let Some(function) = table.function(index) else { continue };
             let known = functions.entry(function.name()).or_insert(index);

@@ -10,8 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rustc_hash::FxHashMap;
-
+use crate::base::hash::KeyedMap;
 use crate::base::memory::Memory;
 use crate::base::num::{Avma, Goid, Pc, Svma};
 use crate::binary::disasm::{self, Operation};
@@ -39,7 +38,7 @@ pub fn holders(
     let mut at_rest: Vec<&Goroutine> =
         snapshot.goroutines.iter().filter(|goroutine| goroutine.stack_id.is_some()).collect();
     at_rest.sort_unstable_by_key(|goroutine| goroutine.goid);
-    let mut search = Search { program, memory, snapshot, deferred: FxHashMap::default() };
+    let mut search = Search { program, memory, snapshot, deferred: KeyedMap::default() };
     let mut found = BTreeMap::new();
     for goroutine in at_rest.into_iter().take(MOST) {
         for lock in search.held_by(goroutine, locks) {
@@ -54,7 +53,7 @@ struct Search<'s, 'd> {
     memory: &'s dyn Memory,
     snapshot: &'s Snapshot,
     /// The functions that defer a call of the code at these addresses, if that unlocks.
-    deferred: FxHashMap<u64, Option<&'d str>>,
+    deferred: KeyedMap<u64, Option<&'d str>>,
 }
 
 impl<'d> Search<'_, 'd> {

@@ -3,8 +3,7 @@
 //! The process runs on while this is read, and wait records (`sudog`) are reused: a record that names another
 //! goroutine than the one that was asked for has gone to that one meanwhile and is not believed.
 
-use rustc_hash::FxHashMap;
-
+use crate::base::hash::KeyedMap;
 use crate::base::memory::{Memory, ReadError};
 use crate::base::num::{Avma, GPtr};
 use crate::binary::elf::Arch;
@@ -109,7 +108,7 @@ impl WaitRecord {
 /// Who waits for which semaphore: the contents of `runtime.semtable`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SemaphoreWaiters {
-    addresses: FxHashMap<GPtr, Avma>,
+    addresses: KeyedMap<GPtr, Avma>,
 }
 
 impl SemaphoreWaiters {

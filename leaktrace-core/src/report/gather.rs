@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rustc_hash::FxHashMap;
-
+use crate::base::hash::KeyedMap;
 use crate::base::num::Ktime;
 use crate::go::goroutines::{Snapshot, StackId};
 use crate::go::names::Status;
@@ -34,7 +33,7 @@ pub(super) struct Tally {
     pub(super) long_lived: u64,
     pub(super) longest_wait: Option<Age>,
     pub(super) doing: BTreeMap<Doing, u64>,
-    pub(super) places: FxHashMap<(StackId, Doing), u64>,
+    pub(super) places: KeyedMap<(StackId, Doing), u64>,
     pub(super) stack_bytes: u64,
 }
 

@@ -1,5 +1,6 @@
 //! Files of which nothing is right but the beginning: everything that reads one must come to its end.
 
+mod crafted;
 mod entries;
 
 use std::fs;

@@ -4,9 +4,8 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-use rustc_hash::FxHashMap;
-
 use super::{Memory, Pieces, ReadError, Span};
+use crate::base::hash::KeyedMap;
 use crate::base::num::Avma;
 
 /// How much is read at once, and from where on: a multiple of this.
@@ -26,7 +25,7 @@ pub struct Unchanging<'m> {
     memory: &'m dyn Memory,
     known: Pieces<'m>,
     ranges: Vec<Range<Avma>>,
-    pieces: RefCell<FxHashMap<(usize, u64), Piece>>,
+    pieces: RefCell<KeyedMap<(usize, u64), Piece>>,
 }
 
 impl<'m> Unchanging<'m> {

@@ -1,8 +1,7 @@
 //! From stated addresses to functions, files and lines, with inlined calls, by DWARF alone.
 
-use rustc_hash::FxHashMap;
-
 use super::{DebugInfo, DwarfError, Entry, Slice, Unit, Units};
+use crate::base::hash::KeyedMap;
 use crate::base::num::Svma;
 
 /// The most pieces of one entry, and the most pieces, scopes and lines of a file, that are kept.
@@ -69,7 +68,7 @@ pub struct DwarfLines<'a> {
     units: Units<'a>,
     /// Which unit each address belongs to, ascending.
     pieces: Vec<Piece<usize>>,
-    tables: FxHashMap<usize, UnitTables<'a>>,
+    tables: KeyedMap<usize, UnitTables<'a>>,
     kept: usize,
 }
 
@@ -93,7 +92,7 @@ impl<'a> DwarfLines<'a> {
             }
         }
         pieces.sort_by_key(|piece| piece.start);
-        Ok(Self { units, pieces, tables: FxHashMap::default(), kept: 0 })
+        Ok(Self { units, pieces, tables: KeyedMap::default(), kept: 0 })
     }
 
     /// The frames of the instruction at `at`, the innermost first; empty if no function is known to be there.

@@ -1,7 +1,6 @@
 //! What groups are matched by: names that another build and another process have as well.
 
-use std::collections::HashMap;
-
+use crate::base::hash::KeyedMap;
 use crate::dump::group::By;
 use crate::goroutines::Dump;
 use crate::goroutines::model::{BlockedOn, ChannelOperation, DumpGoroutine, FunctionKind, StackId};
@@ -10,12 +9,12 @@ use crate::goroutines::model::{BlockedOn, ChannelOperation, DumpGoroutine, Funct
 pub(super) struct Keys<'d> {
     dump: &'d Dump,
     by: By,
-    stacks: HashMap<StackId, String>,
+    stacks: KeyedMap<StackId, String>,
 }
 
 impl<'d> Keys<'d> {
     pub(super) fn new(dump: &'d Dump, by: By) -> Self {
-        Self { dump, by, stacks: HashMap::new() }
+        Self { dump, by, stacks: KeyedMap::default() }
     }
 
     /// What the goroutine has in common with others of its kind, in one line.

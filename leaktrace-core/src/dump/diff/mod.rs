@@ -7,11 +7,11 @@ mod json;
 mod keys;
 mod text;
 
-use std::collections::HashMap;
 use std::io::{self, Write};
 
 use super::group::By;
 use crate::base::format::{self, Formats, Reader};
+use crate::base::hash::KeyedMap;
 use crate::base::num::Tgid;
 use crate::goroutines::Dump;
 use crate::goroutines::model::UnixTime;
@@ -152,7 +152,7 @@ impl Diff {
 
 /// Compares two dumps; the runtime's own goroutines count only on request.
 pub fn diff(before: &Dump, after: &Dump, by: By, include_runtime: bool) -> Diff {
-    let mut counts: HashMap<String, [u64; 2]> = HashMap::new();
+    let mut counts: KeyedMap<String, [u64; 2]> = KeyedMap::default();
     count(before, by, include_runtime, 0, &mut counts);
     count(after, by, include_runtime, 1, &mut counts);
     let elapsed_ns = after.taken_at.since(before.taken_at);
@@ -175,7 +175,7 @@ pub fn diff(before: &Dump, after: &Dump, by: By, include_runtime: bool) -> Diff 
     }
 }
 
-fn count(dump: &Dump, by: By, include_runtime: bool, side: usize, counts: &mut HashMap<String, [u64; 2]>) {
+fn count(dump: &Dump, by: By, include_runtime: bool, side: usize, counts: &mut KeyedMap<String, [u64; 2]>) {
     let mut keys = Keys::new(dump, by);
     for goroutine in dump.listed(include_runtime) {
         counts.entry(keys.key(goroutine)).or_default()[side] += 1;

@@ -1,6 +1,5 @@
 //! The text of the goroutine profile (`debug=1`): equal stacks counted, with the addresses of every frame.
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
@@ -8,6 +7,7 @@ use super::Options;
 use super::profile::without_wrappers;
 use super::quote::go_quote;
 use super::tabs::align;
+use crate::base::hash::KeyedMap;
 use crate::goroutines::Dump;
 use crate::goroutines::count_by;
 use crate::goroutines::model::{Frame, FunctionKind, LabelsId, StackId};
@@ -15,7 +15,7 @@ use crate::goroutines::text_rules::TextRules;
 
 pub(super) fn render(dump: &Dump, options: &Options, out: &mut dyn Write) -> io::Result<()> {
     let rules = TextRules::of(&dump.target.go_version);
-    let mut groups: HashMap<String, Group> = HashMap::new();
+    let mut groups: KeyedMap<String, Group> = KeyedMap::default();
     let mut total = 0;
     for ((stack, labels), count) in count_by(options.goroutines(dump), |one| (one.stack, one.labels)) {
         total += count;

@@ -7,8 +7,7 @@
 
 use std::ops::Range;
 
-use rustc_hash::FxHashMap;
-
+use crate::base::hash::KeyedMap;
 use crate::base::memory::{ReadError, Span};
 use crate::base::num::{GPtr, Pc, ReturnPc};
 use crate::binary::elf::Arch;
@@ -49,7 +48,7 @@ enum Next {
 
 /// Reads batches. Keeps its buffers, so that nothing is allocated for each goroutine.
 pub(super) struct Batch {
-    start_kinds: FxHashMap<Pc, StartKind>,
+    start_kinds: KeyedMap<Pc, StartKind>,
     headers: HeaderReader,
     unwinder: Unwinder,
     /// The reason whose waits leave no trace in the `runtime.g`.
@@ -77,7 +76,7 @@ pub(super) struct Batch {
 impl Batch {
     pub(super) fn new(arch: Arch, fields: &GFields, reasons: &WaitReasons) -> Self {
         Self {
-            start_kinds: FxHashMap::default(),
+            start_kinds: KeyedMap::default(),
             headers: HeaderReader::new(fields),
             unwinder: Unwinder::new(arch),
             coroutine: reasons.number("coroutine"),

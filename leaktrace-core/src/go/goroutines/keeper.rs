@@ -1,9 +1,8 @@
 //! Keeps words of stacks while a walk has them at hand.
 
-use rustc_hash::FxHashMap;
-
 use super::words::{KeptWords, WordPlan, WordPlans};
 use super::{StackId, StackTable, to_usize};
+use crate::base::hash::KeyedMap;
 use crate::base::memory::{Memory, ReadError};
 use crate::base::num::Avma;
 
@@ -22,7 +21,7 @@ struct Known {
 /// What is kept of the stacks of one walk.
 pub(super) struct Keeper<'p> {
     plans: Box<dyn WordPlans + 'p>,
-    known: FxHashMap<StackId, Known>,
+    known: KeyedMap<StackId, Known>,
     kept: KeptWords,
     /// How many words may be stored.
     room: usize,
@@ -35,7 +34,7 @@ pub(super) struct Keeper<'p> {
 
 impl<'p> Keeper<'p> {
     pub(super) fn new(plans: Box<dyn WordPlans + 'p>, room: usize) -> Self {
-        let (known, kept) = (FxHashMap::default(), KeptWords::default());
+        let (known, kept) = (KeyedMap::default(), KeptWords::default());
         Self { plans, known, kept, room, words: Vec::new(), like: None, deep: Vec::new() }
     }
 

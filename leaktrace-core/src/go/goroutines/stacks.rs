@@ -1,10 +1,9 @@
 //! Stacks, each stored once however many goroutines stand there.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::hash::BuildHasher;
 use std::num::NonZeroU32;
 
-use rustc_hash::FxHashMap;
-
+use crate::base::hash::KeyedMap;
 use crate::base::num::ReturnPc;
 use crate::go::unwind::StackEnd;
 
@@ -47,20 +46,12 @@ struct Entry {
 }
 
 /// Stacks by number, equal ones only once.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct StackTable {
     pcs: Vec<ReturnPc>,
     entries: Vec<Entry>,
-    by_hash: FxHashMap<u64, StackId>,
-    /// Unknown to the target, so that it cannot make all its stacks meet in one bucket.
-    secret: u64,
-}
-
-impl Default for StackTable {
-    fn default() -> Self {
-        let secret = RandomState::new().build_hasher().finish() | 1;
-        Self { pcs: Vec::new(), entries: Vec::new(), by_hash: FxHashMap::default(), secret }
-    }
+    /// The newest stack with each hash, one that is keyed: a target cannot make its stacks meet in one chain.
+    by_hash: KeyedMap<u64, StackId>,
 }
 
 impl StackTable {
@@ -92,7 +83,7 @@ impl StackTable {
 
     /// The number of this stack, which is stored if it is new.
     pub fn intern(&mut self, pcs: &[ReturnPc], end: StackEnd) -> Option<StackId> {
-        let hash = self.hash(pcs, end);
+        let hash = self.by_hash.hasher().hash_one((pcs, end));
         let first = self.by_hash.get(&hash).copied();
         let mut candidate = first;
         while let Some(entry) = candidate.and_then(|id| self.entries.get(id.index())) {
@@ -123,16 +114,6 @@ impl StackTable {
     fn stack_of(&self, entry: Entry) -> Stack<'_> {
         let range = entry.start as usize..entry.start as usize + entry.len as usize;
         Stack { pcs: self.pcs.get(range).unwrap_or_default(), end: entry.end }
-    }
-
-    fn hash(&self, pcs: &[ReturnPc], end: StackEnd) -> u64 {
-        pcs.iter().fold(self.mix(end as u64 + 1), |hash, pc| self.mix(hash ^ pc.0))
-    }
-
-    /// A folded multiplication: every bit of the result depends on every bit of the value.
-    fn mix(&self, value: u64) -> u64 {
-        let (low, high) = (value ^ self.secret).carrying_mul(self.secret.rotate_left(32) | 1, 0);
-        low ^ high
     }
 }
 

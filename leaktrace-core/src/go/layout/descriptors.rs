@@ -5,8 +5,7 @@
 
 use std::collections::VecDeque;
 
-use rustc_hash::{FxHashMap, FxHashSet};
-
+use crate::base::hash::{KeyedMap, KeyedSet};
 use crate::base::num::Avma;
 use crate::go::layout::shape::Shape;
 use crate::go::layout::{LayoutError, MAX_TYPES};
@@ -18,7 +17,7 @@ const MAX_DEPTH: usize = 4;
 /// The structs of the runtime by name.
 pub(super) struct Descriptors<'m> {
     types: Types<'m>,
-    named: FxHashMap<String, Type>,
+    named: KeyedMap<String, Type>,
 }
 
 impl<'m> Descriptors<'m> {
@@ -30,9 +29,9 @@ impl<'m> Descriptors<'m> {
         roots: impl IntoIterator<Item = Avma>,
         wanted: &[&str],
     ) -> Self {
-        let mut found = Self { types, named: FxHashMap::default() };
+        let mut found = Self { types, named: KeyedMap::default() };
         let mut queue: VecDeque<Avma> = roots.into_iter().filter(|&at| types.contains(at)).collect();
-        let mut seen: FxHashSet<Avma> = queue.iter().copied().collect();
+        let mut seen: KeyedSet<Avma> = queue.iter().copied().collect();
         while let Some(at) = queue.pop_front() {
             if seen.len() > MAX_TYPES || wanted.iter().all(|name| found.named.contains_key(*name)) {
                 break;

@@ -1,8 +1,7 @@
 //! Shapes from debug information: the second source, and the only one for `schedt` in a release that the table
 //! does not know.
 
-use rustc_hash::{FxHashMap, FxHashSet};
-
+use crate::base::hash::{KeyedMap, KeyedSet};
 use crate::binary::dwarf::{DebugInfo, DwarfError, StructLayout};
 use crate::go::layout::shape::Shape;
 
@@ -11,14 +10,14 @@ const MAX_DEPTH: usize = 4;
 
 /// The structs of a binary with debug information, by name.
 pub(super) struct DwarfShapes {
-    layouts: FxHashMap<String, StructLayout>,
+    layouts: KeyedMap<String, StructLayout>,
 }
 
 impl DwarfShapes {
     /// The structs called `names` and those inside them.
     pub(super) fn read(info: &DebugInfo<'_>, names: &[&str]) -> Result<Self, DwarfError> {
-        let mut layouts: FxHashMap<String, StructLayout> = FxHashMap::default();
-        let mut asked: FxHashSet<String> = FxHashSet::default();
+        let mut layouts: KeyedMap<String, StructLayout> = KeyedMap::default();
+        let mut asked: KeyedSet<String> = KeyedSet::default();
         let mut wanted: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
         for _ in 0..=MAX_DEPTH {
             wanted.retain(|name| asked.insert(name.clone()));

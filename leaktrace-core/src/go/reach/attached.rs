@@ -6,8 +6,7 @@
 //!
 //! Source: Go `src/runtime/mheap.go`, `mfinal.go` and `mcleanup.go`; what changes there is [`Collector`].
 
-use rustc_hash::FxHashSet;
-
+use crate::base::hash::KeyedSet;
 use crate::base::memory::{Memory, ReadError};
 use crate::base::num::Avma;
 use crate::base::structs::{Words, read_structs};
@@ -89,7 +88,7 @@ pub(super) fn mark_queues(
 fn mark_queue(heap: &mut Heap, memory: &dyn Memory, heads: &[Avma], queue: &Queue) -> Result<(), ReadError> {
     let mut todo = Vec::new();
     read_structs(memory, heads, 8, |_, words| todo.extend(words.pointer(0)))?;
-    let mut seen = FxHashSet::default();
+    let mut seen = KeyedSet::default();
     while let Some(at) = todo.pop() {
         let possible = !at.is_null() && at.0.is_multiple_of(8) && heap.span_at(at).is_none();
         if !possible || seen.len() >= MAX_BLOCKS || !seen.insert(at) {

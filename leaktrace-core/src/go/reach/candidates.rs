@@ -1,7 +1,6 @@
 //! The goroutines that wait for objects in memory, and which of these objects were reached.
 
-use rustc_hash::{FxHashMap, FxHashSet};
-
+use crate::base::hash::{KeyedMap, KeyedSet};
 use crate::base::num::{Avma, GPtr, Goid};
 use crate::go::waiting::WaitObject;
 
@@ -27,9 +26,9 @@ struct Candidate {
 #[derive(Debug, Default)]
 pub(super) struct Candidates {
     all: Vec<Candidate>,
-    by_g: FxHashMap<GPtr, usize>,
+    by_g: KeyedMap<GPtr, usize>,
     /// Who waits for the object that begins there.
-    waiters: FxHashMap<u64, Vec<usize>>,
+    waiters: KeyedMap<u64, Vec<usize>>,
     /// Those that were found to be live since they were asked for.
     revived: Vec<Seen>,
 }
@@ -113,7 +112,7 @@ impl Candidates {
     /// back as they are now.
     pub(super) fn recheck(&mut self, goroutines: Vec<Seen>) -> Vec<Seen> {
         let mut others = Vec::new();
-        let mut met = FxHashSet::default();
+        let mut met = KeyedSet::default();
         for seen in goroutines {
             let known = self.by_g.get(&seen.g).copied();
             match known.and_then(|index| self.all.get_mut(index).map(|candidate| (index, candidate))) {
@@ -133,7 +132,7 @@ impl Candidates {
     }
 
     /// What is to be said of each.
-    pub(super) fn verdicts(self) -> FxHashMap<Goid, Verdict> {
+    pub(super) fn verdicts(self) -> KeyedMap<Goid, Verdict> {
         let verdicts = self.all.into_iter().map(|candidate| (candidate.seen.goid, candidate.verdict()));
         verdicts.collect()
     }

@@ -9,8 +9,7 @@
 //! the same in all; `err` is an interface up to go1.24 and an `atomic.Value` from go1.25 on. `src/runtime/iface.go`
 //! (`itab`).
 
-use rustc_hash::FxHashMap;
-
+use crate::base::hash::KeyedMap;
 use crate::base::memory::Memory;
 use crate::base::num::{Avma, GPtr, Goid};
 use crate::base::structs::{Words, read_structs};
@@ -90,14 +89,14 @@ struct Names<'m> {
     types: Vec<Types<'m>>,
     /// The offset of `hchan.closed`.
     closed: u32,
-    known: FxHashMap<u64, String>,
+    known: KeyedMap<u64, String>,
 }
 
 impl<'m> Names<'m> {
     fn of(program: &Program<'_>, memory: &'m dyn Memory) -> Self {
         let types = program.modules.iter().map(|module| module.types);
         let types = types.map(|range| Types::new(memory, range.start, range.end)).collect();
-        Self { memory, types, closed: program.layout.hchan.closed, known: FxHashMap::default() }
+        Self { memory, types, closed: program.layout.hchan.closed, known: KeyedMap::default() }
     }
 
     /// Those of `addresses` at which a cancelled context is, in their order.
@@ -205,7 +204,7 @@ mod tests {
             .with(Avma(ERROR), bytes(&[TEXT, error.len() as u64]))
             .with(Avma(TEXT), error.as_bytes().to_vec());
         let types = vec![Types::new(&memory, Avma(TYPES), Avma(TYPES + 0x1000))];
-        let mut names = Names { memory: &memory, types, closed: 8, known: FxHashMap::default() };
+        let mut names = Names { memory: &memory, types, closed: 8, known: KeyedMap::default() };
         names.cancelled(&[Avma(8), Avma(OBJECTS)]).unwrap() == [Avma(OBJECTS)]
     }
 

@@ -4,8 +4,7 @@
 //! changes most and costs little: variables, new spans, and the stacks of those that run. They end when a round
 //! finds nobody more who can run.
 
-use rustc_hash::FxHashMap;
-
+use crate::base::hash::KeyedMap;
 use crate::base::memory::Memory;
 use crate::base::num::GPtr;
 use crate::go::facts::Collector;
@@ -37,7 +36,7 @@ pub(super) struct Work<'w, 'd> {
     drain: Drain,
     scanner: Scanner<'w>,
     /// The stacks that were looked at, as they were then.
-    known: FxHashMap<GPtr, Seen>,
+    known: KeyedMap<GPtr, Seen>,
     figures: Figures,
 }
 
@@ -60,7 +59,7 @@ impl<'w, 'd> Work<'w, 'd> {
             heap: Heap::default(),
             drain: Drain::default(),
             scanner: Scanner::new(program.arch, &program.modules, &collector.defer),
-            known: FxHashMap::default(),
+            known: KeyedMap::default(),
             figures: Figures::default(),
         }
     }

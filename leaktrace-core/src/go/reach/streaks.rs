@@ -6,9 +6,8 @@
 //! that runs is interrupted by the runtime every 10 ms, which puts them on a stack; so the passes have to lie further
 //! apart than both. The soundness test in `tests/tests/reach.rs` has a program that tries.
 
-use rustc_hash::FxHashMap;
-
 use super::verdict::{Parked, Pass, Verdict};
+use crate::base::hash::KeyedMap;
 use crate::base::num::{Goid, Ktime};
 
 /// After how many passes in a row an unreachable goroutine is called stuck.
@@ -45,13 +44,13 @@ impl Streak {
 /// The streaks of all goroutines of a process.
 #[derive(Clone, Debug, Default)]
 pub struct Streaks {
-    by_goid: FxHashMap<Goid, Streak>,
+    by_goid: KeyedMap<Goid, Streak>,
 }
 
 impl Streaks {
     /// Counts a pass that ended `at` this time. Who was not unreachable in it begins anew.
     pub fn add(&mut self, pass: &Pass, at: Ktime) {
-        let mut now = FxHashMap::default();
+        let mut now = KeyedMap::default();
         for (&goid, verdict) in pass.verdicts() {
             let Verdict::Unreachable(stuck) = verdict else { continue };
             let known = self.by_goid.get(&goid).filter(|streak| streak.parked == stuck.parked);

@@ -1,7 +1,6 @@
 //! What a pass says about each goroutine.
 
-use rustc_hash::FxHashMap;
-
+use crate::base::hash::KeyedMap;
 use crate::base::num::{Avma, GPtr, Goid};
 use crate::go::waiting::WaitObject;
 
@@ -64,7 +63,7 @@ pub struct Figures {
 /// What one look through a process's memory says.
 #[derive(Clone, Debug, Default)]
 pub struct Pass {
-    pub(super) verdicts: FxHashMap<Goid, Verdict>,
+    pub(super) verdicts: KeyedMap<Goid, Verdict>,
     pub(super) consistent: bool,
     pub(super) figures: Figures,
 }

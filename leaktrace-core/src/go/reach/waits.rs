@@ -3,8 +3,7 @@
 //! From Go 1.26 on every waiter has its records in `g.waiting`. Up to 1.25 only those that wait for channels have;
 //! the others' records are found among all objects of the size of a record, by the goroutine that they name.
 
-use rustc_hash::{FxHashMap, FxHashSet};
-
+use crate::base::hash::{KeyedMap, KeyedSet};
 use crate::base::memory::Memory;
 use crate::base::num::{Avma, GPtr};
 use crate::base::structs::{Words, read_structs};
@@ -46,9 +45,9 @@ impl Record {
 pub(super) struct Waits {
     /// By goroutine. For a condition variable up to Go 1.25 it is the wait record itself, which only the variable's
     /// list leads to.
-    pub(super) objects: FxHashMap<GPtr, Vec<WaitObject>>,
+    pub(super) objects: KeyedMap<GPtr, Vec<WaitObject>>,
     /// All records that are in use.
-    pub(super) records: FxHashSet<Avma>,
+    pub(super) records: KeyedSet<Avma>,
 }
 
 impl Waits {
@@ -63,7 +62,7 @@ impl Waits {
         let mut waits = Self::default();
         waits.read_lists(memory, fields, goroutines)?;
         let waiting = goroutines.iter().filter(|seen| seen.status.is_waiting() && seen.waiting.is_null());
-        let hidden: FxHashMap<GPtr, WaitKind> = waiting
+        let hidden: KeyedMap<GPtr, WaitKind> = waiting
             .filter_map(|seen| Some((seen.g, kinds.get(seen.wait_reason)?)))
             .filter(|(_, kind)| matches!(kind, WaitKind::Semaphore | WaitKind::Cond))
             .collect();
@@ -117,7 +116,7 @@ impl Waits {
         &mut self,
         memory: &dyn Memory,
         fields: &SudogFields,
-        hidden: &FxHashMap<GPtr, WaitKind>,
+        hidden: &KeyedMap<GPtr, WaitKind>,
         heap: &Heap,
     ) -> Result<(), Refusal> {
         let size = u64::from(fields.size);

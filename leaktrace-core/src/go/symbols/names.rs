@@ -2,9 +2,8 @@
 
 use std::ops::Range;
 
-use rustc_hash::FxHashMap;
-
 use super::{Symbol, Symbols};
+use crate::base::hash::KeyedMap;
 use crate::base::num::{Pc, ReturnPc};
 use crate::go::facts::Traceback;
 use crate::go::traceback::{FunctionKind, is_shown};
@@ -13,13 +12,13 @@ use crate::schema::{Frame, Location};
 /// [`Symbols`] with a memory, and what Go's traceback makes of them.
 pub(crate) struct Names<'s> {
     source: &'s dyn Symbols,
-    known: FxHashMap<Pc, Range<usize>>,
+    known: KeyedMap<Pc, Range<usize>>,
     symbols: Vec<Symbol<'s>>,
 }
 
 impl<'s> Names<'s> {
     pub(crate) fn new(source: &'s dyn Symbols) -> Self {
-        Self { source, known: FxHashMap::default(), symbols: Vec::new() }
+        Self { source, known: KeyedMap::default(), symbols: Vec::new() }
     }
 
     pub(crate) fn wait_reason(&self, number: u8) -> Option<&'s str> {

@@ -2,8 +2,7 @@
 //!
 //! A million parked goroutines stand at a few hundred different pcs, so each is looked up in the tables once.
 
-use rustc_hash::FxHashMap;
-
+use crate::base::hash::KeyedMap;
 use crate::base::num::Pc;
 use crate::go::pclntab::{FuncId, Function, TextOffset};
 
@@ -84,12 +83,12 @@ type Known = (Pc, Option<FrameRule>);
 pub struct RuleCache {
     /// The last pc of each slot: nearly every question is answered here, without a probe sequence.
     recent: Box<[Option<Known>]>,
-    all: FxHashMap<Pc, Option<FrameRule>>,
+    all: KeyedMap<Pc, Option<FrameRule>>,
 }
 
 impl Default for RuleCache {
     fn default() -> Self {
-        Self { recent: vec![None; RECENT].into_boxed_slice(), all: FxHashMap::default() }
+        Self { recent: vec![None; RECENT].into_boxed_slice(), all: KeyedMap::default() }
     }
 }
 

@@ -1,8 +1,7 @@
 //! Test bubbles (`testing/synctest`): which one each goroutine is in.
 
-use std::collections::HashMap;
-
 use super::words::read_structs;
+use crate::base::hash::KeyedMap;
 use crate::base::memory::Memory;
 use crate::base::num::{Avma, Goid};
 use crate::go::facts::Bubble;
@@ -10,8 +9,8 @@ use crate::go::goroutines::Snapshot;
 use crate::go::program::Program;
 
 /// The number that the release prints for the bubble of each goroutine that is in one.
-pub(super) fn read(snapshot: &Snapshot, program: &Program<'_>, memory: &dyn Memory) -> HashMap<Goid, u64> {
-    let mut bubbles = HashMap::new();
+pub(super) fn read(snapshot: &Snapshot, program: &Program<'_>, memory: &dyn Memory) -> KeyedMap<Goid, u64> {
+    let mut bubbles = KeyedMap::default();
     let (Some(field), Ok(Some(fact))) = (program.layout.g.bubble, program.facts.bubble) else {
         return bubbles;
     };
@@ -19,7 +18,7 @@ pub(super) fn read(snapshot: &Snapshot, program: &Program<'_>, memory: &dyn Memo
         return bubbles;
     }
     let pointers: Vec<_> = snapshot.goroutines.iter().map(|one| one.g.as_avma().plus(field.into())).collect();
-    let mut numbers = HashMap::new();
+    let mut numbers = KeyedMap::default();
     read_structs(memory, &pointers, 8, |index, words| {
         let Some(bubble) = words.pointer(0).filter(|bubble| !bubble.is_null()) else { return };
         let number = *numbers.entry(bubble).or_insert_with(|| number(fact, bubble, program, memory));

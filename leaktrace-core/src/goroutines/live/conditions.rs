@@ -7,11 +7,10 @@
 //! Source: Go `src/sync/cond.go` (`Cond`: an interface, then the list) and `src/runtime/sema.go` (`notifyList`: two numbers
 //! and a lock, then the first and the last `sudog`), go1.19 to go1.25.
 
-use std::collections::{HashMap, HashSet};
-
 use super::frame_words::{distinct, pointers};
 use super::sudogs::Sudog;
 use super::words::read_structs;
+use crate::base::hash::{KeyedMap, KeyedSet};
 use crate::base::memory::Memory;
 use crate::base::num::{Avma, GPtr};
 use crate::go::goroutines::{Goroutine, Snapshot};
@@ -27,15 +26,15 @@ const MAX_ENTRIES: usize = 16;
 const CHUNK: usize = 4_096;
 
 /// The list that each goroutine is on which waits for a condition, where that can be proved.
-pub(super) fn read(snapshot: &Snapshot, program: &Program<'_>, memory: &dyn Memory) -> HashMap<GPtr, Avma> {
-    let Some(reason) = program.wait_reasons.number("sync.Cond.Wait") else { return HashMap::new() };
+pub(super) fn read(snapshot: &Snapshot, program: &Program<'_>, memory: &dyn Memory) -> KeyedMap<GPtr, Avma> {
+    let Some(reason) = program.wait_reasons.number("sync.Cond.Wait") else { return KeyedMap::default() };
     let waits = |one: &&Goroutine| one.status.is_waiting() && one.wait_reason == reason && one.stack_used > 0;
     let waiting: Vec<&Goroutine> = snapshot.goroutines.iter().filter(waits).collect();
     let mut search = Search {
         memory,
         fields: &program.layout.sudog,
         waiting: waiting.iter().map(|one| one.g).collect(),
-        lists: HashMap::new(),
+        lists: KeyedMap::default(),
         budget: waiting.len().saturating_mul(MAX_ENTRIES),
     };
     waiting.chunks(CHUNK).flat_map(|waiting| search.conditions(waiting, program)).collect()
@@ -44,9 +43,9 @@ pub(super) fn read(snapshot: &Snapshot, program: &Program<'_>, memory: &dyn Memo
 struct Search<'a> {
     memory: &'a dyn Memory,
     fields: &'a SudogFields,
-    waiting: HashSet<GPtr>,
+    waiting: KeyedSet<GPtr>,
     /// Who is on the list of each condition that was looked at.
-    lists: HashMap<Avma, HashSet<GPtr>>,
+    lists: KeyedMap<Avma, KeyedSet<GPtr>>,
     /// How many entries of lists may still be read, since what is no list may lead into one.
     budget: usize,
 }
@@ -79,8 +78,8 @@ impl Search<'_> {
         }
     }
 
-    fn follow(&mut self, first: Avma, last: Avma) -> Option<HashSet<GPtr>> {
-        let (mut at, mut list) = (first, HashSet::new());
+    fn follow(&mut self, first: Avma, last: Avma) -> Option<KeyedSet<GPtr>> {
+        let (mut at, mut list) = (first, KeyedSet::default());
         loop {
             let entry = self.entry(at)?;
             let is_new = self.waiting.contains(&entry.g) && list.insert(entry.g);

@@ -8,10 +8,9 @@
 //! Source: Go `src/runtime/netpoll.go`, go1.19 to go1.27: `link` and `fd` come first in every release, then `rg` and
 //! `wg` after one (go1.19) or two words (since `fdseq`), and `self` behind the timers, whose size changes.
 
-use std::collections::HashMap;
-
 use super::frame_words::{distinct, pointers};
 use super::words::{Words, read_structs};
+use crate::base::hash::KeyedMap;
 use crate::base::memory::{Memory, Span};
 use crate::base::num::{Avma, GPtr};
 use crate::go::goroutines::{Goroutine, Snapshot};
@@ -49,8 +48,8 @@ impl Head {
 }
 
 /// The descriptors that goroutines of `snapshot` wait for, where that can be proved.
-pub(super) fn read(snapshot: &Snapshot, program: &Program<'_>, memory: &dyn Memory) -> HashMap<GPtr, i32> {
-    let Some(reason) = program.wait_reasons.number("IO wait") else { return HashMap::new() };
+pub(super) fn read(snapshot: &Snapshot, program: &Program<'_>, memory: &dyn Memory) -> KeyedMap<GPtr, i32> {
+    let Some(reason) = program.wait_reasons.number("IO wait") else { return KeyedMap::default() };
     let waits = |one: &&Goroutine| one.status.is_waiting() && one.wait_reason == reason && one.stack_used > 0;
     let waiting: Vec<&Goroutine> = snapshot.goroutines.iter().filter(waits).collect();
     let mut search = Search { program, memory, self_at: None };
@@ -83,9 +82,9 @@ impl Search<'_> {
         self.that_name_themselves(&matches)
     }
 
-    fn heads(&self, candidates: &[Vec<Avma>]) -> HashMap<Avma, Head> {
+    fn heads(&self, candidates: &[Vec<Avma>]) -> KeyedMap<Avma, Head> {
         let addresses = distinct(candidates);
-        let mut heads = HashMap::new();
+        let mut heads = KeyedMap::default();
         read_structs(self.memory, &addresses, HEAD, |index, words| {
             heads.extend(Head::of(words).map(|head| (addresses[index], head)));
         });

@@ -18,8 +18,7 @@ mod reasons;
 mod sudogs;
 mod words;
 
-use std::collections::HashMap;
-
+use crate::base::hash::KeyedMap;
 use crate::base::memory::Memory;
 use crate::base::num::{Goid, Ktime};
 use crate::go::goroutines::{Goroutine, GoroutineKind, KeptWords, Snapshot, StackEnd, StackTable};
@@ -136,7 +135,7 @@ struct Live<'a, 'd> {
     finished: Ktime,
     labels: Labels<'a>,
     waits: Waits,
-    bubbles: HashMap<Goid, u64>,
+    bubbles: KeyedMap<Goid, u64>,
     stacks: Stacks,
     /// The same by their addresses.
     pcs: &'a StackTable,

@@ -1,11 +1,10 @@
 //! For how long goroutines have gone on waiting with a context that has been cancelled.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-
-use rustc_hash::FxHashSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::observation::Observation;
 use super::watched::Watched;
+use crate::base::hash::{KeyedMap, KeyedSet};
 use crate::base::memory::Memory;
 use crate::base::num::{GPtr, Goid, Ktime};
 use crate::go::goroutines::Snapshot;
@@ -25,7 +24,7 @@ const MOST: usize = 4096;
 /// Since when goroutines have waited with which cancelled context.
 #[derive(Debug, Default)]
 pub struct Contexts {
-    since: HashMap<Handed, Ktime>,
+    since: KeyedMap<Handed, Ktime>,
     looked: Option<Ktime>,
 }
 
@@ -75,7 +74,7 @@ fn waiting(snapshot: &Snapshot, seen: &Observation) -> Vec<GPtr> {
         goids.truncate(OF_PLACE);
         goids
     });
-    let chosen: FxHashSet<Goid> = oldest.take(MOST).collect();
+    let chosen: KeyedSet<Goid> = oldest.take(MOST).collect();
     let all = snapshot.goroutines.iter().filter(|one| chosen.contains(&one.goid));
     all.map(|one| one.g).collect()
 }

@@ -1,8 +1,9 @@
 //! What one snapshot shows, as far as rules care: who stands where, and on what.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use super::sample::{Sample, Weight};
+use crate::base::hash::KeyedMap;
 use crate::base::num::{Goid, Ktime};
 use crate::go::goroutines::{Goroutine, Snapshot, StackTable};
 use crate::go::traceback;
@@ -185,7 +186,8 @@ impl Observation {
     }
 
     fn weighted(dump: &Dump, raw: &[Goroutine], weights: &[Weight], at: Ktime) -> Self {
-        let mut reader = Reader { dump, standings: HashMap::new(), seen: Self { at, ..Self::default() } };
+        let mut reader =
+            Reader { dump, standings: KeyedMap::default(), seen: Self { at, ..Self::default() } };
         let mut raw = raw.iter();
         let weights = weights.iter().copied().chain(std::iter::repeat(Weight::ONE));
         for (goroutine, weight) in dump.goroutines.iter().zip(weights) {
@@ -203,7 +205,7 @@ impl Observation {
 /// Makes an observation of a dump, naming each place once.
 struct Reader<'d> {
     dump: &'d Dump,
-    standings: HashMap<Place, u32>,
+    standings: KeyedMap<Place, u32>,
     seen: Observation,
 }
 

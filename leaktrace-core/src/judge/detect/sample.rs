@@ -5,15 +5,17 @@
 //! that is different is never left out. Which ones stand for the others is told by their ids, so that they are the same
 //! ones in every snapshot.
 
-use std::collections::HashMap;
 use std::hash::BuildHasher;
 
-use crate::base::hash::{GOLDEN, Keyed, KeyedMap};
+use crate::base::hash::{Keyed, KeyedMap};
 use crate::base::num::Goid;
 use crate::go::goroutines::{Goroutine, Snapshot};
 
 /// Up to so many goroutines of one place are looked at, and at least a quarter of it where there are more.
 const MOST: u32 = 4096;
+
+/// 2^64 divided by the golden ratio, the fraction that is farthest from simple ones.
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// So many goroutines in all may be looked at wherever they stand.
 const ALL: usize = 16_384;
@@ -92,7 +94,7 @@ impl Sampler {
     /// The places of which only a share is looked at. It stays the same as long as that will do, because goroutines that
     /// come into the sample and leave it look as if they were born and ended.
     fn shares(&self, places: &[u64]) -> KeyedMap<u64, Share> {
-        let mut counts: KeyedMap<u64, u32> = HashMap::default();
+        let mut counts: KeyedMap<u64, u32> = KeyedMap::default();
         for place in places {
             *counts.entry(*place).or_insert(0) += 1;
         }

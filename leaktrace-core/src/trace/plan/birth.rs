@@ -13,8 +13,8 @@
 
 use leaktrace_common::cookie::GRegister;
 use leaktrace_common::event::Kind;
-use rustc_hash::FxHashMap;
 
+use crate::base::hash::KeyedMap;
 use crate::base::num::Svma;
 use crate::binary::disasm::{self, Instruction, Operation};
 use crate::binary::elf::Arch;
@@ -48,7 +48,7 @@ struct Callers {
 
 impl<'d> Planner<'_, 'd> {
     /// Where goroutines are born.
-    pub(super) fn birth(&self, inlined: &FxHashMap<&'static str, Vec<String>>) -> Found {
+    pub(super) fn birth(&self, inlined: &KeyedMap<&'static str, Vec<String>>) -> Found {
         let Some(newproc1) = self.code.function(NEWPROC1) else {
             return Found::missing(Kind::Birth, NEWPROC1, MissedReason::NoFunction);
         };

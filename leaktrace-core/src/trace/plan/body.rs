@@ -1,7 +1,6 @@
 //! A decoded function, and the questions about its control flow.
 
-use rustc_hash::FxHashSet;
-
+use crate::base::hash::KeyedSet;
 use crate::base::num::Svma;
 use crate::binary::disasm::{Instruction, Operation};
 
@@ -34,7 +33,7 @@ impl<'d> Body<'d> {
     }
 
     /// Where it jumps to within itself.
-    pub(super) fn jump_targets(&self) -> FxHashSet<Svma> {
+    pub(super) fn jump_targets(&self) -> KeyedSet<Svma> {
         self.instructions.iter().filter_map(|one| one.operation.jump_target()).collect()
     }
 

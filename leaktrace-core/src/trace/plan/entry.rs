@@ -7,8 +7,8 @@
 
 use leaktrace_common::cookie::GRegister;
 use leaktrace_common::event::Kind;
-use rustc_hash::FxHashMap;
 
+use crate::base::hash::KeyedMap;
 use crate::binary::disasm::Instruction;
 use crate::trace::plan::body::{Body, Callees};
 use crate::trace::plan::machine::Machine;
@@ -21,7 +21,7 @@ const GOEXIT0: &str = "runtime.goexit0";
 
 impl Planner<'_, '_> {
     /// Where goroutines end.
-    pub(super) fn end(&self, inlined: &FxHashMap<&'static str, Vec<String>>) -> Found {
+    pub(super) fn end(&self, inlined: &KeyedMap<&'static str, Vec<String>>) -> Found {
         if self.code.function(GDESTROY).is_none() {
             return self.at_entry(Kind::End, GOEXIT0);
         }

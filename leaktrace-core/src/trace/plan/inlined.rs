@@ -1,8 +1,7 @@
 //! Which functions have inlined copies of those that are probed: profile-guided optimisation makes them, and a
 //! probe on the function does not see them.
 
-use rustc_hash::FxHashMap;
-
+use crate::base::hash::KeyedMap;
 use crate::go::pclntab::Function;
 use crate::trace::plan::Planner;
 
@@ -13,8 +12,8 @@ const MAX_INLINED_IN_ALL: u64 = 1 << 25;
 
 impl<'d> Planner<'_, 'd> {
     /// The functions into which each of `names` was inlined, for those that were.
-    pub(super) fn inlined(&self, names: &[&'static str]) -> FxHashMap<&'static str, Vec<String>> {
-        let mut found: FxHashMap<&'static str, Vec<String>> = FxHashMap::default();
+    pub(super) fn inlined(&self, names: &[&'static str]) -> KeyedMap<&'static str, Vec<String>> {
+        let mut found: KeyedMap<&'static str, Vec<String>> = KeyedMap::default();
         let mut looked_at = 0;
         for function in self.code.module().pclntab.functions() {
             let count = inlined_calls(&function);

@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 
 use super::Records;
+use crate::base::hash::{KeyedMap, KeyedSet};
 use crate::base::num::{Pc, ReturnPc};
 use crate::go::goroutines::Snapshot;
 use crate::go::pclntab::FuncId;
@@ -41,7 +41,7 @@ struct Call {
 /// Collects the addresses that have no name in the recording yet.
 #[derive(Debug, Default)]
 pub struct Unnamed {
-    known: FxHashSet<Pc>,
+    known: KeyedSet<Pc>,
     fresh: Vec<Pc>,
 }
 
@@ -87,24 +87,26 @@ impl Unnamed {
     }
 }
 
-/// The addresses that a report could ask for because of a walk, each once.
+/// The addresses that a report could ask for because of a walk, each once, ascending.
 pub fn addresses(snapshot: &Snapshot) -> Vec<Pc> {
     let stacks = snapshot.stacks.iter().flat_map(|(_, stack)| stack.pcs).copied().map(ReturnPc::call_site);
     let starts = snapshot.goroutines.iter().flat_map(|new| [new.startpc, new.gopc.call_site()]);
-    stacks.chain(starts).collect::<FxHashSet<_>>().into_iter().collect()
+    let mut addresses: Vec<Pc> = stacks.chain(starts).collect::<KeyedSet<_>>().into_iter().collect();
+    addresses.sort_unstable();
+    addresses
 }
 
 /// The names that a recording has.
 #[derive(Debug, Default)]
 pub struct NameTable {
-    calls: FxHashMap<Pc, Box<[Call]>>,
+    calls: KeyedMap<Pc, Box<[Call]>>,
     wait_reasons: Vec<String>,
 }
 
 impl NameTable {
     /// No names but those of wait reasons, by number.
     pub fn new(wait_reasons: Vec<String>) -> Self {
-        Self { calls: FxHashMap::default(), wait_reasons }
+        Self { calls: KeyedMap::default(), wait_reasons }
     }
 
     /// Adds the content of a block; whether it was one.

@@ -1,7 +1,8 @@
 //! The tree of stacks that the flame graph is drawn from.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
+use crate::base::hash::KeyedMap;
 use crate::dump::render::Options;
 use crate::goroutines::Dump;
 use crate::goroutines::model::{FunctionKind, StackId};
@@ -14,7 +15,7 @@ const NARROW: u64 = 20_000;
 /// Calls by calls, with the number of goroutines below each.
 pub(super) struct Flame {
     names: Vec<String>,
-    numbers: HashMap<String, usize>,
+    numbers: KeyedMap<String, usize>,
     nodes: Vec<Node>,
 }
 
@@ -27,7 +28,8 @@ struct Node {
 
 impl Flame {
     pub(super) fn of(dump: &Dump, options: &Options) -> Self {
-        let mut flame = Self { names: Vec::new(), numbers: HashMap::new(), nodes: vec![Node::default()] };
+        let mut flame =
+            Self { names: Vec::new(), numbers: KeyedMap::default(), nodes: vec![Node::default()] };
         for ((stack, doing), count) in dump.count_standing(options.goroutines(dump)) {
             flame.add(dump, options, stack, doing, count);
         }

@@ -1,8 +1,9 @@
 //! Builds the messages, numbering things in the order in which they are met.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use super::proto::{Function, Label, Line, Location, Mapping, Profile, Sample, ValueType};
+use crate::base::hash::KeyedMap;
 use crate::dump::group::By;
 use crate::dump::render::Options;
 use crate::dump::render::profile::physical_frames;
@@ -32,10 +33,10 @@ const NOWHERE: Frame<'static> = Frame { function: "(unknown)", ..Frame::unknown(
 pub(super) struct Build<'d> {
     dump: &'d Dump,
     profile: Profile,
-    strings: HashMap<&'d str, i64>,
-    functions: HashMap<&'d str, u64>,
+    strings: KeyedMap<&'d str, i64>,
+    functions: KeyedMap<&'d str, u64>,
     /// By the address of each frame that was inlined there, the innermost first.
-    locations: HashMap<Vec<u64>, u64>,
+    locations: KeyedMap<Vec<u64>, u64>,
 }
 
 impl<'d> Build<'d> {
@@ -43,9 +44,9 @@ impl<'d> Build<'d> {
         let mut build = Self {
             dump,
             profile: Profile::default(),
-            strings: HashMap::new(),
-            functions: HashMap::new(),
-            locations: HashMap::new(),
+            strings: KeyedMap::default(),
+            functions: KeyedMap::default(),
+            locations: KeyedMap::default(),
         };
         build.string("");
         build.header();

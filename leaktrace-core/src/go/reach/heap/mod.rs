@@ -18,10 +18,9 @@ pub(super) use self::span::{Span, Use};
 
 use std::collections::VecDeque;
 
-use rustc_hash::{FxHashMap, FxHashSet};
-
 use self::marks::Marks;
 use self::pages::Pages;
+use crate::base::hash::{KeyedMap, KeyedSet};
 use crate::base::num::Avma;
 
 /// Spans up to this length are divided by multiplication, exactly.
@@ -71,8 +70,8 @@ pub(super) struct Heap {
     marks: Marks,
     /// Spans with objects that were reached and not looked at.
     queue: VecDeque<u32>,
-    masks: FxHashMap<u64, Mask>,
-    watched: FxHashSet<u64>,
+    masks: KeyedMap<u64, Mask>,
+    watched: KeyedSet<u64>,
     /// Watched objects that were reached since they were asked for.
     hits: Vec<u64>,
     /// Objects that were reached.

@@ -1,8 +1,7 @@
 //! From an address to the span that it lies in.
 
-use rustc_hash::FxHashMap;
-
 use super::span::PAGE;
+use crate::base::hash::KeyedMap;
 
 /// How many pages are looked up in one table: 64 MiB, a `heapArena` of the runtime.
 const PAGES: usize = 8192;
@@ -14,7 +13,7 @@ const NONE: u32 = u32::MAX;
 #[derive(Debug, Default)]
 pub(super) struct Pages {
     regions: Vec<Box<[u32]>>,
-    by_address: FxHashMap<u64, usize>,
+    by_address: KeyedMap<u64, usize>,
     /// The addresses that any span has.
     low: u64,
     high: u64,

@@ -2,8 +2,7 @@
 
 use std::rc::Rc;
 
-use rustc_hash::FxHashMap;
-
+use crate::base::hash::KeyedMap;
 use crate::base::memory::Memory;
 use crate::base::num::{Avma, Pc};
 use crate::binary::elf::Arch;
@@ -60,7 +59,7 @@ pub(in crate::go::reach) struct Scanner<'p> {
     tables: &'p dyn FrameTables,
     defer: &'p DeferFields,
     unwinder: Unwinder,
-    maps: FxHashMap<Pc, Option<Rc<FrameMap>>>,
+    maps: KeyedMap<Pc, Option<Rc<FrameMap>>>,
     frames: Vec<FrameView>,
     /// Variables whose addresses were taken: from, to, and whether they were looked at.
     objects: Vec<(u64, u64, bool)>,
@@ -78,7 +77,7 @@ impl<'p> Scanner<'p> {
             tables,
             defer,
             unwinder: Unwinder::new(arch),
-            maps: FxHashMap::default(),
+            maps: KeyedMap::default(),
             frames: Vec::new(),
             objects: Vec::new(),
             inside: Vec::new(),

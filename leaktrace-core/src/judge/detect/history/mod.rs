@@ -10,7 +10,7 @@ mod trend;
 
 pub use trend::Trend;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use population::Slots;
 use stay::{Stay, Traffic};
@@ -18,6 +18,7 @@ use stay::{Stay, Traffic};
 use super::observation::{CohortKey, Observation, Sighting, SiteKey, Standing};
 use super::sample::stands_for;
 use super::watched::{Cohort, Watched};
+use crate::base::hash::KeyedMap;
 use crate::base::num::{Goid, Ktime};
 use crate::go::reach::Streaks;
 
@@ -39,8 +40,8 @@ pub struct History {
     began: Option<Ktime>,
     observations: u64,
     round: u32,
-    stays: HashMap<Goid, Stay>,
-    traffic: HashMap<u64, Traffic>,
+    stays: KeyedMap<Goid, Stay>,
+    traffic: KeyedMap<u64, Traffic>,
     cohorts: Slots<CohortKey>,
     sites: Slots<SiteKey>,
 }
@@ -192,7 +193,7 @@ impl History {
 
 /// The cohorts of one observation, as they are being summed up.
 struct Summary<'s> {
-    cohorts: HashMap<u32, Cohort>,
+    cohorts: KeyedMap<u32, Cohort>,
     /// The cohort and the object of every goroutine that waits for a single one.
     objects: Vec<(u32, u64)>,
     seen: &'s Observation,
@@ -200,7 +201,7 @@ struct Summary<'s> {
 
 impl<'s> Summary<'s> {
     fn new(seen: &'s Observation, places: &[Option<Place>]) -> Self {
-        let mut cohorts = HashMap::new();
+        let mut cohorts = KeyedMap::default();
         for (standing, place) in seen.standings.iter().zip(places) {
             if let Some(place) = place {
                 cohorts.entry(place.cohort).or_insert_with(|| Cohort::new(standing.clone()));

@@ -1,9 +1,9 @@
 //! The goroutines of a cohort or of a site, counted over time.
 
-use std::collections::HashMap;
 use std::hash::Hash;
 
 use super::series::{Sample, Series};
+use crate::base::hash::KeyedMap;
 use crate::base::num::Ktime;
 use crate::judge::detect::sample::Weight;
 
@@ -27,12 +27,12 @@ pub(super) struct Population {
 #[derive(Debug)]
 pub(super) struct Slots<K> {
     all: Vec<(K, Population)>,
-    by_key: HashMap<K, u32>,
+    by_key: KeyedMap<K, u32>,
 }
 
 impl<K> Default for Slots<K> {
     fn default() -> Self {
-        Self { all: Vec::new(), by_key: HashMap::new() }
+        Self { all: Vec::new(), by_key: KeyedMap::default() }
     }
 }
 
