@@ -13,7 +13,8 @@ use std::ptr::null_mut;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::JoinHandle;
 
-use libc::{c_int, c_uint, pid_t, sigset_t};
+use libc::{c_int, c_uint, sigset_t};
+use rustix::process::{Pid as ChildPid, RawPid, Signal, WaitOptions, WaitStatus, kill_process, waitpid};
 use thiserror::Error;
 use tokio::sync::oneshot;
 
@@ -21,6 +22,9 @@ use super::Pid;
 
 /// What a shell adds to the number of the signal that ended a program.
 const SIGNALLED: c_int = 128;
+
+/// Waits for clones as well, whatever signal tells of them.
+const WALL: WaitOptions = WaitOptions::from_bits_retain(libc::__WALL.cast_unsigned());
 
 /// A program could not be started.
 #[derive(Debug, Error)]
@@ -126,33 +130,36 @@ fn joined(keeper: JoinHandle<io::Result<u8>>) -> io::Result<u8> {
 fn keep(
     mut command: Command,
     signals: sigset_t,
-    started: &Sender<pid_t>,
+    started: &Sender<RawPid>,
     asked: &Receiver<Order>,
     leaves: oneshot::Sender<()>,
 ) -> io::Result<u8> {
     // SAFETY: what runs between fork and exec are two system calls on values that it owns.
     unsafe { command.pre_exec(move || prepare(&signals)) };
-    let pid = command.spawn()?.id().cast_signed();
-    if let Some(code) = Stop::next(pid)?.code() {
+    let pid = ChildPid::from_child(&command.spawn()?);
+    if let Some(code) = exit_code(next_status(pid)?) {
         return Ok(code);
     }
     // Should we die now, nobody would ever let it run.
     set_options(pid, libc::PTRACE_O_EXITKILL)?;
-    _ = started.send(pid);
+    _ = started.send(pid.as_raw_pid());
     match asked.recv() {
-        Ok(Order::Release { hold: false }) => ptrace(libc::PTRACE_DETACH, pid, 0)?,
+        Ok(Order::Release { hold: false }) => ptrace(libc::PTRACE_DETACH, Some(pid), 0)?,
         Ok(Order::Release { hold: true }) => {
             set_options(pid, libc::PTRACE_O_TRACEEXIT | libc::PTRACE_O_TRACEEXEC)?;
-            ptrace(libc::PTRACE_CONT, pid, 0)?;
+            ptrace(libc::PTRACE_CONT, Some(pid), 0)?;
         }
-        Ok(Order::LetEnd) | Err(_) => kill(pid),
+        Ok(Order::LetEnd) | Err(_) => {
+            // The child has not been waited for, so that the number is still its own.
+            _ = kill_process(pid, Signal::KILL);
+        }
     }
     attend(pid, asked, leaves)
 }
 
 /// In the child: to be traced, and with the signals that we have blocked for ourselves open again.
 fn prepare(signals: &sigset_t) -> io::Result<()> {
-    ptrace(libc::PTRACE_TRACEME, 0, 0)?;
+    ptrace(libc::PTRACE_TRACEME, None, 0)?;
     // SAFETY: `signals` is initialised, and the old mask is not asked for.
     match unsafe { libc::sigprocmask(libc::SIG_SETMASK, signals, null_mut()) } {
         0 => Ok(()),
@@ -161,14 +168,14 @@ fn prepare(signals: &sigset_t) -> io::Result<()> {
 }
 
 /// Waits for the end. While it is traced its signals come by here, and its exit.
-fn attend(pid: pid_t, asked: &Receiver<Order>, leaves: oneshot::Sender<()>) -> io::Result<u8> {
+fn attend(pid: ChildPid, asked: &Receiver<Order>, leaves: oneshot::Sender<()>) -> io::Result<u8> {
     let mut leaves = Some(leaves);
     loop {
-        let stop = Stop::next(pid)?;
-        if let Some(code) = stop.code() {
+        let status = next_status(pid)?;
+        if let Some(code) = exit_code(status) {
             return Ok(code);
         }
-        if stop.event() == libc::PTRACE_EVENT_EXIT
+        if event(status) == libc::PTRACE_EVENT_EXIT
             && let Some(leaves) = leaves.take()
         {
             // Whoever no longer listens does not mind either.
@@ -176,8 +183,8 @@ fn attend(pid: pid_t, asked: &Receiver<Order>, leaves: oneshot::Sender<()>) -> i
                 _ = asked.recv();
             }
         }
-        let signal = if stop.event() == 0 { stop.signal() } else { 0 };
-        match ptrace(libc::PTRACE_CONT, pid, signal) {
+        let signal = status.stopping_signal().filter(|_| event(status) == 0).unwrap_or(0);
+        match ptrace(libc::PTRACE_CONT, Some(pid), signal) {
             // Killed while it stood still: the next answer says so.
             Err(error) if error.raw_os_error() != Some(libc::ESRCH) => return Err(error),
             Ok(()) | Err(_) => {}
@@ -185,62 +192,43 @@ fn attend(pid: pid_t, asked: &Receiver<Order>, leaves: oneshot::Sender<()>) -> i
     }
 }
 
-/// What `waitpid` says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stop(c_int);
-
-impl Stop {
-    fn next(pid: pid_t) -> io::Result<Self> {
-        let mut status = 0;
-        loop {
-            // SAFETY: `status` is ours to write.
-            match unsafe { libc::waitpid(pid, &raw mut status, libc::__WALL) } {
-                -1 if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted => {}
-                -1 => return Err(io::Error::last_os_error()),
-                _ => return Ok(Self(status)),
-            }
+/// What becomes of the child next.
+fn next_status(pid: ChildPid) -> io::Result<WaitStatus> {
+    loop {
+        match waitpid(Some(pid), WALL) {
+            Ok(Some((_, status))) => return Ok(status),
+            // Nothing is only said to those who do not wait.
+            Ok(None) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
         }
     }
-
-    /// The exit status that a shell would show, if this is the end.
-    fn code(self) -> Option<u8> {
-        let code = if libc::WIFEXITED(self.0) {
-            libc::WEXITSTATUS(self.0)
-        } else if libc::WIFSIGNALED(self.0) {
-            SIGNALLED + libc::WTERMSIG(self.0)
-        } else {
-            return None;
-        };
-        Some(u8::try_from(code).unwrap_or(u8::MAX))
-    }
-
-    fn signal(self) -> c_int {
-        libc::WSTOPSIG(self.0)
-    }
-
-    /// Which `PTRACE_EVENT_…` it is, 0 for a signal.
-    fn event(self) -> c_int {
-        self.0 >> 16
-    }
 }
 
-fn set_options(pid: pid_t, options: c_int) -> io::Result<()> {
-    ptrace(libc::PTRACE_SETOPTIONS, pid, options)
+/// The exit status that a shell would show, if this is the end.
+fn exit_code(status: WaitStatus) -> Option<u8> {
+    let signalled = || status.terminating_signal().map(|signal| SIGNALLED + signal);
+    let code = status.exit_status().or_else(signalled)?;
+    Some(u8::try_from(code).unwrap_or(u8::MAX))
 }
 
-/// A request whose last argument is a number and that has no other.
-fn ptrace(request: c_uint, pid: pid_t, data: c_int) -> io::Result<()> {
-    let data = libc::c_long::from(data);
+/// Which `PTRACE_EVENT_…` the child has stopped for, 0 for a signal.
+const fn event(status: WaitStatus) -> c_int {
+    status.as_raw() >> 16
+}
+
+fn set_options(pid: ChildPid, options: c_int) -> io::Result<()> {
+    ptrace(libc::PTRACE_SETOPTIONS, Some(pid), options)
+}
+
+/// A request whose last argument is a number and that has no other. Rustix has none, and nix hands no real-time signals
+/// through, which cgo's `setuid` sends to all threads.
+fn ptrace(request: c_uint, pid: Option<ChildPid>, data: c_int) -> io::Result<()> {
+    let (pid, data) = (pid.map_or(0, ChildPid::as_raw_pid), libc::c_long::from(data));
     // SAFETY: none of the requests that are made here reads or writes our memory.
     match unsafe { libc::ptrace(request, pid, null_mut::<libc::c_void>(), data) } {
         -1 => Err(io::Error::last_os_error()),
         _ => Ok(()),
     }
-}
-
-fn kill(pid: pid_t) {
-    // SAFETY: takes two numbers. The child has not been waited for, so that the number is still its own.
-    _ = unsafe { libc::kill(pid, libc::SIGKILL) };
 }
 
 #[cfg(test)]
