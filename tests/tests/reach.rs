@@ -9,7 +9,7 @@ use leaktrace_core::base::num::{Goid, Ktime};
 use leaktrace_core::binary::elf::Elf;
 use leaktrace_core::go::program::Program as GoProgram;
 use leaktrace_core::go::reach::{
-    Limits, Process, Reach, Refusal, STRONG, STRONG_AFTER, Streak, Streaks, Verdict,
+    Limits, Process, Reach, Refusal, STRONG, STRONG_AFTER_NS, Streak, Streaks, Verdict,
 };
 use leaktrace_tests::matrix::each;
 use leaktrace_tests::poll::{PATIENCE, poll_until};
@@ -41,7 +41,7 @@ fn stuck(pid: u32, bare: bool, wanted: usize, limits: &Limits<'_>) -> Result<BTr
         let pass = reach.pass(&Process::running(&live.memory), limits)?;
         assert_eq!(pass.verdict(Goid(u64::MAX)), &Verdict::NotACandidate);
         // Nothing moves in this program, so no time has to pass.
-        time = time.plus(STRONG_AFTER);
+        time = time.plus(STRONG_AFTER_NS);
         streaks.add(&pass, time);
         let strong = streaks.iter().filter(|(_, streak)| Streak::is_strong(streak));
         found.extend(strong.map(|(goid, _)| goid.0));

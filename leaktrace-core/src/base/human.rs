@@ -2,16 +2,16 @@
 
 use std::fmt::Write;
 
-const SECOND: u64 = 1_000_000_000;
+use crate::base::time::SECOND_NS;
 
 /// A duration in the two units that matter: `6d 4h`, `3m 12s`, `4.2s`, `15ms`.
 pub(crate) fn duration(ns: u64) -> String {
-    let seconds = ns / SECOND;
+    let seconds = ns / SECOND_NS;
     match seconds {
         0 if ns < 1_000 => format!("{ns}ns"),
         0 if ns < 1_000_000 => format!("{}µs", ns / 1_000),
         0 => format!("{}ms", ns / 1_000_000),
-        1..10 => tenths(ns / (SECOND / 10), "s"),
+        1..10 => tenths(ns / (SECOND_NS / 10), "s"),
         10..60 => format!("{seconds}s"),
         60..3_600 => two(seconds / 60, "m", seconds % 60, "s"),
         3_600..86_400 => two(seconds / 3_600, "h", seconds / 60 % 60, "m"),
@@ -116,12 +116,12 @@ mod tests {
             (999, "999ns"),
             (15_000, "15µs"),
             (15_999_999, "15ms"),
-            (SECOND, "1s"),
+            (SECOND_NS, "1s"),
             (4_250_000_000, "4.2s"),
-            (59 * SECOND, "59s"),
-            (192 * SECOND, "3m 12s"),
-            (7_200 * SECOND, "2h"),
-            (6 * 86_400 * SECOND + 4 * 3_600 * SECOND + 59 * SECOND, "6d 4h"),
+            (59 * SECOND_NS, "59s"),
+            (192 * SECOND_NS, "3m 12s"),
+            (7_200 * SECOND_NS, "2h"),
+            (6 * 86_400 * SECOND_NS + 4 * 3_600 * SECOND_NS + 59 * SECOND_NS, "6d 4h"),
             (u64::MAX, "213,503d 23h"),
         ];
         for (ns, text) in cases {

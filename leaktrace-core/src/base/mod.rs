@@ -9,4 +9,6 @@ pub(crate) mod hash;
 pub(crate) mod human;
 pub mod memory;
 pub mod num;
+pub(crate) mod path;
 pub(crate) mod structs;
+pub(crate) mod time;

@@ -75,7 +75,7 @@ impl Avma {
     }
 
     /// How far this lies after `start`, or `None` if it lies before.
-    pub const fn offset_from(self, start: Self) -> Option<u64> {
+    pub(crate) const fn offset_from(self, start: Self) -> Option<u64> {
         self.0.checked_sub(start.0)
     }
 
@@ -85,7 +85,7 @@ impl Avma {
     }
 
     /// This address as that of an instruction.
-    pub const fn as_pc(self) -> Pc {
+    pub(crate) const fn as_pc(self) -> Pc {
         Pc(self.0)
     }
 }
@@ -98,7 +98,7 @@ impl Svma {
     }
 
     /// How far this lies after `start`, or `None` if it lies before.
-    pub const fn offset_from(self, start: Self) -> Option<u64> {
+    pub(crate) const fn offset_from(self, start: Self) -> Option<u64> {
         self.0.checked_sub(start.0)
     }
 }

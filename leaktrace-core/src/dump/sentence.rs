@@ -1,9 +1,10 @@
 //! What a group's goroutines do, in one sentence.
 
 use super::group::{By, Group};
+use crate::base::human::duration;
 use crate::base::human::some;
+use crate::goroutines::Dump;
 use crate::goroutines::model::{BlockedOn, Channel, ChannelOperation, LockKind};
-use crate::goroutines::{Dump, duration};
 
 /// Who waits for how many things.
 #[derive(Clone, Copy)]

@@ -127,7 +127,7 @@ impl<'a, 'd> Code<'a, 'd> {
 
     /// The data that the function called `name` refers to, in the order of its code; nothing if there is no
     /// such function.
-    pub fn data_refs(&self, name: &str) -> Vec<DataRef> {
+    pub(crate) fn data_refs(&self, name: &str) -> Vec<DataRef> {
         self.instructions(name).unwrap_or_default().iter().filter_map(|one| one.data).collect()
     }
 }

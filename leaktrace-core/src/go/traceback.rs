@@ -88,6 +88,15 @@ pub fn is_started_by_runtime(function: &str, id: FuncId) -> bool {
         && function.starts_with("runtime.")
 }
 
+/// The innermost of `frames`, which go outwards, that is the program's own code: `name` tells whose function it is.
+pub(crate) fn innermost_own<F>(
+    frames: impl IntoIterator<Item = F>,
+    name: impl Fn(&F) -> Option<&str>,
+) -> Option<F> {
+    let is_own = |frame: &F| name(frame).is_some_and(|function| !is_standard_library(function));
+    frames.into_iter().find(is_own)
+}
+
 /// Whether `function` belongs to Go's standard library, told by the first element of its import path: those of
 /// other packages have a dot in it, or are `main`, or are named by their module.
 pub fn is_standard_library(function: &str) -> bool {

@@ -5,8 +5,9 @@ use super::model::{
     BlockedOn, Channel, ChannelId, DumpGoroutine, Frame, FunctionKind, LocationId, SelectCase, StackId, StrId,
 };
 use super::text_rules::TextRules;
+use crate::base::path::base_name;
 use crate::go::names::Status;
-use crate::go::traceback::is_standard_library;
+use crate::go::traceback::innermost_own;
 
 impl Dump {
     /// What the goroutine does in one phrase: its wait reason, else its state.
@@ -24,13 +25,13 @@ impl Dump {
 
     /// Where in the program's own code the stack stands: the innermost frame that is shown and not of the
     /// standard library. If there is none, the innermost that is shown, or the innermost.
-    pub fn standing_at(&self, stack: StackId) -> Option<Frame<'_>> {
-        let own = self.shown_frames(stack).find(|frame| !is_standard_library(frame.function));
+    pub(crate) fn standing_at(&self, stack: StackId) -> Option<Frame<'_>> {
+        let own = innermost_own(self.shown_frames(stack), |frame| Some(frame.function));
         own.or_else(|| self.shown_frames(stack).next()).or_else(|| self.frames(stack).next())
     }
 
     /// The frames of the stack that the target's own tracebacks show, innermost first, however many there are.
-    pub fn shown_frames(&self, stack: StackId) -> impl Iterator<Item = Frame<'_>> {
+    pub(crate) fn shown_frames(&self, stack: StackId) -> impl Iterator<Item = Frame<'_>> {
         let rules = TextRules::of(&self.target.go_version);
         let (mut callee, mut first) = (FunctionKind::Normal, true);
         self.frames(stack).filter(move |frame| {
@@ -64,7 +65,7 @@ impl Dump {
     }
 
     /// What a goroutine is blocked on in one line, without what changes from one to the next of a group.
-    pub fn blocked_title(&self, blocked: &BlockedOn) -> String {
+    pub(crate) fn blocked_title(&self, blocked: &BlockedOn) -> String {
         match blocked {
             BlockedOn::Channel { operation, channel } => {
                 format!("chan {} on {}", operation.as_str(), self.channel_title(*channel))
@@ -99,13 +100,13 @@ impl Dump {
 
     /// Whether a timer sends on it. Up to Go 1.22, and with `GODEBUG=asynctimerchan=1` up to Go 1.26, channels do not know
     /// that; what they carry tells, and that they have room for one.
-    pub fn is_timers(&self, channel: &Channel) -> bool {
+    pub(crate) fn is_timers(&self, channel: &Channel) -> bool {
         let carries_times = || channel.element.is_some_and(|element| self.string(element) == "time.Time");
         channel.timer || channel.capacity == 1 && carries_times()
     }
 
     /// `chan int 0xc000012345 (len 0, cap 10, closed, 0 receiving, 3100 sending)`
-    pub fn describe_channel(&self, channel: &Channel) -> String {
+    pub(crate) fn describe_channel(&self, channel: &Channel) -> String {
         let element = channel.element.map_or("?", |id| self.string(id));
         let closed = if channel.closed { ", closed" } else { "" };
         let timer = if channel.timer { ", of a timer" } else { "" };
@@ -113,39 +114,5 @@ impl Dump {
             "chan {element} {} (len {}, cap {}{closed}{timer}, {} receiving, {} sending)",
             channel.address, channel.length, channel.capacity, channel.receivers, channel.senders
         )
-    }
-}
-
-/// The last part of a path.
-pub(crate) fn base_name(path: &str) -> &str {
-    path.rsplit_once('/').map_or(path, |(_, name)| name)
-}
-
-/// A duration in its two greatest units: `6d 4h`, `12m 5s`, `850ms`.
-pub fn duration(nanoseconds: u64) -> String {
-    const UNITS: [(&str, u64); 4] = [("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)];
-    let seconds = nanoseconds / 1_000_000_000;
-    let Some(first) = UNITS.iter().position(|(_, size)| seconds >= *size) else {
-        return format!("{}ms", nanoseconds / 1_000_000);
-    };
-    let (unit, size) = UNITS[first];
-    let whole = format!("{}{unit}", seconds / size);
-    let rest = UNITS.get(first + 1).filter(|(_, smaller)| seconds % size >= *smaller);
-    rest.map_or(whole.clone(), |(unit, smaller)| format!("{whole} {}{unit}", seconds % size / smaller))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_are_short() {
-        let s = 1_000_000_000;
-        assert_eq!(duration(850_000_000), "850ms");
-        assert_eq!(duration(5 * s), "5s");
-        assert_eq!(duration(725 * s), "12m 5s");
-        assert_eq!(duration(3600 * s), "1h");
-        assert_eq!(duration((6 * 86_400 + 4 * 3_600 + 59) * s), "6d 4h");
-        assert_eq!(duration((86_400 + 59) * s), "1d");
     }
 }

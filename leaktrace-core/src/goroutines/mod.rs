@@ -17,7 +17,5 @@ pub mod sock_diag;
 pub mod text_rules;
 
 pub(crate) use count::count_by;
-pub(crate) use describe::base_name;
-pub use describe::duration;
 pub use live::{ArgumentWords, Facts, Queues, from_snapshot, from_walk};
 pub use model::{Dump, DumpBuilder, DumpGoroutine};

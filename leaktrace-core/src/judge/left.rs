@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use crate::base::human;
+use crate::base::path::base_name;
+use crate::base::time::SECOND_NS;
 use crate::judge::detect::rules::elsewhere::LEFT_AT_EXIT;
 use crate::judge::detect::{Level, Policy};
 use crate::judge::owners::{Owners, UNKNOWN_TEST, test_name};
@@ -22,7 +24,7 @@ const SYSCALL: &str = "syscall";
 const SLEEP: &str = "sleep";
 /// How old one is at most that has only not come to its end yet, in nanoseconds: a program often ends as soon as it was
 /// told that its goroutines are done, which they say themselves. goleak gives them about as long.
-const ENDING_NS: u64 = 1_000_000_000;
+const ENDING_NS: u64 = SECOND_NS;
 
 /// Adds a verdict on each `go` statement of which goroutines are left, as far as `policy` wants to hear of it. Where
 /// there is one that is as sure, that is told how many are left, and by which tests.
@@ -195,7 +197,7 @@ fn most(group: &Group) -> Option<(&String, u64)> {
 /// ` (worker.go:88)`
 fn place(location: &Location) -> String {
     match (&location.file, location.line) {
-        (Some(file), Some(line)) => format!(" ({}:{line})", file.rsplit('/').next().unwrap_or(file)),
+        (Some(file), Some(line)) => format!(" ({}:{line})", base_name(file)),
         (Some(_) | None, _) => String::new(),
     }
 }

@@ -68,7 +68,7 @@ fn statement(location: &Location) -> Statement {
 }
 
 /// The test that a function of it belongs to: `pkg.TestOrder` for `pkg.TestOrder.func1`, the function of a subtest.
-pub fn test_name(function: &str) -> &str {
+pub(crate) fn test_name(function: &str) -> &str {
     let path_end = function.rfind('/').map_or(0, |slash| slash + 1);
     let mut dots = function.match_indices('.').map(|(at, _)| at).filter(|at| *at >= path_end);
     // The first ends the package, the second the function.

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::base::human;
 use crate::base::num::Ktime;
+use crate::base::path::base_name;
 use crate::judge::detect::rules::elsewhere::{OVER_GROWTH, OVER_MAX};
 use crate::schema::{Group, Location, Report};
 use crate::schema::{Severity, Verdict};
@@ -165,7 +166,7 @@ impl Limit {
 /// Whether the goroutines of `group` are created by the function, or run it.
 fn is_of(group: &Group, function: &str) -> bool {
     let is_it = |name: &Option<String>| {
-        name.as_deref().is_some_and(|name| name == function || name.rsplit('/').next() == Some(function))
+        name.as_deref().is_some_and(|name| name == function || base_name(name) == function)
     };
     is_it(&group.created_by.function) || is_it(&group.start_function)
 }

@@ -13,6 +13,7 @@ use leaktrace_common::event::Kind;
 use super::gather::{self, Doing, Tally};
 use super::{Sort, View, completeness};
 use crate::base::num::Ktime;
+use crate::base::time::{SHORTEST_RATED_NS, per_minute};
 use crate::go::goroutines::{Snapshot, StackId};
 use crate::go::pclntab::FuncId;
 use crate::go::symbols::{Names, Symbols};
@@ -27,11 +28,6 @@ use crate::trace::registry::{CreatorStack, Registry, Site};
 
 /// How many different stacks of one group are looked up.
 const MAX_PLACES: usize = 256;
-
-const MINUTE: f64 = 60e9;
-
-/// Over less time than this, in nanoseconds, a rate in a minute would be a guess.
-const SHORTEST_WINDOW: u64 = 1_000_000_000;
 
 /// All that a report is made of.
 #[derive(Clone)]
@@ -199,10 +195,7 @@ impl Builder<'_> {
 
     /// Births less ends in a minute, to a thousandth.
     fn per_minute(&self, born: u64, ended: u64) -> Option<f64> {
-        let minutes = as_float(self.window) / MINUTE;
-        let rate = (as_float(born) - as_float(ended)) / minutes;
-        // Adding 0 turns -0 into 0.
-        (self.window >= SHORTEST_WINDOW).then(|| (rate * 1e3).round() / 1e3 + 0.0)
+        per_minute(born, ended, self.window).filter(|_| self.window >= SHORTEST_RATED_NS)
     }
 
     fn doing(&self, doing: Doing) -> String {
@@ -324,9 +317,4 @@ impl Blocked {
             innermost.map_or((None, None, None), |frame| (frame.function, frame.file, frame.line));
         Self { count, wait_reason, function, file, line, stack }
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "rates are rounded to a thousandth anyway")]
-const fn as_float(count: u64) -> f64 {
-    count as f64
 }

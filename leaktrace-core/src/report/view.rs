@@ -1,5 +1,7 @@
 //! What of a report is wanted.
 
+use crate::base::time::SECOND_NS;
+
 /// By what groups are sorted, the greatest first. Equal ones are sorted by the number and age of their goroutines,
 /// and then by name, so that the order is always the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +48,6 @@ pub struct View {
 
 impl Default for View {
     fn default() -> Self {
-        Self { min_age: 10_000_000_000, top: Some(10), sort: Sort::Live, include_runtime: false, places: 5 }
+        Self { min_age: 10 * SECOND_NS, top: Some(10), sort: Sort::Live, include_runtime: false, places: 5 }
     }
 }

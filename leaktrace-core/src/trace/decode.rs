@@ -125,7 +125,7 @@ impl<'a> Stack<'a> {
 
     /// The part that begins with `pc`, if that is among the first `within` addresses.
     #[must_use]
-    pub fn starting_at(self, pc: ReturnPc, within: usize) -> Option<Self> {
+    pub(crate) fn starting_at(self, pc: ReturnPc, within: usize) -> Option<Self> {
         let skip = self.iter().take(within).position(|at| at == pc)?;
         self.0.get(skip..).map(Self)
     }

@@ -24,7 +24,7 @@ use crate::inspect::Inspected;
 const MOST_WAITING: usize = 32 << 20;
 
 /// How often it is written down what was counted, in nanoseconds.
-const METER: u64 = 1_000_000_000;
+const METER_NS: u64 = 1_000_000_000;
 
 /// Why there is no recording, or not all of it.
 #[derive(Debug, Error)]
@@ -160,7 +160,7 @@ impl Recorder {
 
     /// Whether it is time to say what was counted.
     pub(super) fn wants_meter(&self) -> bool {
-        clock::now().since(self.metered) >= METER
+        clock::now().since(self.metered) >= METER_NS
     }
 
     /// What was counted until now.

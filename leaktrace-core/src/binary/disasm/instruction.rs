@@ -13,7 +13,7 @@ pub struct RegisterSet(u32);
 
 impl RegisterSet {
     /// No register.
-    pub const EMPTY: Self = Self(0);
+    pub(crate) const EMPTY: Self = Self(0);
     /// Every register: for what is not understood, and for calls.
     pub const ALL: Self = Self(u32::MAX);
 
@@ -126,7 +126,7 @@ pub enum Operation {
 
 impl Operation {
     /// Where a jump or branch goes, if that is stated in the instruction.
-    pub const fn jump_target(self) -> Option<Svma> {
+    pub(crate) const fn jump_target(self) -> Option<Svma> {
         match self {
             Self::Jump(target) => target,
             Self::Branch(target) => Some(target),
@@ -145,7 +145,7 @@ impl Operation {
     }
 
     /// Whether control never goes on to the next instruction.
-    pub const fn ends_flow(self) -> bool {
+    pub(crate) const fn ends_flow(self) -> bool {
         matches!(self, Self::Jump(_) | Self::Return | Self::Trap)
     }
 }

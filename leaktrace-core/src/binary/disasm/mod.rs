@@ -18,7 +18,7 @@ use crate::base::num::Svma;
 use crate::binary::elf::Arch;
 
 /// The longest function that is decoded, in bytes. The runtime's longest is about 20 KiB.
-pub const MAX_FUNCTION: usize = 1 << 20;
+pub(crate) const MAX_FUNCTION: usize = 1 << 20;
 
 /// Why a function's code cannot be relied on.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -76,7 +76,7 @@ fn check_jumps(entry: Svma, len: u64, instructions: &[Instruction]) -> Result<()
 ///
 /// On amd64 this looks at every byte, so a hit may be inside another instruction: decode the function that it
 /// is in to be sure. Nothing is overlooked.
-pub fn references_to(arch: Arch, start: Svma, code: &[u8], target: Svma) -> Vec<Svma> {
+pub(crate) fn references_to(arch: Arch, start: Svma, code: &[u8], target: Svma) -> Vec<Svma> {
     match arch {
         Arch::Amd64 => amd64::references_to(start, code, target),
         Arch::Arm64 => arm64::references_to(start, code, target),

@@ -24,12 +24,12 @@ impl Tracker {
     }
 
     /// Whether `register` holds the value now.
-    pub fn in_register(&self, register: Register) -> bool {
+    pub(crate) fn in_register(&self, register: Register) -> bool {
         self.registers.contains(register)
     }
 
     /// Whether nothing holds the value any more.
-    pub fn is_lost(&self) -> bool {
+    pub(crate) fn is_lost(&self) -> bool {
         self.registers == RegisterSet::EMPTY && self.slots.is_empty()
     }
 

@@ -89,14 +89,6 @@ pub enum Arch {
 }
 
 impl Arch {
-    /// The smallest distance between two instructions in bytes: Go's `PCQuantum`.
-    pub const fn quantum(self) -> u8 {
-        match self {
-            Self::Amd64 => 1,
-            Self::Arm64 => 4,
-        }
-    }
-
     /// How long Go takes a cache line to be, in bytes (`CacheLinePadSize`, `src/internal/cpu`).
     pub const fn cache_line(self) -> u64 {
         match self {
@@ -163,7 +155,6 @@ pub struct Elf<'d> {
     data: &'d [u8],
     arch: Arch,
     entry: Svma,
-    position_independent: bool,
     segments: Vec<Segment>,
     sections: SectionTable<'d, FileHeader64<Le>>,
 }
@@ -185,16 +176,15 @@ impl<'d> Elf<'d> {
         let truncated = |_| ElfError::Truncated { len: data.len() };
         let header = FileHeader64::<Le>::parse(data).map_err(truncated)?;
         let arch = arch_of(header)?;
-        let position_independent = match header.e_type(Le) {
-            elf::ET_EXEC => false,
-            elf::ET_DYN => true,
-            other => return Err(ElfError::WrongType { kind: other.0 }),
-        };
+        let kind = header.e_type(Le);
+        if kind != elf::ET_EXEC && kind != elf::ET_DYN {
+            return Err(ElfError::WrongType { kind: kind.0 });
+        }
         let entry = Svma(header.e_entry(Le));
         let segments = load_segments(header, data)?;
         // A stripper may leave section headers that are cut off or wrong: the same as none.
         let sections = header.sections(Le, data).unwrap_or_default();
-        Ok(Self { data, arch, entry, position_independent, segments, sections })
+        Ok(Self { data, arch, entry, segments, sections })
     }
 
     /// The whole file.
@@ -210,11 +200,6 @@ impl<'d> Elf<'d> {
     /// Where it begins to run.
     pub const fn entry(&self) -> Svma {
         self.entry
-    }
-
-    /// Whether it can be loaded anywhere: a PIE, a shared object or a plugin.
-    pub const fn is_position_independent(&self) -> bool {
-        self.position_independent
     }
 
     /// The segments to load, in the order of the file.
@@ -264,7 +249,7 @@ impl<'d> Elf<'d> {
     }
 
     /// Whether loading it changes what it cannot write to itself.
-    pub fn relocates_text(&self) -> bool {
+    pub(crate) fn relocates_text(&self) -> bool {
         let flags = self.dynamic(FLAGS).unwrap_or_default();
         self.dynamic(TEXT_RELOCATIONS).is_some() || flags & RELOCATES_TEXT != 0
     }

@@ -13,6 +13,7 @@ use super::group::By;
 use crate::base::format::{self, Formats, Reader};
 use crate::base::hash::KeyedMap;
 use crate::base::num::Tgid;
+use crate::base::time::per_minute;
 use crate::goroutines::Dump;
 use crate::goroutines::model::UnixTime;
 use keys::Keys;
@@ -133,13 +134,13 @@ impl Change {
 
 impl Diff {
     /// Nanoseconds between the dumps, negative if they are given the wrong way round.
-    pub fn elapsed_ns(&self) -> i64 {
+    pub(crate) fn elapsed_ns(&self) -> i64 {
         self.after.taken_at.since(self.before.taken_at)
     }
 
     /// The groups that have at least `n` goroutines more than before: what `--fail-if-grew N` fails for. One
     /// more is the least that counts as growth.
-    pub fn grown_by(&self, n: u64) -> impl Iterator<Item = &Change> {
+    pub(crate) fn grown_by(&self, n: u64) -> impl Iterator<Item = &Change> {
         let n = n.max(1);
         self.changes.iter().filter(move |change| change.after.saturating_sub(change.before) >= n)
     }
@@ -160,7 +161,7 @@ pub fn diff(before: &Dump, after: &Dump, by: By, include_runtime: bool) -> Diff 
     let changed = counts.into_iter().filter(|(_, [before, after])| before != after);
     let mut changes: Vec<_> = changed
         .map(|(title, [before, after])| {
-            let per_minute = per_minute(after.wrapping_sub(before).cast_signed(), elapsed_ns);
+            let per_minute = per_minute(after, before, u64::try_from(elapsed_ns).unwrap_or(0));
             Change { title, before, after, per_minute }
         })
         .collect();
@@ -197,10 +198,4 @@ fn side(dump: &Dump, include_runtime: bool) -> Side {
 fn is_same_process(before: &Dump, after: &Dump) -> bool {
     let (a, b) = (&before.target, &after.target);
     a.pid == b.pid && a.hostname == b.hostname && a.started_at.is_some() && a.started_at == b.started_at
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a rate for people to read")]
-fn per_minute(delta: i64, elapsed_ns: i64) -> Option<f64> {
-    const MINUTE_NS: f64 = 60e9;
-    (elapsed_ns > 0).then(|| delta as f64 * MINUTE_NS / elapsed_ns as f64)
 }

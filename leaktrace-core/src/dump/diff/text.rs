@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 
 use super::{Change, Diff};
-use crate::goroutines::base_name;
-use crate::goroutines::duration;
+use crate::base::human::duration;
+use crate::base::path::base_name;
 
 /// Writes the difference as text, at most `top` of the changed groups.
 pub(super) fn render(diff: &Diff, top: usize, out: &mut dyn Write) -> io::Result<()> {

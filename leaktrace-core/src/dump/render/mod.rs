@@ -22,8 +22,8 @@ pub use json::SCHEMA_VERSION;
 
 use super::group::By;
 use crate::base::format::{self, Formats, Reader};
+use crate::base::path::base_name;
 use crate::goroutines::Dump;
-use crate::goroutines::base_name;
 use crate::goroutines::model::DumpGoroutine;
 use crate::goroutines::snapshot::encode;
 

@@ -3,12 +3,13 @@
 use std::io::{self, Write};
 
 use super::Options;
+use crate::base::human::duration;
 use crate::base::human::{bytes, some};
 use crate::base::num::Goid;
+use crate::base::path::base_name;
 use crate::dump::group::{By, Group, group};
-use crate::goroutines::base_name;
+use crate::goroutines::Dump;
 use crate::goroutines::model::{BlockedOn, Completeness, DumpGoroutine};
-use crate::goroutines::{Dump, duration};
 
 /// How many frames of a stack are shown unless all are asked for: the innermost.
 const MAX_FRAMES: usize = 8;

@@ -37,7 +37,7 @@ impl WordRows {
     }
 
     /// How many words the row at `index` has; none beyond the last row.
-    pub fn row_len(&self, index: usize) -> usize {
+    pub(crate) fn row_len(&self, index: usize) -> usize {
         let Some((stored, like)) = self.row(index) else { return 0 };
         like.and_then(|like| self.row(like)).map_or(stored, |(full, _)| full).len()
     }

@@ -38,7 +38,7 @@ impl WordPlan {
     }
 
     /// How many words there are.
-    pub fn word_count(&self) -> usize {
+    pub(crate) fn word_count(&self) -> usize {
         self.words.len()
     }
 

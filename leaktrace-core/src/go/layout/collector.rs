@@ -111,7 +111,7 @@ impl SpecialFields {
     }
 
     /// How many bytes `offset` has: what lies between it and `kind`.
-    pub const fn offset_len(&self) -> u32 {
+    pub(crate) const fn offset_len(&self) -> u32 {
         self.kind.saturating_sub(self.offset)
     }
 }

@@ -3,7 +3,7 @@
 mod read;
 
 /// The bit of `g.atomicstatus` that says that the garbage collector is scanning this stack.
-pub const SCAN_BIT: u32 = 0x1000;
+pub(crate) const SCAN_BIT: u32 = 0x1000;
 
 /// The state of a goroutine: `_Gidle` and so on in `src/runtime/runtime2.go`, the same numbers in Go 1.19 to 1.27.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -65,7 +65,7 @@ impl Status {
     }
 
     /// Whether there is a goroutine at all: a dead `g` keeps the id and the addresses of its last life.
-    pub const fn is_alive(self) -> bool {
+    pub(crate) const fn is_alive(self) -> bool {
         !matches!(self, Self::Idle | Self::Dead | Self::DeadExtra)
     }
 

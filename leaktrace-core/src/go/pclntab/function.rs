@@ -29,17 +29,17 @@ pub struct FunctionFlags(u8);
 
 impl FunctionFlags {
     /// Whether it is the outermost frame of its stack, where unwinding stops.
-    pub const fn is_top_frame(self) -> bool {
+    pub(crate) const fn is_top_frame(self) -> bool {
         self.0 & 1 != 0
     }
 
     /// Whether it writes to the stack pointer in ways that its table does not describe.
-    pub const fn writes_sp(self) -> bool {
+    pub(crate) const fn writes_sp(self) -> bool {
         self.0 & 2 != 0
     }
 
     /// Whether it is written in assembly.
-    pub const fn is_assembly(self) -> bool {
+    pub(crate) const fn is_assembly(self) -> bool {
         self.0 & 4 != 0
     }
 }
@@ -88,7 +88,7 @@ impl<'d> Function<'d> {
     }
 
     /// Whether its name is `name`; much cheaper than comparing with [`Self::name`].
-    pub fn is_named(&self, name: &str) -> bool {
+    pub(crate) fn is_named(&self, name: &str) -> bool {
         self.table.name_of(self.record).is_some_and(|found| bytes::is_c_str(found, name))
     }
 
@@ -209,7 +209,7 @@ impl<'d> Function<'d> {
     }
 
     /// For all its instructions the record of the inline tree that they belong to, -1 for none.
-    pub fn inline_indices(&self) -> impl Iterator<Item = PcRange> + use<'d> {
+    pub(crate) fn inline_indices(&self) -> impl Iterator<Item = PcRange> + use<'d> {
         self.pcdata_table(PCDATA_INLINE_INDEX).and_then(|offset| self.values(offset)).into_iter().flatten()
     }
 

@@ -61,7 +61,7 @@ pub use process::{Limits, Process, Thread, Threads};
 pub use refusal::Refusal;
 #[cfg(test)]
 pub(crate) use streaks::made_up;
-pub use streaks::{STRONG, STRONG_AFTER, Streak, Streaks};
+pub use streaks::{STRONG, STRONG_AFTER_NS, Streak, Streaks};
 pub use verdict::{Figures, Parked, Pass, Stuck, Verdict};
 
 use self::heap::SpanList;

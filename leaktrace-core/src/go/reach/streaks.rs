@@ -9,11 +9,12 @@
 use super::verdict::{Parked, Pass, Verdict};
 use crate::base::hash::KeyedMap;
 use crate::base::num::{Goid, Ktime};
+use crate::base::time::SECOND_NS;
 
 /// After how many passes in a row an unreachable goroutine is called stuck.
 pub const STRONG: u32 = 4;
 /// How long that must have taken, in nanoseconds.
-pub const STRONG_AFTER: u64 = 3_000_000_000;
+pub const STRONG_AFTER_NS: u64 = 3 * SECOND_NS;
 
 /// Passes in a row that found one goroutine unreachable, parked throughout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +34,7 @@ pub struct Streak {
 impl Streak {
     /// Whether this is enough to say that the goroutine will not run again.
     pub const fn is_strong(&self) -> bool {
-        self.certain || self.passes >= STRONG && self.last.since(self.since) >= STRONG_AFTER
+        self.certain || self.passes >= STRONG && self.last.since(self.since) >= STRONG_AFTER_NS
     }
 
     fn first(parked: Parked, at: Ktime) -> Self {
@@ -80,7 +81,7 @@ pub(crate) fn made_up(goid: Goid, passes: u32, since: Ktime, certain: bool) -> S
     use crate::base::num::{Avma, GPtr};
     let parked =
         Parked { g: GPtr(1), sp: Avma(2), pc: 3, waiting: Avma(4), wait_reason: 5, tracking_seq: None };
-    let last = since.plus(STRONG_AFTER);
+    let last = since.plus(STRONG_AFTER_NS);
     Streaks { by_goid: [(goid, Streak { parked, passes, since, last, certain })].into_iter().collect() }
 }
 
@@ -108,7 +109,7 @@ mod tests {
         let mut streaks = Streaks::default();
         for time in 0..STRONG {
             assert!(!streaks.of(Goid(7)).is_some_and(Streak::is_strong));
-            streaks.add(&pass(100, false), Ktime(u64::from(time) * STRONG_AFTER));
+            streaks.add(&pass(100, false), Ktime(u64::from(time) * STRONG_AFTER_NS));
         }
         let streak = streaks.of(Goid(7)).unwrap();
         assert_eq!((streak.passes, streak.since, streak.is_strong()), (STRONG, Ktime(0), true));

@@ -80,7 +80,7 @@ impl Pass {
     }
 
     /// Whether the process was stopped, so that a goroutine that is unreachable certainly is.
-    pub const fn is_consistent(&self) -> bool {
+    pub(crate) const fn is_consistent(&self) -> bool {
         self.consistent
     }
 

@@ -27,7 +27,7 @@ pub enum StackEnd {
 }
 
 /// How many frames of one stack are kept.
-pub const MAX_FRAMES: usize = 1024;
+pub(crate) const MAX_FRAMES: usize = 1024;
 
 /// The size of a word and of a return address.
 const WORD: u64 = 8;

@@ -23,15 +23,15 @@ pub struct FrameTraits(u8);
 
 impl FrameTraits {
     /// It is the outermost frame of its stack.
-    pub const OUTERMOST: Self = Self(1);
+    pub(crate) const OUTERMOST: Self = Self(1);
     /// It changes the stack pointer behind the table's back, so its caller cannot be found.
-    pub const WRITES_SP: Self = Self(2);
+    pub(crate) const WRITES_SP: Self = Self(2);
     /// It was not called but put on the stack: the pc in the next frame is that of the instruction it interrupted.
-    pub const INJECTED: Self = Self(4);
+    pub(crate) const INJECTED: Self = Self(4);
     /// Nothing of the function has run yet.
-    pub const AT_ENTRY: Self = Self(8);
+    pub(crate) const AT_ENTRY: Self = Self(8);
     /// It is `runtime.goexit`, where every goroutine ends.
-    pub const GOEXIT: Self = Self(16);
+    pub(crate) const GOEXIT: Self = Self(16);
 
     /// These traits, and `other` if `present`.
     #[must_use]

@@ -17,7 +17,7 @@ pub struct DeepBudget(pub u64);
 impl DeepBudget {
     /// How much of a stack's `used` bytes is to be read with all the others. What is more than most stacks have is taken
     /// from the budget.
-    pub fn first_window(&mut self, used: u64) -> u64 {
+    pub(crate) fn first_window(&mut self, used: u64) -> u64 {
         let len = used.min(FIRST);
         match self.0.checked_sub(len.saturating_sub(SHALLOW)) {
             Some(rest) => {

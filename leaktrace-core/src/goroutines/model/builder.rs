@@ -144,7 +144,7 @@ impl DumpBuilder {
     }
 
     /// Makes room for so many goroutines.
-    pub fn reserve(&mut self, goroutines: usize) {
+    pub(crate) fn reserve(&mut self, goroutines: usize) {
         self.dump.goroutines.reserve_exact(goroutines);
     }
 

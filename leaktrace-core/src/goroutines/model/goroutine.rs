@@ -60,7 +60,7 @@ const _: () = assert!(size_of::<DumpGoroutine>() <= 128);
 
 impl DumpGoroutine {
     /// Whether a list has it that has the runtime's own only with `include_runtime`.
-    pub const fn is_listed(&self, include_runtime: bool) -> bool {
+    pub(crate) const fn is_listed(&self, include_runtime: bool) -> bool {
         include_runtime || !self.system
     }
 
@@ -102,7 +102,7 @@ impl DumpGoroutine {
     }
 
     /// The longest time for which it is known to have waited or lived, in nanoseconds.
-    pub fn known_age_ns(&self) -> Option<u64> {
+    pub(crate) fn known_age_ns(&self) -> Option<u64> {
         self.waiting_ns.max(self.age_ns)
     }
 }

@@ -15,7 +15,7 @@ macro_rules! id {
             }
 
             /// The id of the entry at `index`, unless that is more than a table holds.
-            pub fn from_index(index: usize) -> Option<Self> {
+            pub(crate) fn from_index(index: usize) -> Option<Self> {
                 u32::try_from(index).ok()?.checked_add(1).and_then(NonZeroU32::new).map(Self)
             }
 

@@ -102,7 +102,7 @@ pub struct Frame<'d> {
 
 impl Frame<'_> {
     /// The address as `runtime.Callers` returns it: one after an instruction that is no call, too.
-    pub const fn callers_pc(&self) -> u64 {
+    pub(crate) const fn callers_pc(&self) -> u64 {
         self.pc.wrapping_add(self.exact as u64)
     }
 

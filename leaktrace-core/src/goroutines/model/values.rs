@@ -75,7 +75,10 @@ impl Values {
 impl Tables {
     /// How the arguments of a goroutine's frames are printed, innermost first: those that are known, and all of whose
     /// values are there. The values are of the innermost frames, as many as could be read.
-    pub fn arguments_of(&self, arguments: Arguments) -> impl Iterator<Item = Option<FrameArguments<'_>>> {
+    pub(crate) fn arguments_of(
+        &self,
+        arguments: Arguments,
+    ) -> impl Iterator<Item = Option<FrameArguments<'_>>> {
         let texts = self.arguments.get(arguments.texts.index()).map_or(&[][..], AsRef::as_ref);
         let (mut end, count) = (0, self.values.count(arguments.values));
         texts.iter().map(move |text: &Option<StrId>| {

@@ -7,15 +7,16 @@ use super::watched::Watched;
 use crate::base::hash::{KeyedMap, KeyedSet};
 use crate::base::memory::Memory;
 use crate::base::num::{GPtr, Goid, Ktime};
+use crate::base::time::SECOND_NS;
 use crate::go::goroutines::Snapshot;
 use crate::go::program::Program;
 use crate::go::reach::{Handed, cancelled_contexts};
 
 /// After so long in one wait with a cancelled context, in nanoseconds, a goroutine is not just about to finish.
-const IGNORED: u64 = 20_000_000_000;
+const IGNORED_NS: u64 = 20 * SECOND_NS;
 
 /// How long lies between two looks, in nanoseconds.
-const PAUSE: u64 = 4_000_000_000;
+const PAUSE_NS: u64 = 4 * SECOND_NS;
 
 /// How many goroutines are looked at, the oldest first: of each place, and of all.
 const OF_PLACE: usize = 128;
@@ -39,7 +40,7 @@ impl Contexts {
         seen: &Observation,
         watched: &mut Watched,
     ) {
-        if self.looked.is_none_or(|looked| seen.at.since(looked) >= PAUSE) {
+        if self.looked.is_none_or(|looked| seen.at.since(looked) >= PAUSE_NS) {
             let gs = waiting(snapshot, seen);
             self.add(cancelled_contexts(program, memory, &gs).unwrap_or_default(), seen.at);
         }
@@ -55,7 +56,7 @@ impl Contexts {
 
     /// Who has had a cancelled context for long.
     fn ignored(&self, at: Ktime) -> BTreeSet<Goid> {
-        let long = self.since.iter().filter(|(_, since)| at.since(**since) >= IGNORED);
+        let long = self.since.iter().filter(|(_, since)| at.since(**since) >= IGNORED_NS);
         long.map(|(handed, _)| handed.goid).collect()
     }
 }
@@ -85,8 +86,6 @@ mod tests {
     use crate::base::num::Avma;
     use crate::go::reach::Parked;
 
-    const SECOND: u64 = 1_000_000_000;
-
     fn handed(sp: u64, context: u64) -> Vec<Handed> {
         let parked =
             Parked { g: GPtr(1), sp: Avma(sp), pc: 3, waiting: Avma(4), wait_reason: 5, tracking_seq: None };
@@ -97,9 +96,9 @@ mod tests {
     fn ignored(looks: &[(u64, Vec<Handed>)]) -> usize {
         let mut contexts = Contexts::default();
         for (second, found) in looks {
-            contexts.add(found.clone(), Ktime(second * SECOND));
+            contexts.add(found.clone(), Ktime(second * SECOND_NS));
         }
-        looks.last().map_or(0, |(second, _)| contexts.ignored(Ktime(second * SECOND)).len())
+        looks.last().map_or(0, |(second, _)| contexts.ignored(Ktime(second * SECOND_NS)).len())
     }
 
     #[test]

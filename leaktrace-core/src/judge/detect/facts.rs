@@ -2,10 +2,8 @@
 
 use super::rules::SiteFacts;
 use crate::base::num::{Goid, Ktime};
+use crate::base::time::{SHORTEST_RATED_NS, per_minute};
 use crate::trace::registry::Registry;
-
-/// Over less time than this, in nanoseconds, a rate in a minute would be a guess.
-const SHORTEST_WINDOW: u64 = 1_000_000_000;
 
 /// What `registry` knows at `now` of the sites of some goroutines of one `go` statement, the oldest of them among
 /// `goids`. `None` if it knows none of them.
@@ -27,14 +25,7 @@ pub fn facts(registry: &Registry, now: Ktime, goids: &[Goid]) -> Option<SiteFact
         facts.lifetimes.merge(&site.lifetimes);
     }
     let window = now.since(registry.attached_at());
-    facts.net_per_minute = (window >= SHORTEST_WINDOW).then(|| {
-        let net = float(facts.born) - float(facts.ended);
-        (net * 60e9 / float(window) * 1e3).round() / 1e3 + 0.0
-    });
+    facts.net_per_minute =
+        per_minute(facts.born, facts.ended, window).filter(|_| window >= SHORTEST_RATED_NS);
     Some(facts)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a rate is rounded to a thousandth")]
-const fn float(number: u64) -> f64 {
-    number as f64
 }

@@ -13,7 +13,7 @@ pub struct Gate {
 
 impl Gate {
     /// Whether nothing was asked for.
-    pub fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.fail_on.is_none() && self.deny.is_empty()
     }
 

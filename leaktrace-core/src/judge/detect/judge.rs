@@ -54,7 +54,7 @@ pub struct Finding {
 impl Finding {
     /// The verdict with the stack that reached the `go` statement, and with what that says of the cause.
     #[must_use]
-    pub fn with_creation_stack(self, creation_stack: Vec<Frame>) -> Verdict {
+    pub(crate) fn with_creation_stack(self, creation_stack: Vec<Frame>) -> Verdict {
         let cause = match usual::request(&creation_stack) {
             Some(request) => format!("started for {request}, they outlive it: {}", self.verdict.cause),
             None => self.verdict.cause,

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use super::observation::Standing;
+use crate::base::path::base_name;
 use crate::schema::Verdict;
 use crate::schema::{Frame, Location};
 
@@ -27,7 +28,7 @@ impl Ignore {
     }
 
     /// Whether to leave goroutines alone that `creator` started and that stand like this.
-    pub fn matches_stack(&self, creator: Option<&String>, stack: &[Frame]) -> bool {
+    pub(crate) fn matches_stack(&self, creator: Option<&String>, stack: &[Frame]) -> bool {
         let mut functions = stack.iter().filter_map(|frame| frame.function.as_ref());
         functions.clone().next().is_some_and(|top| self.top.contains(top))
             || functions.any(|function| self.any.contains(function))
@@ -76,6 +77,6 @@ impl Baseline {
 }
 
 fn known(code: &str, at: &Location) -> Known {
-    let file = at.file.as_deref().map(|file| file.rsplit('/').next().unwrap_or(file).to_owned());
+    let file = at.file.as_deref().map(|file| base_name(file).to_owned());
     (code.to_owned(), at.function.clone(), file)
 }

@@ -23,7 +23,7 @@ mod words;
 pub use contexts::Contexts;
 pub use facts::facts;
 pub use gate::Gate;
-pub use history::{History, SETTLED, Trend};
+pub use history::{History, SETTLED_NS, Trend};
 pub use judge::{Finding, Policy, judge};
 pub use known::{Baseline, BaselineError, Ignore};
 pub use levels::{Level, Levels};
@@ -32,24 +32,3 @@ pub use rules::{RULES, Rule, SiteFacts, UNREACHABLE};
 pub use sample::{Sample, Sampler, Weight};
 pub use signatures::{Signature, SignatureError, Signatures, When};
 pub use watched::{Cohort, Holder, Objects, Watched};
-
-use crate::base::num::Ktime;
-use crate::go::reach::Streaks;
-use crate::goroutines::Dump;
-use crate::schema::Verdict;
-
-/// The verdicts on one dump alone: what can be told at first sight.
-pub fn judge_dump(dump: &Dump, policy: &Policy) -> Vec<Verdict> {
-    let watched = History::default().observe(&Observation::of(dump, None, Ktime(0)), &Streaks::default());
-    judge(&watched, policy, &|_| None).into_iter().map(|finding| finding.verdict).collect()
-}
-
-/// The verdicts on two dumps of one process, the `earlier` first.
-pub fn judge_dumps(earlier: &Dump, later: &Dump, policy: &Policy) -> Vec<Verdict> {
-    let mut history = History::default();
-    let between = later.taken_at.0.saturating_sub(earlier.taken_at.0);
-    let streaks = Streaks::default();
-    history.observe(&Observation::of(earlier, None, Ktime(1)), &streaks);
-    let watched = history.observe(&Observation::of(later, None, Ktime(1).plus(between)), &streaks);
-    judge(&watched, policy, &|_| None).into_iter().map(|finding| finding.verdict).collect()
-}

@@ -6,7 +6,7 @@ use super::sample::{Sample, Weight};
 use crate::base::hash::KeyedMap;
 use crate::base::num::{Goid, Ktime};
 use crate::go::goroutines::{Goroutine, Snapshot, StackTable};
-use crate::go::traceback;
+use crate::go::traceback::innermost_own;
 use crate::goroutines::model::{BlockedOn, Channel, ChannelOperation, LocationId, LockKind, StackId, StrId};
 use crate::goroutines::{Dump, DumpGoroutine};
 use crate::schema::{Frame, Location};
@@ -36,7 +36,7 @@ pub enum Wait {
 
 impl Wait {
     /// Whether only another goroutine can wake it: neither time nor the outside world do.
-    pub const fn needs_goroutine(self) -> bool {
+    pub(crate) const fn needs_goroutine(self) -> bool {
         match self {
             Self::Channel(_) | Self::Select | Self::NilChannel | Self::NoCases | Self::Lock(_) => true,
             Self::Nothing | Self::Time | Self::Io | Self::Other => false,
@@ -63,11 +63,8 @@ pub struct Standing {
 
 impl Standing {
     /// The innermost frame that is not of the standard library, else the innermost.
-    pub fn own_frame(&self) -> Option<&Frame> {
-        let is_own = |frame: &&Frame| {
-            frame.function.as_deref().is_some_and(|function| !traceback::is_standard_library(function))
-        };
-        self.stack.iter().find(is_own).or_else(|| self.stack.first())
+    pub(crate) fn own_frame(&self) -> Option<&Frame> {
+        innermost_own(&self.stack, |frame| frame.function.as_deref()).or_else(|| self.stack.first())
     }
 
     /// What tells it from others.
@@ -82,7 +79,7 @@ impl Standing {
     }
 
     /// What tells its site from others.
-    pub fn site_key(&self) -> SiteKey {
+    pub(crate) fn site_key(&self) -> SiteKey {
         let Location { function, file, line, pc } = &self.created_by;
         let place = if function.is_some() { None } else { Some(pc.clone()) };
         SiteKey {

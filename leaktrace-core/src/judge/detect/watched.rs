@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::history::Trend;
 use super::observation::{CohortKey, Object, Observation, SiteKey, Standing, Wait};
 use crate::base::num::{Avma, Goid, Ktime};
+use crate::base::time::SECOND_NS;
 use crate::goroutines::model::LockKind;
 
 /// All cohorts of a process at the time of the last observation.
@@ -35,14 +36,14 @@ pub struct Holder {
 }
 
 /// For how long, in nanoseconds, somebody must have waited for a lock until it is asked who holds it.
-const HELD_FOR_LONG: u64 = 20_000_000_000;
+const HELD_FOR_LONG_NS: u64 = 20 * SECOND_NS;
 
 impl Watched {
     /// The locks that are waited for, if anybody has waited for one for long: the addresses of their structs, and those
     /// to wait at. `seen` is the last observation.
     pub fn locks(&self, seen: &Observation) -> BTreeMap<Avma, BTreeSet<u64>> {
         let mut locks: BTreeMap<Avma, BTreeSet<u64>> = BTreeMap::new();
-        let mut lasting = self.cohorts.iter().filter(|cohort| cohort.longest_still_ns >= HELD_FOR_LONG);
+        let mut lasting = self.cohorts.iter().filter(|cohort| cohort.longest_still_ns >= HELD_FOR_LONG_NS);
         if !lasting.any(|cohort| mutex(cohort.standing.wait, u64::MAX).is_some()) {
             return locks;
         }
@@ -226,7 +227,7 @@ impl Cohort {
     }
 
     /// Whether next to all that are settled have not run since.
-    pub const fn is_still(&self) -> bool {
+    pub(crate) const fn is_still(&self) -> bool {
         self.settled > 0 && self.still * 20 >= self.settled * 19
     }
 
@@ -236,12 +237,12 @@ impl Cohort {
     }
 
     /// Whether each waits for a channel or lock of its own.
-    pub const fn own_objects(&self) -> bool {
+    pub(crate) const fn own_objects(&self) -> bool {
         self.objects.distinct > 0 && self.objects.distinct * 10 >= self.live * 9
     }
 
     /// Whether next to all wait for the same channel or lock.
-    pub const fn one_object(&self) -> bool {
+    pub(crate) const fn one_object(&self) -> bool {
         self.objects.most > 1 && self.objects.most * 10 >= self.live * 9
     }
 }

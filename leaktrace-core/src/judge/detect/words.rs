@@ -3,6 +3,7 @@
 use super::observation::{Object, Wait};
 use super::watched::{Cohort, Holder};
 use crate::base::human;
+use crate::base::path::base_name;
 use crate::goroutines::model::{Channel, ChannelOperation};
 use crate::schema::Frame;
 use crate::schema::Verdict;
@@ -106,8 +107,4 @@ pub(super) fn holder(holder: &Holder) -> String {
         }
         _ => format!("goroutine {} in {function}", holder.goid),
     }
-}
-
-fn base_name(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
 }

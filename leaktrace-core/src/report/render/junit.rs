@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use super::Options;
 use super::finding::{Finding, findings};
 use super::xml::escape;
+use crate::base::time::SECOND_NS;
 use crate::schema::{Frame, Report};
 
 /// Writes the report as a suite of tests; one that passes stands for a program without verdicts.
@@ -15,7 +16,7 @@ pub(super) fn render(report: &Report, options: &Options<'_>, out: &mut dyn Write
     let tests = all.len().max(1);
     let failures = all.iter().filter(|finding| finding.fails).count();
     let skipped = all.len() - failures;
-    let seconds = report.window.duration_ns / 1_000_000_000;
+    let seconds = report.window.duration_ns / SECOND_NS;
     let millis = report.window.duration_ns / 1_000_000 % 1_000;
     let name = escape(&report.target.exe);
     let counts = format!("tests=\"{tests}\" failures=\"{failures}\" errors=\"0\" skipped=\"{skipped}\"");

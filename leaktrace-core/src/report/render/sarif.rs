@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::Options;
 use super::finding::{Finding, Level, Place, findings};
+use crate::base::path::base_name;
 use crate::schema::Verdict;
 use crate::schema::{Frame, Report};
 
@@ -40,7 +41,7 @@ pub(super) fn render(report: &Report, options: &Options<'_>, out: &mut dyn Write
 /// What keeps the results of several programs apart in one upload; without the slash at its end GitHub would take the
 /// last part for the number of a run.
 fn category(report: &Report) -> String {
-    let name = report.target.exe.rsplit('/').next().unwrap_or_default();
+    let name = base_name(&report.target.exe);
     format!("leaktrace/{name}/")
 }
 

@@ -7,6 +7,7 @@ use super::line::{Line, Page};
 use super::paint::Role;
 use super::{Options, losses, path, verdicts};
 use crate::base::human;
+use crate::base::path::base_name;
 use crate::go::traceback;
 use crate::schema::{Blocked, Completeness, Frame, Group, Overhead, Report, Shed, Totals};
 
@@ -88,7 +89,7 @@ fn title(number: usize, group: &Group, columns: Columns) -> Line {
     let by = &group.created_by;
     let function = by.function.as_deref().unwrap_or("unknown code");
     let place = match (&by.file, by.line) {
-        (Some(file), Some(line)) => format!("  {}:{line}", file.rsplit('/').next().unwrap_or(file)),
+        (Some(file), Some(line)) => format!("  {}:{line}", base_name(file)),
         (Some(_) | None, _) => format!("  {}", by.pc),
     };
     let of = if group.live == 1 { " goroutine created by " } else { " goroutines created by " };

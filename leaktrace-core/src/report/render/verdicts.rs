@@ -4,6 +4,7 @@ use super::line::Line;
 use super::paint::Role;
 use super::text::{labelled, location, name, unlabelled};
 use crate::base::human;
+use crate::base::time::SECOND_NS;
 use crate::report::source;
 use crate::schema::{Blame, SourceLine};
 use crate::schema::{Frame, Location, Report};
@@ -113,7 +114,7 @@ impl Stacks<'_> {
     fn blame(&self, blame: &Blame) -> String {
         let commit = blame.commit.as_deref().and_then(|hash| hash.get(..10)).unwrap_or("not committed");
         let written =
-            u64::try_from(blame.author_unix).ok().and_then(|seconds| seconds.checked_mul(1_000_000_000));
+            u64::try_from(blame.author_unix).ok().and_then(|seconds| seconds.checked_mul(SECOND_NS));
         let age =
             self.unix_ns.zip(written).map(|(now, written)| human::duration(now.saturating_sub(written)));
         let age = age.map_or_else(String::new, |age| format!(", {age} ago"));

@@ -10,11 +10,8 @@ pub use paths::{candidates, module_path};
 
 use std::collections::BTreeSet;
 
-use crate::schema::SourceLine;
-
-use crate::go::traceback;
-use crate::schema::Verdict;
-use crate::schema::{Frame, Report};
+use crate::go::traceback::innermost_own;
+use crate::schema::{Report, SourceLine, Verdict};
 
 /// The most lines that are looked up for one report.
 const MAX_LINES: usize = 1024;
@@ -33,16 +30,10 @@ fn of_verdict(verdict: &Verdict) -> impl Iterator<Item = (String, u32)> + '_ {
     let created = place(by.file.as_deref(), by.line);
     let stacks = verdict.blocked_at.iter().map(|blocked| blocked.stack.as_slice());
     let stacks = std::iter::once(verdict.creation_stack.as_slice()).chain(stacks);
-    let frames = stacks.flat_map(|stack| [stack.first(), first_own(stack)]).flatten();
+    let frames = stacks
+        .flat_map(|stack| [stack.first(), innermost_own(stack, |frame| frame.function.as_deref())])
+        .flatten();
     created.into_iter().chain(frames.filter_map(|frame| place(frame.file.as_deref(), frame.line)))
-}
-
-/// The innermost frame that is not the standard library's.
-pub fn first_own(stack: &[Frame]) -> Option<&Frame> {
-    let is_own = |frame: &&Frame| {
-        frame.function.as_deref().is_some_and(|function| !traceback::is_standard_library(function))
-    };
-    stack.iter().find(is_own)
 }
 
 fn place(file: Option<&str>, line: Option<u32>) -> Option<(String, u32)> {

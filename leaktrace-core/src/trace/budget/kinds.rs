@@ -30,12 +30,6 @@ impl Kinds {
         Self(self.0 & !(1 << kind.index()))
     }
 
-    /// What is in this set and not in the other.
-    #[must_use]
-    pub const fn minus(self, other: Self) -> Self {
-        Self(self.0 & !other.0)
-    }
-
     /// Whether no kind is meant.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
@@ -61,7 +55,6 @@ mod tests {
     fn a_set_has_each_kind_once_and_in_order() {
         let kinds: Kinds = [Kind::Ready, Kind::Birth, Kind::Ready].into_iter().collect();
         assert_eq!(kinds.iter().collect::<Vec<_>>(), [Kind::Birth, Kind::Ready]);
-        assert_eq!(Kinds::ALL.minus(kinds).iter().collect::<Vec<_>>(), [Kind::End, Kind::Park]);
         assert!(kinds.without(Kind::Birth).without(Kind::Ready).is_empty());
     }
 }

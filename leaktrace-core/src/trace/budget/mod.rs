@@ -17,13 +17,12 @@ pub use kinds::Kinds;
 use rates::{Proportions, Rates};
 
 use crate::base::num::Ktime;
-
-const SECOND: u64 = 1_000_000_000;
+use crate::base::time::SECOND_NS;
 
 /// Decisions are made on at least this much time, so that one burst is no reason.
-const OBSERVE: u64 = SECOND / 2;
+const OBSERVE_NS: u64 = SECOND_NS / 2;
 
-/// Beyond this multiple of the limit nothing waits for the end of [`OBSERVE`].
+/// Beyond this multiple of the limit nothing waits for the end of [`OBSERVE_NS`].
 const EMERGENCY: f64 = 3.0;
 
 /// A target that is nearly idle is given the budget of one that keeps this much of a core busy, so that a few
@@ -34,15 +33,15 @@ const IDLE_FLOOR: f64 = 0.2;
 const ROOM: f64 = 0.75;
 
 /// How long a stage lasts at least.
-const SHORTEST_STAGE: u64 = 5 * SECOND;
+const SHORTEST_STAGE_NS: u64 = 5 * SECOND_NS;
 
 /// When to try again what was too much, first and at most.
-const RETRY: u64 = 30 * SECOND;
-const LONGEST_RETRY: u64 = 600 * SECOND;
+const RETRY_NS: u64 = 30 * SECOND_NS;
+const LONGEST_RETRY_NS: u64 = 600 * SECOND_NS;
 
 /// How long births and ends are traced at a time, once that is all that the limit allows.
-const WINDOW: u64 = SECOND;
-const LONGEST_GAP: u64 = 60 * SECOND;
+const WINDOW_NS: u64 = SECOND_NS;
+const LONGEST_GAP_NS: u64 = 60 * SECOND_NS;
 
 /// Thinned, this share of the creator stacks is left.
 const THIN: f64 = 1.0 / 16.0;
@@ -186,7 +185,7 @@ impl Governor {
             since: now,
             window: Window { open: true, until: now },
             trying: false,
-            retry: RETRY,
+            retry: RETRY_NS,
             pending: Sample::default(),
             known: Proportions::default(),
             whole: Rates::default(),
@@ -241,8 +240,8 @@ impl Governor {
     /// Whether enough has been seen to decide, or more than enough.
     fn is_due(&self, rates: &Rates) -> bool {
         let emergency =
-            self.pending.elapsed >= OBSERVE / 5 && self.pressure(rates.total(), rates.busy) > EMERGENCY;
-        self.pending.elapsed >= OBSERVE || emergency
+            self.pending.elapsed >= OBSERVE_NS / 5 && self.pressure(rates.total(), rates.busy) > EMERGENCY;
+        self.pending.elapsed >= OBSERVE_NS || emergency
     }
 
     fn account(&mut self, now: Ktime) {
@@ -282,8 +281,8 @@ impl Governor {
         if next == self.stage {
             return;
         }
-        let failed = self.trying && now.since(self.since) < RETRY;
-        self.retry = if failed { (self.retry * 2).min(LONGEST_RETRY) } else { RETRY };
+        let failed = self.trying && now.since(self.since) < RETRY_NS;
+        self.retry = if failed { (self.retry * 2).min(LONGEST_RETRY_NS) } else { RETRY_NS };
         self.enter(next, now, false);
     }
 
@@ -291,7 +290,7 @@ impl Governor {
     fn relax(&mut self, now: Ktime) {
         let Some(lighter) = Stage::ALL.into_iter().rev().find(|stage| *stage < self.stage) else { return };
         let lasted = now.since(self.since);
-        let affordable = lasted >= SHORTEST_STAGE && self.pressure_in(lighter) <= ROOM;
+        let affordable = lasted >= SHORTEST_STAGE_NS && self.pressure_in(lighter) <= ROOM;
         if affordable || lasted >= self.retry {
             self.enter(lighter, now, true);
         }
@@ -301,7 +300,7 @@ impl Governor {
         self.stage = stage;
         self.since = now;
         self.trying = trying;
-        self.window = Window { open: true, until: now.plus(WINDOW) };
+        self.window = Window { open: true, until: now.plus(WINDOW_NS) };
     }
 
     /// Which share of the time births and ends can be traced.
@@ -314,11 +313,11 @@ impl Governor {
         if !self.stage.sheds(Load::Births) || now < self.window.until {
             return;
         }
-        let gap = real(WINDOW) * (1.0 / self.duty() - 1.0);
+        let gap = real(WINDOW_NS) * (1.0 / self.duty() - 1.0);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded on both sides")]
-        let gap = gap.clamp(real(WINDOW), real(LONGEST_GAP)) as u64;
+        let gap = gap.clamp(real(WINDOW_NS), real(LONGEST_GAP_NS)) as u64;
         let open = !self.window.open;
-        self.window = Window { open, until: now.plus(if open { WINDOW } else { gap }) };
+        self.window = Window { open, until: now.plus(if open { WINDOW_NS } else { gap }) };
         self.pending = Sample::default();
     }
 }

@@ -24,7 +24,7 @@ struct World {
 
 impl World {
     fn new(limit: Option<f64>) -> Self {
-        let start = Ktime(SECOND);
+        let start = Ktime(SECOND_NS);
         Self { governor: Governor::new(limit, COSTS, Kinds::ALL, start), now: start, cost: 0.0 }
     }
 
@@ -37,7 +37,7 @@ impl World {
             let sample = self.sample(program, tracing);
             self.governor.tick(self.now, &sample);
         }
-        (self.cost - before) / real(seconds * SECOND)
+        (self.cost - before) / real(seconds * SECOND_NS)
     }
 
     fn sample(&mut self, program: Program, tracing: Tracing) -> Sample {
@@ -115,7 +115,7 @@ fn all_comes_back_when_the_load_falls() {
     assert_eq!(world.now_shed(), []);
     let shed = world.governor.shed();
     assert_eq!(shed.len(), 3, "what was shed is still told");
-    assert!(shed.iter().all(|shed| shed.nanoseconds >= 55 * SECOND), "{shed:?}");
+    assert!(shed.iter().all(|shed| shed.nanoseconds >= 55 * SECOND_NS), "{shed:?}");
 }
 
 #[test]
@@ -138,7 +138,8 @@ fn without_a_limit_nothing_is_shed() {
     let mut world = World::new(None);
     world.run(Program { births: 1_000_000, waits: 2_000_000, busy: 1.0 }, 60);
     assert_eq!(world.governor.shed(), []);
-    let second = Sample { elapsed: SECOND, hits: [1_000_000, 1_000_000, 0, 0], stacks: 0, busy: SECOND };
+    let second =
+        Sample { elapsed: SECOND_NS, hits: [1_000_000, 1_000_000, 0, 0], stacks: 0, busy: SECOND_NS };
     assert!((world.governor.cost(&second) - 1.0).abs() < 1e-9);
 }
 
@@ -146,5 +147,5 @@ fn without_a_limit_nothing_is_shed() {
 fn what_was_not_wanted_is_never_traced() {
     let wanted = Kinds::NONE.with(Kind::Birth);
     let mut governor = Governor::new(Some(0.05), COSTS, wanted, Ktime(0));
-    assert_eq!(governor.tick(Ktime(SECOND), &Sample::default()).kinds, wanted);
+    assert_eq!(governor.tick(Ktime(SECOND_NS), &Sample::default()).kinds, wanted);
 }

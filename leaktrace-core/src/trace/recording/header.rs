@@ -39,7 +39,7 @@ impl Header {
     }
 
     /// What `text`, of [`Reader::header`](super::Reader::header), says.
-    pub fn from_text(text: &str) -> Result<Self, RecordingError> {
+    pub(crate) fn from_text(text: &str) -> Result<Self, RecordingError> {
         let header: Option<Self> = serde_json::from_str(text).ok();
         header.filter(|header| header.format == Self::FORMAT).ok_or(RecordingError::NoHeader)
     }

@@ -36,11 +36,11 @@ pub const MAGIC: [u8; 8] = *b"\x93LTC\r\n\x1a\n";
 /// The version of the format that is written, and the newest that is read.
 pub const VERSION: u16 = 1;
 /// The longest header, in bytes.
-pub const MAX_HEADER: usize = 1 << 20;
+pub(crate) const MAX_HEADER: usize = 1 << 20;
 /// The longest record, in bytes.
 pub const MAX_RECORD: usize = 64 << 10;
 /// The longest block, unpacked, in bytes.
-pub const MAX_BLOCK: usize = 512 << 20;
+pub(crate) const MAX_BLOCK: usize = 512 << 20;
 
 /// Why a recording cannot be opened, or read further.
 #[derive(Debug, Error)]

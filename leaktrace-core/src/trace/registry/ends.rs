@@ -3,10 +3,11 @@
 
 use crate::base::hash::KeyedMap;
 use crate::base::num::{Goid, Ktime};
+use crate::base::time::SECOND_NS;
 
 /// How long an end is remembered at least while no snapshot is being taken, in nanoseconds of event time.
 /// Records of different CPUs are at most some milliseconds out of order.
-const WINDOW: u64 = 500_000_000;
+const WINDOW_NS: u64 = SECOND_NS / 2;
 
 /// An end that was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +52,7 @@ impl RecentEnds {
         if self.young.len() + self.old.len() >= self.limit {
             self.age(now);
         }
-        if !self.held && now.since(self.young_since) > WINDOW {
+        if !self.held && now.since(self.young_since) > WINDOW_NS {
             self.age(now);
         }
         self.young.insert(goid, ended);
@@ -100,11 +101,11 @@ mod tests {
     fn an_end_outlives_the_window_and_not_much_more() {
         let mut ends = RecentEnds::new(1_000);
         ends.insert(Goid(1), at(10), Ktime(10));
-        ends.insert(Goid(2), at(WINDOW + 20), Ktime(WINDOW + 20));
+        ends.insert(Goid(2), at(WINDOW_NS + 20), Ktime(WINDOW_NS + 20));
         assert_eq!(ends.get(Goid(1)), Some(at(10)));
-        ends.insert(Goid(3), at(2 * WINDOW + 30), Ktime(2 * WINDOW + 30));
+        ends.insert(Goid(3), at(2 * WINDOW_NS + 30), Ktime(2 * WINDOW_NS + 30));
         assert_eq!(ends.get(Goid(1)), None);
-        assert_eq!(ends.complete_after(), Ktime(WINDOW + 20));
+        assert_eq!(ends.complete_after(), Ktime(WINDOW_NS + 20));
     }
 
     #[test]
@@ -112,15 +113,15 @@ mod tests {
         let mut ends = RecentEnds::new(4);
         ends.hold();
         for n in 1..=3 {
-            ends.insert(Goid(n), at(n * WINDOW * 2), Ktime(n * WINDOW * 2));
+            ends.insert(Goid(n), at(n * WINDOW_NS * 2), Ktime(n * WINDOW_NS * 2));
         }
-        assert_eq!((ends.get(Goid(1)), ends.complete_after()), (Some(at(WINDOW * 2)), Ktime(0)));
+        assert_eq!((ends.get(Goid(1)), ends.complete_after()), (Some(at(WINDOW_NS * 2)), Ktime(0)));
         for n in 4..=9 {
-            ends.insert(Goid(n), at(n * WINDOW * 2), Ktime(n * WINDOW * 2));
+            ends.insert(Goid(n), at(n * WINDOW_NS * 2), Ktime(n * WINDOW_NS * 2));
         }
         assert_eq!(ends.get(Goid(1)), None);
-        assert!(ends.complete_after() > Ktime(WINDOW * 2));
-        assert_eq!(ends.get(Goid(9)), Some(at(9 * WINDOW * 2)));
+        assert!(ends.complete_after() > Ktime(WINDOW_NS * 2));
+        assert_eq!(ends.get(Goid(9)), Some(at(9 * WINDOW_NS * 2)));
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! How long goroutines lived: a histogram of a fixed size.
 
+use crate::base::time::MICROSECOND_NS;
+
 /// Lifetimes of up to 2^40 microseconds, twelve days, are told apart.
 const BUCKETS: usize = 40;
-
-const MICROSECOND: u64 = 1_000;
 
 /// How many goroutines lived for how long, by powers of two of a microsecond.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,13 +23,13 @@ impl Default for Lifetimes {
 impl Lifetimes {
     /// Adds a goroutine that lived for `ns`.
     pub fn add(&mut self, ns: u64) {
-        let bucket = (ns / MICROSECOND).max(1).ilog2() as usize;
+        let bucket = (ns / MICROSECOND_NS).max(1).ilog2() as usize;
         let bucket = &mut self.buckets[bucket.min(BUCKETS - 1)];
         *bucket = bucket.saturating_add(1);
     }
 
     /// Adds those of another site.
-    pub fn merge(&mut self, other: &Self) {
+    pub(crate) fn merge(&mut self, other: &Self) {
         for (bucket, more) in self.buckets.iter_mut().zip(other.buckets) {
             *bucket = bucket.saturating_add(more);
         }
@@ -42,14 +42,14 @@ impl Lifetimes {
 
     /// A time in nanoseconds within which `percent` in a hundred of them ended: the next power of two of a
     /// microsecond. `None` if there were none.
-    pub fn quantile(&self, percent: u64) -> Option<u64> {
+    pub(crate) fn quantile(&self, percent: u64) -> Option<u64> {
         let wanted = self.count() * percent;
         let mut below = 0;
         let reached = self.buckets.iter().position(|count| {
             below += u64::from(*count) * 100;
             below > 0 && below >= wanted
         });
-        reached.map(|bucket| MICROSECOND << (bucket + 1))
+        reached.map(|bucket| MICROSECOND_NS << (bucket + 1))
     }
 }
 
@@ -64,7 +64,7 @@ mod tests {
         (0..99).for_each(|_| lifetimes.add(3_000_000));
         lifetimes.add(u64::MAX);
         assert_eq!(lifetimes.count(), 100);
-        assert_eq!(lifetimes.quantile(99), Some(MICROSECOND * 4_096));
-        assert_eq!(lifetimes.quantile(100), Some(MICROSECOND << 40));
+        assert_eq!(lifetimes.quantile(99), Some(MICROSECOND_NS * 4_096));
+        assert_eq!(lifetimes.quantile(100), Some(MICROSECOND_NS << 40));
     }
 }

@@ -123,7 +123,7 @@ impl Registry {
     }
 
     /// Whether it is noted which test goroutines belong to.
-    pub const fn follows_tests(&self) -> bool {
+    pub(crate) const fn follows_tests(&self) -> bool {
         self.suite.is_some()
     }
 

@@ -23,7 +23,7 @@ pub struct SiteId(u16);
 
 impl SiteId {
     /// Stands for every site beyond the limit, and for goroutines that no `go` statement made.
-    pub const OTHER: Self = Self(0);
+    pub(crate) const OTHER: Self = Self(0);
 
     /// The number, from 0 and without gaps.
     pub const fn index(self) -> usize {

@@ -53,7 +53,7 @@ impl Suite {
     }
 
     /// That of a program in which the code of `testing.tRunner` is here.
-    pub fn run_by(runner: Range<Pc>) -> Self {
+    pub(crate) fn run_by(runner: Range<Pc>) -> Self {
         Self { runner, owners: KeyedMap::default(), ended: VecDeque::new() }
     }
 

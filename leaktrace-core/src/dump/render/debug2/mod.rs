@@ -9,6 +9,7 @@ use super::bytes::push_decimal;
 use super::quote::{needs_quotes, runtime_quote};
 use super::{Arguments, Labels, Options};
 use crate::base::num::Goid;
+use crate::base::time::MINUTE_NS;
 use crate::go::names::Status;
 use crate::goroutines::Dump;
 use crate::goroutines::model::{self, DumpGoroutine, Frame, FrameArguments, FunctionKind, LocationId};
@@ -16,7 +17,6 @@ use crate::goroutines::text_rules::{Elision, LabelStyle, TextRules, is_durable_r
 use known::Known;
 use template::{Shape, Template};
 
-const MINUTE_NS: u64 = 60_000_000_000;
 /// How much text is written at once, in bytes.
 const BUFFER: usize = 64 << 10;
 

@@ -2,11 +2,12 @@
 
 use serde::Serialize;
 
+use crate::base::human::duration;
 use crate::dump::group::{By, Group, group};
 use crate::dump::render::Options;
+use crate::goroutines::Dump;
 use crate::goroutines::model::{DumpGoroutine, FunctionKind};
 use crate::goroutines::text_rules::TextRules;
-use crate::goroutines::{Dump, duration};
 
 /// How many groups of each kind are on the page, the greatest ones.
 const MAX_GROUPS: usize = 1_000;

@@ -20,10 +20,11 @@ use super::sample::stands_for;
 use super::watched::{Cohort, Watched};
 use crate::base::hash::KeyedMap;
 use crate::base::num::{Goid, Ktime};
+use crate::base::time::SECOND_NS;
 use crate::go::reach::Streaks;
 
 /// After this long at one place, in nanoseconds, a goroutine counts as settled.
-pub const SETTLED: u64 = 5_000_000_000;
+pub const SETTLED_NS: u64 = 5 * SECOND_NS;
 
 /// How many cohorts and how many sites are followed. The room of one that is empty is given to a new one.
 const MOST: usize = 4096;
@@ -71,7 +72,7 @@ impl History {
         for sighting in &seen.sightings {
             self.sum_up(sighting, streaks, &mut summary);
         }
-        if seen.at.since(began) >= SETTLED {
+        if seen.at.since(began) >= SETTLED_NS {
             self.cohorts.sample(seen.at);
             self.sites.sample(seen.at);
         }
@@ -101,7 +102,7 @@ impl History {
             self.traffic.entry(object).and_modify(|traffic| traffic.quiet_since = at);
         }
         (stay.round, stay.weight) = (round, sighting.weight);
-        let (settles, grows) = stay.settle(at, SETTLED);
+        let (settles, grows) = stay.settle(at, SETTLED_NS);
         self.cohorts.count(stay.cohort, stay.weight, stay.settled, settles);
         self.sites.count(stay.site, stay.weight, stay.grown, grows);
     }
@@ -147,7 +148,7 @@ impl History {
         cohort.locked += so_many(sighting.locked);
         cohort.settled += so_many(stay.settled);
         let still = at.since(stay.still);
-        cohort.still += so_many(still >= SETTLED);
+        cohort.still += so_many(still >= SETTLED_NS);
         cohort.longest_still_ns = cohort.longest_still_ns.max(still);
         cohort.waiting_ns = cohort.waiting_ns.max(sighting.waiting_ns);
         // It must not have run since the first of those passes.
@@ -176,7 +177,7 @@ impl History {
             let quiet = self.traffic.get(&address).map_or(0, |traffic| seen.at.since(traffic.quiet_since));
             cohort.objects.add(run.len() as u64, address, seen.objects.get(&address).copied(), quiet);
         }
-        let began = began.plus(SETTLED);
+        let began = began.plus(SETTLED_NS);
         let mut all: Vec<(u32, Cohort)> = cohorts.into_iter().filter(|(_, cohort)| cohort.live > 0).collect();
         all.sort_unstable_by_key(|(slot, _)| *slot);
         for (slot, cohort) in &mut all {
@@ -250,7 +251,7 @@ mod tests {
             weight: Weight::ONE,
         };
         let seen = |seconds: u64, moves| Observation {
-            at: Ktime(seconds * 1_000_000_000),
+            at: Ktime(seconds * SECOND_NS),
             standings: vec![observation::made_up()],
             sightings: vec![Sighting { moves: Some(moves), ..sighting }],
             ..Observation::default()
@@ -264,7 +265,7 @@ mod tests {
 
     #[test]
     fn nobody_is_unreachable_by_few_passes_or_by_those_before_it_ran() {
-        let second = |seconds: u64| Ktime(seconds * 1_000_000_000);
+        let second = |seconds: u64| Ktime(seconds * SECOND_NS);
         assert_eq!(unreachable(&made_up(Goid(7), STRONG, second(11), false)), (1, 0));
         assert_eq!(unreachable(&made_up(Goid(7), 1, second(11), true)), (1, 1));
         assert_eq!(unreachable(&made_up(Goid(7), STRONG - 1, second(11), false)), (0, 0));
@@ -288,7 +289,7 @@ mod tests {
             weight: Weight { count: share, share },
         };
         Observation {
-            at: Ktime(seconds * 1_000_000_000),
+            at: Ktime(seconds * SECOND_NS),
             standings: vec![observation::made_up()],
             sightings: goids.map(sighting).collect(),
             complete: true,

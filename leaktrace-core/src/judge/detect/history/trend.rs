@@ -8,6 +8,7 @@
 
 use super::series::{Sample, Series};
 use crate::base::num::Ktime;
+use crate::base::time::SECOND_NS;
 
 const WINDOWS: usize = 8;
 
@@ -18,7 +19,7 @@ const LEAST_SCORE: i32 = 22;
 const LEAST_RISE: f64 = 4.0;
 
 /// The shortest time that is judged, in nanoseconds.
-const SHORTEST: u64 = 32_000_000_000;
+const SHORTEST_NS: u64 = 32 * SECOND_NS;
 
 /// Of the whole rise, one window may make this much at most, and the last three must make this much at least.
 const MOST_IN_ONE: f64 = 0.5;
@@ -45,7 +46,7 @@ pub struct Trend {
 
 impl Trend {
     /// Whether next to nobody who had settled went: at most one for fifty who came.
-    pub const fn nobody_leaves(&self) -> bool {
+    pub(crate) const fn nobody_leaves(&self) -> bool {
         self.departed as u64 * 50 <= self.arrived as u64
     }
 }
@@ -56,7 +57,7 @@ pub(super) fn rising(series: &Series, began: Ktime, now: Ktime) -> Option<Trend>
     samples.last().filter(|last| f64::from(last.arrived) >= LEAST_RISE)?;
     let watched = now.since(began);
     let horizons = std::iter::successors(Some(watched), |horizon| Some(horizon / 2));
-    horizons.take_while(|horizon| *horizon >= SHORTEST).find_map(|horizon| {
+    horizons.take_while(|horizon| *horizon >= SHORTEST_NS).find_map(|horizon| {
         let view = View { samples: &samples, start: Ktime(now.0 - horizon), horizon };
         view.trend()
     })
@@ -166,8 +167,6 @@ const fn minutes(ns: u64) -> f64 {
 mod tests {
     use super::*;
 
-    const SECOND: u64 = 1_000_000_000;
-
     /// The trend of a population watched for `seconds`, one sample every two of them.
     fn trend(seconds: u64, settled: impl Fn(u64) -> u64) -> Option<Trend> {
         let mut series = Series::default();
@@ -177,9 +176,9 @@ mod tests {
             arrived += settled.saturating_sub(last);
             departed += last.saturating_sub(settled);
             last = settled;
-            series.push(Sample { at: Ktime(second * SECOND), settled, arrived, departed });
+            series.push(Sample { at: Ktime(second * SECOND_NS), settled, arrived, departed });
         }
-        rising(&series, Ktime(0), Ktime(seconds * SECOND))
+        rising(&series, Ktime(0), Ktime(seconds * SECOND_NS))
     }
 
     #[test]

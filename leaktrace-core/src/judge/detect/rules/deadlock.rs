@@ -1,14 +1,13 @@
 //! LT006: nobody can go on.
 
 use super::{Case, Judgement, Rule};
+use crate::base::time::SECOND_NS;
 use crate::judge::detect::watched::{Cohort, Holder};
 use crate::judge::detect::words;
 use crate::schema::Severity;
 
-const SECOND: u64 = 1_000_000_000;
-
 /// For how long nobody may have moved.
-const STILL: u64 = 30 * SECOND;
+const STILL_NS: u64 = 30 * SECOND_NS;
 
 pub(super) const RULE: Rule = Rule {
     code: "LT006",
@@ -28,7 +27,7 @@ verdict, for main. A program that listens for signals is not reported, because a
 };
 
 fn judge(case: &Case<'_>) -> Judgement {
-    if case.cohort.longest_still_ns >= STILL
+    if case.cohort.longest_still_ns >= STILL_NS
         && let Some(ring) = case.ring()
     {
         return in_a_ring(case, &ring);
@@ -37,11 +36,11 @@ fn judge(case: &Case<'_>) -> Judgement {
         return Judgement::Clean;
     }
     let can_go_on = |cohort: &Cohort| {
-        !cohort.standing.wait.needs_goroutine() || cohort.longest_still_ns < STILL || !cohort.is_still()
+        !cohort.standing.wait.needs_goroutine() || cohort.longest_still_ns < STILL_NS || !cohort.is_still()
     };
     let cohorts = &case.watched.cohorts;
     if cohorts.len() < 2 || cohorts.iter().any(can_go_on) {
-        return case.unless_watched_for(STILL);
+        return case.unless_watched_for(STILL_NS);
     }
     Judgement::suspect(
         Severity::Likely,

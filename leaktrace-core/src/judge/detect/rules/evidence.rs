@@ -73,13 +73,13 @@ pub struct Suspicion {
 
 impl Judgement {
     /// A suspicion.
-    pub fn suspect(severity: Severity, evidence: Evidence, cause: &str, remedy: &str) -> Self {
+    pub(crate) fn suspect(severity: Severity, evidence: Evidence, cause: &str, remedy: &str) -> Self {
         let (cause, remedy) = (cause.to_owned(), remedy.to_owned());
         Self::Suspect(Box::new(Suspicion { severity, evidence, cause, remedy }))
     }
 
     /// The suspicion, if it is one.
-    pub fn suspicion(self) -> Option<Suspicion> {
+    pub(crate) fn suspicion(self) -> Option<Suspicion> {
         match self {
             Self::Suspect(suspicion) => Some(*suspicion),
             Self::Clean | Self::TooEarly => None,
@@ -94,12 +94,12 @@ impl<'a> Case<'a> {
     }
 
     /// Whether this is all that is known of the process: nothing can have changed.
-    pub const fn is_single(&self) -> bool {
+    pub(crate) const fn is_single(&self) -> bool {
         self.watched.observations < 2
     }
 
     /// Whether it was watched for less than `ns`: then there is nothing to say yet.
-    pub const fn unless_watched_for(&self, ns: u64) -> Judgement {
+    pub(crate) const fn unless_watched_for(&self, ns: u64) -> Judgement {
         if self.watched.watched_ns < ns { Judgement::TooEarly } else { Judgement::Clean }
     }
 
@@ -109,7 +109,7 @@ impl<'a> Case<'a> {
     }
 
     /// The channel that next to all of the cohort wait for, and on which side.
-    pub fn one_channel(&self) -> Option<(ChannelOperation, Channel)> {
+    pub(crate) fn one_channel(&self) -> Option<(ChannelOperation, Channel)> {
         match (self.wait(), self.cohort.objects.top) {
             (Wait::Channel(operation), Some(Object::Channel(channel))) if self.cohort.one_object() => {
                 Some((operation, channel))
@@ -119,7 +119,7 @@ impl<'a> Case<'a> {
     }
 
     /// Who holds the lock that next to all of the cohort wait for, where that can be shown.
-    pub fn holder(&self) -> Option<&'a Holder> {
+    pub(crate) fn holder(&self) -> Option<&'a Holder> {
         let is_lock = matches!(self.wait(), Wait::Lock(_));
         let objects = &self.cohort.objects;
         let is_one = objects.distinct == 1;
@@ -149,7 +149,7 @@ impl<'a> Case<'a> {
     }
 
     /// The same, with growth.
-    pub fn evidence_of(&self, trend: &Trend) -> Evidence {
+    pub(crate) fn evidence_of(&self, trend: &Trend) -> Evidence {
         let mut evidence = self.evidence();
         evidence.insert("growth_over_ns".to_owned(), trend.horizon_ns.into());
         evidence.insert("growth_from".to_owned(), trend.from.into());

@@ -1,23 +1,22 @@
 //! LT001: ever more goroutines of one `go` statement.
 
 use super::{Case, Judgement, Rule};
+use crate::base::time::{MINUTE_NS, SECOND_NS};
 use crate::judge::detect::history::Trend;
 use crate::judge::detect::observation::Wait;
 use crate::judge::detect::usual;
 use crate::schema::Severity;
-
-const MINUTE: u64 = 60_000_000_000;
 
 /// How many must have come so that it is no coincidence.
 const LEAST: u32 = 8;
 
 /// Goroutines that share a channel or lock may be a pool that is being filled: so many, or over so long, are not.
 const MORE_THAN_A_POOL: u32 = 100;
-const LONGER_THAN_A_START: u64 = 5 * MINUTE;
+const LONGER_THAN_A_START_NS: u64 = 5 * MINUTE_NS;
 
 /// What wakes by time or by the outside world may still end: it takes growth over this long.
-const LONG: u64 = 10 * MINUTE;
-const LONG_FOR_IO: u64 = 30 * MINUTE;
+const LONG_NS: u64 = 10 * MINUTE_NS;
+const LONG_FOR_IO_NS: u64 = 30 * MINUTE_NS;
 
 pub(super) const RULE: Rule = Rule {
     code: "LT001",
@@ -44,7 +43,7 @@ fn judge(case: &Case<'_>) -> Judgement {
     let cohort = case.cohort;
     let growth = cohort.trend.as_ref().or(cohort.site_trend.as_ref());
     let Some(trend) = growth.filter(|_| cohort.settled * 2 >= cohort.site_settled) else {
-        return case.unless_watched_for(40_000_000_000);
+        return case.unless_watched_for(40 * SECOND_NS);
     };
     let severity = if is_likely(case, trend) {
         Severity::Likely
@@ -63,10 +62,10 @@ fn is_likely(case: &Case<'_>, trend: &Trend) -> bool {
     }
     let over = trend.horizon_ns;
     match case.wait() {
-        Wait::Io => over >= LONG_FOR_IO && trend.arrived >= 30,
+        Wait::Io => over >= LONG_FOR_IO_NS && trend.arrived >= 30,
         wait if wait.needs_goroutine() && case.cohort.is_still() => {
-            !case.cohort.one_object() || trend.arrived >= MORE_THAN_A_POOL || over >= LONGER_THAN_A_START
+            !case.cohort.one_object() || trend.arrived >= MORE_THAN_A_POOL || over >= LONGER_THAN_A_START_NS
         }
-        _ => over >= LONG && trend.arrived >= 20,
+        _ => over >= LONG_NS && trend.arrived >= 20,
     }
 }

@@ -1,6 +1,7 @@
 //! LT010: frames of a library that leaks when it is misused.
 
 use super::{Case, Judgement, Rule};
+use crate::base::time::SECOND_NS;
 use crate::judge::detect::signatures::When;
 use crate::schema::Severity;
 
@@ -30,12 +31,12 @@ fn judge(case: &Case<'_>) -> Judgement {
     let fits = match signature.when {
         When::Grows => growth.is_some(),
         When::Still => {
-            case.cohort.longest_still_ns >= 30_000_000_000 && case.cohort.live >= signature.least.into()
+            case.cohort.longest_still_ns >= 30 * SECOND_NS && case.cohort.live >= signature.least.into()
         }
         When::Seen => case.cohort.live >= signature.least.into(),
     };
     if !fits {
-        return case.unless_watched_for(40_000_000_000);
+        return case.unless_watched_for(40 * SECOND_NS);
     }
     let mut evidence = growth.map_or_else(|| case.evidence(), |trend| case.evidence_of(trend));
     evidence.insert("signature".to_owned(), signature.name.clone().into());

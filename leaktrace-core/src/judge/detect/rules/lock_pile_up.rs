@@ -1,19 +1,18 @@
 //! LT007: goroutines pile up on one lock, or on groups that nobody finishes.
 
 use super::{Case, Judgement, Rule};
+use crate::base::time::SECOND_NS;
 use crate::goroutines::model::LockKind;
 use crate::judge::detect::observation::{Object, Wait};
 use crate::judge::detect::watched::Holder;
 use crate::judge::detect::words;
 use crate::schema::Severity;
 
-const SECOND: u64 = 1_000_000_000;
-
 /// A mutex that is not unlocked for so long is never unlocked.
-const HELD: u64 = 30 * SECOND;
+const HELD_NS: u64 = 30 * SECOND_NS;
 
 /// The same where there is one snapshot only, by the runtime's own reckoning.
-const HELD_IN_ONE: u64 = 300 * SECOND;
+const HELD_IN_ONE_NS: u64 = 300 * SECOND_NS;
 
 pub(super) const RULE: Rule = Rule {
     code: "LT007",
@@ -47,12 +46,12 @@ fn mutex(case: &Case<'_>) -> Judgement {
         _ => case.cohort.live,
     };
     let held = if case.is_single() {
-        case.cohort.waiting_ns.is_some_and(|waited| waited >= HELD_IN_ONE)
+        case.cohort.waiting_ns.is_some_and(|waited| waited >= HELD_IN_ONE_NS)
     } else {
-        case.cohort.longest_still_ns >= HELD
+        case.cohort.longest_still_ns >= HELD_NS
     };
     if !held {
-        return case.unless_watched_for(HELD);
+        return case.unless_watched_for(HELD_NS);
     }
     let mut evidence = case.evidence();
     evidence.insert("waiters".to_owned(), waiters.into());
@@ -81,7 +80,7 @@ fn cause(holder: &Holder) -> String {
 }
 
 fn grows(case: &Case<'_>) -> Judgement {
-    let Some(trend) = case.leak(8) else { return case.unless_watched_for(HELD) };
+    let Some(trend) = case.leak(8) else { return case.unless_watched_for(HELD_NS) };
     Judgement::suspect(
         Severity::Likely,
         case.evidence_of(trend),

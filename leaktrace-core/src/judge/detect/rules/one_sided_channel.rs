@@ -1,20 +1,19 @@
 //! LT002: many wait on one side of a channel, and nobody comes on the other.
 
 use super::{Case, Judgement, Rule};
+use crate::base::time::SECOND_NS;
 use crate::goroutines::model::{Channel, ChannelOperation};
 use crate::schema::Severity;
 
-const SECOND: u64 = 1_000_000_000;
-
 /// For how long nobody must have come.
-const QUIET: u64 = 40 * SECOND;
+const QUIET_NS: u64 = 40 * SECOND_NS;
 
 /// The same where there is one snapshot only, by the runtime's own reckoning.
-const QUIET_IN_ONE: u64 = 300 * SECOND;
+const QUIET_IN_ONE_NS: u64 = 300 * SECOND_NS;
 
 /// An idle pool waits like a leak. So many more of it, or growth over so long a time, is none any more.
 const MORE_THAN_A_POOL: u32 = 100;
-const LONGER_THAN_A_START: u64 = 300 * SECOND;
+const LONGER_THAN_A_START_NS: u64 = 300 * SECOND_NS;
 
 pub(super) const RULE: Rule = Rule {
     code: "LT002",
@@ -44,16 +43,16 @@ fn judge(case: &Case<'_>) -> Judgement {
 }
 
 fn senders(case: &Case<'_>, channel: &Channel) -> Judgement {
-    let quiet = case.cohort.objects.quiet_ns >= QUIET && case.cohort.is_still();
+    let quiet = case.cohort.objects.quiet_ns >= QUIET_NS && case.cohort.is_still();
     let severity = if case.is_single() {
-        let waited = case.cohort.waiting_ns.is_some_and(|waited| waited >= QUIET_IN_ONE);
+        let waited = case.cohort.waiting_ns.is_some_and(|waited| waited >= QUIET_IN_ONE_NS);
         if waited && case.cohort.live >= 10 { Severity::Likely } else { Severity::Watch }
     } else if case.leak(5).is_some() || (quiet && channel.capacity == 0) {
         Severity::Likely
     } else if quiet {
         Severity::Watch
     } else {
-        return case.unless_watched_for(QUIET);
+        return case.unless_watched_for(QUIET_NS);
     };
     suspect(
         case,
@@ -67,8 +66,8 @@ fn senders(case: &Case<'_>, channel: &Channel) -> Judgement {
 }
 
 fn receivers(case: &Case<'_>, channel: &Channel) -> Judgement {
-    let Some(trend) = case.leak(10) else { return case.unless_watched_for(QUIET) };
-    let beyond = trend.arrived >= MORE_THAN_A_POOL || trend.horizon_ns >= LONGER_THAN_A_START;
+    let Some(trend) = case.leak(10) else { return case.unless_watched_for(QUIET_NS) };
+    let beyond = trend.arrived >= MORE_THAN_A_POOL || trend.horizon_ns >= LONGER_THAN_A_START_NS;
     suspect(
         case,
         if beyond { Severity::Likely } else { Severity::Watch },

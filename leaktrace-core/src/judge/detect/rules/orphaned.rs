@@ -1,6 +1,7 @@
 //! LT009: the goroutine that started them is gone.
 
 use super::{Case, Judgement, Rule};
+use crate::base::time::SECOND_NS;
 use crate::schema::Severity;
 
 pub(super) const RULE: Rule = Rule {
@@ -30,7 +31,7 @@ fn judge(case: &Case<'_>) -> Judgement {
         return Judgement::Clean;
     }
     let trend = case.leak(5).filter(|_| case.wait().needs_goroutine() && !cohort.one_object());
-    let Some(trend) = trend else { return case.unless_watched_for(40_000_000_000) };
+    let Some(trend) = trend else { return case.unless_watched_for(40 * SECOND_NS) };
     let mut evidence = case.evidence_of(trend);
     evidence.insert("parents_gone".to_owned(), cohort.parents_gone.into());
     Judgement::suspect(

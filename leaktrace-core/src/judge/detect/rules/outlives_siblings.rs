@@ -1,20 +1,19 @@
 //! LT003: alive many times longer than nearly all of its siblings lived.
 
 use super::{Case, Judgement, Rule};
+use crate::base::time::SECOND_NS;
 use crate::judge::detect::usual;
 use crate::schema::Severity;
-
-const SECOND: u64 = 1_000_000_000;
 
 /// How many must have ended to know how long they live.
 const SIBLINGS: u64 = 100;
 
 /// How many times longer than 99 in 100 of them is too long, and what is too short in any case.
 const TIMES: u64 = 50;
-const LEAST: u64 = 20 * SECOND;
+const LEAST_NS: u64 = 20 * SECOND_NS;
 
 /// From this age on, several are a leak.
-const OLD: u64 = 30 * SECOND;
+const OLD_NS: u64 = 30 * SECOND_NS;
 
 pub(super) const RULE: Rule = Rule {
     code: "LT003",
@@ -36,12 +35,12 @@ fn judge(case: &Case<'_>) -> Judgement {
         return Judgement::Clean;
     }
     let Some(usual) = facts.lifetimes.quantile(99).filter(|_| facts.lifetimes.count() >= SIBLINGS) else {
-        return case.unless_watched_for(LEAST);
+        return case.unless_watched_for(LEAST_NS);
     };
-    if cohort.longest_still_ns < LEAST.max(usual.saturating_mul(TIMES)) || !cohort.is_still() {
-        return case.unless_watched_for(LEAST);
+    if cohort.longest_still_ns < LEAST_NS.max(usual.saturating_mul(TIMES)) || !cohort.is_still() {
+        return case.unless_watched_for(LEAST_NS);
     }
-    let several = cohort.arrived >= 3 && cohort.departed == 0 && cohort.longest_still_ns >= OLD;
+    let several = cohort.arrived >= 3 && cohort.departed == 0 && cohort.longest_still_ns >= OLD_NS;
     let mut evidence = case.evidence();
     evidence.insert("siblings_ended".to_owned(), facts.lifetimes.count().into());
     evidence.insert("siblings_99_percent_lived_ns".to_owned(), usual.into());

@@ -1,14 +1,13 @@
 //! LT008: loops that sleep or tick, ever more of them.
 
 use super::{Case, Judgement, Rule};
+use crate::base::time::SECOND_NS;
 use crate::judge::detect::observation::Wait;
 use crate::schema::Severity;
 
-const SECOND: u64 = 1_000_000_000;
-
 /// How many must have come, and over how long, so that it is no start-up.
 const MANY: u32 = 20;
-const LONG: u64 = 40 * SECOND;
+const LONG_NS: u64 = 40 * SECOND_NS;
 
 pub(super) const RULE: Rule = Rule {
     code: "LT008",
@@ -28,8 +27,8 @@ fn judge(case: &Case<'_>) -> Judgement {
         return Judgement::Clean;
     }
     let trend = case.cohort.site_trend.as_ref().filter(|trend| trend.nobody_leaves() && trend.arrived >= 6);
-    let Some(trend) = trend else { return case.unless_watched_for(LONG) };
-    let sure = trend.arrived >= MANY && case.watched.watched_ns >= LONG;
+    let Some(trend) = trend else { return case.unless_watched_for(LONG_NS) };
+    let sure = trend.arrived >= MANY && case.watched.watched_ns >= LONG_NS;
     Judgement::suspect(
         if sure { Severity::Likely } else { Severity::Watch },
         case.evidence_of(trend),
