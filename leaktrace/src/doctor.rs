@@ -2,7 +2,6 @@
 //! Attaches nothing.
 
 use std::io::{self, Write};
-use std::sync::Arc;
 
 use leaktrace_common::event::Kind;
 use leaktrace_core::go::goroutines::{Walker, WalkerInput, Want};
@@ -16,6 +15,7 @@ use crate::kernel::features::{self, Finding, Need, State};
 use crate::kernel::{Hub, HubOptions};
 use crate::process::find::Target;
 use crate::process::privileges::{Capability, Privileges};
+use crate::process::workers::Workers;
 use crate::process::{Pid, Procfs};
 
 /// What is missing for tracing to work.
@@ -171,16 +171,22 @@ fn verdict(privileges: &Privileges, findings: &[Finding]) -> Result<(), DoctorEr
 }
 
 fn examine(pid: Pid, procfs: &Procfs, long_nops: bool, page: &mut Page<'_>) -> anyhow::Result<()> {
-    let target = inspect::open(procfs, pid)?;
+    let (workers, asked) = (Workers::default(), procfs.clone());
+    let target = workers.run(move || inspect::open(&asked, pid))??;
     page.heading(&format!("Process {pid}: {}", target.exe.link().display()))?;
-    let inspected = Inspected::new(Arc::clone(&target), procfs);
     let mut items = of_process(&target);
-    match &inspected {
-        Ok(inspected) => items.extend(of_program(inspected)),
+    let asked = procfs.clone();
+    let found = workers.run(move || {
+        let inspected = Inspected::new(target, &asked)?;
+        Ok((of_program(&inspected), inspected.plan(&Kind::ALL, long_nops)))
+    });
+    let found = found.and_then(|found| found);
+    match &found {
+        Ok((of_program, _)) => items.extend_from_slice(of_program),
         Err(error) => items.push(Item::missing(format!("{error:#}"), "see below")),
     }
     page.items(&items)?;
-    let plan = inspected?.plan(&Kind::ALL, long_nops)?;
+    let plan = found?.1?;
     page.heading("Attach plan: what would be probed, and why")?;
     show_plan(&plan, page)?;
     Ok(())

@@ -6,6 +6,7 @@ pub mod agreement;
 pub mod behaviour;
 pub mod browser;
 pub mod foreign;
+pub mod fuse;
 pub mod go;
 pub mod held;
 pub mod http;

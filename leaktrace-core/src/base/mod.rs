@@ -5,6 +5,7 @@
 
 pub(crate) mod bytes;
 pub mod format;
+pub mod file;
 pub(crate) mod hash;
 pub(crate) mod human;
 pub mod memory;

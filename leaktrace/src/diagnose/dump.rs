@@ -106,6 +106,7 @@ fn of_recording(error: &RecordingError) -> Meaning {
 fn core_remedy(cause: &(dyn Error + 'static)) -> Option<&'static str> {
     let name_both = "give --core a core file from the kernel or gcore, and --exe the exact executable that the process ran";
     match cause.downcast_ref::<CoreError>() {
+        Some(CoreError::Missing(_)) => Some("let nobody change the file while it is read, or copy it first"),
         Some(CoreError::Truncated { .. }) => {
             Some("let the whole core be written: set `ulimit -c unlimited` and free enough disk space")
         }

@@ -14,7 +14,7 @@ use crate::config::ConfigError;
 use crate::doctor::DoctorError;
 use crate::policy::PolicyError;
 use crate::process::ProcessError;
-use crate::process::blocked::Cause;
+use crate::process::blocked::{Blocked, Cause};
 use crate::process::launch::LaunchError;
 use crate::process::privileges::Privileges;
 use crate::process::workers::{Lost, Refused};
@@ -114,6 +114,9 @@ fn meaning(cause: &(dyn std::error::Error + 'static), privileges: &Privileges) -
     if let Some(error) = cause.downcast_ref::<ProcessError>() {
         return Some(of_process(error, privileges));
     }
+    if let Some(blocked) = cause.downcast_ref::<Blocked>() {
+        return Some(of_blocked(blocked));
+    }
     if let Some(error) = cause.downcast_ref::<Lost>() {
         return Some(of_lost(error));
     }
@@ -178,10 +181,14 @@ fn of_process(error: &ProcessError, privileges: &Privileges) -> Meaning {
     }
 }
 
+fn of_blocked(blocked: &Blocked) -> Meaning {
+    Meaning::new(Exit::Usage, blocked.cause.hint())
+}
+
 /// A read that does not return.
 fn of_lost(error: &Lost) -> Meaning {
     match error {
-        Lost::Blocked(blocked) => Meaning::new(Exit::Usage, blocked.cause.hint()),
+        Lost::Blocked(blocked) => of_blocked(blocked),
         Lost::Panicked => Meaning::new(Exit::Usage, "please report this, with the messages before it"),
     }
 }
@@ -216,6 +223,9 @@ fn of_read(error: &ReadError, privileges: &Privileges) -> Option<Meaning> {
         ReadError::NotPermitted => Some(Meaning::new(Exit::NotPermitted, permission(privileges))),
         ReadError::Gone => Some(Meaning::plain(Exit::NoTarget)),
         ReadError::Blocked { .. } => Some(Meaning::new(Exit::Usage, Cause::Other(None).hint())),
+        ReadError::Missing { .. } => {
+            Some(Meaning::new(Exit::Usage, "let nobody change the file while it is read, or copy it first"))
+        }
         ReadError::Unmapped { .. } | ReadError::TooLong { .. } | ReadError::Foreign { .. } => None,
     }
 }

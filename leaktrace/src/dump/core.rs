@@ -2,59 +2,95 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use anyhow::Context as _;
+use leaktrace_core::base::file::{MissingBytes, ReadAt};
 use leaktrace_core::base::memory::{MAX_READ, Memory as _};
 use leaktrace_core::base::num::{Avma, FileOffset, Ktime, Tgid};
 use leaktrace_core::binary::elf::Elf;
-use leaktrace_core::binary::elf::core_file::{CoreFile, CoreMemory};
+use leaktrace_core::binary::elf::core_file::{CoreError, CoreFile, CoreMemory};
 use leaktrace_core::go::goroutines::Want;
 use leaktrace_core::go::program::Program;
 use leaktrace_core::goroutines::model::{MAX_VALUES, Mapping, Target, UnixTime};
 use leaktrace_core::goroutines::{Dump, Facts, from_snapshot};
-use memmap2::Mmap;
 
 use super::file::FileError;
 use super::{facts, walk};
-use crate::process::exe::map;
+use crate::process::exe::read_whole;
 
 /// A page.
 const HEAD: u64 = 4096;
 
-/// A file that is mapped.
-struct Mapped {
-    bytes: Mmap,
-    changed_at: UnixTime,
+/// The largest executable that is read, in bytes.
+const MAX_EXE: u64 = 4 << 30;
+
+/// Opens a regular file, and says how long it is and when it was changed.
+fn open(path: &Path) -> Result<(File, u64, UnixTime), FileError> {
+    let failed = |source| FileError::Io { path: path.to_owned(), source };
+    let file = File::open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(FileError::NotRegular { path: path.to_owned() });
+    }
+    let seconds = metadata.mtime().max(0).cast_unsigned();
+    let nanoseconds = metadata.mtime_nsec().max(0).cast_unsigned();
+    let changed_at = UnixTime(seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds));
+    Ok((file, metadata.len(), changed_at))
 }
 
-impl Mapped {
-    fn open(path: &Path) -> Result<Self, FileError> {
-        let failed = |source| FileError::Io { path: path.to_owned(), source };
-        let file = File::open(path).map_err(failed)?;
-        let metadata = file.metadata().map_err(failed)?;
-        if !metadata.is_file() {
-            return Err(FileError::NotRegular { path: path.to_owned() });
-        }
-        let seconds = metadata.mtime().max(0).cast_unsigned();
-        let nanoseconds = metadata.mtime_nsec().max(0).cast_unsigned();
-        let changed_at = UnixTime(seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds));
-        Ok(Self { bytes: map(&file).map_err(failed)?, changed_at })
+/// Reads an executable. It is not mapped: whoever truncates a file takes it away from under those who have it mapped.
+fn read_exe(path: &Path) -> Result<Vec<u8>, FileError> {
+    let (file, len, _) = open(path)?;
+    if len > MAX_EXE {
+        return Err(FileError::TooLong { path: path.to_owned(), bound: MAX_EXE });
+    }
+    read_whole(&file, len).map_err(|source| FileError::Io { path: path.to_owned(), source })
+}
+
+/// A core, of which pieces are read when they are wanted.
+struct OnDisk {
+    file: File,
+    size: u64,
+    /// What could not be read, if anything: a dump without that would be a wrong one.
+    missing: OnceLock<MissingBytes>,
+}
+
+impl ReadAt for OnDisk {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), MissingBytes> {
+        self.file.read_exact_at(buf, offset).map_err(|_| {
+            let missing = MissingBytes { offset, len: buf.len() };
+            *self.missing.get_or_init(|| missing)
+        })
     }
 }
 
 /// Takes the dump of the core `core` of a process that ran `exe`, with the values of arguments if they are wanted.
 pub(super) fn dump(core: &Path, exe: &Path, with_arguments: bool) -> anyhow::Result<Dump> {
-    let (core_file, exe_file) = (Mapped::open(core)?, Mapped::open(exe)?);
+    let (file, size, taken_at) = open(core)?;
+    let on_disk = OnDisk { file, size, missing: OnceLock::new() };
+    let dump = dump_of(&on_disk, core, exe, with_arguments);
+    match on_disk.missing.get() {
+        Some(missing) => Err(CoreError::from(*missing)).with_context(|| CannotRead { path: core.to_owned() }),
+        None => dump.map(|dump| Dump { taken_at, ..dump }),
+    }
+}
+
+fn dump_of(on_disk: &OnDisk, core: &Path, exe: &Path, with_arguments: bool) -> anyhow::Result<Dump> {
+    let exe_bytes = read_exe(exe)?;
     let unreadable = |path: &Path| CannotRead { path: path.to_owned() };
-    let parsed = CoreFile::parse(&core_file.bytes).with_context(|| unreadable(core))?;
-    let elf = Elf::parse(&exe_file.bytes).with_context(|| unreadable(exe))?;
+    let parsed = CoreFile::parse(on_disk).with_context(|| unreadable(core))?;
+    let elf = Elf::parse(&exe_bytes).with_context(|| unreadable(exe))?;
     let bias = parsed.bias(&elf).with_context(|| unreadable(core))?;
     let memory = parsed.memory(&elf, bias);
     let program = Program::inspect(&elf, bias, &memory).with_context(|| unreadable(core))?;
     let facts = facts_of(&parsed, &memory, &elf, exe);
-    let facts = Facts { taken_at: core_file.changed_at, ..facts };
     take(&program, &memory, facts, with_arguments)
 }
 
@@ -132,5 +168,29 @@ pub struct CannotRead {
 impl std::fmt::Display for CannotRead {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "cannot read {}", self.path.display())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_truncated_while_it_is_read_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("core");
+        std::fs::write(&path, vec![7; 8192]).unwrap();
+        let (file, size, _) = open(&path).unwrap();
+        let on_disk = OnDisk { file, size, missing: OnceLock::new() };
+        let mut buf = [0; 8];
+        assert_eq!((on_disk.read_at(8184, &mut buf), buf), (Ok(()), [7; 8]));
+
+        File::options().write(true).open(&path).unwrap().set_len(4096).unwrap();
+        let missing = MissingBytes { offset: 8184, len: 8 };
+        assert_eq!(on_disk.read_at(8184, &mut buf), Err(missing));
+        assert_eq!(on_disk.read_at(0, &mut buf), Ok(()), "the rest is there");
+        assert_eq!(on_disk.missing.get(), Some(&missing), "but not all was");
+        assert!(read_whole(&on_disk.file, on_disk.size).is_err());
+        assert_eq!(read_exe(&path).unwrap().len(), 4096);
     }
 }

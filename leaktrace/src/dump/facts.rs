@@ -1,7 +1,7 @@
 //! What `/proc` says of a process that its memory does not, for the head of a dump. What cannot be found out is
 //! left empty: a dump without its machine's name is still one.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
@@ -14,6 +14,7 @@ use leaktrace_core::goroutines::model::{Mapping, Target as DumpTarget, UnixTime}
 
 use crate::process::find::Target;
 use crate::process::maps::{self, Maps};
+use crate::process::workers::{Reading, Under, Workers};
 use crate::process::{Pid, ProcessError, Procfs, USUAL};
 
 /// The longest environment that is looked through, in bytes.
@@ -47,11 +48,16 @@ pub(crate) fn of_process(target: &Target, elf: &Elf<'_>, procfs: &Procfs) -> Res
 /// The executable parts of files. Only those of the binary itself are known to be what they say.
 fn mappings(maps: &Maps, target: &Target, build_id: Option<&String>, procfs: &Procfs) -> Vec<Mapping> {
     let of_binary = maps.of_file(target.exe.link(), target.identity.exe.inode);
-    let mut libraries = Libraries { procfs, pid: target.pid, known: HashMap::new() };
-    let executable = maps.iter().filter(|mapping| mapping.executable && mapping.inode != 0);
+    let executable = || maps.iter().filter(|mapping| mapping.executable && mapping.inode != 0);
+    let libraries = executable().filter(|mapping| !of_binary.contains(mapping));
+    let libraries: BTreeMap<_, _> = libraries.map(|mapping| (mapping.inode, mapping.clone())).collect();
+    let of_libraries = library_build_ids(libraries, target.pid, procfs);
     let mapping = |mapping| {
-        let build_id =
-            if of_binary.contains(&mapping) { build_id.cloned() } else { libraries.build_id(mapping) };
+        let build_id = if of_binary.contains(&mapping) {
+            build_id.cloned()
+        } else {
+            of_libraries.get(&mapping.inode).cloned().flatten()
+        };
         Mapping {
             start: mapping.start,
             end: mapping.end,
@@ -60,31 +66,34 @@ fn mappings(maps: &Maps, target: &Target, build_id: Option<&String>, procfs: &Pr
             build_id,
         }
     };
-    executable.map(mapping).collect()
+    executable().map(mapping).collect()
 }
 
-/// The build ids of the libraries that a process has mapped.
-struct Libraries<'p> {
-    procfs: &'p Procfs,
+/// The build ids of libraries, by inode. Where the server of a library's file system is gone, that costs the build ids and
+/// not the dump.
+fn library_build_ids(
+    libraries: BTreeMap<u64, maps::Mapping>,
     pid: Pid,
-    known: HashMap<u64, Option<String>>,
-}
-
-impl Libraries<'_> {
-    fn build_id(&mut self, mapping: &maps::Mapping) -> Option<String> {
-        if self.known.len() >= MAX_LIBRARIES {
-            return None;
-        }
-        let (procfs, pid) = (self.procfs, self.pid);
-        self.known.entry(mapping.inode).or_insert_with(|| library_build_id(procfs, pid, mapping)).clone()
+    procfs: &Procfs,
+) -> HashMap<u64, Option<String>> {
+    if libraries.is_empty() {
+        return HashMap::new();
     }
+    let procfs = procfs.clone();
+    let id = move |(inode, library)| (inode, library_build_id(&procfs, pid, &library));
+    let read = move || libraries.into_iter().take(MAX_LIBRARIES).map(id).collect();
+    Workers::default().run(read).unwrap_or_else(|error| {
+        tracing::warn!("libraries have no build ids in this dump: {error:#}");
+        HashMap::new()
+    })
 }
 
 /// The name may lead to another file by now, and to anything at all in a container.
 fn library_build_id(procfs: &Procfs, pid: Pid, mapping: &maps::Mapping) -> Option<String> {
     let inside = mapping.path.strip_prefix("/").ok()?;
     let path = procfs.path(pid, "root").join(inside);
-    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path).ok()?;
+    let _reading = Reading::begin(&Under::File(&path));
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(&path).ok()?;
     let metadata = file.metadata().ok()?;
     if !metadata.is_file() || metadata.ino() != mapping.inode {
         return None;

@@ -43,10 +43,12 @@ pub enum FileError {
         path: PathBuf,
     },
     /// It is larger than any file of ours.
-    #[error("{} is larger than {MAX_FILE} bytes", path.display())]
+    #[error("{} is larger than {bound} bytes", path.display())]
     TooLong {
         /// The file.
         path: PathBuf,
+        /// The bound.
+        bound: u64,
     },
 }
 
@@ -109,7 +111,7 @@ fn all(path: &Path, input: Input) -> Result<Vec<u8>, FileError> {
     let read = input.take(MAX_FILE + 1).read_to_end(&mut bytes);
     read.map_err(|source| FileError::Io { path: path.to_owned(), source })?;
     if bytes.len() as u64 > MAX_FILE {
-        return Err(FileError::TooLong { path: path.to_owned() });
+        return Err(FileError::TooLong { path: path.to_owned(), bound: MAX_FILE });
     }
     Ok(bytes)
 }

@@ -14,6 +14,7 @@ use super::walk::{self, Walked};
 use super::{descriptors, facts};
 use crate::clock;
 use crate::inspect::{self, Inspected};
+use crate::process::workers::Workers;
 use crate::process::{Pid, ProcessError, Procfs};
 
 /// What a dump is taken of.
@@ -41,8 +42,14 @@ impl Subject<'_> {
     }
 }
 
-/// Takes the dump of a live process, with the values of arguments if they are wanted.
+/// Takes the dump of a live process, with the values of arguments if they are wanted. A process that does not let its
+/// memory be read is an error of [`Lost`](crate::process::workers::Lost) in two seconds.
 pub fn of_process(pid: Pid, procfs: &Procfs, with_arguments: bool) -> anyhow::Result<Dump> {
+    let procfs = procfs.clone();
+    Workers::default().run(move || read(pid, &procfs, with_arguments))?
+}
+
+fn read(pid: Pid, procfs: &Procfs, with_arguments: bool) -> anyhow::Result<Dump> {
     let target = inspect::open(procfs, pid)?;
     let inspected = Inspected::new(Arc::clone(&target), procfs)?;
     let facts = facts::of_process(&target, inspected.elf(), procfs)?;

@@ -11,6 +11,8 @@ use leaktrace_core::go::program::Program;
 use leaktrace_core::goroutines::model::MAX_VALUES;
 use leaktrace_core::goroutines::{ArgumentWords, Queues};
 
+use crate::process::workers::Party;
+
 /// From how many goroutines on a second thread is worth its start.
 const MANY: u64 = 50_000;
 
@@ -53,8 +55,13 @@ pub(super) fn walk(
         return read(0..u64::MAX, MAX_VALUES);
     }
     let middle = entries / 2;
+    let party = Party::current();
     thread::scope(|scope| {
-        let later = scope.spawn(|| read(middle..u64::MAX, MAX_VALUES / 2));
+        let later = scope.spawn(|| {
+            // Joined only if both come to an end: if one does not, the job is given up with both.
+            let _member = party.map(|party| party.join());
+            read(middle..u64::MAX, MAX_VALUES / 2)
+        });
         let mut walked = read(0..middle, MAX_VALUES / 2)?;
         walked.append(later.join().unwrap_or_else(|panic| resume_unwind(panic))?);
         Ok(walked)

@@ -2,11 +2,14 @@
 //! replaced on disk make no difference, and mapped instead of copied.
 
 use std::fs::File;
-use std::os::unix::fs::MetadataExt;
+use std::io;
+use std::os::unix::fs::{FileExt as _, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
+use rustix::fs::fstatfs;
 
+use super::workers::{Reading, Under};
 use super::{Pid, ProcessError, Procfs, failed};
 
 /// What `/proc` appends to the name of a file that no folder has any more.
@@ -15,7 +18,7 @@ const DELETED: &str = " (deleted)";
 /// The binary that a process runs.
 #[derive(Debug)]
 pub struct Exe {
-    map: Mmap,
+    bytes: Bytes,
     link: PathBuf,
     door: PathBuf,
     file: FileId,
@@ -35,20 +38,25 @@ impl Exe {
     pub fn open(procfs: &Procfs, pid: Pid) -> Result<Self, ProcessError> {
         let door = procfs.path(pid, "exe");
         let link = procfs.link(pid, "exe")?;
+        // Its file system may be one whose server is gone.
+        let _reading = Reading::begin(&Under::File(&door));
         let opened = File::open(&door).and_then(|file| {
             let metadata = file.metadata()?;
             let id = FileId { device: metadata.dev(), inode: metadata.ino() };
-            Ok((map(&file)?, id))
+            Ok((Bytes::of(&file, metadata.len())?, id))
         });
         match opened {
-            Ok((map, file)) => Ok(Self { map, link, door, file }),
+            Ok((bytes, file)) => Ok(Self { bytes, link, door, file }),
             Err(error) => Err(failed(pid, door, error)),
         }
     }
 
     /// The bytes of the file.
     pub fn bytes(&self) -> &[u8] {
-        &self.map
+        match &self.bytes {
+            Bytes::Mapped(map) => map,
+            Bytes::Read(bytes) => bytes,
+        }
     }
 
     /// The text of `/proc/PID/exe`, with ` (deleted)` after it if that is so.
@@ -78,12 +86,47 @@ impl Exe {
     }
 }
 
-/// Maps a regular file.
-pub(crate) fn map(file: &File) -> std::io::Result<Mmap> {
-    // SAFETY: a private, read-only mapping of a regular file whose bytes are only ever treated as foreign input.
-    // Package managers replace a binary by another file, which leaves this one alone, and nearly every kernel
-    // refuses to write to or to truncate a file while it is being executed.
-    unsafe { Mmap::map(file) }
+/// The bytes of a binary that is being executed.
+#[derive(Debug)]
+enum Bytes {
+    /// Where this kernel sees to it that nobody takes them away.
+    Mapped(Mmap),
+    /// Where a server can.
+    Read(Vec<u8>),
+}
+
+impl Bytes {
+    fn of(file: &File, len: u64) -> io::Result<Self> {
+        if REMOTE.contains(&fstatfs(file)?.f_type) {
+            if len > MAX_READ {
+                return Err(io::Error::new(
+                    io::ErrorKind::FileTooLarge,
+                    "larger than 1 GiB, and on a network file system",
+                ));
+            }
+            return read_whole(file, len).map(Self::Read);
+        }
+        // SAFETY: a private, read-only mapping of a regular file whose bytes are only ever treated as foreign input.
+        // Package managers replace a binary by another file, which leaves this one alone, and nearly every kernel
+        // refuses to write to or to truncate a file while it is being executed.
+        unsafe { Mmap::map(file) }.map(Self::Mapped)
+    }
+}
+
+/// The largest binary that is read into memory, in bytes.
+const MAX_READ: u64 = 1 << 30;
+
+/// The file systems whose server can truncate a file that is being executed here, so that to touch a mapping of it is a
+/// `SIGBUS` (`include/uapi/linux/magic.h`): FUSE, NFS, SMB, CIFS, SMB2, 9P, Ceph, AFS.
+const REMOTE: [i64; 8] =
+    [0x6573_5546, 0x6969, 0x517b, 0xff53_4d42, 0xfe53_4d42, 0x0102_1997, 0x00c3_6400, 0x5346_414f];
+
+/// Reads a file that was `len` bytes long when it was opened, and no more of it.
+pub(crate) fn read_whole(file: &File, len: u64) -> io::Result<Vec<u8>> {
+    let len = usize::try_from(len).map_err(|_| io::ErrorKind::FileTooLarge)?;
+    let mut bytes = vec![0; len];
+    file.read_exact_at(&mut bytes, 0)?;
+    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -3,11 +3,13 @@
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{PidfdFlags, pidfd_open};
 
+use super::workers::{Reading, Under};
 use super::{Pid, ProcessError, Procfs, failed};
 
 /// A hold on one process: as long as this says that it runs, its pid has not been given to another.
@@ -49,18 +51,23 @@ impl AsFd for ExitWatch {
 #[derive(Debug)]
 pub struct AddressSpace {
     maps: File,
+    path: PathBuf,
 }
 
 impl AddressSpace {
     /// Takes hold of the address space that the process has now.
     pub fn open(procfs: &Procfs, pid: Pid) -> Result<Self, ProcessError> {
         let path = procfs.path(pid, "maps");
-        File::open(&path).map(|maps| Self { maps }).map_err(|error| failed(pid, path, error))
+        match File::open(&path) {
+            Ok(maps) => Ok(Self { maps, path }),
+            Err(error) => Err(failed(pid, path, error)),
+        }
     }
 
     /// Whether nothing runs in it any more.
     pub fn is_gone(&self) -> bool {
         let mut byte = [0];
+        let _reading = Reading::begin(&Under::File(&self.path));
         !matches!(self.maps.read_at(&mut byte, 0), Ok(1))
     }
 }

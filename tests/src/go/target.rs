@@ -100,6 +100,8 @@ pub enum Program {
     Stuck,
     /// All can be woken, though the only references to what they wait on move all the time.
     Movers,
+    /// A page of a goroutine's stack cannot be read.
+    Blocked,
 }
 
 impl Program {
@@ -115,6 +117,7 @@ impl Program {
             Self::Reachable => "reachable",
             Self::Stuck => "stuck",
             Self::Movers => "movers",
+            Self::Blocked => "blocked",
         }
     }
 

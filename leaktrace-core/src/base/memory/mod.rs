@@ -47,6 +47,12 @@ pub enum ReadError {
         /// What is mapped there.
         mapping: Arc<str>,
     },
+    /// The file that has the memory became shorter while it was read, or cannot be read.
+    #[error("the file cannot be read at byte {offset} any more")]
+    Missing {
+        /// Which byte of the file.
+        offset: u64,
+    },
     /// A length or count in the target is beyond any sane bound.
     #[error("a length of {len} at {at} exceeds the limit of {bound}")]
     TooLong {
@@ -62,7 +68,7 @@ pub enum ReadError {
 impl ReadError {
     /// Whether every further read will fail as well.
     pub const fn is_final(&self) -> bool {
-        matches!(self, Self::Gone | Self::NotPermitted | Self::Blocked { .. })
+        matches!(self, Self::Gone | Self::NotPermitted | Self::Blocked { .. } | Self::Missing { .. })
     }
 }
 

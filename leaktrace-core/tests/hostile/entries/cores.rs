@@ -8,7 +8,7 @@ use leaktrace_core::binary::elf::core_file::CoreFile;
 pub(crate) fn core(data: &[u8]) {
     let Some((len, rest)) = data.split_first_chunk() else { return };
     let Some((program, core)) = rest.split_at_checked(usize::from(u16::from_le_bytes(*len))) else { return };
-    let Ok(core) = CoreFile::parse(core) else { return };
+    let Ok(core) = CoreFile::parse(&core) else { return };
     let _ = (core.pid(), core.mappings().count());
     let Ok(exe) = Elf::parse(program) else { return };
     let Ok(bias) = core.bias(&exe) else { return };

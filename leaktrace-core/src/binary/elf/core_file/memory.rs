@@ -2,6 +2,7 @@
 
 use super::super::{Elf, FileMemory, Segment};
 use super::CoreFile;
+use crate::base::file::MissingBytes;
 use crate::base::memory::{Memory, ReadError};
 use crate::base::num::{Avma, Bias};
 
@@ -21,13 +22,17 @@ impl<'d> CoreMemory<'d> {
         Self { core, file: FileMemory::new(exe, bias), unchanged }
     }
 
-    /// Fills the beginning of `buf` with what is at `at`, and says how much of it; at least a byte.
-    fn read_some(&self, at: u64, buf: &mut [u8]) -> Option<usize> {
-        if let Some(stored) = self.core.stored(at) {
-            let len = stored.len().min(buf.len());
-            buf.get_mut(..len)?.copy_from_slice(stored.get(..len)?);
-            return Some(len);
+    /// Fills the beginning of `buf` with what is at `at`, and says how much of it; `None` if it is not even a byte.
+    fn read_some(&self, at: u64, buf: &mut [u8]) -> Result<Option<usize>, ReadError> {
+        let missing = |MissingBytes { offset, .. }| ReadError::Missing { offset };
+        match self.core.read_stored(at, buf).map_err(missing)? {
+            Some(len) => Ok(Some(len)),
+            None => Ok(self.read_unchanged(at, buf)),
         }
+    }
+
+    /// The same of what nobody wrote to, from the program's file.
+    fn read_unchanged(&self, at: u64, buf: &mut [u8]) -> Option<usize> {
         let left = self.unchanged.iter().find_map(|(start, segment)| {
             segment.file_size.checked_sub(at.checked_sub(*start)?).filter(|left| *left > 0)
         })?;
@@ -44,7 +49,7 @@ impl Memory for CoreMemory<'_> {
         let mut done = 0;
         while let Some(rest) = buf.get_mut(done..).filter(|rest| !rest.is_empty()) {
             let here = at.0.checked_add(done as u64).ok_or(unmapped.clone())?;
-            done += self.read_some(here, rest).filter(|read| *read > 0).ok_or(unmapped.clone())?;
+            done += self.read_some(here, rest)?.filter(|read| *read > 0).ok_or(unmapped.clone())?;
         }
         Ok(())
     }

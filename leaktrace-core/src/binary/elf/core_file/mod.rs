@@ -3,26 +3,26 @@
 //! Pages that were only ever read from files are usually not in a core; [`CoreMemory`] takes those of the program from
 //! its executable. Whatever else is missing cannot be read, and is never taken for zeroes.
 
+mod headers;
 mod memory;
 mod notes;
 #[cfg(test)]
 mod tests;
 
-use object::LittleEndian as Le;
-use object::elf::{self, FileHeader64};
-use object::read::elf::{FileHeader as _, ProgramHeader as _};
 use thiserror::Error;
 
+use self::headers::Headers;
 pub use self::memory::CoreMemory;
 pub use self::notes::FileMapping;
 use self::notes::Notes;
-use super::{Elf, ElfError, check_ident};
+use super::{Elf, ElfError};
 use crate::base::bytes;
+use crate::base::file::{MissingBytes, ReadAt};
 use crate::base::memory::Memory as _;
 use crate::base::num::{Avma, Bias};
 
 /// How many bytes of the program's beginning are compared with its file.
-const COMPARED: u64 = 64;
+const COMPARED: usize = 64;
 
 /// How long before the program's name on the stack its environment may begin, in bytes (`ARG_MAX`'s usual value).
 const MAX_ENVIRON: u64 = 128 << 10;
@@ -33,6 +33,9 @@ pub enum CoreError {
     /// It is no ELF file that could be one.
     #[error(transparent)]
     Elf(#[from] ElfError),
+    /// It became shorter while it was read, or cannot be read.
+    #[error(transparent)]
+    Missing(#[from] MissingBytes),
     /// It is an ELF file, and no core.
     #[error("an ELF file of type {kind}, not a core file (4)")]
     NotCore {
@@ -81,38 +84,27 @@ struct Part {
 }
 
 /// A core file.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct CoreFile<'d> {
-    data: &'d [u8],
+    file: &'d (dyn ReadAt + Sync),
     arch: super::Arch,
     /// Ascending by address, without overlaps.
     parts: Vec<Part>,
-    notes: Notes<'d>,
+    notes: Notes,
+}
+
+impl std::fmt::Debug for CoreFile<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CoreFile").field("parts", &self.parts).finish_non_exhaustive()
+    }
 }
 
 impl<'d> CoreFile<'d> {
-    /// Reads the headers of the core `data`.
-    pub fn parse(data: &'d [u8]) -> Result<Self, CoreError> {
-        check_ident(data)?;
-        let truncated = |_| ElfError::Truncated { len: data.len() };
-        let header = FileHeader64::<Le>::parse(data).map_err(truncated)?;
-        let arch = super::arch_of(header)?;
-        if header.e_type(Le) != elf::ET_CORE {
-            return Err(CoreError::NotCore { kind: header.e_type(Le).0 });
-        }
-        let headers = header.program_headers(Le, data).map_err(truncated)?;
-        let loaded = headers.iter().filter(|header| header.p_type(Le) == elf::PT_LOAD);
-        let parts = parts(loaded.map(|header| Part {
-            start: header.p_vaddr(Le),
-            in_file: header.p_filesz(Le),
-            size: header.p_memsz(Le).max(header.p_filesz(Le)),
-            offset: header.p_offset(Le),
-            executable: header.p_flags(Le).contains(elf::PF_X),
-        }));
-        whole(&parts, data)?;
-        let notes = headers.iter().filter(|header| header.p_type(Le) == elf::PT_NOTE);
-        let notes = notes.filter_map(|header| bytes::range(data, header.p_offset(Le), header.p_filesz(Le)));
-        Ok(Self { data, arch, parts, notes: Notes::read(notes) })
+    /// Reads the headers and the notes of the core `file`. Its memory is read when it is wanted.
+    pub fn parse(file: &'d (dyn ReadAt + Sync)) -> Result<Self, CoreError> {
+        let Headers { arch, parts, notes } = Headers::read(file)?;
+        whole(&parts, file.size())?;
+        Ok(Self { file, arch, parts, notes: Notes::read(notes.iter().map(Vec::as_slice)) })
     }
 
     /// The process's id.
@@ -121,7 +113,7 @@ impl<'d> CoreFile<'d> {
     }
 
     /// The files that were mapped, with what of them could be executed.
-    pub fn mappings(&self) -> impl Iterator<Item = FileMapping<'d>> {
+    pub fn mappings(&self) -> impl Iterator<Item = FileMapping<'_>> {
         let executable =
             |mapping: &FileMapping<'_>| self.part(mapping.start.0).is_some_and(|part| part.executable);
         self.notes.mappings().map(move |mut mapping| {
@@ -140,9 +132,11 @@ impl<'d> CoreFile<'d> {
         let bias = Bias::between(exe.entry(), entry);
         for segment in exe.segments().iter().filter(|segment| !segment.writable) {
             let at = bias.to_avma(segment.svma);
-            let own = self.stored(at.0).unwrap_or_default();
-            let file = bytes::range(exe.data(), segment.file_offset.0, segment.file_size.min(COMPARED));
-            let same = own.iter().zip(file.unwrap_or_default()).all(|(own, file)| own == file);
+            let file =
+                bytes::range(exe.data(), segment.file_offset.0, segment.file_size.min(COMPARED as u64));
+            let mut own = [0; COMPARED];
+            let len = self.read_stored(at.0, &mut own)?.unwrap_or(0);
+            let same = own.iter().take(len).zip(file.unwrap_or_default()).all(|(own, file)| own == file);
             if !same {
                 return Err(CoreError::OtherProgram { at });
             }
@@ -169,12 +163,16 @@ impl<'d> CoreFile<'d> {
         self.parts.get(index).filter(|part| at - part.start < part.size)
     }
 
-    /// The bytes that the core has from `at` to the end of their part; `None` if it has not even one.
-    fn stored(&self, at: u64) -> Option<&'d [u8]> {
-        let part = self.part(at)?;
+    /// Fills the beginning of `buf` with what the core has at `at`, up to the end of its part, and says how much that is;
+    /// `None` if it has not even a byte.
+    fn read_stored(&self, at: u64, buf: &mut [u8]) -> Result<Option<usize>, MissingBytes> {
+        let Some(part) = self.part(at) else { return Ok(None) };
         let skip = at - part.start;
-        let left = part.in_file.checked_sub(skip).filter(|left| *left > 0)?;
-        bytes::range(self.data, part.offset.checked_add(skip)?, left)
+        let left = part.in_file.checked_sub(skip).filter(|left| *left > 0);
+        let (Some(left), Some(offset)) = (left, part.offset.checked_add(skip)) else { return Ok(None) };
+        let len = usize::try_from(left).unwrap_or(usize::MAX).min(buf.len());
+        let piece = buf.get_mut(..len).unwrap_or_default();
+        self.file.read_at(offset, piece).map(|()| Some(len))
     }
 
     /// How far it is from `at`, which the core does not have, to the next byte that it may have.
@@ -196,9 +194,8 @@ fn parts(all: impl Iterator<Item = Part>) -> Vec<Part> {
     parts
 }
 
-fn whole(parts: &[Part], data: &[u8]) -> Result<(), CoreError> {
+fn whole(parts: &[Part], len: u64) -> Result<(), CoreError> {
     let stored = parts.iter().filter(|part| part.in_file > 0);
     let needed = stored.map(|part| part.offset.saturating_add(part.in_file)).max().unwrap_or(0);
-    let len = data.len() as u64;
     if needed > len { Err(CoreError::Truncated { len, needed }) } else { Ok(()) }
 }

@@ -43,18 +43,18 @@ pub struct FileMapping<'d> {
 
 /// What the notes say.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Notes<'d> {
+pub(super) struct Notes {
     pub(super) pid: Option<u32>,
     /// Where the program begins to run.
     pub(super) entry: Option<Avma>,
     /// Where the path is that the program was started by.
     pub(super) exec_name: Option<Avma>,
-    files: &'d [u8],
+    files: Vec<u8>,
 }
 
-impl<'d> Notes<'d> {
+impl Notes {
     /// Reads the notes of some segments.
-    pub(super) fn read(segments: impl Iterator<Item = &'d [u8]>) -> Self {
+    pub(super) fn read<'d>(segments: impl Iterator<Item = &'d [u8]>) -> Self {
         let mut found = Self::default();
         let all = segments.flat_map(|segment| notes::Notes { rest: segment });
         for note in all.take(MAX_NOTES).filter(|note| note.owner == OWNER) {
@@ -62,7 +62,7 @@ impl<'d> Notes<'d> {
                 NT_PRPSINFO => found.pid = bytes::u32_at(note.value, PSINFO_PID),
                 NT_PRSTATUS => found.pid = found.pid.or_else(|| bytes::u32_at(note.value, STATUS_PID)),
                 NT_AUXV => found.auxiliary_vector(note.value),
-                NT_FILE => found.files = note.value,
+                NT_FILE => found.files = note.value.to_vec(),
                 _ => {}
             }
         }
@@ -82,8 +82,8 @@ impl<'d> Notes<'d> {
     }
 
     /// `NT_FILE`: a count, the size of pages, a start, end and offset in pages for each, and then the names.
-    pub(super) fn mappings(&self) -> impl Iterator<Item = FileMapping<'d>> {
-        let files = self.files;
+    pub(super) fn mappings(&self) -> impl Iterator<Item = FileMapping<'_>> {
+        let files = self.files.as_slice();
         let count = bytes::u64_at(files, 0).unwrap_or(0).min(MAX_FILES);
         let page = bytes::u64_at(files, 8).unwrap_or(1);
         let names = 16 + count.saturating_mul(24);

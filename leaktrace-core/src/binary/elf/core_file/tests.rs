@@ -1,5 +1,7 @@
 //! Cores of a few pages.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use proptest::prelude::*;
 
 use super::*;
@@ -76,6 +78,7 @@ fn memory_is_read_across_neighbours_and_never_made_up() {
     let file = program();
     let exe = Elf::parse(&file).unwrap();
     let data = core(0, &[(0x10_0000, b"abcd", 4), (0x10_0004, b"efgh", 8), (0x20_0000, b"", PAGE)]);
+    let data = data.as_slice();
     let core = CoreFile::parse(&data).unwrap();
     let memory = core.memory(&exe, Bias::between(Svma(0), Avma(0x5000_0000)));
     assert_eq!(read(&memory, 0x10_0002, 4).unwrap(), b"cdef");
@@ -94,6 +97,7 @@ fn what_the_core_leaves_out_of_the_program_is_in_its_file() {
     // The core has the first bytes, as it has of every ELF file that is mapped.
     let beginning = exe.bytes_from(segment.svma).unwrap()[..16].to_vec();
     let data = core(bias.to_avma(exe.entry()).0, &[(start, &beginning, segment.mem_size)]);
+    let data = data.as_slice();
     let core = CoreFile::parse(&data).unwrap();
     assert_eq!(core.bias(&exe).unwrap(), bias);
     let memory = core.memory(&exe, bias);
@@ -106,6 +110,7 @@ fn what_the_core_leaves_out_of_the_program_is_in_its_file() {
 #[test]
 fn notes_say_which_process_it_was() {
     let data = core(0x40_1234, &[(0x40_0000, b"x", PAGE)]);
+    let data = data.as_slice();
     let core = CoreFile::parse(&data).unwrap();
     assert_eq!(
         (core.pid(), core.notes.entry, core.notes.exec_name),
@@ -120,7 +125,7 @@ fn notes_say_which_process_it_was() {
 
 #[test]
 fn what_is_no_core_is_told_apart() {
-    let error = |data: &[u8]| CoreFile::parse(data).unwrap_err().to_string();
+    let error = |data: &[u8]| CoreFile::parse(&data).unwrap_err().to_string();
     assert_eq!(error(b"hello"), "not an ELF file");
     assert_eq!(error(&tiny_elf(b"")), "an ELF file of type 3, not a core file (4)");
     let whole = core(0, &[(0x10_0000, b"abcd", 4)]);
@@ -129,13 +134,47 @@ fn what_is_no_core_is_told_apart() {
     assert!(error(&whole[..100]).contains("headers do not fit"), "{}", error(&whole[..100]));
 }
 
+/// A file of which only a part can be read by now.
+struct Shrunk {
+    bytes: Vec<u8>,
+    left: AtomicUsize,
+}
+
+impl ReadAt for Shrunk {
+    fn size(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), MissingBytes> {
+        (&self.bytes[..self.left.load(Ordering::Relaxed)]).read_at(offset, buf)
+    }
+}
+
+#[test]
+fn a_core_that_becomes_shorter_while_it_is_read_is_an_error_that_ends_the_reading() {
+    let bytes = core(0, &[(0x10_0000, b"abcd", 4), (0x20_0000, b"efgh", 4)]);
+    let (whole, left) = (bytes.len(), AtomicUsize::new(bytes.len()));
+    let file = Shrunk { bytes, left };
+    let core = CoreFile::parse(&file).unwrap();
+    let program = program();
+    let memory = core.memory(&Elf::parse(&program).unwrap(), Bias::ZERO);
+    assert_eq!(read(&memory, 0x20_0000, 4).unwrap(), b"efgh");
+    file.left.store(whole - 1, Ordering::Relaxed);
+    assert_eq!(read(&memory, 0x10_0000, 4).unwrap(), b"abcd");
+    let error = read(&memory, 0x20_0000, 4).unwrap_err();
+    assert_eq!(error, ReadError::Missing { offset: whole as u64 - 4 });
+    assert!(error.is_final());
+    file.left.store(70, Ordering::Relaxed);
+    assert!(CoreFile::parse(&file).is_err());
+}
+
 #[test]
 fn another_program_is_refused() {
     let file = program();
     let exe = Elf::parse(&file).unwrap();
     let start = exe.segments()[0].svma.0;
     let data = core(exe.entry().0, &[(start, b"something else", PAGE)]);
-    let error = CoreFile::parse(&data).unwrap().bias(&exe);
+    let error = CoreFile::parse(&data.as_slice()).unwrap().bias(&exe);
     assert_eq!(error, Err(CoreError::OtherProgram { at: Avma(start) }));
 }
 
@@ -147,6 +186,7 @@ proptest! {
         data.extend(bytes);
         let exe = program();
         let exe = Elf::parse(&exe).unwrap();
+        let data = data.as_slice();
         if let Ok(core) = CoreFile::parse(&data) {
             let _ = (core.bias(&exe), core.mappings().count());
             let memory = core.memory(&exe, Bias::ZERO);

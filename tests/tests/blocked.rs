@@ -1,0 +1,104 @@
+//! Ring 2: a process that blocks whoever reads its memory is named in two seconds, and blocks nobody.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use leaktrace_tests::fuse::HungFileSystem;
+use leaktrace_tests::go::build;
+use leaktrace_tests::leaktrace::{Outcome, Running, command};
+use leaktrace_tests::privilege::{can_probe, skip};
+use leaktrace_tests::{Mode, Program, Version};
+
+/// How long leaktrace may take: what users are promised, and its start and end on a machine with other things to do.
+const SOON: Duration = Duration::from_millis(2_500);
+
+/// A program with a page of a goroutine's stack that cannot be read.
+struct Blocking {
+    child: Child,
+    /// The address of that page.
+    page: u64,
+}
+
+impl Blocking {
+    fn start(how: &str, file: Option<&Path>) -> Self {
+        let binary = build(Program::Blocked, Version::NEWEST, Mode::Plain, &mut |_| ()).expect("it builds");
+        let mut typed = Command::new(binary);
+        let mut child = typed.arg(how).args(file).stdout(Stdio::piped()).spawn().expect("it starts");
+        let mut line = String::new();
+        let stdout = child.stdout.take().expect("it is piped");
+        BufReader::new(stdout).read_line(&mut line).expect("it says where");
+        let page = line.trim().strip_prefix("0x").and_then(|hex| u64::from_str_radix(hex, 16).ok());
+        Self { child, page: page.expect("it is a number") }
+    }
+
+    /// What leaktrace says of it, soon.
+    #[track_caller]
+    fn asked(&self, typed: &str) -> Outcome {
+        let began = Instant::now();
+        let outcome = Running::start(command(&format!("{typed} --pid {}", self.child.id()))).finish();
+        let took = began.elapsed();
+        assert!(took < SOON, "{typed}: {took:?}: {outcome:?}");
+        outcome
+    }
+
+    /// That leaktrace names it, the address and the cause, and ends soon.
+    #[track_caller]
+    fn is_named(&self, typed: &str, cause: &str) {
+        let outcome = self.asked(typed);
+        outcome.refused(2, &format!("process {} blocks whoever reads its memory", self.child.id()));
+        // The page, whatever part of it was wanted.
+        let page = format!(" {:#x}", self.page >> 12);
+        for words in [&page, cause] {
+            assert!(outcome.stderr.contains(words), "does not say {words:?}: {}", outcome.stderr);
+        }
+    }
+}
+
+impl Drop for Blocking {
+    fn drop(&mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it is our child");
+    }
+}
+
+fn hung_file_system() -> Option<HungFileSystem> {
+    if !can_probe() {
+        return None;
+    }
+    let mounted = HungFileSystem::mount();
+    if mounted.is_none() {
+        skip("this machine has no FUSE");
+    }
+    mounted
+}
+
+#[test]
+fn a_page_that_a_userfaultfd_never_supplies() {
+    if !can_probe() {
+        return;
+    }
+    let blocking = Blocking::start("userfaultfd", None);
+    blocking.is_named("dump", "whose pages a userfaultfd has to supply");
+    // Nobody needs the stack for that.
+    let doctor = blocking.asked("doctor");
+    assert_eq!(doctor.code, Some(0), "{doctor:?}");
+    assert!(doctor.stdout.contains("its memory shows"), "{}", doctor.stdout);
+}
+
+#[test]
+fn a_page_of_a_file_whose_server_has_hung_is_not_read() {
+    let Some(mounted) = hung_file_system() else { return };
+    let blocking = Blocking::start("file", Some(&mounted.file()));
+    let outcome = blocking.asked("dump");
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    assert!(outcome.stdout.contains("main.main()"), "the others have their stacks: {}", outcome.stdout);
+}
+
+#[test]
+fn a_page_of_code_whose_server_has_hung() {
+    let Some(mounted) = hung_file_system() else { return };
+    let blocking = Blocking::start("code", Some(&mounted.file()));
+    blocking.is_named("dump", "which waits for the server of a file system");
+}
