@@ -4,8 +4,8 @@
 //! **Invariant:** knows neither Go nor ELF, nor any other wing.
 
 pub(crate) mod bytes;
-pub mod format;
 pub mod file;
+pub mod format;
 pub(crate) mod hash;
 pub(crate) mod human;
 pub mod memory;

@@ -18,6 +18,9 @@ use crate::process::cpu;
 const ASK: Duration = Duration::from_millis(250);
 const ASK_TRACED: Duration = Duration::from_secs(2);
 
+/// How often it is looked for mishaps, in nanoseconds: that asks for the counters of all targets.
+const MISHAPS: u64 = 1_000_000_000;
+
 impl Engine<'_> {
     /// What has been counted and used until now.
     pub(super) fn count(&self, key: Key) -> anyhow::Result<Counted> {
@@ -57,6 +60,11 @@ impl Engine<'_> {
 
     /// Says once of each kind of event that something happened which never should.
     fn tell_mishaps(&mut self) -> anyhow::Result<()> {
+        let now = clock::now();
+        if now < self.mishaps_due {
+            return Ok(());
+        }
+        self.mishaps_due = now.plus(MISHAPS);
         let mishaps = self.hub.as_mut().map(Hub::mishaps).transpose()?;
         for mishap in mishaps.into_iter().flatten() {
             tracing::warn!("{mishap}");

@@ -55,6 +55,8 @@ pub(super) struct Engine<'e> {
     /// Finds processes that were not named.
     pub(super) discovery: Option<Discovery>,
     pub(super) ledger: Ledger,
+    /// When it is next looked for what should never happen in the kernel.
+    pub(super) mishaps_due: Ktime,
     /// Whether a report was made on which the user wants to fail.
     pub(super) has_found: bool,
     next_key: Key,
@@ -89,6 +91,7 @@ impl<'e> Engine<'e> {
             detaching: Vec::new(),
             discovery: None,
             ledger: Ledger::default(),
+            mishaps_due: now,
             has_found: false,
             next_key: 0,
             round_due: None,
@@ -162,13 +165,23 @@ impl<'e> Engine<'e> {
                 return self.consumer.take(&Publication::Round { is_last: true });
             }
             let until = self.wakes_at();
-            match self.events.next(until).await {
-                Event::Stop(reason) => self.stop_all(reason)?,
-                Event::Exited(key) => self.tell(key, Told::Stop(StopReason::Exited))?,
-                Event::Answer(key, class, answer) => self.answered(key, class, *answer)?,
-                Event::Filling => self.hurry_drains()?,
-                Event::Tick => {}
+            let mut event = Some(self.events.next(until).await);
+            // All of it before anybody's next turn: with one a turn, a target that has always something to be drained
+            // would hold up all others.
+            while let Some(happened) = event {
+                self.take_event(happened)?;
+                event = self.events.ready();
             }
+        }
+    }
+
+    fn take_event(&mut self, event: Event) -> anyhow::Result<()> {
+        match event {
+            Event::Stop(reason) => self.stop_all(reason),
+            Event::Exited(key) => self.tell(key, Told::Stop(StopReason::Exited)),
+            Event::Answer(key, class, answer) => self.answered(key, class, *answer),
+            Event::Filling => self.hurry_drains(),
+            Event::Tick => Ok(()),
         }
     }
 

@@ -84,6 +84,13 @@ impl Events {
         });
     }
 
+    /// What has happened already and was told to nobody yet.
+    pub(super) fn ready(&mut self) -> Option<Event> {
+        let exited = self.exits.1.try_recv().ok().map(Event::Exited);
+        let answered = |(key, class, answer)| Event::Answer(key, class, answer);
+        exited.or_else(|| self.answers.1.try_recv().ok().map(answered))
+    }
+
     /// What happens next, at the latest at `until`.
     pub(super) async fn next(&mut self, until: Ktime) -> Event {
         tokio::select! {

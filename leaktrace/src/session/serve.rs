@@ -17,7 +17,7 @@ use super::reporting::{self, Reporter};
 use crate::clock;
 
 /// How many records are taken at a time before anybody else's turn.
-const BATCH: usize = 1 << 16;
+const BATCH: usize = 1 << 14;
 
 /// What the ring adds to each record, in bytes.
 const RING_HEADER: usize = 8;
