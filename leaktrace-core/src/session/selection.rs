@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn what_is_no_pattern_is_told() {
         let error = Matcher::new(None, Some("(")).unwrap_err();
-        assert_eq!(error.to_string(), "--comm \"(\" is no regular expression");
+        assert_eq!(error.to_string(), "--comm \"(\" is not a valid regular expression");
         assert!(matches!(Matcher::new(Some(&"x".repeat(4097)), None), Err(MatcherError::Exe(4097))));
     }
 }

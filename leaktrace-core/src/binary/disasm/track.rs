@@ -5,7 +5,7 @@ use crate::binary::disasm::instruction::{Instruction, Operation, Place, Register
 /// Where a value is held, instruction by instruction.
 ///
 /// Only whole copies are followed, and everything that is not understood loses the value, so a register that is
-/// [said to hold it](Self::in_register) does. Stack slots survive calls: Go's compiler keeps the slots of a
+/// said to hold it does. Stack slots survive calls: Go's compiler keeps the slots of a
 /// function's own variables apart from those that its callees may write.
 #[derive(Clone, Debug)]
 pub struct Tracker {

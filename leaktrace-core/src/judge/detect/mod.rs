@@ -2,7 +2,7 @@
 //!
 //! Each snapshot becomes an [`Observation`]; a [`History`] keeps what is worth knowing of all of them, and sums it up
 //! as [`Watched`]: cohorts, which are goroutines of one `go` statement that stand at one place. The [`rules`] look at
-//! one cohort each; [`judge`] makes one [`Verdict`] for each `go` statement of what they say. Nothing here has a
+//! one cohort each; [`judge`] makes one [`Verdict`](crate::schema::Verdict) for each `go` statement of what they say. Nothing here has a
 //! clock, and nothing is called a leak because it is old: every verdict carries the evidence that it rests on.
 
 mod contexts;

@@ -3,7 +3,7 @@
 //! A read of another process's memory can wait for ever: for a page that a userfaultfd is to serve and nobody does, or
 //! for one of a file whose server is gone. The kernel ends such a wait only together with the whole reading process
 //! (`TASK_KILLABLE`), so a thread that is in it cannot be joined. Whatever reads a process is therefore a job here that
-//! owns what it needs. A [watching thread](board) gives up the job that does not get on, and whoever waits for its answer
+//! owns what it needs. A watching thread (`board`) gives up the job that does not get on, and whoever waits for its answer
 //! is told [why](Blocked).
 
 mod activity;
