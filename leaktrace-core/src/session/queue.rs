@@ -1,7 +1,7 @@
 //! Whose memory is read next, where many targets share few threads and one budget.
 //!
 //! A target has at most one job of each [`Class`] waiting or under way. What somebody waits for goes first; among equals
-//! the target goes first that was served the longest ago. What is routine has to be within the budget: the time that jobs
+//! the target goes first that was served the longest ago. What is routine has to be within the budget: the time that such jobs
 //! took is a debt, paid off as time passes.
 
 use std::collections::BTreeMap;
@@ -114,7 +114,9 @@ impl<K: Copy + Ord> FairQueue<K> {
     /// A job has ended, or is given up because it does not.
     pub fn done(&mut self, target: K, class: Class, now: Ktime) {
         self.earn(now);
-        if let Some(began) = self.under_way.remove(&(target, class)) {
+        if let Some(began) = self.under_way.remove(&(target, class))
+            && class != Class::Awaited
+        {
             self.balance -= real(now.since(began));
         }
     }
