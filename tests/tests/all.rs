@@ -127,12 +127,14 @@ fn assert_right(report: &Report, target: &mut Target, born: u64) {
     assert_complete(report);
 }
 
-/// Checks that not a single event was lost.
+/// Checks that not a single event was lost. What another program did in the same process, after an exec, is left out on
+/// purpose.
 #[track_caller]
 fn assert_complete(report: &Report) {
     let completeness = &report.completeness;
-    assert_eq!((report.dropped(), completeness.undecodable), (0, 0), "{completeness:?}");
-    assert_eq!(completeness.produced, completeness.decoded, "{completeness:?}");
+    let left_out = completeness.dropped.get("other_process").copied().unwrap_or_default();
+    assert_eq!((report.dropped() - left_out, completeness.undecodable), (0, 0), "{completeness:?}");
+    assert_eq!(completeness.produced, completeness.decoded + left_out, "{completeness:?}");
     assert_eq!((completeness.ghosts_removed, completeness.births_recovered), (0, 0), "{completeness:?}");
 }
 
@@ -242,5 +244,5 @@ fn what_is_about_one_process_is_refused_for_several() {
 #[test]
 fn nobody_who_is_like_that_is_an_error() {
     let outcome = Running::start(command("--exe /no/such/program --probes none --duration 1ms")).finish();
-    outcome.refused(3, "there was no such Go process");
+    outcome.refused(3, "no matching Go process was found");
 }
