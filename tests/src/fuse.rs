@@ -3,10 +3,10 @@
 //! The protocol is that of Linux's `include/uapi/linux/fuse.h`, version 7.31.
 
 use std::ffi::CString;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread;
 
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
@@ -58,20 +58,8 @@ impl HungFileSystem {
 
 impl Drop for HungFileSystem {
     fn drop(&mut self) {
-        abort(self.root.path());
         // The directory cannot be removed before.
-        unmount(self.root.path(), UnmountFlags::DETACH).expect("it is mounted");
-    }
-}
-
-/// Ends all waits, so that nobody stays who cannot be killed: `/sys/fs/fuse/connections` names them by device.
-fn abort(root: &Path) {
-    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let of_root = |line: &&str| line.split(' ').nth(4) == root.to_str();
-    let device = mounts.lines().find(of_root).and_then(|line| line.split(' ').nth(2)?.split_once(':'));
-    if let Some((_, minor)) = device {
-        // Not there where that control file system is not mounted: then the end of the target ends them.
-        _ = fs::write(format!("/sys/fs/fuse/connections/{minor}/abort"), "1");
+        unmount(self.root.path(), UnmountFlags::FORCE | UnmountFlags::DETACH).expect("it is mounted");
     }
 }
 

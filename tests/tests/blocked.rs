@@ -88,17 +88,12 @@ fn a_page_that_a_userfaultfd_never_supplies() {
 }
 
 #[test]
-fn a_page_of_a_file_whose_server_has_hung_is_not_read() {
+fn a_file_whose_server_has_hung_is_not_touched_be_it_code() {
     let Some(mounted) = hung_file_system() else { return };
-    let blocking = Blocking::start("file", Some(&mounted.file()));
-    let outcome = blocking.asked("dump");
-    assert_eq!(outcome.code, Some(0), "{outcome:?}");
-    assert!(outcome.stdout.contains("main.main()"), "the others have their stacks: {}", outcome.stdout);
-}
-
-#[test]
-fn a_page_of_code_whose_server_has_hung() {
-    let Some(mounted) = hung_file_system() else { return };
-    let blocking = Blocking::start("code", Some(&mounted.file()));
-    blocking.is_named("dump", "which waits for the server of a file system");
+    for how in ["file", "code"] {
+        let blocking = Blocking::start(how, Some(&mounted.file()));
+        let outcome = blocking.asked("dump");
+        assert_eq!(outcome.code, Some(0), "{how}: {outcome:?}");
+        assert!(outcome.stdout.contains("main.main()"), "the others have their stacks: {}", outcome.stdout);
+    }
 }

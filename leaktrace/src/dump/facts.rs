@@ -14,6 +14,7 @@ use leaktrace_core::goroutines::model::{Mapping, Target as DumpTarget, UnixTime}
 
 use crate::process::find::Target;
 use crate::process::maps::{self, Maps};
+use crate::process::mounts::untouchable;
 use crate::process::workers::{Reading, Under, Workers};
 use crate::process::{Pid, ProcessError, Procfs, USUAL};
 
@@ -49,7 +50,9 @@ pub(crate) fn of_process(target: &Target, elf: &Elf<'_>, procfs: &Procfs) -> Res
 fn mappings(maps: &Maps, target: &Target, build_id: Option<&String>, procfs: &Procfs) -> Vec<Mapping> {
     let of_binary = maps.of_file(target.exe.link(), target.identity.exe.inode);
     let executable = || maps.iter().filter(|mapping| mapping.executable && mapping.inode != 0);
+    let untouchable = untouchable(maps, procfs, target.pid);
     let libraries = executable().filter(|mapping| !of_binary.contains(mapping));
+    let libraries = libraries.filter(|mapping| !untouchable.contains(&mapping.device));
     let libraries: BTreeMap<_, _> = libraries.map(|mapping| (mapping.inode, mapping.clone())).collect();
     let of_libraries = library_build_ids(libraries, target.pid, procfs);
     let mapping = |mapping| {

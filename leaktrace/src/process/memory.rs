@@ -11,6 +11,7 @@ use leaktrace_core::base::memory::{Memory, ReadError, Span};
 use leaktrace_core::base::num::Avma;
 
 use super::maps::Maps;
+use super::mounts::untouchable;
 use super::ranges::{MAX_GAP, Ranges};
 use super::regions::{Pace, Regions};
 use super::urgency::Urgency;
@@ -95,8 +96,9 @@ impl State {
         }
         drop(known);
         // Without the lock: this may wait for the lock of the process's memory map.
-        let regions = match Maps::read(&Procfs::system(), self.pid) {
-            Ok(maps) => Regions::of(&maps),
+        let procfs = Procfs::system();
+        let regions = match Maps::read(&procfs, self.pid) {
+            Ok(maps) => Regions::of(&maps, &untouchable(&maps, &procfs, self.pid)),
             Err(ProcessError::Exited { .. } | ProcessError::NoSuchProcess { .. }) => {
                 return Err(ReadError::Gone);
             }

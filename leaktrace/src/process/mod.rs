@@ -8,6 +8,7 @@ pub mod find;
 pub mod launch;
 pub mod maps;
 pub mod memory;
+pub(crate) mod mounts;
 pub mod privileges;
 mod ranges;
 mod regions;

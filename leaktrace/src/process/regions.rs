@@ -2,7 +2,7 @@
 //!
 //! Private anonymous memory, where the Go runtime has its heap, its stacks and those of C threads, and private mappings of
 //! files of which the process runs code: its binary, plugins and libraries. Whatever else is mapped, such as files on a file
-//! system whose server may be gone, devices and shared memory, is nothing of the runtime's, and to touch it could wait for
+//! system whose server may be [gone](super::mounts), devices and shared memory, is nothing of the runtime's, and to touch it could wait for
 //! ever or have effects.
 
 use std::collections::BTreeSet;
@@ -23,8 +23,10 @@ pub(super) struct Regions {
 }
 
 impl Regions {
-    pub(super) fn of(maps: &Maps) -> Self {
+    /// Those of a process that has mapped this, of which files on the devices `untouchable` are left alone.
+    pub(super) fn of(maps: &Maps, untouchable: &BTreeSet<(u32, u32)>) -> Self {
         let with_code = maps.iter().filter(|mapping| mapping.private && mapping.executable);
+        let with_code = with_code.filter(|mapping| !untouchable.contains(&mapping.device));
         let with_code: BTreeSet<_> = with_code.map(|mapping| (mapping.device, mapping.inode)).collect();
         let is_allowed = |mapping: &Mapping| {
             mapping.private
@@ -110,10 +112,11 @@ c000400000-c004000000 ---p 00000000 00:00 0
 7f0000003000-7f0000004000 r-xp 00000000 08:01 900 /srv/plugin.so
 7f0000004000-7f0000005000 rw-p 00001000 08:01 900 /srv/plugin.so
 7f0000005000-7f0000006000 rw-p 00001000 08:02 900 /srv/data
+7f0000006000-7f0000007000 r-xp 00000000 00:32 12 /mnt/hung/code
 ";
 
     fn regions() -> Regions {
-        Regions::of(&Maps::parse(MAPS).unwrap())
+        Regions::of(&Maps::parse(MAPS).unwrap(), &BTreeSet::from([(0, 0x32)]))
     }
 
     fn span(at: u64, len: usize) -> Span {
@@ -142,6 +145,7 @@ c000400000-c004000000 ---p 00000000 00:00 0
             (0x7f00_0000_0000, "a private mapping of /mnt/dead/file (0x7f0000000000-0x7f0000001000)"),
             (0x7f00_0000_2ff8, "a shared mapping of /dev/zero (deleted) (0x7f0000002000-0x7f0000003000)"),
             (0x7f00_0000_5000, "a private mapping of /srv/data (0x7f0000005000-0x7f0000006000)"),
+            (0x7f00_0000_6000, "a private mapping of /mnt/hung/code (0x7f0000006000-0x7f0000007000)"),
         ] {
             assert!(!regions.allow(span(at, 8), &mut hint), "{name}");
             assert_eq!(regions.foreign(span(at, 8)).as_deref(), Some(name));

@@ -18,7 +18,7 @@ pub(super) const LONGEST_READ: Duration = Duration::from_secs(10);
 pub(super) struct Sample {
     /// Which read it is in, if in one.
     pub(super) read: Option<u64>,
-    /// Whether it sleeps in the kernel so that only its end can wake it (state `D`).
+    /// Whether it waits in the kernel: within a read for anything, and else so that no signal wakes it (state `D`).
     pub(super) is_held: bool,
     /// Page faults that were served for it.
     pub(super) faults: u64,
@@ -34,7 +34,8 @@ impl Sample {
         let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
         Some(Self {
             read,
-            is_held: *fields.first()? == "D",
+            // The server of a file system is first waited for so that signals do wake.
+            is_held: matches!((*fields.first()?, read), ("D", _) | ("S", Some(_))),
             faults: number(10)?.wrapping_add(number(12)?),
             ticks: number(14)?.wrapping_add(number(15)?),
         })
@@ -124,6 +125,13 @@ mod tests {
         let line = "77 (a) D (b) D 1 1 1 0 -1 4194368 10 0 5 0 3 4 0 0 20 0 2 0 99 0 0\n";
         let expected = Sample { read: None, is_held: true, faults: 15, ticks: 7 };
         assert_eq!(Sample::parse(line, None), Some(expected));
+        let asleep = line.replace(" D 1", " S 1");
+        assert_eq!(Sample::parse(&asleep, Some(1)).map(|sample| sample.is_held), Some(true));
+        assert_eq!(
+            Sample::parse(&asleep, None).map(|sample| sample.is_held),
+            Some(false),
+            "it waits for a thread"
+        );
         assert_eq!(Sample::parse("77 (a", None), None);
     }
 }

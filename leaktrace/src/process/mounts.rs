@@ -1,0 +1,78 @@
+//! Which file systems are left alone.
+//!
+//! Whoever waits for an answer of a server in user space (FUSE) that has taken the request in cannot even be killed: the
+//! kernel waits it out (`request_wait_answer` in `fs/fuse/dev.c`), and leaktrace would not end. So nothing on such a
+//! file system is touched, be it mapped as code, save for that which has the process's binary: without that nothing is
+//! known of the process at all.
+
+use std::collections::BTreeSet;
+
+use super::maps::Maps;
+use super::{Pid, Procfs};
+
+/// The longest list of mounts that is read, in bytes.
+const BOUND: u64 = 16 << 20;
+
+/// The devices, major and minor number, of the file systems in user space of which process `pid` has mapped something, save
+/// for that of its binary.
+pub(crate) fn untouchable(maps: &Maps, procfs: &Procfs, pid: Pid) -> BTreeSet<(u32, u32)> {
+    let link = procfs.link(pid, "exe").unwrap_or_default();
+    let binary = maps.iter().find(|mapping| mapping.path == link).map(|mapping| mapping.device);
+    let is_elsewhere = |device: &(u32, u32)| *device != (0, 0) && Some(*device) != binary;
+    let mapped: BTreeSet<_> = maps.iter().map(|mapping| mapping.device).filter(is_elsewhere).collect();
+    if mapped.is_empty() {
+        return mapped;
+    }
+    // Without the list nothing is known to be safe.
+    let Ok(mounts) = procfs.read(pid, "mountinfo", BOUND) else { return mapped };
+    let in_user_space = in_user_space(&String::from_utf8_lossy(&mounts));
+    mapped.intersection(&in_user_space).copied().collect()
+}
+
+/// The devices of the file systems in user space in a list of mounts (proc(5), `/proc/PID/mountinfo`).
+fn in_user_space(mounts: &str) -> BTreeSet<(u32, u32)> {
+    let device = |line: &str| {
+        let (head, tail) = line.split_once(" - ")?;
+        let kind = tail.split(' ').next()?;
+        let (major, minor) = head.split(' ').nth(2)?.split_once(':')?;
+        kind.starts_with("fuse").then_some((major.parse().ok()?, minor.parse().ok()?))
+    };
+    mounts.lines().filter_map(device).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOUNTS: &str = "\
+22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
+40 22 0:49 / /mnt/hung rw,nosuid - fuse hung rw,user_id=0
+41 22 0:50 / /mnt/user rw master:3 shared:7 - fuse.sshfs host:/ rw
+42 22 8:17 / /mnt/disk rw - fuseblk /dev/sdb1 rw
+43 22 0:51 / /mnt/data rw - nfs4 host:/ rw
+";
+    const LIST: &str = "\
+00400000-00500000 r-xp 00000000 00:32 7 /mnt/user/app
+00500000-00600000 r-xp 00000000 fe:00 9 /lib/c.so
+00600000-00700000 r-xp 00000000 00:31 2 /mnt/hung/file
+00700000-00800000 rw-p 00000000 00:00 0 
+";
+
+    #[test]
+    fn file_systems_in_user_space_are_told_by_their_type() {
+        assert_eq!(in_user_space(MOUNTS), BTreeSet::from([(0, 49), (0, 50), (8, 17)]));
+    }
+
+    #[test]
+    fn they_are_left_alone_save_for_that_of_the_binary() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("5");
+        std::fs::create_dir(&folder).unwrap();
+        std::os::unix::fs::symlink("/mnt/user/app", folder.join("exe")).unwrap();
+        let (procfs, maps) = (Procfs::at(root.path()), Maps::parse(LIST.as_bytes()).unwrap());
+        let all_but_the_binarys = BTreeSet::from([(0, 49), (254, 0)]);
+        assert_eq!(untouchable(&maps, &procfs, Pid(5)), all_but_the_binarys, "nobody says what they are");
+        std::fs::write(folder.join("mountinfo"), MOUNTS).unwrap();
+        assert_eq!(untouchable(&maps, &procfs, Pid(5)), BTreeSet::from([(0, 49)]));
+    }
+}
