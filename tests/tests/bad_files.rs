@@ -87,7 +87,10 @@ fn foreign_files_are_told_from_ours() {
 #[test]
 fn snapshots_are_whole_or_refused() {
     let files = snapshot();
-    files.refused(&files.with(VERSION_AT, &[3, 0]), "has format version 3, and this leaktrace reads versions up to 2");
+    files.refused(
+        &files.with(VERSION_AT, &[3, 0]),
+        "has format version 3, and this leaktrace reads versions up to 2",
+    );
     let len = files.good.len();
     for places in [1, 2, 16, 64, len / 2, len - 1] {
         files.refused(&files.good[..len - places], "snapshot");
@@ -105,7 +108,10 @@ fn snapshots_are_whole_or_refused() {
 #[test]
 fn recordings_open_as_far_as_they_are_right() {
     let files = recording();
-    files.refused(&files.with(VERSION_AT, &[2, 0]), "has format version 2, and this leaktrace reads versions up to 1");
+    files.refused(
+        &files.with(VERSION_AT, &[2, 0]),
+        "has format version 2, and this leaktrace reads versions up to 1",
+    );
     let len = files.good.len();
     let header = 16 + u32::from_le_bytes(files.good[12..16].try_into().unwrap()) as usize + 4;
     for end in [12, 20, header - 1] {
