@@ -102,5 +102,8 @@ fn ended_by_exec(hub: &mut Hub, id: TargetId, process: &mut Target) {
     assert!(hub.has_execed(id));
     process.command("spawn 100");
     process.command("settle");
-    assert!(foreign(hub) >= 100, "the same binary has the same probes: {}", foreign(hub));
+    // The kernel knows a process by its first thread. If another one execs, that thread is no more, and no probe is in the
+    // new program; else the same binary has the same probes, and all that they see is left out.
+    let left_out = foreign(hub);
+    assert!(left_out == 0 || left_out >= 100, "{left_out} of at least 100 hits are left out");
 }
