@@ -47,7 +47,7 @@ impl Blocking {
     #[track_caller]
     fn is_named(&self, typed: &str, cause: &str) {
         let outcome = self.asked(typed);
-        outcome.refused(2, &format!("process {} blocks whoever reads its memory", self.child.id()));
+        outcome.refused(2, &format!("process {} blocks reads of its memory", self.child.id()));
         // The page, whatever part of it was wanted.
         let page = format!(" {:#x}", self.page >> 12);
         for words in [&page, cause] {
@@ -80,7 +80,7 @@ fn a_page_that_a_userfaultfd_never_supplies() {
         return;
     }
     let blocking = Blocking::start("userfaultfd", None);
-    blocking.is_named("dump", "whose pages a userfaultfd has to supply");
+    blocking.is_named("dump", "whose pages a userfaultfd handler must supply");
     // Nobody needs the stack for that.
     let doctor = blocking.asked("doctor");
     assert_eq!(doctor.code, Some(0), "{doctor:?}");
