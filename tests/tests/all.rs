@@ -149,7 +149,8 @@ fn thirty_processes_of_all_kinds_are_watched_and_none_touches_another() {
     let mut exits = [ending(), ending(), ending()];
     let mut execs = ending();
     let blocking = Blocking::start();
-    let mut running = Running::start(command(&format!("--all {WHOLE}")));
+    // Long enough for a new program to be found after an exec.
+    let mut running = Running::start(command(&format!("--all --duration 30s {WHOLE}")));
     await_probes(&mut running, quiet.iter().chain(&exits).chain([&noisy, &execs]));
 
     for target in &mut quiet {
@@ -163,9 +164,7 @@ fn thirty_processes_of_all_kinds_are_watched_and_none_touches_another() {
     }
     execs.send("exec 0");
     execs.await_ready();
-    await_probes(&mut running, [&execs]);
     execs.command("spawn 4");
-    running.interrupt();
     let round = Round::of(&running.finish_within(PATIENCE));
 
     for target in &mut quiet {
@@ -180,7 +179,11 @@ fn thirty_processes_of_all_kinds_are_watched_and_none_touches_another() {
     let before = round.report(execs.pid(), "execed");
     assert_eq!(before.group("main.driven.func1").born, 3);
     assert_complete(before);
-    assert_right(round.report(execs.pid(), "watched"), &mut execs, 4);
+    // Whether it has its four more before or after it is attached to is chance; that it has them is not.
+    let after = round.report(execs.pid(), "watched");
+    let own = execs.state();
+    assert_eq!(after.totals.live, own.num_goroutine);
+    assert_eq!(after.group("main.driven.func1").live, own.site("driven").spawned);
     assert_named(round.one(blocking.0.id(), "blocked"));
     let noise = &round.report(noisy.pid(), "watched").completeness;
     let accounted = noise.decoded + noise.undecodable + noise.dropped.values().sum::<u64>();
