@@ -90,7 +90,7 @@ fn rules_are_switched_like_lints() {
     assert_eq!(verdicts(&watched(&held, "--format json --allow all --warn LT004")), nil_channel());
     assert_eq!(watched(&held, "--deny LT004").code, Some(1));
     assert_eq!(watched(&held, "--deny LT002").code, Some(0));
-    watched(&held, "--deny LT999").refused(2, "there is no rule \"LT999\"");
+    watched(&held, "--deny LT999").refused(2, "unknown rule \"LT999\"");
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn rules_are_listed_and_explained() {
         let explained = leaktrace(&format!("explain {code}")).stdout;
         assert!(explained.starts_with(&format!("{code} ")) && explained.lines().count() > 4, "{explained}");
     }
-    Running::start(command("explain LT999")).finish().refused(2, "there is no rule \"LT999\"");
+    Running::start(command("explain LT999")).finish().refused(2, "unknown rule \"LT999\"");
 }
 
 #[test]
