@@ -1,9 +1,10 @@
 //! Notices that the target exits, or that it becomes another program.
 
 use std::fs::File;
+use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -44,6 +45,15 @@ impl AsFd for ExitWatch {
     }
 }
 
+/// What became of a process whose address space is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gone {
+    /// It exits, or has exited.
+    Exited,
+    /// It runs another program.
+    Execed,
+}
+
 /// A hold on one address space: it ends with the process, but also when the process execs.
 ///
 /// An open `/proc/PID/maps` belongs to the address space that the process had when it was opened, and reads
@@ -58,10 +68,11 @@ impl AddressSpace {
     /// Takes hold of the address space that the process has now.
     pub fn open(procfs: &Procfs, pid: Pid) -> Result<Self, ProcessError> {
         let path = procfs.path(pid, "maps");
-        match File::open(&path) {
-            Ok(maps) => Ok(Self { maps, path }),
-            Err(error) => Err(failed(pid, path, error)),
-        }
+        Self::open_at(&path).map_err(|error| failed(pid, path, error))
+    }
+
+    fn open_at(path: &Path) -> io::Result<Self> {
+        Ok(Self { maps: File::open(path)?, path: path.to_owned() })
     }
 
     /// Whether nothing runs in it any more.
@@ -69,6 +80,19 @@ impl AddressSpace {
         let mut byte = [0];
         let _reading = Reading::begin(&Under::File(&self.path));
         !matches!(self.maps.read_at(&mut byte, 0), Ok(1))
+    }
+
+    /// What became of the process if nothing runs in it any more.
+    ///
+    /// A process that exits loses its address space before its pidfd says that it has exited (Linux 6.18,
+    /// kernel/exit.c: `exit_mm` runs before `exit_notify`), so that alone doesn't tell it from an exec, after which
+    /// there is another address space, be it readable or not.
+    pub fn gone(&self) -> Option<Gone> {
+        self.is_gone().then(|| match Self::open_at(&self.path) {
+            Ok(now) if !now.is_gone() => Gone::Execed,
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => Gone::Execed,
+            Ok(_) | Err(_) => Gone::Exited,
+        })
     }
 }
 
@@ -111,11 +135,26 @@ mod tests {
         let watch = ExitWatch::open(&Procfs::system(), pid).unwrap();
         let space = AddressSpace::open(&Procfs::system(), pid).unwrap();
         assert!(!space.is_gone());
-        std::io::Write::write_all(child.stdin.as_mut().unwrap(), b"\n").unwrap();
+        io::Write::write_all(child.stdin.as_mut().unwrap(), b"\n").unwrap();
         eventually(|| space.is_gone());
         assert!(!watch.has_exited());
+        assert_eq!(space.gone(), Some(Gone::Execed));
         child.kill().unwrap();
         child.wait().unwrap();
+    }
+
+    #[test]
+    fn an_exit_is_no_exec_from_its_first_moment_on() {
+        // Many, since the moment between the end of the address space and that of the process is short.
+        for _ in 0..100 {
+            let (mut child, pid) = shell("read line");
+            let space = AddressSpace::open(&Procfs::system(), pid).unwrap();
+            assert_eq!(space.gone(), None);
+            drop(child.stdin.take());
+            eventually(|| space.gone().is_some());
+            assert_eq!(space.gone(), Some(Gone::Exited));
+            child.wait().unwrap();
+        }
     }
 
     #[test]

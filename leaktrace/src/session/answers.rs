@@ -14,6 +14,7 @@ use super::reporting::{self, Made};
 use crate::clock;
 use crate::inspect::Inspected;
 use crate::process::ProcessError;
+use crate::process::exit::Gone;
 use crate::process::workers::Lost;
 
 impl Engine<'_> {
@@ -43,14 +44,14 @@ impl Engine<'_> {
             Answer::Planned(Ok(planned)) => self.planned(key, *planned),
             Answer::Inspected(Err(error)) | Answer::Planned(Err(error)) => self.fail(key, error),
             Answer::Confirmed(result) => self.tell(key, Told::Confirmed(result)),
-            Answer::Walked { observer, result, is_gone } => self.walked(key, observer, result, is_gone),
+            Answer::Walked { observer, result, gone } => self.walked(key, observer, result, gone),
             Answer::HeapPassed { result, took } => self.tell(key, Told::HeapPassed { result, took }),
             Answer::Reported(made) => self.reported(key, *made),
-            Answer::Gone(is_gone) => {
+            Answer::Gone(gone) => {
                 if let Some(member) = self.members.get_mut(&key) {
                     member.is_asked = false;
                 }
-                if is_gone { self.gone(key) } else { Ok(()) }
+                gone.map_or(Ok(()), |gone| self.gone(key, gone))
             }
         }
     }
@@ -103,12 +104,14 @@ impl Engine<'_> {
         key: Key,
         observer: Box<Observer>,
         result: Result<Seen, WalkError>,
-        is_gone: bool,
+        gone: Option<Gone>,
     ) -> anyhow::Result<()> {
         let Some(member) = self.members.get_mut(&key) else { return Ok(()) };
         member.observer = Some(observer);
-        if is_gone || member.has_exited() || self.has_execed(key) {
-            self.gone(key)?;
+        let (has_exited, has_execed) = (member.has_exited(), self.has_execed(key));
+        if let Some(gone) = gone.or(has_exited.then_some(Gone::Exited)).or(has_execed.then_some(Gone::Execed))
+        {
+            self.gone(key, gone)?;
         }
         let Some(member) = self.members.get_mut(&key) else { return Ok(()) };
         let walked = match result {
@@ -127,9 +130,12 @@ impl Engine<'_> {
     }
 
     /// The process runs something else by now, or nothing.
-    fn gone(&mut self, key: Key) -> anyhow::Result<()> {
+    fn gone(&mut self, key: Key, gone: Gone) -> anyhow::Result<()> {
         let has_exited = self.members.get(&key).is_some_and(super::member::Member::has_exited);
-        let reason = if has_exited { StopReason::Exited } else { StopReason::Execed };
+        let reason = match gone {
+            Gone::Execed if !has_exited => StopReason::Execed,
+            Gone::Exited | Gone::Execed => StopReason::Exited,
+        };
         self.tell(key, Told::Stop(reason))
     }
 

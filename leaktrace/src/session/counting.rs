@@ -80,7 +80,7 @@ impl Engine<'_> {
         if u128::from(now.since(member.asked)) < pause.as_nanos() {
             return;
         }
-        let asked = self.workers.submit(move || Answer::Gone(jobs::is_gone(&inspected)));
+        let asked = self.workers.submit(move || Answer::Gone(jobs::gone(&inspected)));
         // Where no thread can be had, a look will find it out.
         if let Ok(job) = asked {
             (member.is_asked, member.asked) = (true, now);

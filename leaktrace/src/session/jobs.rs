@@ -23,6 +23,7 @@ use crate::inspect::{Inspected, confirm};
 use crate::kernel::cost::CostPerHit;
 use crate::kernel::{Loaded, Loader, ProbeSite, TargetOptions, Tracee};
 use crate::process::blocked::Blocked;
+use crate::process::exit::Gone;
 use crate::process::find::Target;
 use crate::process::{Pid, ProcessError, Procfs};
 
@@ -41,7 +42,7 @@ pub(super) enum Answer {
         observer: Box<Observer>,
         result: Result<Seen, WalkError>,
         /// Whether the process runs something else by now, so that what was read says nothing.
-        is_gone: bool,
+        gone: Option<Gone>,
     },
     HeapPassed {
         result: Result<Streaks, Refusal>,
@@ -49,7 +50,7 @@ pub(super) enum Answer {
     },
     Reported(Box<Made>),
     /// Whether the process runs something else by now.
-    Gone(bool),
+    Gone(Option<Gone>),
 }
 
 /// How a process is to be traced.
@@ -168,12 +169,12 @@ pub(super) fn confirm_layout(inspected: &Inspected) -> Answer {
 /// Looks at the memory.
 pub(super) fn walk(mut observer: Box<Observer>, streaks: &Streaks, inspected: &Inspected) -> Answer {
     let result = observer.look(streaks);
-    Answer::Walked { observer, result, is_gone: is_gone(inspected) }
+    Answer::Walked { observer, result, gone: gone(inspected) }
 }
 
-/// Whether the process runs something else by now.
-pub(super) fn is_gone(inspected: &Inspected) -> bool {
-    inspected.target().space.is_gone()
+/// What became of the process if what was inspected runs no more.
+pub(super) fn gone(inspected: &Inspected) -> Option<Gone> {
+    inspected.target().space.gone()
 }
 
 /// Finds out what nothing refers to, until it is to `stop`.
