@@ -3,13 +3,15 @@
 use leaktrace_core::dump::diff::{Diff, FORMATS, diff};
 
 use super::destination::Destination;
-use super::file;
+use super::file::Recorded;
+use super::subject::Subject as _;
 use crate::cli;
 
 /// Writes how two snapshots differ, and says whether that is more than was allowed.
 pub fn run(args: &cli::diff::Diff) -> anyhow::Result<bool> {
     let destination = Destination::open(args.output.as_deref())?;
-    let (before, after) = (file::open(&args.before)?, file::open(&args.after)?);
+    let dump = |path| Recorded { path }.dump(false);
+    let (before, after) = (dump(&args.before)?, dump(&args.after)?);
     let diff = diff(&before, &after, args.by, args.include_runtime);
     write(&diff, args, destination)?;
     Ok(args.fail_if_grew.is_some_and(|n| diff.fails_if_grew(n)))

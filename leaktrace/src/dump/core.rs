@@ -9,16 +9,16 @@ use std::sync::OnceLock;
 use anyhow::Context as _;
 use leaktrace_core::base::file::{MissingBytes, ReadAt};
 use leaktrace_core::base::memory::{MAX_READ, Memory as _};
-use leaktrace_core::base::num::{Avma, FileOffset, Ktime, Tgid};
+use leaktrace_core::base::num::{Avma, FileOffset, Tgid};
 use leaktrace_core::binary::elf::Elf;
 use leaktrace_core::binary::elf::core_file::{CoreError, CoreFile, CoreMemory};
-use leaktrace_core::go::goroutines::Want;
 use leaktrace_core::go::program::Program;
-use leaktrace_core::goroutines::model::{MAX_VALUES, Mapping, Target, UnixTime};
-use leaktrace_core::goroutines::{Dump, Facts, from_snapshot};
+use leaktrace_core::goroutines::model::{Mapping, Target, UnixTime};
+use leaktrace_core::goroutines::{Dump, Facts};
 
+use super::facts;
 use super::file::FileError;
-use super::{facts, walk};
+use super::subject::{Clock, Image, Subject};
 use crate::process::exe::read_whole;
 
 /// A page.
@@ -71,47 +71,46 @@ impl ReadAt for OnDisk {
     }
 }
 
-/// Takes the dump of the core `core` of a process that ran `exe`, with the values of arguments if they are wanted.
-pub(super) fn dump(core: &Path, exe: &Path, with_arguments: bool) -> anyhow::Result<Dump> {
-    let (file, size, taken_at) = open(core)?;
-    let on_disk = OnDisk { file, size, missing: OnceLock::new() };
-    let dump = dump_of(&on_disk, core, exe, with_arguments);
-    match on_disk.missing.get() {
-        Some(missing) => Err(CoreError::from(*missing)).with_context(|| CannotRead { path: core.to_owned() }),
-        None => dump.map(|dump| Dump { taken_at, ..dump }),
+/// A process that is no more, of which a core file was kept.
+#[derive(Debug)]
+pub struct Core<'s> {
+    /// The core file.
+    pub core: &'s Path,
+    /// The executable that it ran.
+    pub exe: &'s Path,
+}
+
+impl Subject for Core<'_> {
+    fn dump(&self, with_arguments: bool) -> anyhow::Result<Dump> {
+        let (file, size, taken_at) = open(self.core)?;
+        let on_disk = OnDisk { file, size, missing: OnceLock::new() };
+        let dump = self.read(&on_disk, taken_at, with_arguments);
+        match on_disk.missing.get() {
+            Some(missing) => Err(CoreError::from(*missing)).with_context(|| unreadable(self.core)),
+            None => dump,
+        }
     }
 }
 
-fn dump_of(on_disk: &OnDisk, core: &Path, exe: &Path, with_arguments: bool) -> anyhow::Result<Dump> {
-    let exe_bytes = read_exe(exe)?;
-    let unreadable = |path: &Path| CannotRead { path: path.to_owned() };
-    let parsed = CoreFile::parse(on_disk).with_context(|| unreadable(core))?;
-    let elf = Elf::parse(&exe_bytes).with_context(|| unreadable(exe))?;
-    let bias = parsed.bias(&elf).with_context(|| unreadable(core))?;
-    let memory = parsed.memory(&elf, bias);
-    let program = Program::inspect(&elf, bias, &memory).with_context(|| unreadable(core))?;
-    let facts = facts_of(&parsed, &memory, &elf, exe);
-    take(&program, &memory, facts, with_arguments)
+impl Core<'_> {
+    fn read(&self, on_disk: &OnDisk, taken_at: UnixTime, with_arguments: bool) -> anyhow::Result<Dump> {
+        let exe = read_exe(self.exe)?;
+        let core = CoreFile::parse(on_disk).with_context(|| unreadable(self.core))?;
+        let elf = Elf::parse(&exe).with_context(|| unreadable(self.exe))?;
+        let bias = core.bias(&elf).with_context(|| unreadable(self.core))?;
+        let memory = core.memory(&elf, bias);
+        let program = Program::inspect(&elf, bias, &memory).with_context(|| unreadable(self.core))?;
+        let facts = Facts { taken_at, ..facts_of(&core, &memory, &elf, self.exe) };
+        let clock = Clock::Unknown { note: NO_TIME };
+        Image { program: &program, memory: &memory, facts, clock }.dump(with_arguments)
+    }
 }
 
-/// A core does not say what the time was. It was no earlier than what its goroutines last waited since.
-fn take(
-    program: &Program<'_>,
-    memory: &CoreMemory<'_>,
-    facts: Facts,
-    with_arguments: bool,
-) -> anyhow::Result<Dump> {
-    let mut walker = walk::walker(program, with_arguments.then_some(MAX_VALUES));
-    let mut snapshot = walker.snapshot(memory, Want::Stacks, &|| Ktime(0))?;
-    let latest = snapshot.goroutines.iter().filter_map(|goroutine| goroutine.wait_since).max();
-    snapshot.started = latest.unwrap_or_default();
-    snapshot.finished = snapshot.started;
-    let facts = Facts { arguments: walker.kept(), ..facts };
-    let mut dump = from_snapshot(&snapshot, program, memory, facts);
-    dump.completeness.took_ns = None;
-    let note = "from a core file, which does not record the time: waiting times are lower bounds";
-    dump.completeness.notes.push(note.to_owned());
-    Ok(dump)
+/// What is said of the times in a dump of a core file.
+const NO_TIME: &str = "from a core file, which does not record the time: waiting times are lower bounds";
+
+fn unreadable(path: &Path) -> CannotRead {
+    CannotRead { path: path.to_owned() }
 }
 
 fn facts_of(core: &CoreFile<'_>, memory: &CoreMemory<'_>, elf: &Elf<'_>, exe: &Path) -> Facts {

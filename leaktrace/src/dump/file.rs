@@ -11,6 +11,7 @@ use leaktrace_core::trace::recording;
 use thiserror::Error;
 
 use super::recorded;
+use super::subject::Subject;
 
 /// The longest file that is read, in bytes: as long as a snapshot may be when it is unpacked.
 const MAX_FILE: u64 = 512 << 20;
@@ -71,11 +72,20 @@ pub(super) enum Opened {
     Recording(Input),
 }
 
-/// Opens a snapshot, or the last one of a recording.
-pub fn open(path: &Path) -> anyhow::Result<Dump> {
-    match open_any(path)? {
-        Opened::Snapshot(dump) => Ok(*dump),
-        Opened::Recording(input) => recorded::last_snapshot(path, input),
+/// A snapshot file, or a recording, whose last snapshot is meant.
+#[derive(Debug)]
+pub struct Recorded<'s> {
+    /// The file.
+    pub path: &'s Path,
+}
+
+impl Subject for Recorded<'_> {
+    /// The values of arguments are there if they were wanted when the file was written.
+    fn dump(&self, _with_arguments: bool) -> anyhow::Result<Dump> {
+        match open_any(self.path)? {
+            Opened::Snapshot(dump) => Ok(*dump),
+            Opened::Recording(input) => recorded::snapshot(self.path, input, None),
+        }
     }
 }
 
@@ -148,7 +158,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         std::fs::write(&path, bytes).unwrap();
-        open(&path)
+        Recorded { path: &path }.dump(false)
     }
 
     fn snapshot() -> Vec<u8> {

@@ -16,7 +16,6 @@ mod sockets;
 pub mod subject;
 mod walk;
 
-use anyhow::Context as _;
 use leaktrace_core::dump::render::render;
 use leaktrace_core::goroutines::Dump;
 
@@ -24,22 +23,26 @@ use crate::cli;
 use crate::config::{ConfigError, System};
 use crate::process::{Pid, Procfs};
 use config::DumpConfig;
+use core::Core;
 use destination::Destination;
 use file::Opened;
+use subject::{LiveProcess, Subject};
 
 /// Dumps a process.
 pub fn run(args: &cli::dump::Dump, system: &System, procfs: &Procfs) -> anyhow::Result<()> {
     let config = DumpConfig::resolve(&args.wanted, system)?;
     let destination = Destination::open(config.file.as_deref())?;
-    write(take(args, config.format.writer.arguments, procfs)?, &config, destination)
+    let dump = subject(args, procfs)?.dump(config.format.writer.arguments)?;
+    write(dump, &config, destination)
 }
 
-fn take(args: &cli::dump::Dump, arguments: bool, procfs: &Procfs) -> anyhow::Result<Dump> {
+/// What the user wants a dump of.
+fn subject<'a>(args: &'a cli::dump::Dump, procfs: &'a Procfs) -> Result<Box<dyn Subject + 'a>, ConfigError> {
     if let (Some(core), Some(exe)) = (&args.core, &args.exe) {
-        return core::dump(core, exe, arguments);
+        return Ok(Box::new(Core { core, exe }));
     }
     let pid = Pid(args.pid.ok_or(ConfigError::NoPid)?);
-    subject::of_process(pid, procfs, arguments).context(CannotDump { pid })
+    Ok(Box::new(LiveProcess { pid, procfs }))
 }
 
 /// Writes what is in a file that was taken earlier.

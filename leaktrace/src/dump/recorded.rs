@@ -18,9 +18,9 @@ use crate::cli::Common;
 use crate::cli::report::Report;
 use crate::config::{System, View, color};
 
-/// The last snapshot of a recording.
-pub(super) fn last_snapshot(path: &Path, input: Input) -> anyhow::Result<Dump> {
-    let dump = replay(path, input, None)?.dump();
+/// The last snapshot of a recording, or the last one that was taken no later than `at` after its beginning.
+pub(super) fn snapshot(path: &Path, input: Input, at: Option<Duration>) -> anyhow::Result<Dump> {
+    let dump = replay(path, input, at)?.dump();
     dump.with_context(|| format!("cannot open {}", path.display()))
 }
 
@@ -31,8 +31,7 @@ pub(super) fn report(args: &Report, input: Input, common: &Common, system: &Syst
         Wish::Snapshot => DumpConfig::resolve(&args.wanted, system)?,
     };
     let destination = Destination::open(args.wanted.output.as_deref())?;
-    let dump = replay(&args.file, input, args.recording.at)?.dump();
-    super::write(dump.with_context(|| format!("cannot open {}", args.file.display()))?, &config, destination)
+    super::write(snapshot(&args.file, input, args.recording.at)?, &config, destination)
 }
 
 fn trace(

@@ -1,52 +1,45 @@
-//! What a dump is taken of: a program that is understood, and memory to read it from. A live process is one such
-//! subject; whatever else has a program's memory can be another.
+//! What a dump is taken of: a process, a core file, or a file of ours that has a dump already. Whatever has a program's
+//! memory is read in one way, as an [`Image`].
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use leaktrace_core::base::memory::Memory;
 use leaktrace_core::base::num::Ktime;
+use leaktrace_core::go::goroutines::Snapshot;
 use leaktrace_core::go::program::Program;
 use leaktrace_core::goroutines::model::UnixTime;
 use leaktrace_core::goroutines::{Dump, Facts, from_walk};
 
 use super::walk::{self, Walked};
-use super::{descriptors, facts};
+use super::{CannotDump, descriptors, facts};
 use crate::clock;
 use crate::inspect::{self, Inspected};
 use crate::process::workers::Workers;
 use crate::process::{Pid, ProcessError, Procfs};
 
-/// What a dump is taken of.
-pub struct Subject<'s> {
-    /// The program.
-    pub program: &'s Program<'s>,
-    /// Its memory.
-    pub memory: &'s (dyn Memory + Sync),
-    /// What is known of it from elsewhere.
-    pub facts: Facts,
-    /// Whether the values of arguments are wanted.
-    pub with_arguments: bool,
-    /// The clock of the machine that it runs on, as the Go runtime reads it. Where that is not known it may stand
-    /// still at 0: then nobody has waited for any time.
-    pub clock: &'s (dyn Fn() -> Ktime + Sync),
+/// What a dump can be taken of.
+pub trait Subject {
+    /// Takes the dump, with the values of arguments if they are wanted and there.
+    fn dump(&self, with_arguments: bool) -> anyhow::Result<Dump>;
 }
 
-impl Subject<'_> {
-    /// Takes the dump.
-    pub fn dump(self) -> anyhow::Result<Dump> {
-        let Walked { snapshot, queues, arguments } =
-            walk::walk(self.program, self.memory, self.clock, self.with_arguments)?;
-        let facts = Facts { arguments, ..self.facts };
-        Ok(from_walk(&snapshot, queues, self.program, self.memory, facts))
+/// A process that goes on to run. One that does not let its memory be read is an error of
+/// [`Lost`](crate::process::workers::Lost) in two seconds.
+#[derive(Debug)]
+pub struct LiveProcess<'s> {
+    /// The process.
+    pub pid: Pid,
+    /// Where the system says more about it.
+    pub procfs: &'s Procfs,
+}
+
+impl Subject for LiveProcess<'_> {
+    fn dump(&self, with_arguments: bool) -> anyhow::Result<Dump> {
+        let (pid, procfs) = (self.pid, self.procfs.clone());
+        let dump = Workers::default().run(move || read(pid, &procfs, with_arguments));
+        dump.flatten().map_err(|error| error.context(CannotDump { pid }))
     }
-}
-
-/// Takes the dump of a live process, with the values of arguments if they are wanted. A process that does not let its
-/// memory be read is an error of [`Lost`](crate::process::workers::Lost) in two seconds.
-pub fn of_process(pid: Pid, procfs: &Procfs, with_arguments: bool) -> anyhow::Result<Dump> {
-    let procfs = procfs.clone();
-    Workers::default().run(move || read(pid, &procfs, with_arguments))?
 }
 
 fn read(pid: Pid, procfs: &Procfs, with_arguments: bool) -> anyhow::Result<Dump> {
@@ -55,15 +48,67 @@ fn read(pid: Pid, procfs: &Procfs, with_arguments: bool) -> anyhow::Result<Dump>
     let facts = facts::of_process(&target, inspected.elf(), procfs)?;
     let facts = Facts { taken_at: now(), ..facts };
     let (program, memory) = (inspected.program(), &inspected.memory());
-    let dump =
-        Subject { program, memory, facts, with_arguments, clock: &clock::now }.dump().map(|mut dump| {
-            dump.name_descriptors(&descriptors::name(&dump.descriptors(), pid, procfs));
-            dump
-        });
+    let image = Image { program, memory, facts, clock: Clock::Running(&clock::now) };
+    let dump = image.dump(with_arguments).map(|mut dump| {
+        dump.name_descriptors(&descriptors::name(&dump.descriptors(), pid, procfs));
+        dump
+    });
     if target.exit.has_exited() || target.space.is_gone() {
         return Err(ProcessError::Exited { pid }.into());
     }
     dump
+}
+
+/// A program that is understood, and the memory that it has or had.
+pub(super) struct Image<'i> {
+    /// The program.
+    pub(super) program: &'i Program<'i>,
+    /// Its memory.
+    pub(super) memory: &'i (dyn Memory + Sync),
+    /// What is known of it from elsewhere.
+    pub(super) facts: Facts,
+    /// The clock by which it waits.
+    pub(super) clock: Clock<'i>,
+}
+
+/// The clock of the machine that a program runs on, as the Go runtime reads it.
+pub(super) enum Clock<'c> {
+    /// It can be asked.
+    Running(&'c (dyn Fn() -> Ktime + Sync)),
+    /// What was kept of the program does not say what the time was. It was no earlier than what its goroutines last
+    /// waited since.
+    Unknown {
+        /// Why, for the readers of the dump.
+        note: &'static str,
+    },
+}
+
+impl Image<'_> {
+    /// Takes the dump.
+    pub(super) fn dump(self, with_arguments: bool) -> anyhow::Result<Dump> {
+        let (clock, note): (&(dyn Fn() -> Ktime + Sync), _) = match self.clock {
+            Clock::Running(clock) => (clock, None),
+            Clock::Unknown { note } => (&|| Ktime(0), Some(note)),
+        };
+        let walked = walk::walk(self.program, self.memory, clock, with_arguments)?;
+        let Walked { mut snapshot, queues, arguments } = walked;
+        if note.is_some() {
+            stop_at_latest_wait(&mut snapshot);
+        }
+        let facts = Facts { arguments, ..self.facts };
+        let mut dump = from_walk(&snapshot, queues, self.program, self.memory, facts);
+        if let Some(note) = note {
+            dump.completeness.took_ns = None;
+            dump.completeness.notes.push(note.to_owned());
+        }
+        Ok(dump)
+    }
+}
+
+fn stop_at_latest_wait(snapshot: &mut Snapshot) {
+    let latest = snapshot.goroutines.iter().filter_map(|goroutine| goroutine.wait_since).max();
+    snapshot.started = latest.unwrap_or_default();
+    snapshot.finished = snapshot.started;
 }
 
 /// The time of day.
