@@ -13,7 +13,7 @@ use leaktrace_core::go::goroutines::{
 use leaktrace_core::go::names::Status;
 use leaktrace_core::go::symbols::{Symbol, Symbols};
 use leaktrace_core::report::{Sources, View, build};
-use leaktrace_core::schema::{Overhead, Target, Traced};
+use leaktrace_core::schema::{Overhead, TargetInfo, Traced};
 use leaktrace_core::trace::decode::decode;
 use leaktrace_core::trace::registry::Registry;
 use measure::{cpu_milliseconds, timed};
@@ -135,7 +135,7 @@ fn million() {
 
 fn sources<'a>(registry: &'a Registry, snapshot: &'a Snapshot) -> Sources<'a> {
     Sources {
-        target: Target::default(),
+        target: TargetInfo::default(),
         registry,
         snapshot: Some(snapshot),
         symbols: &NoNames,

@@ -11,8 +11,8 @@ use leaktrace_core::base::num::{Avma, Goid};
 use leaktrace_core::dump::render::{FORMATS, Options, render};
 use leaktrace_core::go::names::Status;
 use leaktrace_core::goroutines::model::{
-    Arguments, BlockedOn, Channel, ChannelOperation, Function, FunctionKind, Location, LocationId, StackId,
-    Target, UnixTime,
+    Arguments, BlockedOn, Channel, ChannelOperation, Function, FunctionKind, Location, LocationId,
+    ProcessInfo, StackId, UnixTime,
 };
 use leaktrace_core::goroutines::snapshot::{decode, encode};
 use leaktrace_core::goroutines::{Dump, DumpBuilder, DumpGoroutine};
@@ -42,7 +42,7 @@ fn main() {
 
 /// Goroutines on a few stacks, of which each waits to receive from one of so many channels.
 fn dump(channels: u64) -> Dump {
-    let target = Target { go_version: "go1.27.0".to_owned(), ..Target::default() };
+    let target = ProcessInfo { go_version: "go1.27.0".to_owned(), ..ProcessInfo::default() };
     let mut builder = DumpBuilder::new(target, UnixTime(1_795_000_000_000_000_000));
     let frames: Vec<_> = (0..30).map(|number| frame(number, &mut builder)).collect();
     let stacks: Vec<_> = frames.windows(DEPTH).map(|frames| (builder.stack(frames), frames[0])).collect();

@@ -21,7 +21,7 @@ const MAX_SITES: u32 = 1024;
 
 /// How many births on one CPU can collect a stack at a time, the later ones having preempted the earlier. The
 /// verifier walks a stack of every length once for each.
-const ROOMS: u32 = 2;
+const SCRATCH_SLOTS: u32 = 2;
 
 /// The size that the ring buffer has unless the loader says otherwise.
 const RING_BYTES: u32 = 8 << 20;
@@ -40,7 +40,7 @@ static SITES: LruHashMap<u64, AtomicU64> = LruHashMap::with_max_entries(MAX_SITE
 
 /// Where births with a stack are put together.
 #[map]
-static SCRATCH: PerCpuArray<Room> = PerCpuArray::with_max_entries(ROOMS, 0);
+static SCRATCH: PerCpuArray<ScratchSlot> = PerCpuArray::with_max_entries(SCRATCH_SLOTS, 0);
 
 /// What userspace can change at any time. A section, because a variable in one costs a load where a map costs a
 /// look-up.
@@ -87,14 +87,14 @@ pub(crate) struct BirthWithStack {
 
 /// A [`BirthWithStack`] that one program at a time may use.
 #[repr(C)]
-struct Room {
+struct ScratchSlot {
     /// Not 0 while a program is using it. Programs can be preempted by others on the same CPU.
     taken: AtomicU64,
     record: UnsafeCell<BirthWithStack>,
 }
 
-// SAFETY: `record` is only reached through `with_room`, by the one program that has set `taken`.
-unsafe impl Sync for Room {}
+// SAFETY: `record` is only reached through `with_scratch`, by the one program that has set `taken`.
+unsafe impl Sync for ScratchSlot {}
 
 impl Counters {
     /// Those of this kind on this CPU.
@@ -160,22 +160,22 @@ pub(crate) fn count_birth(creation_pc: u64) -> u64 {
     0
 }
 
-/// Hands a free room to `build` and frees it again; `None` if all are taken.
+/// Hands a free slot to `build` and frees it again; `None` if all are taken.
 #[inline]
-pub(crate) fn with_room<T>(build: impl FnOnce(&mut BirthWithStack) -> T) -> Option<T> {
-    let room = free_room()?;
+pub(crate) fn with_scratch<T>(build: impl FnOnce(&mut BirthWithStack) -> T) -> Option<T> {
+    let slot = free_slot()?;
     // SAFETY: `taken` keeps every other program out of `record`.
-    let done = build(unsafe { &mut *room.record.get() });
-    atomic::swap(&room.taken, 0);
+    let done = build(unsafe { &mut *slot.record.get() });
+    atomic::swap(&slot.taken, 0);
     Some(done)
 }
 
 #[inline]
-fn free_room() -> Option<&'static Room> {
-    for index in 0..ROOMS {
-        let room = SCRATCH.get(index)?;
-        if atomic::swap(&room.taken, 1) == 0 {
-            return Some(room);
+fn free_slot() -> Option<&'static ScratchSlot> {
+    for index in 0..SCRATCH_SLOTS {
+        let slot = SCRATCH.get(index)?;
+        if atomic::swap(&slot.taken, 1) == 0 {
+            return Some(slot);
         }
     }
     None
@@ -189,7 +189,8 @@ mod tests {
     /// the loader does.
     #[test]
     fn the_maps_of_a_target_fit_into_a_quarter_of_a_megabyte_on_a_machine_with_64_cpus() {
-        let per_cpu = ROOMS as usize * size_of::<Room>() + Kind::ALL.len() * size_of::<Counters>();
+        let per_cpu =
+            SCRATCH_SLOTS as usize * size_of::<ScratchSlot>() + Kind::ALL.len() * size_of::<Counters>();
         assert!(64 * per_cpu < 1 << 18);
     }
 }

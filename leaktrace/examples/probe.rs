@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use leaktrace::inspect::Inspected;
 use leaktrace::kernel::{Backend, Hub, HubOptions, ProbeSite, TargetId, TargetOptions, Tracee};
-use leaktrace::process::find::Target;
+use leaktrace::process::find::HeldProcess;
 use leaktrace::process::{Pid, Procfs};
 use leaktrace_common::event::Kind;
 use leaktrace_core::base::num::Pc;
@@ -56,7 +56,7 @@ fn typed() -> Option<Typed> {
 }
 
 fn run(typed: &Typed) -> anyhow::Result<()> {
-    let target = Arc::new(Target::open(&Procfs::system(), Pid(typed.pid))?);
+    let target = Arc::new(HeldProcess::open(&Procfs::system(), Pid(typed.pid))?);
     let inspected = Inspected::new(Arc::clone(&target), &Procfs::system())?;
     let plan = inspected.plan(&typed.kinds, false)?;
     for site in &plan.sites {

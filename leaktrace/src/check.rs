@@ -78,7 +78,7 @@ impl ReportPass for Limits {
         self.thresholds.observe(clock::now(), report);
         if is_last {
             let known = report.notices.len();
-            self.thresholds.judge(report);
+            self.thresholds.add_verdicts(report);
             for notice in report.notices.iter().skip(known).filter(|_| self.hides_notices) {
                 tracing::warn!("{notice}");
             }

@@ -13,7 +13,7 @@ use crate::inspect::{self, Inspected};
 use crate::kernel::cost::CostPerHit;
 use crate::kernel::features::{self, Finding, Need, State};
 use crate::kernel::{Hub, HubOptions};
-use crate::process::find::Target;
+use crate::process::find::HeldProcess;
 use crate::process::privileges::{Capability, Privileges};
 use crate::process::workers::Workers;
 use crate::process::{Pid, Procfs};
@@ -192,7 +192,7 @@ fn examine(pid: Pid, procfs: &Procfs, long_nops: bool, page: &mut Page<'_>) -> a
     Ok(())
 }
 
-fn of_process(target: &Target) -> Vec<Item> {
+fn of_process(target: &HeldProcess) -> Vec<Item> {
     let about = &target.about;
     let mut items = vec![Item::good(format!("{}, run by user {}, can be opened", about.name, about.uid))];
     if let Some(inner) = about.inner_pid {

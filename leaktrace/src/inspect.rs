@@ -15,7 +15,7 @@ use leaktrace_core::report::{LazyDebugInfo, ProgramSymbols};
 use leaktrace_core::trace::plan::{AttachPlan, OtherProbes, PlanOptions, plan};
 
 use crate::process::exit::ExitWatch;
-use crate::process::find::Target;
+use crate::process::find::HeldProcess;
 use crate::process::maps::Maps;
 use crate::process::memory::ProcessMemory;
 use crate::process::{Pid, ProcessError, Procfs};
@@ -42,7 +42,7 @@ self_cell::self_cell! {
 
 /// A process and where the system says more about it.
 struct Held {
-    target: Arc<Target>,
+    target: Arc<HeldProcess>,
     memory: ProcessMemory,
     procfs: Procfs,
 }
@@ -62,7 +62,7 @@ const _: () = {
 
 impl Inspected {
     /// Reads the binary and the memory of a target.
-    pub fn new(target: Arc<Target>, procfs: &Procfs) -> anyhow::Result<Self> {
+    pub fn new(target: Arc<HeldProcess>, procfs: &Procfs) -> anyhow::Result<Self> {
         Self::of(target, procfs, |Held { target, memory, .. }, elf, bias| {
             let program = Program::inspect(elf, bias, memory);
             if target.exit.has_exited() {
@@ -74,12 +74,12 @@ impl Inspected {
 
     /// Reads the binary of a target that was loaded and has not run: its memory is what the file says. What that
     /// amounts to is to be [confirmed](confirm) once the program runs.
-    pub fn before_start(target: Arc<Target>, procfs: &Procfs) -> anyhow::Result<Self> {
+    pub fn before_start(target: Arc<HeldProcess>, procfs: &Procfs) -> anyhow::Result<Self> {
         Self::of(target, procfs, |_, elf, bias| Ok(Program::examine(elf, bias, &FileMemory::new(elf, bias))?))
     }
 
     fn of(
-        target: Arc<Target>,
+        target: Arc<HeldProcess>,
         procfs: &Procfs,
         read: impl for<'t> FnOnce(&Held, &Elf<'t>, Bias) -> anyhow::Result<Program<'t>>,
     ) -> anyhow::Result<Self> {
@@ -98,7 +98,7 @@ impl Inspected {
     }
 
     /// The process.
-    pub fn target(&self) -> &Target {
+    pub fn target(&self) -> &HeldProcess {
         &self.known.borrow_owner().target
     }
 
@@ -172,9 +172,9 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 /// Takes hold of a process as soon as it can be understood, or is old enough for that: `prog & leaktrace --pid $!`
 /// comes before the shell has started `prog`, and before its runtime has set itself up.
-pub fn open(procfs: &Procfs, pid: Pid) -> Result<Arc<Target>, ProcessError> {
+pub fn open(procfs: &Procfs, pid: Pid) -> Result<Arc<HeldProcess>, ProcessError> {
     loop {
-        let target = Arc::new(Target::open(procfs, pid)?);
+        let target = Arc::new(HeldProcess::open(procfs, pid)?);
         let is_settled = || Inspected::new(Arc::clone(&target), procfs).is_ok() && !target.space.is_gone();
         if !target.is_young() || is_settled() {
             return Ok(target);
@@ -184,7 +184,7 @@ pub fn open(procfs: &Procfs, pid: Pid) -> Result<Arc<Target>, ProcessError> {
 }
 
 /// Where others have probes in a process.
-fn other_probes(target: &Target, procfs: &Procfs) -> Result<OtherProbes, ProcessError> {
+fn other_probes(target: &HeldProcess, procfs: &Procfs) -> Result<OtherProbes, ProcessError> {
     let maps = Maps::read(procfs, target.pid)?;
     let trampolines = maps.iter().filter(|mapping| mapping.path == Path::new(TRAMPOLINE));
     Ok(OtherProbes {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::leaktrace::{Running, WHOLE};
 use crate::process::{Place, Site, Target};
 use crate::report::{Group, Location, Report};
-use crate::traceback::{Frame, GoroutineText};
+use crate::traceback::{GoroutineText, TracebackFrame};
 
 /// What stands where: a wait reason and a stack, and how many goroutines have both.
 type Standing = BTreeMap<(String, Vec<Place>), u64>;
@@ -103,6 +103,6 @@ fn noted_stack(site: &Site) -> Vec<Place> {
     stack
 }
 
-fn place(frame: &Frame) -> Place {
+fn place(frame: &TracebackFrame) -> Place {
     Place { function: frame.function.clone(), file: frame.file.clone(), line: frame.line }
 }

@@ -10,7 +10,7 @@ pub struct GoroutineText {
     /// What follows the state in the brackets, e.g. `locked to thread`, `5 minutes`.
     pub remarks: Vec<String>,
     /// The stack, innermost first.
-    pub frames: Vec<Frame>,
+    pub frames: Vec<TracebackFrame>,
     /// Whether frames in the middle or at the end were left out.
     pub elided: bool,
     /// The `go` statement; none for the main goroutine.
@@ -19,7 +19,7 @@ pub struct GoroutineText {
 
 /// One line of a stack.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Frame {
+pub struct TracebackFrame {
     /// The function, with type arguments shown as `[...]`.
     pub function: String,
     /// The source file as the compiler recorded it.
@@ -34,7 +34,7 @@ pub struct Frame {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CreatedBy {
     /// The function with the `go` statement, and its place.
-    pub frame: Frame,
+    pub frame: TracebackFrame,
     /// The goroutine that ran it (Go 1.21 and later say so).
     pub parent: Option<u64>,
 }
@@ -112,14 +112,19 @@ fn parse_creator(creator: &str, place: &str) -> Option<CreatedBy> {
 }
 
 /// `\tfile.go:12 +0x1d`, without the offset for inlined frames.
-fn parse_frame(function: &str, place: &str) -> Option<Frame> {
+fn parse_frame(function: &str, place: &str) -> Option<TracebackFrame> {
     let place = place.strip_prefix('\t')?;
     let (place, offset) = match place.rsplit_once(" +0x") {
         Some((place, offset)) => (place, Some(u64::from_str_radix(offset, 16).ok()?)),
         None => (place, None),
     };
     let (file, line) = place.rsplit_once(':')?;
-    Some(Frame { function: printed_name(function), file: file.to_owned(), line: line.parse().ok()?, offset })
+    Some(TracebackFrame {
+        function: printed_name(function),
+        file: file.to_owned(),
+        line: line.parse().ok()?,
+        offset,
+    })
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use leaktrace_core::goroutines::snapshot::decode;
 use leaktrace_core::goroutines::{Dump, DumpGoroutine};
-use leaktrace_core::trace::recording::{Content, Reader};
+use leaktrace_core::trace::recording::{Content, RecordingReader};
 use leaktrace_tests::leaktrace::{Running, command};
 use leaktrace_tests::poll::{PATIENCE, poll_until};
 use leaktrace_tests::privilege::can_probe;
@@ -94,7 +94,8 @@ fn markers(dump: &Dump, goroutine: &DumpGoroutine) -> Vec<bool> {
 }
 
 fn seen_in(recording: &Path) -> Seen {
-    let mut reader = Reader::open(File::open(recording).expect("it was written")).expect("it is a recording");
+    let mut reader =
+        RecordingReader::open(File::open(recording).expect("it was written")).expect("it is a recording");
     let mut seen = Seen::default();
     while let Some(block) = reader.next_block().expect("it can be read") {
         if let Content::Snapshot(bytes) = block.content {

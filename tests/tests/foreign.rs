@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use leaktrace::inspect::Inspected;
-use leaktrace::process::find::Target;
+use leaktrace::process::find::HeldProcess;
 use leaktrace::process::{Pid, Procfs};
 use leaktrace_core::base::num::Ktime;
 use leaktrace_core::dump::render::{FORMATS, Options, render};
@@ -19,7 +19,7 @@ use leaktrace_tests::matrix::each_named;
 use leaktrace_tests::poll::PATIENCE;
 use leaktrace_tests::privilege::{can_probe, skip};
 use leaktrace_tests::report::Verdict;
-use leaktrace_tests::traceback::{self, Frame, GoroutineText};
+use leaktrace_tests::traceback::{self, GoroutineText, TracebackFrame};
 
 /// How many dumps are taken of a program while it works.
 const DUMPS: usize = 5;
@@ -35,7 +35,7 @@ fn each_program(mut test: impl FnMut(&'static Foreign)) {
 
 fn dump(pid: u32) -> Dump {
     let procfs = Procfs::system();
-    let target = Target::open(&procfs, Pid(pid)).expect("the program runs");
+    let target = HeldProcess::open(&procfs, Pid(pid)).expect("the program runs");
     let inspected = Inspected::new(Arc::new(target), &procfs).expect("it is a Go program that we understand");
     let mut walker = Walker::new(WalkerInput::of(inspected.program()));
     let snapshot = walker.snapshot(&inspected.memory(), Want::Stacks, &|| Ktime(0)).expect("it can be read");
@@ -71,7 +71,7 @@ fn text(dump: &Dump) -> Vec<GoroutineText> {
 
 /// A goroutine in one line, for messages.
 fn line(goroutine: &GoroutineText) -> String {
-    let place = |frame: &Frame| format!("{}:{}", frame.function, frame.line);
+    let place = |frame: &TracebackFrame| format!("{}:{}", frame.function, frame.line);
     let frames: Vec<_> = goroutine.frames.iter().map(place).collect();
     format!(
         "{} [{}] {} created by {}",

@@ -11,7 +11,7 @@ use leaktrace_core::go::holders::holders;
 use leaktrace_core::go::program::Program as GoProgram;
 use leaktrace_core::go::reach::Streaks;
 use leaktrace_core::goroutines::{Facts, from_snapshot};
-use leaktrace_core::judge::detect::{Finding, History, Observation, Policy, judge};
+use leaktrace_core::judge::detect::{Finding, History, Observation, Policy, findings};
 use leaktrace_core::schema::Verdict;
 use leaktrace_tests::go::build;
 use leaktrace_tests::held::Held;
@@ -41,7 +41,7 @@ fn verdict(pid: u32, bare: bool, code: &str) -> Option<Verdict> {
     let mut watched = history.observe(&last, &Streaks::default());
     let locks = watched.locks(&last).into_keys().collect();
     watched.held(&holders(&program, &live.memory, &snapshot, &locks), &last);
-    let findings = judge(&watched, &Policy::default(), &|_| None);
+    let findings = findings(&watched, &Policy::default(), &|_| None);
     findings.into_iter().map(|Finding { verdict, .. }| verdict).find(|verdict| verdict.code == code)
 }
 

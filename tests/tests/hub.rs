@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use leaktrace::inspect::Inspected;
 use leaktrace::kernel::{Hub, HubOptions, ProbeSite, TargetId, TargetOptions, Tracee};
-use leaktrace::process::find::Target as Process;
+use leaktrace::process::find::HeldProcess;
 use leaktrace::process::{Pid, Procfs};
 use leaktrace_common::drops::DropReason;
 use leaktrace_common::event::Kind;
@@ -23,12 +23,12 @@ const SHARE: usize = 1000;
 /// Attaches all four probes to a process that runs already.
 fn attach(hub: &mut Hub, pid: u32, ring_bytes: u32) -> TargetId {
     let procfs = Procfs::system();
-    let process = Arc::new(Process::open(&procfs, Pid(pid)).expect("it runs"));
+    let process = Arc::new(HeldProcess::open(&procfs, Pid(pid)).expect("it runs"));
     let inspected = Inspected::new(Arc::clone(&process), &procfs).expect("it is a Go process");
     let plan = inspected.plan(&Kind::ALL, false).expect("it can be planned");
     let sites: Vec<ProbeSite> = plan.sites.iter().map(Into::into).collect();
     let layout = inspected.program().layout.for_probes();
-    let tracee = Tracee { pid, exe: process.exe.door(), layout, sites: &sites };
+    let tracee = Tracee { pid, exe: process.exe.proc_path(), layout, sites: &sites };
     let id = hub.add(&tracee, &TargetOptions::with_ring_bytes(ring_bytes)).expect("it can be loaded");
     hub.set_kinds(id, Kinds::ALL).expect("it can be attached");
     id

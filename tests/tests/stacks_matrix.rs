@@ -15,7 +15,7 @@ use leaktrace_core::go::goroutines::{
 use leaktrace_core::go::names::Status;
 use leaktrace_core::go::pclntab::FuncId;
 use leaktrace_core::go::program::Program;
-use leaktrace_core::go::symbolize::{self, Frame};
+use leaktrace_core::go::symbolize::{self, SymbolFrame};
 use leaktrace_core::go::waiting::{SemaphoreWaiters, WaitObject, waits_on};
 use leaktrace_tests::matrix::{each_build, each_version};
 use leaktrace_tests::scenarios::{all_still, with_count};
@@ -133,7 +133,7 @@ fn own_functions<'d>(program: &Program<'d>, stack: Stack<'_>) -> Vec<&'d str> {
 /// Finds out what leaktrace needs to know of a process.
 fn inspect(target: &Target, test: impl FnOnce(&Program<'_>, &ProcessMemory)) {
     let procfs = Procfs::system();
-    let process = find::Target::open(&procfs, Pid(target.pid())).expect("the target runs");
+    let process = find::HeldProcess::open(&procfs, Pid(target.pid())).expect("the target runs");
     let elf = Elf::parse(process.exe.bytes()).expect("the linker wrote it");
     let segments = elf.segments().iter().map(|segment| (segment.svma, segment.file_offset));
     let bias = process.bias(&procfs, segments).expect("it is mapped");
@@ -250,7 +250,7 @@ impl Comparison<'_> {
                         || callee == FuncId::AsyncPreempt
                         || pc.0 == frame.entry.0 + 1;
                     let offset = pc.0 - u64::from(exact) - frame.entry.0;
-                    shown.push(line(&traceback::Frame {
+                    shown.push(line(&traceback::TracebackFrame {
                         function: printed_name(if frame.id == FuncId::Gopanic {
                             "panic"
                         } else {
@@ -269,7 +269,7 @@ impl Comparison<'_> {
     }
 
     /// `showframe` of `src/runtime/traceback.go`.
-    fn is_shown(&self, frame: &Frame<'_>, callee: FuncId, first: bool) -> bool {
+    fn is_shown(&self, frame: &SymbolFrame<'_>, callee: FuncId, first: bool) -> bool {
         let panics = matches!(callee, FuncId::Gopanic | FuncId::Sigpanic | FuncId::Panicwrap);
         let exported = |name: &str| {
             let name = if self.version.minor < 23 { name } else { name.rsplit('.').next().unwrap_or(name) };
@@ -286,12 +286,12 @@ impl Comparison<'_> {
 
 fn creator(text: &GoroutineText) -> Option<(String, Option<u64>)> {
     let created = text.created_by.as_ref()?;
-    let traceback::Frame { function, file, line, .. } = &created.frame;
+    let traceback::TracebackFrame { function, file, line, .. } = &created.frame;
     Some((format!("{function} {file}:{line}"), created.parent))
 }
 
-fn line(frame: &traceback::Frame) -> String {
-    let traceback::Frame { function, file, line, offset } = frame;
+fn line(frame: &traceback::TracebackFrame) -> String {
+    let traceback::TracebackFrame { function, file, line, offset } = frame;
     match offset {
         Some(offset) => format!("{function} {file}:{line} +{offset:#x}"),
         None => format!("{function} {file}:{line}"),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 /// For whom a format is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reader {
+pub enum Audience {
     /// People, who may like colours and a screen.
     People,
     /// Programs, which take in what is text one after the other.
@@ -25,7 +25,7 @@ pub struct Format<W: 'static> {
     /// What it is good for, as the help says it: a phrase without a full stop.
     pub help: &'static str,
     /// For whom it is.
-    pub reader: Reader,
+    pub reader: Audience,
     /// What writes it.
     pub writer: W,
 }
@@ -33,17 +33,17 @@ pub struct Format<W: 'static> {
 impl<W> Format<W> {
     /// Whether people read it.
     pub fn is_for_people(&self) -> bool {
-        self.reader == Reader::People
+        self.reader == Audience::People
     }
 
     /// Whether a tool reads it that wants one whole file, and sources as the repository calls them.
     pub fn is_for_tools(&self) -> bool {
-        self.reader == Reader::Tools
+        self.reader == Audience::Tools
     }
 
     /// Whether a terminal should not be given it.
     pub fn is_binary(&self) -> bool {
-        self.reader == Reader::Binary
+        self.reader == Audience::Binary
     }
 }
 
@@ -102,7 +102,7 @@ pub(crate) mod tests {
     use super::*;
 
     const fn row(name: &'static str, endings: &'static [&'static str]) -> Format<()> {
-        Format { name, endings, help: "", reader: Reader::People, writer: () }
+        Format { name, endings, help: "", reader: Audience::People, writer: () }
     }
 
     static FORMATS: Formats<()> =

@@ -46,7 +46,7 @@ pub(crate) fn read_structs(
     size: usize,
     mut each: impl FnMut(usize, Words<'_>),
 ) -> Result<(), ReadError> {
-    let mut reader = Reader { memory, addresses, size, bytes: Vec::new(), readable: Vec::new() };
+    let mut reader = BatchReader { memory, addresses, size, bytes: Vec::new(), readable: Vec::new() };
     for first in (0..addresses.len()).step_by(BATCH) {
         let runs = runs(addresses, size, first..addresses.len().min(first + BATCH));
         let unread = reader.read(&runs, &mut each)?;
@@ -75,7 +75,7 @@ fn is_near(addresses: &[Avma], size: usize, run: &Range<usize>, index: usize) ->
     gap.is_some_and(|gap| gap <= MAX_GAP) && at.wrapping_sub(start) <= MAX_RUN
 }
 
-struct Reader<'a> {
+struct BatchReader<'a> {
     memory: &'a dyn Memory,
     addresses: &'a [Avma],
     size: usize,
@@ -83,7 +83,7 @@ struct Reader<'a> {
     readable: Vec<bool>,
 }
 
-impl Reader<'_> {
+impl BatchReader<'_> {
     /// Reads runs of structs and says which of them that are longer than one could not be read.
     fn read(
         &mut self,

@@ -5,7 +5,7 @@ use thiserror::Error;
 
 use crate::go::names::Status;
 use crate::goroutines::Dump;
-use crate::goroutines::model::{DumpGoroutine, Frame, StackId};
+use crate::goroutines::model::{DumpGoroutine, NamedFrame, StackId};
 
 /// Why a pattern is not one.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -29,7 +29,7 @@ impl Pattern {
             .map_err(|error| PatternError { pattern: pattern.to_owned(), reason: error.to_string() })
     }
 
-    fn matches_frame(&self, frame: &Frame<'_>) -> bool {
+    fn matches_frame(&self, frame: &NamedFrame<'_>) -> bool {
         self.0.is_match(frame.function) || self.0.is_match(&format!("{}:{}", frame.file, frame.line))
     }
 }

@@ -17,7 +17,7 @@ const MAX_DEPTH: usize = 256;
 
 /// One call, physical or inlined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Frame<'d> {
+pub struct SymbolFrame<'d> {
     /// The function, as the linker recorded its name. For people, see [`display_name`].
     pub function: &'d str,
     /// The path of the source file, `?` if it is unknown.
@@ -40,13 +40,16 @@ pub struct Frame<'d> {
 ///
 /// `pc` is the address of an instruction: for a return address, its
 /// [call site](crate::base::num::ReturnPc::call_site).
-pub fn expand<'d>(modules: &Modules<'d>, pc: Pc, out: &mut Vec<Frame<'d>>) -> bool {
+pub fn expand<'d>(modules: &Modules<'d>, pc: Pc, out: &mut Vec<SymbolFrame<'d>>) -> bool {
     let Some((module, function)) = modules.function(pc) else { return false };
     let Some(mut at) = module.text_offset(pc) else { return false };
     for _ in 0..MAX_DEPTH {
         let Some(call) = inlined_call(module, &function, at) else { break };
         let start_line = call.start_line;
-        out.push(Frame { inlined: true, ..frame(module, &function, at, call.name, call.id, start_line) });
+        out.push(SymbolFrame {
+            inlined: true,
+            ..frame(module, &function, at, call.name, call.id, start_line)
+        });
         at = call.parent;
     }
     out.push(frame(module, &function, at, function.name(), function.id(), function.start_line()));
@@ -66,10 +69,10 @@ fn frame<'d>(
     function: &'d str,
     id: FuncId,
     start_line: Option<u32>,
-) -> Frame<'d> {
+) -> SymbolFrame<'d> {
     let SourceLine { file, line } = physical.line(at).unwrap_or(SourceLine { file: "?", line: 0 });
     let entry = module.entry(physical);
-    Frame { function, file, line, inlined: false, id, start_line, entry, pc: module.pc(at) }
+    SymbolFrame { function, file, line, inlined: false, id, start_line, entry, pc: module.pc(at) }
 }
 
 /// A function's name as Go prints it: the type arguments of generics as `[...]`.
@@ -99,7 +102,8 @@ mod tests {
         let modules = Modules::find(&elf, builder.bias(), &memory, None).unwrap();
         let mut frames = Vec::new();
         assert_eq!(expand(&modules, Pc(BASE + TEXT + offset), &mut frames), !frames.is_empty());
-        let all = |frame: &Frame<'_>| (frame.function.into(), frame.file.into(), frame.line, frame.inlined);
+        let all =
+            |frame: &SymbolFrame<'_>| (frame.function.into(), frame.file.into(), frame.line, frame.inlined);
         frames.iter().map(all).collect()
     }
 

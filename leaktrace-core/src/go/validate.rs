@@ -64,9 +64,9 @@ impl Layout {
     /// Checks this layout, and `globals`, against the live process.
     pub fn validate(&self, memory: &dyn Memory, globals: &Globals) -> Result<(), InvalidLayout> {
         let check = Check { layout: self, memory };
-        judge("goroutines", &check.goroutines(globals)?)?;
-        judge("threads", &check.threads(globals))?;
-        judge("processors", &check.processors(globals)?)
+        accept("goroutines", &check.goroutines(globals)?)?;
+        accept("threads", &check.threads(globals))?;
+        accept("processors", &check.processors(globals)?)
     }
 }
 
@@ -74,7 +74,7 @@ impl Layout {
 type Examined = Vec<(Avma, bool)>;
 
 /// A quarter may be in the middle of a change.
-fn judge(what: &'static str, examined: &Examined) -> Result<(), InvalidLayout> {
+fn accept(what: &'static str, examined: &Examined) -> Result<(), InvalidLayout> {
     let wrong = examined.iter().filter(|(_, right)| !right).count();
     match examined.iter().find(|(_, right)| !right) {
         Some(&(first, _)) if wrong * 4 > examined.len() => {

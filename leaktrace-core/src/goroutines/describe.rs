@@ -2,7 +2,8 @@
 
 use super::Dump;
 use super::model::{
-    BlockedOn, Channel, ChannelId, DumpGoroutine, Frame, FunctionKind, LocationId, SelectCase, StackId, StrId,
+    BlockedOn, Channel, ChannelId, DumpGoroutine, FunctionKind, LocationId, NamedFrame, SelectCase, StackId,
+    StrId,
 };
 use super::text_rules::TextRules;
 use crate::base::path::base_name;
@@ -25,13 +26,13 @@ impl Dump {
 
     /// Where in the program's own code the stack stands: the innermost frame that is shown and not of the
     /// standard library. If there is none, the innermost that is shown, or the innermost.
-    pub(crate) fn standing_at(&self, stack: StackId) -> Option<Frame<'_>> {
+    pub(crate) fn standing_at(&self, stack: StackId) -> Option<NamedFrame<'_>> {
         let own = innermost_own(self.shown_frames(stack), |frame| Some(frame.function));
         own.or_else(|| self.shown_frames(stack).next()).or_else(|| self.frames(stack).next())
     }
 
     /// The frames of the stack that the target's own tracebacks show, innermost first, however many there are.
-    pub(crate) fn shown_frames(&self, stack: StackId) -> impl Iterator<Item = Frame<'_>> {
+    pub(crate) fn shown_frames(&self, stack: StackId) -> impl Iterator<Item = NamedFrame<'_>> {
         let rules = TextRules::of(&self.target.go_version);
         let (mut callee, mut first) = (FunctionKind::Normal, true);
         self.frames(stack).filter(move |frame| {
@@ -51,7 +52,7 @@ impl Dump {
     }
 
     /// `main.worker (worker.go:88)`
-    pub fn place(&self, frame: &Frame<'_>) -> String {
+    pub fn place(&self, frame: &NamedFrame<'_>) -> String {
         let name = self.printed_name(frame.function);
         if frame.file.is_empty() {
             return format!("{name} at {:#x}", frame.pc);

@@ -5,7 +5,7 @@
 
 use std::ops::Deref;
 
-use super::model::Frame;
+use super::model::NamedFrame;
 use crate::go::facts::Traceback;
 pub use crate::go::facts::{Elision, LabelStyle};
 use crate::go::traceback::{FunctionKind, is_shown};
@@ -43,7 +43,7 @@ impl TextRules {
 
     /// Whether tracebacks show `frame`, where `callee` is what it calls and `first` says that nothing of the
     /// stack has been shown so far.
-    pub fn shows(self, frame: &Frame<'_>, callee: FunctionKind, first: bool) -> bool {
+    pub fn shows(self, frame: &NamedFrame<'_>, callee: FunctionKind, first: bool) -> bool {
         // Foreign code is printed by another branch of the runtime, which hides nothing. Where we know less than
         // the runtime would, that is shown and not hidden.
         frame.kind == FunctionKind::Foreign
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn what_is_not_known_is_shown() {
         let rules = TextRules::default();
-        let frame = |function, kind| Frame { function, kind, ..Frame::unknown(0) };
+        let frame = |function, kind| NamedFrame { function, kind, ..NamedFrame::unknown(0) };
         assert!(rules.shows(&frame("", FunctionKind::Normal), FunctionKind::Normal, true));
         assert!(rules.shows(&frame("epoll_wait", FunctionKind::Foreign), FunctionKind::Normal, true));
         assert!(!rules.shows(&frame("gogo", FunctionKind::Normal), FunctionKind::Normal, true));

@@ -28,7 +28,7 @@ const ENDING_NS: u64 = SECOND_NS;
 
 /// Adds a verdict on each `go` statement of which goroutines are left, as far as `policy` wants to hear of it. Where
 /// there is one that is as sure, that is told how many are left, and by which tests.
-pub fn judge(report: &mut Report, owners: &Owners, policy: &Policy) {
+pub fn add_verdicts(report: &mut Report, owners: &Owners, policy: &Policy) {
     let tests_run = report.groups.iter().any(is_running_test);
     let left = report.groups.iter().filter_map(|group| Left::of(group, owners, tests_run));
     let left: Vec<Left> = left.filter(|left| !left.is_ignored(policy)).collect();

@@ -64,7 +64,7 @@ impl Thresholds {
 
     /// Adds a verdict on each limit that was ever exceeded, before all others, and a notice on each that can only have
     /// been kept because there is nothing that it limits.
-    pub fn judge(&self, report: &mut Report) {
+    pub fn add_verdicts(&self, report: &mut Report) {
         let exceeded =
             self.0.iter().filter_map(|watched| Some(watched.limit.verdict(watched.worst?, report)));
         let verdicts: Vec<Verdict> = exceeded.collect();

@@ -21,8 +21,8 @@ use crate::go::traceback;
 use crate::judge::detect::Finding;
 use crate::schema::Verdict;
 use crate::schema::{
-    Blocked, Frame, Group, Listing, Location, NotListed, Overhead, Report, SCHEMA_VERSION, Target, Totals,
-    Traced, Window,
+    Blocked, Frame, Group, Listing, Location, NotListed, Overhead, Report, SCHEMA_VERSION, TargetInfo,
+    Totals, Traced, Window,
 };
 use crate::trace::registry::{CreatorStack, Registry, Site};
 
@@ -33,7 +33,7 @@ const MAX_PLACES: usize = 256;
 #[derive(Clone)]
 pub struct Sources<'a> {
     /// The process.
-    pub target: Target,
+    pub target: TargetInfo,
     /// Its goroutines.
     pub registry: &'a Registry,
     /// The last snapshot that the registry has taken in.

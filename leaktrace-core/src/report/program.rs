@@ -8,7 +8,7 @@ use crate::binary::dwarf::{DebugInfo, DwarfFrame, DwarfLines};
 use crate::binary::elf::Elf;
 use crate::go::pclntab::FuncId;
 use crate::go::program::Program;
-use crate::go::symbolize::{Frame, expand};
+use crate::go::symbolize::{SymbolFrame, expand};
 use crate::go::symbols::{Symbol, Symbols};
 
 /// A binary's debug information, loaded when it is first needed: that can take seconds.
@@ -79,7 +79,7 @@ impl Symbols for ProgramSymbols<'_, '_> {
     }
 }
 
-fn symbol<'s>(frame: &Frame<'s>) -> Symbol<'s> {
+fn symbol<'s>(frame: &SymbolFrame<'s>) -> Symbol<'s> {
     Symbol {
         function: frame.function,
         file: Some(frame.file).filter(|file| *file != "?").map(Cow::Borrowed),

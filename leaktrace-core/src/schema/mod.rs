@@ -12,7 +12,7 @@ mod verdict;
 
 pub use report::{
     Blocked, Completeness, Frame, Group, HeapPasses, Listing, Location, NotListed, Overhead, Report,
-    SCHEMA_VERSION, Shed, Target, Totals, Traced, Window,
+    SCHEMA_VERSION, Shed, TargetInfo, Totals, Traced, Window,
 };
 pub use round::{ProcessReport, ProcessState, Round};
 pub use source_line::{Blame, SourceLine};

@@ -16,7 +16,7 @@ pub struct Report {
     /// [`SCHEMA_VERSION`].
     pub schema_version: u32,
     /// The process.
-    pub target: Target,
+    pub target: TargetInfo,
     /// The time that was watched.
     pub window: Window,
     /// What was asked to be listed.
@@ -43,7 +43,7 @@ pub struct Report {
 
 /// The process that was watched.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Target {
+pub struct TargetInfo {
     /// Its id.
     pub pid: u32,
     /// The path of its executable, as it is called in its own mount namespace.

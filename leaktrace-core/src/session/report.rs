@@ -13,7 +13,7 @@ use crate::trace::budget;
 /// What a report is made of beside the target itself.
 pub struct ReportInputs<'a> {
     /// What the process is.
-    pub about: schema::Target,
+    pub about: schema::TargetInfo,
     /// Its names.
     pub symbols: &'a dyn Symbols,
     /// The kinds of events that were asked for.
@@ -42,7 +42,7 @@ impl Target {
             probes: inputs.probes,
             traced: self.traced(counted),
             overhead,
-            findings: detect::judge(&self.watched, inputs.policy, &facts),
+            findings: detect::findings(&self.watched, inputs.policy, &facts),
             notices: self.notices.clone(),
         };
         let mut report = build(sources, inputs.view);

@@ -7,7 +7,7 @@ use leaktrace_core::go::reach::Streaks;
 use leaktrace_core::goroutines::model::{Channel, ChannelOperation};
 use leaktrace_core::judge::detect::{
     Finding, History, Object, Observation, Policy, Sighting, SiteFacts, Standing, Wait, Watched, Weight,
-    judge,
+    findings,
 };
 use leaktrace_core::schema::Verdict;
 use leaktrace_core::schema::{Frame, Location};
@@ -128,7 +128,7 @@ impl Program {
             let routine = self.routines.iter().find(|routine| goids.contains(&Goid(routine.goid)))?;
             self.facts.get(routine.kind.created_by).cloned()
         };
-        judge(&self.watched, &self.policy, &facts)
+        findings(&self.watched, &self.policy, &facts)
             .into_iter()
             .map(|Finding { verdict, .. }| verdict)
             .collect()

@@ -4,8 +4,8 @@ use std::io::{self, Write};
 
 use leaktrace_core::base::num::Ktime;
 use leaktrace_core::trace::recording::{
-    Block, Bounds, Content, Ending, MAX_RECORD, Reader, RecordingError, Records, Totals, VERSION, Writer,
-    is_recording,
+    Block, Bounds, Content, Ending, MAX_RECORD, RecordingError, RecordingReader, Records, Totals, VERSION,
+    Writer, is_recording,
 };
 use proptest::prelude::*;
 
@@ -13,7 +13,7 @@ const BOUNDS: Bounds = Bounds::of_total(1 << 20);
 
 /// All blocks, how it ends, and how many blocks were lost.
 fn read(file: &[u8]) -> (Vec<Block>, Ending, u64) {
-    let mut reader = Reader::open(file).unwrap();
+    let mut reader = RecordingReader::open(file).unwrap();
     assert_eq!(reader.header(), "{\"pid\":1}");
     let mut blocks = Vec::new();
     while let Some(block) = reader.next_block().unwrap() {
@@ -66,7 +66,7 @@ fn whatever_is_cut_off_the_whole_blocks_before_it_are_read() {
     let (blocks, ..) = read(&whole);
     let mut counts = Vec::new();
     for len in 0..whole.len() {
-        match Reader::open(&whole[..len]) {
+        match RecordingReader::open(&whole[..len]) {
             Ok(_) => {
                 let (read, ending, lost) = read(&whole[..len]);
                 assert_eq!((&read[..], lost), (&blocks[..read.len()], 0));
@@ -129,7 +129,7 @@ fn what_is_too_long_is_no_record() {
 
 #[test]
 fn other_files_are_refused_with_the_reason() {
-    let error = |file: &[u8]| Reader::open(file).unwrap_err().to_string();
+    let error = |file: &[u8]| RecordingReader::open(file).unwrap_err().to_string();
     assert_eq!(error(b"\x7fELF"), "this is not a leaktrace recording");
     assert_eq!(error(b""), "this is not a leaktrace recording");
     assert_eq!(error(&recording()[..20]), "this recording is truncated: it ends within its header");
@@ -176,7 +176,7 @@ proptest! {
         let at = at % file.len();
         file.truncate(at);
         file.extend(bytes);
-        if let Ok(mut reader) = Reader::open(file.as_slice()) {
+        if let Ok(mut reader) = RecordingReader::open(file.as_slice()) {
             while let Some(block) = reader.next_block().unwrap() {
                 drop(block);
             }

@@ -4,15 +4,15 @@ use leaktrace_core::base::num::{Avma, FileOffset, Goid, Tgid};
 use leaktrace_core::go::names::Status;
 use leaktrace_core::goroutines::model::{
     Arguments, BlockedOn, Channel, ChannelOperation, Function, FunctionKind, Location, LocationId, LockKind,
-    Mapping, SelectCase, StackId, Target, UnixTime,
+    Mapping, ProcessInfo, SelectCase, StackId, UnixTime,
 };
 use leaktrace_core::goroutines::{Dump, DumpBuilder, DumpGoroutine};
 
 pub(crate) const SECOND: u64 = 1_000_000_000;
 pub(crate) const TAKEN_AT: UnixTime = UnixTime(1_795_193_163_250_000_000);
 
-pub(crate) fn target() -> Target {
-    Target {
+pub(crate) fn target() -> ProcessInfo {
+    ProcessInfo {
         pid: Tgid(1234),
         started_at: Some(UnixTime(TAKEN_AT.0 - 7 * 86_400 * SECOND)),
         exe: "/srv/bin/orders".to_owned(),

@@ -24,7 +24,7 @@ fn judged(group: Group, tests: &[(&str, bool)]) -> Option<Verdict> {
         owners.add(&group.created_by, test, *runs);
     }
     let mut report = report(vec![group]);
-    left::judge(&mut report, &owners, &Policy::default());
+    left::add_verdicts(&mut report, &owners, &Policy::default());
     report.verdicts.pop()
 }
 
@@ -95,7 +95,7 @@ fn while_a_test_runs_nothing_unseen_is_a_leak() {
     let mut owners = Owners::default();
     owners.add(&ask(1).created_by, UNKNOWN_TEST, false);
     let mut report = report(vec![running, ask(1)]);
-    left::judge(&mut report, &owners, &Policy::default());
+    left::add_verdicts(&mut report, &owners, &Policy::default());
     assert_eq!(report.verdicts.len(), 1, "the test's own goroutine is none");
     assert_eq!(report.verdicts[0].severity, Severity::Watch);
 }
@@ -120,7 +120,7 @@ fn a_verdict_that_is_there_is_told_and_not_doubled() {
     report.verdicts[0].created_by = group.created_by.clone();
     report.groups = vec![group];
     let before = report.verdicts.len();
-    left::judge(&mut report, &Owners::default(), &Policy::default());
+    left::add_verdicts(&mut report, &Owners::default(), &Policy::default());
     assert_eq!(report.verdicts.len(), before);
     assert_eq!(report.verdicts[0].evidence["left_at_exit"], json!(3_104));
 }
@@ -129,7 +129,7 @@ fn a_verdict_that_is_there_is_told_and_not_doubled() {
 fn what_the_user_does_not_want_to_hear_is_not_said() {
     let heard = |policy: &Policy| {
         let mut report = report(vec![ask(1)]);
-        left::judge(&mut report, &Owners::default(), policy);
+        left::add_verdicts(&mut report, &Owners::default(), policy);
         !report.verdicts.is_empty()
     };
     assert!(heard(&Policy::default()));
@@ -150,7 +150,7 @@ fn a_verdict_that_is_less_sure_gives_way() {
     report.verdicts.drain(..2);
     report.verdicts[0].created_by = group.created_by.clone();
     report.groups = vec![group];
-    left::judge(&mut report, &owners, &Policy::default());
+    left::add_verdicts(&mut report, &owners, &Policy::default());
     let verdict = &report.verdicts[0];
     assert_eq!((verdict.code.as_str(), verdict.severity), ("LT020", Severity::Likely));
     assert_eq!(verdict.evidence["also"], json!(["LT001"]));

@@ -32,7 +32,7 @@ fn summaries(limit: Limit, workers: &[u64]) -> Vec<String> {
         thresholds.observe(Ktime(minute * MINUTE), &report(*workers));
     }
     let mut last = report(*workers.last().unwrap());
-    thresholds.judge(&mut last);
+    thresholds.add_verdicts(&mut last);
     last.verdicts.into_iter().map(|verdict| format!("{} {}", verdict.code, verdict.summary)).collect()
 }
 
@@ -72,7 +72,7 @@ fn a_limit_on_nothing_is_told() {
         let mut thresholds = Thresholds::new([limit(of, 1, None)]);
         let mut last = report(2);
         thresholds.observe(Ktime(MINUTE), &last);
-        thresholds.judge(&mut last);
+        thresholds.add_verdicts(&mut last);
         last.notices
     };
     assert_eq!(notices("main.worker"), [""; 0]);

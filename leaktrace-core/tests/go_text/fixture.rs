@@ -5,7 +5,9 @@ use std::io::Read;
 
 use flate2::read::GzDecoder;
 use leaktrace_core::goroutines::DumpBuilder;
-use leaktrace_core::goroutines::model::{Function, FunctionKind, Location, LocationId, Target, UnixTime};
+use leaktrace_core::goroutines::model::{
+    Function, FunctionKind, Location, LocationId, ProcessInfo, UnixTime,
+};
 use serde::Deserialize;
 
 /// What one release printed.
@@ -59,12 +61,12 @@ impl Fixture {
     }
 
     pub(crate) fn builder(&self) -> DumpBuilder {
-        let target = Target {
+        let target = ProcessInfo {
             exe: "/text".to_owned(),
             go_version: self.version.clone(),
             arch: "amd64".to_owned(),
             prints_labels: self.godebug.contains("tracebacklabels=1"),
-            ..Target::default()
+            ..ProcessInfo::default()
         };
         DumpBuilder::new(target, UnixTime(0))
     }

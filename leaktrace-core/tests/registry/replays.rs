@@ -12,7 +12,7 @@ use leaktrace_core::report::{self, Sources, View, recorded};
 use leaktrace_core::schema::{Report, Traced};
 use leaktrace_core::trace::decode::decode;
 use leaktrace_core::trace::recording::{
-    Bounds, Content, Header, Meter, Reader, Records, Replay, Writer, names, walk,
+    Bounds, Content, Header, Meter, RecordingReader, Records, Replay, Writer, names, walk,
 };
 use leaktrace_core::trace::registry::Registry;
 
@@ -174,7 +174,7 @@ fn a_walk_comes_back() {
 #[test]
 fn damaged_contents_are_counted() {
     let (_, whole) = trace();
-    let mut reader = Reader::open(whole.as_slice()).unwrap();
+    let mut reader = RecordingReader::open(whole.as_slice()).unwrap();
     let mut writer = Writer::begin(Vec::new(), reader.header(), Bounds::of_total(1 << 20)).unwrap();
     while let Some(block) = reader.next_block().unwrap() {
         if let Content::Walk(bytes) = block.content {

@@ -11,7 +11,7 @@ use leaktrace_core::go::names::Status;
 use leaktrace_core::go::pclntab::FuncId;
 use leaktrace_core::go::symbols::{Symbol, Symbols};
 use leaktrace_core::report::{Sources, View, build};
-use leaktrace_core::schema::{Overhead, Report, Target, Traced};
+use leaktrace_core::schema::{Overhead, Report, TargetInfo, Traced};
 use leaktrace_core::trace::decode::{About, BirthEvent, EndEvent, Event, ParkEvent, Stack};
 use leaktrace_core::trace::registry::Registry;
 
@@ -167,7 +167,7 @@ impl Service {
         self.registry.expect_snapshot();
         self.registry.reconcile(&snapshot);
         let sources = Sources {
-            target: Target {
+            target: TargetInfo {
                 pid: 1234,
                 exe: "/usr/bin/orders".to_owned(),
                 go_version: Some("go1.26.6".to_owned()),

@@ -13,7 +13,7 @@ use leaktrace_core::go::names::Status;
 use leaktrace_core::go::symbols::{Symbol, Symbols};
 use leaktrace_core::judge::detect::{Policy, Watched};
 use leaktrace_core::report::View;
-use leaktrace_core::schema::{Report, Target as About};
+use leaktrace_core::schema::{Report, TargetInfo};
 use leaktrace_core::session::{
     Counted, Failure, Look, Options, Prepared, ReportInputs, StopReason, Target, Told, Want,
 };
@@ -193,7 +193,7 @@ impl World {
     fn report(&mut self) {
         let (policy, view) = (Policy::default(), View::default());
         let inputs = ReportInputs {
-            about: About::default(),
+            about: TargetInfo::default(),
             symbols: &NoNames,
             probes: &Kind::ALL,
             policy: &policy,

@@ -20,7 +20,7 @@ pub(crate) fn try_birth(ctx: &ProbeContext, earlier: u64) -> Result<(), ProbeErr
         return emit::record(&hit, &birth);
     }
     birth.stack_state = StackState::NoRoom as u32;
-    match maps::with_room(|room| fill(ctx, &hit, &birth, room)) {
+    match maps::with_scratch(|slot| fill(ctx, &hit, &birth, slot)) {
         Some(written) => written,
         None => emit::record(&hit, &birth),
     }
@@ -47,15 +47,15 @@ fn birth(ctx: &ProbeContext, hit: &Hit) -> Result<Birth, ProbeError> {
 
 /// Completes and writes a record with the creator's stack.
 #[inline]
-fn fill(ctx: &ProbeContext, hit: &Hit, birth: &Birth, room: &mut BirthWithStack) -> Result<(), ProbeError> {
-    room.birth = *birth;
+fn fill(ctx: &ProbeContext, hit: &Hit, birth: &Birth, slot: &mut BirthWithStack) -> Result<(), ProbeError> {
+    slot.birth = *birth;
     let (len, state) = match creators_frame(ctx) {
-        Ok(frame) => g::walk(frame, &mut room.frames),
+        Ok(frame) => g::walk(frame, &mut slot.frames),
         Err(_) => (0, StackState::Faulted),
     };
-    room.birth.stack_len = len;
-    room.birth.stack_state = state as u32;
-    emit::birth_with_stack(hit, room)
+    slot.birth.stack_len = len;
+    slot.birth.stack_state = state as u32;
+    emit::birth_with_stack(hit, slot)
 }
 
 /// The innermost frame of the creator.

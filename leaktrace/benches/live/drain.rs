@@ -10,7 +10,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, ensure};
 use leaktrace::inspect::Inspected;
 use leaktrace::kernel::{Counters, Hub, HubOptions};
-use leaktrace::process::find::Target;
+use leaktrace::process::find::HeldProcess;
 use leaktrace::process::{Pid, Procfs};
 use leaktrace_common::event::Kind;
 use leaktrace_core::base::num::Ktime;
@@ -19,7 +19,7 @@ use leaktrace_core::trace::registry::Registry;
 use crate::effort::Effort;
 use crate::go::{self, Running};
 use crate::statistics::{Samples, grouped, in_seconds, real};
-use crate::tracer::{Attached, Drained, Reader, drain};
+use crate::tracer::{Attached, DrainThread, Drained, drain};
 
 const ROUNDS: usize = 7;
 const MILLION: u64 = 1_000_000;
@@ -71,7 +71,7 @@ fn filled(program: &mut Running, times: usize) -> Result<Vec<Drained>> {
 
 /// One thread of the program makes events as fast as it can, and one of ours takes them.
 fn sustained(program: &mut Running) -> Result<()> {
-    let reader = Reader::start(attached(program.pid(), USUAL_RING)?, Registry::new(Ktime(0)));
+    let reader = DrainThread::start(attached(program.pid(), USUAL_RING)?, Registry::new(Ktime(0)));
     let answer = program.ask("mix 5000")?;
     let took = answer.get(2).context("no answer")? / 1e9;
     let (drained, counters) = reader.finish()?;
@@ -94,7 +94,7 @@ fn sustained(program: &mut Running) -> Result<()> {
 /// All four probes, where leaktrace puts them.
 fn attached(pid: u32, ring_bytes: u32) -> Result<Attached> {
     let procfs = Procfs::system();
-    let target = Arc::new(Target::open(&procfs, Pid(pid))?);
+    let target = Arc::new(HeldProcess::open(&procfs, Pid(pid))?);
     let inspected = Inspected::new(Arc::clone(&target), &procfs)?;
     let mut hub = Hub::new(HubOptions::default())?;
     let plan = inspected.plan(&Kind::ALL, hub.cost()?.prefers_long_nops())?;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::Result;
 use leaktrace::inspect::Inspected;
 use leaktrace::kernel::{Hub, HubOptions};
-use leaktrace::process::find::Target;
+use leaktrace::process::find::HeldProcess;
 use leaktrace::process::{Pid, Procfs};
 use leaktrace_common::event::Kind;
 use leaktrace_core::base::num::Ktime;
@@ -19,7 +19,7 @@ use leaktrace_core::trace::registry::Registry;
 
 use crate::effort::Effort;
 use crate::service::{CONNECTIONS, Figures, RATE, Service, head};
-use crate::tracer::{Attached, Leaktrace, Reader};
+use crate::tracer::{Attached, DrainThread, Leaktrace};
 
 const ROUNDS: usize = 5;
 /// The budget decides four times a second.
@@ -79,7 +79,7 @@ fn measure(service: &Service, rate: u32, figures: &mut Figures) -> Result<()> {
 enum Tracing {
     Nobody,
     Leaktrace(Leaktrace),
-    Reader(Reader),
+    DrainThread(DrainThread),
 }
 
 impl Tracing {
@@ -87,7 +87,7 @@ impl Tracing {
         match traced {
             Traced::Not => Ok(Self::Nobody),
             Traced::By(options) => Ok(Self::Leaktrace(Leaktrace::start(pid.0, options)?)),
-            Traced::AtEntries => Ok(Self::Reader(at_entries(pid)?)),
+            Traced::AtEntries => Ok(Self::DrainThread(at_entries(pid)?)),
         }
     }
 
@@ -95,19 +95,19 @@ impl Tracing {
         match self {
             Self::Nobody => Ok(()),
             Self::Leaktrace(leaktrace) => leaktrace.finish().map(drop),
-            Self::Reader(reader) => reader.finish().map(drop),
+            Self::DrainThread(reader) => reader.finish().map(drop),
         }
     }
 }
 
-fn at_entries(pid: Pid) -> Result<Reader> {
+fn at_entries(pid: Pid) -> Result<DrainThread> {
     let procfs = Procfs::system();
-    let target = Arc::new(Target::open(&procfs, pid)?);
+    let target = Arc::new(HeldProcess::open(&procfs, pid)?);
     let inspected = Inspected::new(Arc::clone(&target), &procfs)?;
     let options = PlanOptions { style: PlanStyle::Entry, ..PlanOptions::default() };
     let plan = plan(inspected.elf(), inspected.program(), &Kind::ALL, options)?;
     let attached = Attached::new(Hub::new(HubOptions::default())?, &target, &inspected, &plan, RING_BYTES)?;
-    Ok(Reader::start(attached, Registry::new(Ktime(0))))
+    Ok(DrainThread::start(attached, Registry::new(Ktime(0))))
 }
 
 fn print(load: &str, figures: &[Figures]) {

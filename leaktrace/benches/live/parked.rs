@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use leaktrace::inspect::Inspected;
-use leaktrace::process::find::Target;
+use leaktrace::process::find::HeldProcess;
 use leaktrace::process::{Pid, Procfs};
 use leaktrace_core::base::num::Ktime;
 use leaktrace_core::go::goroutines::{Snapshot, Walker, WalkerInput, Want};
@@ -68,7 +68,7 @@ struct Snapshots {
 
 fn snapshots(pid: u32, want: Want, count: u64, rounds: usize) -> Result<Snapshots> {
     let procfs = Procfs::system();
-    let target = Arc::new(Target::open(&procfs, Pid(pid))?);
+    let target = Arc::new(HeldProcess::open(&procfs, Pid(pid))?);
     let inspected = Inspected::new(Arc::clone(&target), &procfs)?;
     let mut walker = Walker::new(WalkerInput::of(inspected.program()));
     let mut taken = Snapshots { wall: Samples::default(), cpu: Samples::default(), frames: 0.0 };

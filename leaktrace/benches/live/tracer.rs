@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use leaktrace::inspect::Inspected;
 use leaktrace::kernel::{Counters, Hub, ProbeSite, TargetId, TargetOptions, Tracee};
 use leaktrace::process::Pid;
-use leaktrace::process::find::Target;
+use leaktrace::process::find::HeldProcess;
 use leaktrace_core::trace::budget::Kinds;
 use leaktrace_core::trace::decode::decode;
 use leaktrace_core::trace::plan::AttachPlan;
@@ -32,14 +32,14 @@ impl Attached {
     /// Attaches where `plan` says.
     pub(crate) fn new(
         mut hub: Hub,
-        target: &Target,
+        target: &HeldProcess,
         inspected: &Inspected,
         plan: &AttachPlan,
         ring_bytes: u32,
     ) -> Result<Self> {
         let layout = inspected.program().layout.for_probes();
         let sites: Vec<ProbeSite> = plan.sites.iter().map(Into::into).collect();
-        let tracee = Tracee { pid: target.pid.0, exe: target.exe.door(), layout, sites: &sites };
+        let tracee = Tracee { pid: target.pid.0, exe: target.exe.proc_path(), layout, sites: &sites };
         let id = hub.add(&tracee, &TargetOptions::with_ring_bytes(ring_bytes))?;
         hub.set_kinds(id, Kinds::ALL)?;
         Ok(Self { hub, id })
@@ -82,12 +82,12 @@ pub(crate) fn thread_time() -> Duration {
 }
 
 /// A thread that drains until it is told to stop.
-pub(crate) struct Reader {
+pub(crate) struct DrainThread {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<Result<(Attached, Registry, Drained)>>,
 }
 
-impl Reader {
+impl DrainThread {
     /// Takes what is attached already.
     pub(crate) fn start(mut attached: Attached, mut registry: Registry) -> Self {
         let stop = Arc::new(AtomicBool::new(false));

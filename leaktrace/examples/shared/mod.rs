@@ -14,7 +14,7 @@ pub(crate) fn with_program(look: impl FnOnce(&Program<'_>, &ProcessMemory, u64) 
     let pid = Pid(arguments.next().context("which process?")?.parse()?);
     let rounds = arguments.next().map_or(Ok(3), |rounds| rounds.parse())?;
     let procfs = Procfs::system();
-    let target = find::Target::open(&procfs, pid)?;
+    let target = find::HeldProcess::open(&procfs, pid)?;
     let elf = Elf::parse(target.exe.bytes())?;
     let segments = elf.segments().iter().map(|segment| (segment.svma, segment.file_offset));
     let bias = target.bias(&procfs, segments)?;

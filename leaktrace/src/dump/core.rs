@@ -13,7 +13,7 @@ use leaktrace_core::base::num::{Avma, FileOffset, Tgid};
 use leaktrace_core::binary::elf::Elf;
 use leaktrace_core::binary::elf::core_file::{CoreError, CoreFile, CoreMemory};
 use leaktrace_core::go::program::Program;
-use leaktrace_core::goroutines::model::{Mapping, Target, UnixTime};
+use leaktrace_core::goroutines::model::{Mapping, ProcessInfo, UnixTime};
 use leaktrace_core::goroutines::{Dump, Facts};
 
 use super::facts;
@@ -116,11 +116,11 @@ fn unreadable(path: &Path) -> CannotRead {
 fn facts_of(core: &CoreFile<'_>, memory: &CoreMemory<'_>, elf: &Elf<'_>, exe: &Path) -> Facts {
     let environ = core.environ(memory);
     Facts {
-        target: Target {
+        target: ProcessInfo {
             pid: Tgid(core.pid().unwrap_or_default()),
             exe: exe.to_string_lossy().into_owned(),
             build_id: elf.build_id(),
-            ..Target::default()
+            ..ProcessInfo::default()
         },
         mappings: mappings(core, memory, elf),
         godebug: environ.as_deref().and_then(facts::godebug),

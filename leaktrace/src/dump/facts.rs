@@ -10,9 +10,9 @@ use std::path::Path;
 use leaktrace_core::base::num::Tgid;
 use leaktrace_core::binary::elf::Elf;
 use leaktrace_core::goroutines::Facts;
-use leaktrace_core::goroutines::model::{Mapping, Target as DumpTarget, UnixTime};
+use leaktrace_core::goroutines::model::{Mapping, ProcessInfo, UnixTime};
 
-use crate::process::find::Target;
+use crate::process::find::HeldProcess;
 use crate::process::maps::{self, Maps};
 use crate::process::mounts::untouchable;
 use crate::process::workers::{Reading, Under, Workers};
@@ -26,7 +26,11 @@ const MAX_HEAD: u64 = 64 << 10;
 const MAX_LIBRARIES: usize = 1_000;
 
 /// The facts of a live process that runs the binary `elf`.
-pub(crate) fn of_process(target: &Target, elf: &Elf<'_>, procfs: &Procfs) -> Result<Facts, ProcessError> {
+pub(crate) fn of_process(
+    target: &HeldProcess,
+    elf: &Elf<'_>,
+    procfs: &Procfs,
+) -> Result<Facts, ProcessError> {
     let build_id = elf.build_id();
     let maps = Maps::read(procfs, target.pid)?;
     let environ = procfs.read(target.pid, "environ", MAX_ENVIRON).ok();
@@ -35,19 +39,19 @@ pub(crate) fn of_process(target: &Target, elf: &Elf<'_>, procfs: &Procfs) -> Res
         mappings: mappings(&maps, target, build_id.as_ref(), procfs),
         godebug: environ.as_deref().and_then(godebug),
         arguments: None,
-        target: DumpTarget {
+        target: ProcessInfo {
             pid: Tgid(target.pid.0),
             started_at: started_at(target.identity.start_time, procfs),
             exe: target.exe.name().to_string_lossy().into_owned(),
             build_id,
             hostname: hostname(procfs),
-            ..DumpTarget::default()
+            ..ProcessInfo::default()
         },
     })
 }
 
 /// The executable parts of files. Only those of the binary itself are known to be what they say.
-fn mappings(maps: &Maps, target: &Target, build_id: Option<&String>, procfs: &Procfs) -> Vec<Mapping> {
+fn mappings(maps: &Maps, target: &HeldProcess, build_id: Option<&String>, procfs: &Procfs) -> Vec<Mapping> {
     let of_binary = maps.of_file(target.exe.link(), target.identity.exe.inode);
     let executable = || maps.iter().filter(|mapping| mapping.executable && mapping.inode != 0);
     let untouchable = untouchable(maps, procfs, target.pid);

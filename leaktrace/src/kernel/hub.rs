@@ -54,7 +54,7 @@ pub struct HubOptions {
 /// All targets. Dropping it detaches everything, and waits until that is done.
 pub struct Hub {
     loader: Arc<Loader>,
-    targets: BTreeMap<TargetId, Target>,
+    targets: BTreeMap<TargetId, TracedProcess>,
     detacher: Detacher,
     /// Readable when one of the rings is.
     rings: OwnedFd,
@@ -64,7 +64,7 @@ pub struct Hub {
 }
 
 /// One process.
-struct Target {
+struct TracedProcess {
     loaded: Loaded,
     links: BTreeMap<Kind, Vec<OwnedFd>>,
     /// The link by which its execs are watched.
@@ -121,7 +121,7 @@ impl Hub {
             .map_err(|error| AttachError::Wait(error.into()))?;
         let exec = loaded.programs.exec.as_ref().and_then(|program| watch_execs(program.as_fd()));
         let pending = Arc::new(Pending::default());
-        let target = Target { loaded, links: BTreeMap::new(), exec, pending, told: Kinds::NONE };
+        let target = TracedProcess { loaded, links: BTreeMap::new(), exec, pending, told: Kinds::NONE };
         self.targets.insert(id, target);
         Ok(id)
     }
@@ -183,8 +183,9 @@ impl Hub {
 
     /// Whether the process has become another program since it was added. Nothing is recorded of it from then on.
     pub fn has_execed(&self, id: TargetId) -> bool {
-        let execed =
-            |target: &Target| target.loaded.programs.maps.execed.get(&0, 0).is_ok_and(|execed| execed != 0);
+        let execed = |target: &TracedProcess| {
+            target.loaded.programs.maps.execed.get(&0, 0).is_ok_and(|execed| execed != 0)
+        };
         self.targets.get(&id).is_some_and(execed)
     }
 
@@ -261,7 +262,7 @@ impl Drop for Hub {
     }
 }
 
-impl Target {
+impl TracedProcess {
     fn take_links(&mut self) -> impl Iterator<Item = OwnedFd> + use<> {
         std::mem::take(&mut self.links).into_values().flatten().chain(self.exec.take())
     }

@@ -21,7 +21,7 @@ pub struct Blocked {
     /// Which process, if it was its memory.
     pub pid: Option<Pid>,
     /// What was read.
-    pub place: Place,
+    pub place: BlockedAt,
     /// What the read waits for.
     pub cause: Cause,
     /// How long it had waited when it was given up.
@@ -30,7 +30,7 @@ pub struct Blocked {
 
 /// What was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum BlockedAt {
     /// Memory of the process.
     Memory {
         /// The first address of it that cannot be read.
@@ -92,15 +92,15 @@ impl std::error::Error for Blocked {}
 impl fmt::Display for Blocked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.place, self.pid) {
-            (Place::Memory { at, .. }, Some(pid)) => {
+            (BlockedAt::Memory { at, .. }, Some(pid)) => {
                 write!(f, "process {pid} blocks reads of its memory: the read at {at}")
             }
-            (Place::Memory { at, .. }, None) => write!(f, "the read at {at}"),
-            (Place::File(path), _) => write!(f, "the read of {}", path.display()),
-            (Place::Elsewhere, _) => f.write_str("the read of a file, perhaps of the process's binary,"),
+            (BlockedAt::Memory { at, .. }, None) => write!(f, "the read at {at}"),
+            (BlockedAt::File(path), _) => write!(f, "the read of {}", path.display()),
+            (BlockedAt::Elsewhere, _) => f.write_str("the read of a file, perhaps of the process's binary,"),
         }?;
         write!(f, " has not returned for {:.1} s", self.waited.as_secs_f64())?;
-        if let Place::Memory { mapping: Some(mapping), .. } = &self.place {
+        if let BlockedAt::Memory { mapping: Some(mapping), .. } = &self.place {
             write!(f, ", in {mapping}")?;
         }
         match &self.cause {
@@ -126,9 +126,9 @@ impl Circumstances {
     /// What a user can be told in any case.
     pub(super) fn unexplained(&self) -> Blocked {
         let place = match (self.spans.first(), &self.file) {
-            (Some(span), _) => Place::Memory { at: span.at, mapping: None },
-            (None, Some(file)) => Place::File(file.clone()),
-            (None, None) => Place::Elsewhere,
+            (Some(span), _) => BlockedAt::Memory { at: span.at, mapping: None },
+            (None, Some(file)) => BlockedAt::File(file.clone()),
+            (None, None) => BlockedAt::Elsewhere,
         };
         Blocked { pid: self.pid, place, cause: Cause::Other(None), waited: self.waited }
     }
@@ -137,7 +137,7 @@ impl Circumstances {
     /// in which the reading thread waits.
     pub(super) fn explain(&self, wchan: Option<&str>) -> Blocked {
         let mut blocked = Blocked { cause: Cause::of(wchan), ..self.unexplained() };
-        if let (Place::Memory { at, mapping }, Some(pid)) = (&mut blocked.place, self.pid) {
+        if let (BlockedAt::Memory { at, mapping }, Some(pid)) = (&mut blocked.place, self.pid) {
             let procfs = Procfs::system();
             *at = self.first_missing(&procfs, pid).unwrap_or(*at);
             *mapping = Maps::read(&procfs, pid).ok().and_then(|maps| maps.at(*at).cloned());
@@ -213,7 +213,7 @@ mod tests {
             Span { at: start.plus(page as u64 + 24), len: 8 },
         ];
         let asked = Circumstances { pid: Some(Pid::own()), spans, ..circumstances() };
-        let Place::Memory { at, mapping } = asked.explain(None).place else { panic!("it is memory") };
+        let BlockedAt::Memory { at, mapping } = asked.explain(None).place else { panic!("it is memory") };
         assert_eq!(at, start.plus(page as u64 + 24));
         assert!(mapping.is_some_and(|mapping| mapping.start <= at && at < mapping.end));
     }

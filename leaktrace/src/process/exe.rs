@@ -20,7 +20,7 @@ const DELETED: &str = " (deleted)";
 pub struct Exe {
     bytes: Bytes,
     link: PathBuf,
-    door: PathBuf,
+    proc_path: PathBuf,
     file: FileId,
 }
 
@@ -36,18 +36,18 @@ pub struct FileId {
 impl Exe {
     /// Opens the binary of a process.
     pub fn open(procfs: &Procfs, pid: Pid) -> Result<Self, ProcessError> {
-        let door = procfs.path(pid, "exe");
+        let proc_path = procfs.path(pid, "exe");
         let link = procfs.link(pid, "exe")?;
         // Its file system may be one whose server is gone.
-        let _reading = Reading::begin(&Under::File(&door));
-        let opened = File::open(&door).and_then(|file| {
+        let _reading = Reading::begin(&Under::File(&proc_path));
+        let opened = File::open(&proc_path).and_then(|file| {
             let metadata = file.metadata()?;
             let id = FileId { device: metadata.dev(), inode: metadata.ino() };
             Ok((Bytes::of(&file, metadata.len())?, id))
         });
         match opened {
-            Ok((bytes, file)) => Ok(Self { bytes, link, door, file }),
-            Err(error) => Err(failed(pid, door, error)),
+            Ok((bytes, file)) => Ok(Self { bytes, link, proc_path, file }),
+            Err(error) => Err(failed(pid, proc_path, error)),
         }
     }
 
@@ -76,8 +76,8 @@ impl Exe {
     }
 
     /// The path that leads to this very file for as long as the target runs it.
-    pub fn door(&self) -> &Path {
-        &self.door
+    pub fn proc_path(&self) -> &Path {
+        &self.proc_path
     }
 
     /// Which file it is.

@@ -14,7 +14,7 @@ use super::{Pid, ProcessError, Procfs};
 
 /// A process that we hold on to.
 #[derive(Debug)]
-pub struct Target {
+pub struct HeldProcess {
     /// Its pid.
     pub pid: Pid,
     /// What the system says about it.
@@ -85,7 +85,7 @@ impl About {
     }
 }
 
-impl Target {
+impl HeldProcess {
     /// Takes hold of the process that has this pid now.
     pub fn open(procfs: &Procfs, pid: Pid) -> Result<Self, ProcessError> {
         // The hold comes first: all that is read afterwards and before `has_exited` is about one process.
@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn nobody_is_young_for_long() {
         let mut child = Command::new("sleep").arg("60").spawn().unwrap();
-        let mut target = Target::open(&Procfs::system(), Pid(child.id())).unwrap();
+        let mut target = HeldProcess::open(&Procfs::system(), Pid(child.id())).unwrap();
         target.identity.start_time -= 2 * rustix::param::clock_ticks_per_second();
         assert!(!target.is_young());
         child.kill().unwrap();
@@ -197,13 +197,13 @@ mod tests {
     #[test]
     fn a_live_process_is_held() {
         let mut child = Command::new("sleep").arg("60").spawn().unwrap();
-        let target = Target::open(&Procfs::system(), Pid(child.id())).unwrap();
+        let target = HeldProcess::open(&Procfs::system(), Pid(child.id())).unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(!target.about.name.is_empty());
         assert!(target.is_young());
         assert!(target.exit.has_exited());
-        let error = Target::open(&Procfs::system(), Pid(child.id())).unwrap_err();
+        let error = HeldProcess::open(&Procfs::system(), Pid(child.id())).unwrap_err();
         assert!(matches!(error, ProcessError::NoSuchProcess { .. }));
     }
 }

@@ -12,14 +12,14 @@ use leaktrace_core::base::num::Avma;
 
 use super::maps::Maps;
 use super::mounts::untouchable;
+use super::priority::PriorityBoost;
 use super::ranges::{MAX_GAP, Ranges};
 use super::regions::{Pace, Regions};
-use super::urgency::Urgency;
 use super::workers::{Reading, Under};
 use super::{Pid, ProcessError, Procfs};
 
 /// How many spans, and beyond the first how many bytes, are read in one call. The kernel takes 1,024 ranges on both
-/// sides (`UIO_MAXIOV`), but for so long nobody should be [urgent](Urgency): this many are read in less than half a
+/// sides (`UIO_MAXIOV`), but for so long nobody should be [urgent](PriorityBoost): this many are read in less than half a
 /// millisecond.
 const SPANS_PER_CALL: usize = 256;
 const BYTES_PER_CALL: usize = 1 << 20;
@@ -143,7 +143,7 @@ impl ProcessMemory {
         let Ranges { remote, local, .. } = &ranges;
         let pid = self.state.pid.0.cast_signed();
         let _until_it_is_read =
-            (Reading::begin(&Under::Memory(&self.state, spans)), Urgency::for_bytes(bytes));
+            (Reading::begin(&Under::Memory(&self.state, spans)), PriorityBoost::for_bytes(bytes));
         // SAFETY: `local` lies in `out` and `gap`, which this call may write and nobody else sees meanwhile; both lists
         // are valid for their lengths; the remote addresses are the kernel's to check.
         let read = unsafe {

@@ -9,11 +9,11 @@ pub mod launch;
 pub mod maps;
 pub mod memory;
 pub(crate) mod mounts;
+mod priority;
 pub mod privileges;
 mod ranges;
 mod regions;
 pub mod stat;
-mod urgency;
 pub mod workers;
 
 use std::fmt;

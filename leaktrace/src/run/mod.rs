@@ -109,7 +109,7 @@ impl ReportPass for Leftovers {
         symbols: &dyn Symbols,
         _is_last: bool,
     ) -> bool {
-        left::judge(report, &Owners::of(registry, symbols), &self.policy);
+        left::add_verdicts(report, &Owners::of(registry, symbols), &self.policy);
         report.keep_alive(self.top);
         true
     }

@@ -24,7 +24,7 @@ use crate::kernel::cost::CostPerHit;
 use crate::kernel::{Loaded, Loader, ProbeSite, TargetOptions, Tracee};
 use crate::process::blocked::Blocked;
 use crate::process::exit::Gone;
-use crate::process::find::Target;
+use crate::process::find::HeldProcess;
 use crate::process::{Pid, ProcessError, Procfs};
 
 /// What a job brings.
@@ -71,7 +71,7 @@ pub(super) struct Probing {
 
 /// Takes hold of a process and finds out what it runs. One that has just been started may still become something else.
 pub(super) fn inspect(procfs: &Procfs, pid: Pid, is_launched: bool, is_recorded: bool) -> Answer {
-    let target = match Target::open(procfs, pid) {
+    let target = match HeldProcess::open(procfs, pid) {
         Ok(target) => Arc::new(target),
         Err(error) => return Answer::Inspected(Err(error.into())),
     };
@@ -116,7 +116,7 @@ fn plan_probes(inspected: &Inspected, probing: &Probing) -> anyhow::Result<Box<P
     let sites: Vec<ProbeSite> = plan.sites.iter().map(Into::into).collect();
     let target = inspected.target();
     let layout = inspected.program().layout.for_probes();
-    let tracee = Tracee { pid: target.pid.0, exe: target.exe.door(), layout, sites: &sites };
+    let tracee = Tracee { pid: target.pid.0, exe: target.exe.proc_path(), layout, sites: &sites };
     let loaded = probing.loader.load(&tracee, &probing.options)?;
     let prepared = prepared(inspected, &plan, costs(&probing.cost, &plan));
     Ok(Box::new(Planned { prepared, loaded: Ok(Some(loaded)) }))

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use leaktrace_common::layout::Control;
-use leaktrace_core::trace::budget::{Kinds, Stacks, Tracing};
+use leaktrace_core::trace::budget::{Kinds, StackSampling, Tracing};
 
 use crate::kernel::{Counters, Hub, Loaded, TargetId, TargetOptions};
 
@@ -15,7 +15,7 @@ pub(super) struct Probes {
     id: TargetId,
     /// What the programs do while nothing is thinned.
     control: Control,
-    stacks: Stacks,
+    stacks: StackSampling,
 }
 
 impl Probes {
@@ -26,7 +26,7 @@ impl Probes {
             hub.remove(id);
             return Err(error.into());
         }
-        Ok(Self { id, control: options.control, stacks: Stacks::Normal })
+        Ok(Self { id, control: options.control, stacks: StackSampling::Normal })
     }
 
     /// Whose they are.
@@ -54,8 +54,8 @@ impl Probes {
 
     const fn mask(&self) -> u32 {
         match self.stacks {
-            Stacks::Normal => self.control.stack_sample_mask,
-            Stacks::Thin => THIN_MASK,
+            StackSampling::Normal => self.control.stack_sample_mask,
+            StackSampling::Thin => THIN_MASK,
         }
     }
 }

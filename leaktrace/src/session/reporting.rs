@@ -27,7 +27,7 @@ self_cell::self_cell! {
 /// Makes the reports on one target.
 pub(super) struct Reporter {
     names: Names,
-    about: schema::Target,
+    about: schema::TargetInfo,
     shared: Arc<Shared>,
     pass: Box<dyn ReportPass>,
 }
@@ -93,9 +93,9 @@ impl ReportOrder {
 }
 
 /// What a report and a recording say of the process.
-pub(super) fn about(inspected: &Inspected) -> schema::Target {
+pub(super) fn about(inspected: &Inspected) -> schema::TargetInfo {
     let target = inspected.target();
-    schema::Target {
+    schema::TargetInfo {
         pid: target.pid.0,
         exe: target.exe.name().display().to_string(),
         go_version: Some(inspected.program().version.to_string()),

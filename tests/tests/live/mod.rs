@@ -1,6 +1,6 @@
 //! A running target as the core sees it: its file, where that was loaded, and its memory.
 
-use leaktrace::process::find::Target;
+use leaktrace::process::find::HeldProcess;
 use leaktrace::process::memory::ProcessMemory;
 use leaktrace::process::{Pid, Procfs};
 use leaktrace_core::base::num::Bias;
@@ -8,7 +8,7 @@ use leaktrace_core::binary::elf::Elf;
 
 /// A process whose program is at hand.
 pub(crate) struct Live {
-    target: Target,
+    target: HeldProcess,
     procfs: Procfs,
     /// Its memory.
     pub(crate) memory: ProcessMemory,
@@ -18,7 +18,7 @@ impl Live {
     /// The process `pid`.
     pub(crate) fn open(pid: u32) -> Self {
         let (procfs, pid) = (Procfs::system(), Pid(pid));
-        let target = Target::open(&procfs, pid).expect("the process can be opened");
+        let target = HeldProcess::open(&procfs, pid).expect("the process can be opened");
         Self { target, procfs, memory: ProcessMemory::new(pid) }
     }
 

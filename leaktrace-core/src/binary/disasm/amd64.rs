@@ -8,7 +8,7 @@ use iced_x86::{
 use crate::base::num::Svma;
 use crate::binary::disasm::DisasmError;
 use crate::binary::disasm::instruction::{
-    Access, DataRef, Instruction, Operation, Place, Register, RegisterSet,
+    Access, DataRef, Instruction, Operand, Operation, Register, RegisterSet,
 };
 
 /// The opcode of `call rel32` and, but for one bit, of `jmp rel32`, and the length of both.
@@ -133,11 +133,11 @@ fn moved(iced: &Iced) -> Option<Operation> {
     }
 }
 
-fn place(iced: &Iced, operand: u32) -> Option<Place> {
+fn place(iced: &Iced, operand: u32) -> Option<Operand> {
     match iced.op_kind(operand) {
-        OpKind::Register => register(iced.op_register(operand)).map(Place::Register),
+        OpKind::Register => register(iced.op_register(operand)).map(Operand::Register),
         OpKind::Memory if is_stack_slot(iced) => {
-            Some(Place::Stack(iced.memory_displacement64().cast_signed()))
+            Some(Operand::Stack(iced.memory_displacement64().cast_signed()))
         }
         _ => None,
     }
@@ -228,12 +228,12 @@ mod tests {
     fn moves_say_what_they_copy_and_every_other_write_is_seen() {
         // mov rbx, rax
         let copy = one(&[0x48, 0x89, 0xc3]);
-        let (rax, rbx) = (Place::Register(Register(0)), Place::Register(Register(3)));
+        let (rax, rbx) = (Operand::Register(Register(0)), Operand::Register(Register(3)));
         assert_eq!(copy.operation, Operation::Move { to: rbx, from: rax });
         assert!(copy.writes.contains(Register(3)) && !copy.writes.contains(Register(0)));
         // mov [rsp+0x18], rax
         let spill = one(&[0x48, 0x89, 0x44, 0x24, 0x18]);
-        assert_eq!(spill.operation, Operation::Move { to: Place::Stack(0x18), from: rax });
+        assert_eq!(spill.operation, Operation::Move { to: Operand::Stack(0x18), from: rax });
         // mov ecx, 1
         let constant = one(&[0xb9, 1, 0, 0, 0]);
         assert_eq!(constant.operation, Operation::Constant { to: Register(1), value: 1 });

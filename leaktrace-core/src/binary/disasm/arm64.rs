@@ -7,7 +7,7 @@
 use crate::base::num::Svma;
 use crate::binary::disasm::DisasmError;
 use crate::binary::disasm::instruction::{
-    Access, DataRef, Instruction, Operation, Place, Register, RegisterSet,
+    Access, DataRef, Instruction, Operand, Operation, Register, RegisterSet,
 };
 
 /// Go's assembler's own register.
@@ -164,7 +164,7 @@ fn data_processing(word: Word) -> Option<(Operation, RegisterSet)> {
     let operation = match word.bits {
         // orr xd, xzr, xm
         bits if bits & 0xffe0_ffe0 == 0xaa00_03e0 => {
-            Operation::Move { to: Place::Register(to), from: Place::Register(word.register(16)) }
+            Operation::Move { to: Operand::Register(to), from: Operand::Register(word.register(16)) }
         }
         // movz
         bits if bits & 0x7f80_0000 == 0x5280_0000 => {
@@ -218,7 +218,7 @@ impl MemoryAccess {
     }
 
     fn operation(&self) -> Operation {
-        let slot = Place::Stack(self.offset);
+        let slot = Operand::Stack(self.offset);
         match (self.copied(), self.base == SP, self.loads) {
             (Some(register), true, true) => Operation::Move { to: register, from: slot },
             (Some(register), true, false) => Operation::Move { to: slot, from: register },
@@ -229,9 +229,9 @@ impl MemoryAccess {
     }
 
     /// The register that is copied as a whole, if this does no more than that. Storing number 31 stores zero.
-    fn copied(&self) -> Option<Place> {
+    fn copied(&self) -> Option<Operand> {
         let simple = self.whole && self.pair.is_none() && !self.moves_base;
-        self.value.filter(|&value| simple && value != SP).map(Place::Register)
+        self.value.filter(|&value| simple && value != SP).map(Operand::Register)
     }
 }
 
@@ -331,11 +331,11 @@ mod tests {
 
     #[test]
     fn moves_and_stores_say_what_they_change() {
-        let (x1, x2) = (Place::Register(Register(1)), Place::Register(Register(2)));
+        let (x1, x2) = (Operand::Register(Register(1)), Operand::Register(Register(2)));
         assert_eq!(one(0xaa02_03e1).operation, Operation::Move { to: x1, from: x2 });
         // str x2, [sp, #0x18]; ldr x1, [sp, #0x18]
-        assert_eq!(one(0xf900_0fe2).operation, Operation::Move { to: Place::Stack(0x18), from: x2 });
-        assert_eq!(one(0xf940_0fe1).operation, Operation::Move { to: x1, from: Place::Stack(0x18) });
+        assert_eq!(one(0xf900_0fe2).operation, Operation::Move { to: Operand::Stack(0x18), from: x2 });
+        assert_eq!(one(0xf940_0fe1).operation, Operation::Move { to: x1, from: Operand::Stack(0x18) });
         // str x2, [x1, #0x98]
         assert_eq!(one(0xf900_4c22).operation, Operation::Store { base: Register(1), offset: 0x98 });
         // movz w1, #6; cmp x0, #0x2e

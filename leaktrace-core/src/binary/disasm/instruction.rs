@@ -42,7 +42,7 @@ impl RegisterSet {
 
 /// Something that holds a 64-bit value: a register, or a slot at an offset from the stack pointer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Operand {
     /// A register.
     Register(Register),
     /// The stack slot at this offset from the stack pointer.
@@ -98,9 +98,9 @@ pub enum Operation {
     /// Copies a whole 64-bit value.
     Move {
         /// Where to.
-        to: Place,
+        to: Operand,
         /// Where from.
-        from: Place,
+        from: Operand,
     },
     /// Sets a register to a number.
     Constant {

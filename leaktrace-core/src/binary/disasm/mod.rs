@@ -9,7 +9,7 @@ mod arm64;
 mod instruction;
 mod track;
 
-pub use instruction::{Access, DataRef, Instruction, Operation, Place, Register, RegisterSet};
+pub use instruction::{Access, DataRef, Instruction, Operand, Operation, Register, RegisterSet};
 pub use track::Tracker;
 
 use thiserror::Error;

@@ -1,6 +1,6 @@
 //! Follows one value through straight-line code.
 
-use crate::binary::disasm::instruction::{Instruction, Operation, Place, Register, RegisterSet};
+use crate::binary::disasm::instruction::{Instruction, Operand, Operation, Register, RegisterSet};
 
 /// Where a value is held, instruction by instruction.
 ///
@@ -42,23 +42,23 @@ impl Tracker {
         }
         self.overwrite_slot(instruction.operation);
         match copied_to {
-            Some(Place::Register(register)) => self.registers = self.registers.with(register),
-            Some(Place::Stack(slot)) if self.slots.len() < MAX_SLOTS => self.slots.push(slot),
-            Some(Place::Stack(_)) | None => {}
+            Some(Operand::Register(register)) => self.registers = self.registers.with(register),
+            Some(Operand::Stack(slot)) if self.slots.len() < MAX_SLOTS => self.slots.push(slot),
+            Some(Operand::Stack(_)) | None => {}
         }
     }
 
-    fn copied(&self, operation: Operation) -> Option<Place> {
+    fn copied(&self, operation: Operation) -> Option<Operand> {
         let Operation::Move { to, from } = operation else { return None };
         let holds = match from {
-            Place::Register(register) => self.registers.contains(register),
-            Place::Stack(slot) => self.slots.contains(&slot),
+            Operand::Register(register) => self.registers.contains(register),
+            Operand::Stack(slot) => self.slots.contains(&slot),
         };
         holds.then_some(to)
     }
 
     fn overwrite_slot(&mut self, operation: Operation) {
-        if let Operation::Move { to: Place::Stack(slot), .. } | Operation::StoreStack(slot) = operation {
+        if let Operation::Move { to: Operand::Stack(slot), .. } | Operation::StoreStack(slot) = operation {
             // A store of up to 64 bytes (a vector register) may reach further slots.
             self.slots.retain(|&held| held + 8 <= slot || held >= slot + 64);
         }

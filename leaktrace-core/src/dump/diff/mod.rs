@@ -10,7 +10,7 @@ mod text;
 use std::io::{self, Write};
 
 use super::group::By;
-use crate::base::format::{self, Formats, Reader};
+use crate::base::format::{self, Audience, Formats};
 use crate::base::hash::KeyedMap;
 use crate::base::num::Tgid;
 use crate::base::time::per_minute;
@@ -30,14 +30,14 @@ pub static FORMATS: Formats<Writer> = Formats::new(&[
         name: "text",
         endings: &[".txt"],
         help: "Text for people",
-        reader: Reader::People,
+        reader: Audience::People,
         writer: text::render,
     },
     Format {
         name: "json",
         endings: &[".json"],
         help: "JSON for programs",
-        reader: Reader::Programs,
+        reader: Audience::Programs,
         writer: json::render,
     },
 ]);

@@ -10,7 +10,7 @@ use super::tabs::align;
 use crate::base::hash::KeyedMap;
 use crate::goroutines::Dump;
 use crate::goroutines::count_by;
-use crate::goroutines::model::{Frame, FunctionKind, LabelsId, StackId};
+use crate::goroutines::model::{FunctionKind, LabelsId, NamedFrame, StackId};
 use crate::goroutines::text_rules::TextRules;
 
 pub(super) fn render(dump: &Dump, options: &Options, out: &mut dyn Write) -> io::Result<()> {
@@ -40,7 +40,7 @@ struct Group {
 }
 
 /// The frames that the release keeps of a stack.
-fn profile_frames(dump: &Dump, stack: StackId, depth: usize) -> Vec<Frame<'_>> {
+fn profile_frames(dump: &Dump, stack: StackId, depth: usize) -> Vec<NamedFrame<'_>> {
     without_wrappers(dump, stack).take(depth).collect()
 }
 
@@ -63,8 +63,8 @@ fn key(dump: &Dump, rules: TextRules, stack: StackId, labels: Option<LabelsId>) 
 }
 
 /// The lines below a group's addresses, in cells.
-fn lines(rules: TextRules, frames: &[Frame<'_>]) -> Vec<Vec<String>> {
-    let hidden = |frame: &&Frame<'_>| frame.is_known() && rules.profile_hides(frame.function);
+fn lines(rules: TextRules, frames: &[NamedFrame<'_>]) -> Vec<Vec<String>> {
+    let hidden = |frame: &&NamedFrame<'_>| frame.is_known() && rules.profile_hides(frame.function);
     let without_goexit = || frames.iter().filter(|frame| frame.kind != FunctionKind::Goexit);
     let mut lines: Vec<_> = without_goexit().skip_while(hidden).map(|frame| line(rules, frame)).collect();
     if lines.is_empty() {
@@ -73,7 +73,7 @@ fn lines(rules: TextRules, frames: &[Frame<'_>]) -> Vec<Vec<String>> {
     lines
 }
 
-fn line(rules: TextRules, frame: &Frame<'_>) -> Vec<String> {
+fn line(rules: TextRules, frame: &NamedFrame<'_>) -> Vec<String> {
     let pc = frame.call_site();
     if !frame.is_known() {
         return vec!["#".to_owned(), pc.to_string()];

@@ -18,7 +18,7 @@ pub(super) fn render(dump: &Dump, options: &Options, out: &mut dyn Write) -> io:
 /// The folded stacks and their counts, sorted by the text of the stack.
 pub(super) fn lines(dump: &Dump, options: &Options) -> BTreeMap<String, u64> {
     let mut lines = BTreeMap::new();
-    let mut stacks = Stacks { dump, options, known: BTreeMap::new() };
+    let mut stacks = StackTexts { dump, options, known: BTreeMap::new() };
     for group in group(dump, options.by, options.include_runtime) {
         let root = root(options.by, &group);
         for ((stack, doing), count) in dump.count_standing(group.goroutines(dump)) {
@@ -29,13 +29,13 @@ pub(super) fn lines(dump: &Dump, options: &Options) -> BTreeMap<String, u64> {
 }
 
 /// Remembers the text of each stack, which many goroutines share.
-struct Stacks<'d> {
+struct StackTexts<'d> {
     dump: &'d Dump,
     options: &'d Options,
     known: BTreeMap<StackId, String>,
 }
 
-impl Stacks<'_> {
+impl StackTexts<'_> {
     fn line(&mut self, root: &str, at: StackId, doing: &str) -> String {
         let (dump, all) = (self.dump, self.options.all_frames);
         let stack = self.known.entry(at).or_insert_with(|| stack(dump, at, all));

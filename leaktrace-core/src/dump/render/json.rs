@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 use super::Options;
 use crate::dump::group::{Group, group};
 use crate::goroutines::Dump;
-use crate::goroutines::model::{Completeness, Frame, FunctionKind, LocationId, StackId};
+use crate::goroutines::model::{Completeness, FunctionKind, LocationId, NamedFrame, StackId};
 use crate::goroutines::text_rules::TextRules;
 use goroutines::Goroutines;
 
@@ -38,7 +38,7 @@ fn head(view: View<'_>) -> io::Result<Vec<u8>> {
         schema_version: SCHEMA_VERSION,
         taken_at: dump.taken_at.to_string(),
         taken_at_unix_ns: dump.taken_at.0,
-        target: Target::of(dump),
+        target: TargetJson::of(dump),
         totals: Totals::of(&groups),
         completeness: CompletenessJson::of(&dump.completeness),
         mappings: dump.mappings.iter().map(MappingJson::of).collect(),
@@ -63,7 +63,7 @@ struct Head<'d> {
     schema_version: u32,
     taken_at: String,
     taken_at_unix_ns: u64,
-    target: Target<'d>,
+    target: TargetJson<'d>,
     totals: Totals<'d>,
     completeness: CompletenessJson<'d>,
     mappings: Vec<MappingJson<'d>>,
@@ -72,7 +72,7 @@ struct Head<'d> {
 }
 
 #[derive(Serialize)]
-struct Target<'d> {
+struct TargetJson<'d> {
     pid: u32,
     started_at: Option<String>,
     exe: &'d str,
@@ -82,7 +82,7 @@ struct Target<'d> {
     hostname: Option<&'d str>,
 }
 
-impl<'d> Target<'d> {
+impl<'d> TargetJson<'d> {
     fn of(dump: &'d Dump) -> Self {
         let target = &dump.target;
         Self {
@@ -269,7 +269,7 @@ struct FrameJson<'d> {
 }
 
 impl<'d> FrameJson<'d> {
-    fn of(frame: &Frame<'d>) -> Self {
+    fn of(frame: &NamedFrame<'d>) -> Self {
         Self {
             function: frame.function,
             file: frame.file,

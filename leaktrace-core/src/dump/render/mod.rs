@@ -21,7 +21,7 @@ use std::io::{self, Write};
 pub use json::SCHEMA_VERSION;
 
 use super::group::By;
-use crate::base::format::{self, Formats, Reader};
+use crate::base::format::{self, Audience, Formats};
 use crate::base::path::base_name;
 use crate::goroutines::Dump;
 use crate::goroutines::model::DumpGoroutine;
@@ -63,42 +63,42 @@ pub static FORMATS: Formats<Writer> = Formats::new(&[
         name: "debug2",
         endings: &[".txt"],
         help: "Text of Go's own tracebacks, as /debug/pprof/goroutine?debug=2 has it",
-        reader: Reader::People,
+        reader: Audience::People,
         writer: Writer::new(debug2::render).with_arguments(),
     },
     Format {
         name: "debug1",
         endings: &[],
         help: "Text of /debug/pprof/goroutine?debug=1",
-        reader: Reader::People,
+        reader: Audience::People,
         writer: Writer::new(debug1::render),
     },
     Format {
         name: "text",
         endings: &[],
         help: "Groups of goroutines for people, a few lines each",
-        reader: Reader::People,
+        reader: Audience::People,
         writer: Writer::grouped(text::render),
     },
     Format {
         name: "pprof",
         endings: &[".pb.gz", ".pprof", ".prof"],
         help: "Goroutine profile for `go tool pprof`, as gzipped protobuf",
-        reader: Reader::Binary,
+        reader: Audience::Binary,
         writer: Writer::grouped(pprof::render),
     },
     Format {
         name: "json",
         endings: &[".json"],
         help: "JSON for programs, documented in docs/dump.md",
-        reader: Reader::Programs,
+        reader: Audience::Programs,
         writer: Writer::grouped(json::render),
     },
     Format {
         name: "folded",
         endings: &[".folded", ".collapsed"],
         help: "One line a stack, for flame graph tools",
-        reader: Reader::Programs,
+        reader: Audience::Programs,
         writer: Writer::grouped(folded::render),
     },
     #[cfg(feature = "svg")]
@@ -106,21 +106,21 @@ pub static FORMATS: Formats<Writer> = Formats::new(&[
         name: "svg",
         endings: &[".svg"],
         help: "Flame graph",
-        reader: Reader::Programs,
+        reader: Audience::Programs,
         writer: Writer::grouped(svg::render),
     },
     Format {
         name: "html",
         endings: &[".html"],
         help: "Page with a flame graph and a table of groups",
-        reader: Reader::Programs,
+        reader: Audience::Programs,
         writer: Writer::grouped(html::render),
     },
     Format {
         name: "ltr",
         endings: &[".ltr"],
         help: "Snapshot with everything, for `leaktrace report` and `leaktrace diff`",
-        reader: Reader::Binary,
+        reader: Audience::Binary,
         writer: Writer::new(snapshot).with_arguments(),
     },
 ]);

@@ -8,11 +8,11 @@ const GROUP: usize = 64;
 #[derive(Clone, Debug, Default)]
 pub struct WordRows {
     words: Vec<u64>,
-    rows: Vec<Row>,
+    rows: Vec<PackedRow>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Row {
+struct PackedRow {
     /// What is stored of it ends there.
     end: u32,
     /// The row that it is like, which is as long and is stored in full. For each [`GROUP`] of its words there is one whose
@@ -51,7 +51,7 @@ impl WordRows {
             None => self.words.extend_from_slice(row),
         }
         let end = u32::try_from(self.words.len()).unwrap_or(u32::MAX);
-        self.rows.push(Row { end, like: like.and_then(|like| u32::try_from(like).ok()) });
+        self.rows.push(PackedRow { end, like: like.and_then(|like| u32::try_from(like).ok()) });
         self.rows.len() - 1
     }
 
@@ -81,7 +81,7 @@ impl WordRows {
         let words = u32::try_from(self.words.len()).unwrap_or(u32::MAX);
         let rows = u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
         self.words.extend(other.words);
-        self.rows.extend(other.rows.into_iter().map(|row| Row {
+        self.rows.extend(other.rows.into_iter().map(|row| PackedRow {
             end: row.end.saturating_add(words),
             like: row.like.map(|like| like.saturating_add(rows)),
         }));

@@ -8,7 +8,7 @@ use crate::base::num::ReturnPc;
 /// frame's stack pointer.
 #[derive(Clone, Debug, Default)]
 pub struct WordPlan {
-    frames: Vec<Frame>,
+    frames: Vec<FrameWords>,
     words: Vec<Word>,
 }
 
@@ -22,7 +22,7 @@ pub struct Word {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Frame {
+struct FrameWords {
     /// Where the address in its caller is.
     return_at: u32,
     caller: Option<ReturnPc>,
@@ -34,7 +34,7 @@ impl WordPlan {
     /// Adds a frame: where it has the address of its `caller`, if it has one that is known, and its words.
     pub fn frame(&mut self, return_at: u32, caller: Option<ReturnPc>, words: impl IntoIterator<Item = Word>) {
         self.words.extend(words);
-        self.frames.push(Frame { return_at, caller, end: self.words.len() });
+        self.frames.push(FrameWords { return_at, caller, end: self.words.len() });
     }
 
     /// How many words there are.
@@ -93,7 +93,7 @@ impl KeptWords {
     }
 }
 
-impl Frame {
+impl FrameWords {
     /// Whether the frame leads to its caller. A walk adds one to an address that is not behind a call, because the caller
     /// was interrupted there or is about to begin; behind two calls are no two neighbours.
     fn is_there(self, stack: &[u8]) -> bool {

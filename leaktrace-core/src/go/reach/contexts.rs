@@ -17,7 +17,7 @@ use crate::go::layout::CollectorFields;
 use crate::go::program::Program;
 use crate::go::types::Types;
 
-use super::goroutines::{Reader, Seen};
+use super::goroutines::{GoroutineReader, Seen};
 use super::stacks::{self, Scanner};
 use super::{Parked, Refusal};
 
@@ -55,7 +55,7 @@ pub fn cancelled_contexts(
     gs: &[GPtr],
 ) -> Result<Vec<Handed>, Refusal> {
     let Some(collector) = &program.layout.collector else { return Ok(Vec::new()) };
-    let seen = Reader::new(program, collector).read_those(gs, memory)?;
+    let seen = GoroutineReader::new(program, collector).read_those(gs, memory)?;
     let pointers = pointers(program, collector, &seen, memory)?;
     let mut addresses: Vec<Avma> = pointers.iter().map(|(_, pointer)| Avma(*pointer)).collect();
     addresses.sort_unstable();

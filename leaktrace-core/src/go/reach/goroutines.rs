@@ -60,13 +60,13 @@ impl Seen {
 }
 
 /// Reads all goroutines, again and again.
-pub(super) struct Reader<'p> {
+pub(super) struct GoroutineReader<'p> {
     walker: Walker<'p>,
     g: &'p GFields,
     collector: &'p CollectorFields,
 }
 
-impl<'p> Reader<'p> {
+impl<'p> GoroutineReader<'p> {
     pub(super) fn new(program: &'p Program<'_>, collector: &'p CollectorFields) -> Self {
         Self { walker: Walker::new(WalkerInput::of(program)), g: &program.layout.g, collector }
     }

@@ -12,7 +12,7 @@ use crate::go::layout::CollectorFields;
 use crate::go::program::Program;
 
 use super::candidates::Candidates;
-use super::goroutines::{Reader, Seen};
+use super::goroutines::{GoroutineReader, Seen};
 use super::heap::{Drain, Heap, SpanList};
 use super::reasons::Kinds;
 use super::runtime::Own;
@@ -67,7 +67,7 @@ impl<'w, 'd> Work<'w, 'd> {
     /// All rounds.
     pub(super) fn run(mut self, process: &Process<'_>, kinds: &Kinds) -> Result<Pass, Refusal> {
         let stopped = matches!(process.threads, Threads::Stopped(_));
-        let mut reader = Reader::new(self.program, self.collector);
+        let mut reader = GoroutineReader::new(self.program, self.collector);
         let mut candidates = self.first_round(&mut reader, process, kinds)?;
         for round in 1..MAX_ROUNDS {
             let stuck = candidates.stuck();
@@ -87,7 +87,7 @@ impl<'w, 'd> Work<'w, 'd> {
 
     fn first_round(
         &mut self,
-        reader: &mut Reader<'_>,
+        reader: &mut GoroutineReader<'_>,
         process: &Process<'_>,
         kinds: &Kinds,
     ) -> Result<Candidates, Refusal> {

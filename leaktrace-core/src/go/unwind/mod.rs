@@ -63,7 +63,7 @@ pub struct FrameView {
 }
 
 /// One frame while it is walked over.
-struct Frame {
+struct Step {
     pc: u64,
     sp: u64,
     /// The return address, where it is known before the frame's size is.
@@ -148,21 +148,21 @@ impl Unwinder {
     }
 
     /// The frame that the goroutine stands in. A pc of 0 is a call of a nil function: that is its caller's.
-    fn innermost(&self, standing: &Standing, words: &mut StackWords<'_>) -> Option<Frame> {
+    fn innermost(&self, standing: &Standing, words: &mut StackWords<'_>) -> Option<Step> {
         let Standing { pc, sp, lr, .. } = *standing;
-        let frame = Frame { pc: pc.0, sp, lr, exact: false, innermost: true };
+        let frame = Step { pc: pc.0, sp, lr, exact: false, innermost: true };
         if pc.0 != 0 {
             return Some(frame);
         }
         let pc = words.word(sp)?;
         match self.arch {
-            Arch::Amd64 => Some(Frame { pc, sp: sp + WORD, ..frame }),
-            Arch::Arm64 => Some(Frame { pc, lr: 0, ..frame }),
+            Arch::Amd64 => Some(Step { pc, sp: sp + WORD, ..frame }),
+            Arch::Arm64 => Some(Step { pc, lr: 0, ..frame }),
         }
     }
 
     /// The frame that called `frame`, whose size without the return address is `delta`.
-    fn caller(&self, frame: &Frame, delta: u32, words: &mut StackWords<'_>) -> Option<Frame> {
+    fn caller(&self, frame: &Step, delta: u32, words: &mut StackWords<'_>) -> Option<Step> {
         let top = frame.sp.checked_add(delta.into())?;
         let (pc, sp) = match self.arch {
             // The call pushed the return address before the function made its frame.
@@ -172,13 +172,13 @@ impl Unwinder {
             Arch::Arm64 => (words.word(frame.sp)?, top),
         };
         let stuck = (pc, sp) == (frame.pc, frame.sp);
-        (pc != 0 && !stuck).then_some(Frame { pc, sp, lr: 0, exact: false, innermost: false })
+        (pc != 0 && !stuck).then_some(Step { pc, sp, lr: 0, exact: false, innermost: false })
     }
 
     /// Steps over what a signal handler put below the frame that it interrupted, on arm64: the link register.
     fn skip_injected(
         &mut self,
-        frame: &mut Frame,
+        frame: &mut Step,
         rules: &(impl FrameRules + ?Sized),
         words: &mut StackWords<'_>,
     ) -> Option<()> {

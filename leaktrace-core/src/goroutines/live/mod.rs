@@ -24,7 +24,7 @@ use crate::base::num::{Goid, Ktime};
 use crate::go::goroutines::{Goroutine, GoroutineKind, KeptWords, Snapshot, StackEnd, StackTable};
 use crate::go::program::Program;
 
-use super::model::{Dump, DumpBuilder, DumpGoroutine, Mapping, StackId, StrId, Target, UnixTime};
+use super::model::{Dump, DumpBuilder, DumpGoroutine, Mapping, ProcessInfo, StackId, StrId, UnixTime};
 pub use arguments::ArgumentWords;
 use arguments::Arguments;
 use blocked::Waits;
@@ -38,7 +38,7 @@ pub struct Facts {
     /// When the snapshot was taken.
     pub taken_at: UnixTime,
     /// Which process it is. What the program itself says, its release and its architecture, may be left empty.
-    pub target: Target,
+    pub target: ProcessInfo,
     /// Its executable mappings.
     pub mappings: Vec<Mapping>,
     /// The `GODEBUG` that it was started with, if that is known.
@@ -63,7 +63,7 @@ pub fn from_walk(
     let mut builder = DumpBuilder::new(target(program, &facts), facts.taken_at);
     facts.mappings.into_iter().for_each(|mapping| builder.mapping(mapping));
     let mut places = Places::new(program);
-    let stacks = Stacks::of(&snapshot.stacks, &mut places, &mut builder);
+    let stacks = NamedStacks::of(&snapshot.stacks, &mut places, &mut builder);
     let waits = Waits::read(snapshot, queues, program, memory);
     let arguments = Arguments::new(program, facts.arguments, &mut builder);
     let mut live = Live {
@@ -84,10 +84,10 @@ pub fn from_walk(
     live.finish(snapshot)
 }
 
-fn target(program: &Program<'_>, facts: &Facts) -> Target {
+fn target(program: &Program<'_>, facts: &Facts) -> ProcessInfo {
     let version = program.build.as_ref().map(|build| build.version_text.clone());
     let go_version = version.unwrap_or_else(|| program.version.to_string());
-    Target {
+    ProcessInfo {
         prints_labels: prints_labels(program, facts.godebug.as_deref()),
         arch: program.arch.as_str().to_owned(),
         go_version,
@@ -108,7 +108,7 @@ fn prints_labels(program: &Program<'_>, environment: Option<&str>) -> bool {
 }
 
 /// The stacks of a walk, with names.
-struct Stacks {
+struct NamedStacks {
     by_index: Vec<Named>,
 }
 
@@ -119,7 +119,7 @@ struct Named {
     start_only: bool,
 }
 
-impl Stacks {
+impl NamedStacks {
     fn of(table: &StackTable, places: &mut Places<'_>, builder: &mut DumpBuilder) -> Self {
         let by_index = table.iter().map(|(_, stack)| {
             let locations = places.stack(stack, builder);
@@ -136,7 +136,7 @@ struct Live<'a, 'd> {
     labels: Labels<'a>,
     waits: Waits,
     bubbles: KeyedMap<Goid, u64>,
-    stacks: Stacks,
+    stacks: NamedStacks,
     /// The same by their addresses.
     pcs: &'a StackTable,
     arguments: Arguments<'a>,

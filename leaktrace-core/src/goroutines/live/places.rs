@@ -5,7 +5,7 @@ use crate::base::num::{Pc, ReturnPc};
 use crate::go::goroutines::{Stack, StackEnd};
 use crate::go::pclntab::FuncId;
 use crate::go::program::Program;
-use crate::go::symbolize::{Frame, expand};
+use crate::go::symbolize::{SymbolFrame, expand};
 use crate::goroutines::DumpBuilder;
 use crate::goroutines::model::{Function, Location, LocationId};
 
@@ -13,10 +13,10 @@ use crate::goroutines::model::{Function, Location, LocationId};
 pub(super) struct Places<'p> {
     program: &'p Program<'p>,
     /// By the address and whether it is that of the instruction itself.
-    known: KeyedMap<(ReturnPc, bool), Place>,
+    known: KeyedMap<(ReturnPc, bool), NamedCode>,
     /// The `go` statements, by the address after them.
     creators: KeyedMap<ReturnPc, Option<LocationId>>,
-    frames: Vec<Frame<'p>>,
+    frames: Vec<SymbolFrame<'p>>,
     unknown: u64,
     /// The end of every complete stack, which a walk leaves out.
     goexit: Option<ReturnPc>,
@@ -24,7 +24,7 @@ pub(super) struct Places<'p> {
 
 /// What is at one address.
 #[derive(Clone)]
-struct Place {
+struct NamedCode {
     locations: Vec<LocationId>,
     /// The function that the code is of.
     id: Option<FuncId>,
@@ -84,11 +84,11 @@ impl<'p> Places<'p> {
     fn find_creator(&mut self, pc: ReturnPc, builder: &mut DumpBuilder) -> Option<LocationId> {
         self.look_up(pc);
         let (innermost, physical) = (self.frames.first()?, self.frames.last()?);
-        let frame = Frame { file: innermost.file, line: innermost.line, pc: innermost.pc, ..*physical };
+        let frame = SymbolFrame { file: innermost.file, line: innermost.line, pc: innermost.pc, ..*physical };
         Some(location(&frame, false, builder))
     }
 
-    fn at(&mut self, pc: ReturnPc, exact: bool, builder: &mut DumpBuilder) -> &Place {
+    fn at(&mut self, pc: ReturnPc, exact: bool, builder: &mut DumpBuilder) -> &NamedCode {
         if !self.known.contains_key(&(pc, exact)) {
             let place = self.find(pc, exact, builder);
             self.known.insert((pc, exact), place);
@@ -96,17 +96,17 @@ impl<'p> Places<'p> {
         &self.known[&(pc, exact)]
     }
 
-    fn find(&mut self, pc: ReturnPc, exact: bool, builder: &mut DumpBuilder) -> Place {
+    fn find(&mut self, pc: ReturnPc, exact: bool, builder: &mut DumpBuilder) -> NamedCode {
         self.look_up(pc);
         let Some(physical) = self.frames.last() else {
             self.unknown += 1;
-            return Place { locations: vec![nameless(pc, builder)], id: None };
+            return NamedCode { locations: vec![nameless(pc, builder)], id: None };
         };
         let id = Some(physical.id);
         // Only the innermost one has the address that is on the stack.
         let frames = self.frames.iter().enumerate();
         let locations = frames.map(|(index, frame)| location(frame, exact && index == 0, builder)).collect();
-        Place { locations, id }
+        NamedCode { locations, id }
     }
 
     /// Sets `frames` to what is at `pc`.
@@ -134,7 +134,7 @@ fn goexit(program: &Program<'_>) -> Option<ReturnPc> {
     Some(ReturnPc(module.entry(&function).0.wrapping_add(quantum)))
 }
 
-fn location(frame: &Frame<'_>, exact: bool, builder: &mut DumpBuilder) -> LocationId {
+fn location(frame: &SymbolFrame<'_>, exact: bool, builder: &mut DumpBuilder) -> LocationId {
     let name = builder.string(frame.function);
     let function = Function { name, start_line: frame.start_line, kind: frame.id.into() };
     let pc = frame.pc.0.wrapping_add(u64::from(!exact));

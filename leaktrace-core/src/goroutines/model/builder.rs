@@ -7,9 +7,9 @@ use super::goroutine::DumpGoroutine;
 use super::ids::{
     ArgumentsId, BlockedId, ChannelId, FunctionId, LabelsId, LocationId, StackId, StrId, ValuesId,
 };
-use super::tables::{Frame, Function, Location};
+use super::tables::{Function, Location, NamedFrame};
 use super::values::Values;
-use super::{Completeness, Dump, Mapping, Target, UnixTime};
+use super::{Completeness, Dump, Mapping, ProcessInfo, UnixTime};
 use crate::base::hash::KeyedMap;
 use crate::go::goroutines::WordRows;
 
@@ -36,7 +36,7 @@ pub struct DumpBuilder {
 
 impl DumpBuilder {
     /// An empty dump of `target`.
-    pub fn new(target: Target, taken_at: UnixTime) -> Self {
+    pub fn new(target: ProcessInfo, taken_at: UnixTime) -> Self {
         Self { dump: Dump { taken_at, target, ..Dump::default() }, ..Self::default() }
     }
 
@@ -128,7 +128,7 @@ impl DumpBuilder {
     }
 
     /// The frames of a stack that was added, innermost first.
-    pub(in crate::goroutines) fn frames(&self, stack: StackId) -> impl Iterator<Item = Frame<'_>> {
+    pub(in crate::goroutines) fn frames(&self, stack: StackId) -> impl Iterator<Item = NamedFrame<'_>> {
         self.dump.frames(stack)
     }
 

@@ -14,7 +14,7 @@ pub use goroutine::DumpGoroutine;
 pub use ids::{
     ArgumentsId, BlockedId, ChannelId, FunctionId, LabelsId, LocationId, StackId, StrId, ValuesId,
 };
-pub use tables::{Frame, Function, Location, Stacks, Strings, Tables};
+pub use tables::{Function, Location, NamedFrame, StackTable, Strings, Tables};
 pub use time::UnixTime;
 pub use values::{Arguments, FrameArguments, HOLE, MAX_VALUES, Values};
 
@@ -30,7 +30,7 @@ pub struct Dump {
     /// When it was taken.
     pub taken_at: UnixTime,
     /// Of which process.
-    pub target: Target,
+    pub target: ProcessInfo,
     /// The executable mappings of that process.
     pub mappings: Vec<Mapping>,
     /// How much of the truth this is.
@@ -44,7 +44,7 @@ pub struct Dump {
 /// The process that a dump is of.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Target {
+pub struct ProcessInfo {
     /// Its id.
     pub pid: Tgid,
     /// When it started, so that a pid that was used again is told apart.
@@ -113,12 +113,15 @@ impl Dump {
     }
 
     /// The frames of `stack`, innermost first.
-    pub fn frames(&self, stack: StackId) -> impl DoubleEndedIterator<Item = Frame<'_>> + ExactSizeIterator {
+    pub fn frames(
+        &self,
+        stack: StackId,
+    ) -> impl DoubleEndedIterator<Item = NamedFrame<'_>> + ExactSizeIterator {
         self.tables.stacks.get(stack).iter().map(|&at| self.tables.frame(at))
     }
 
     /// The frame at `location`.
-    pub fn frame(&self, location: LocationId) -> Frame<'_> {
+    pub fn frame(&self, location: LocationId) -> NamedFrame<'_> {
         self.tables.frame(location)
     }
 

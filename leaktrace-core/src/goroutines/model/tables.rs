@@ -79,7 +79,7 @@ pub struct Location {
 
 /// A [`Location`] with its names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Frame<'d> {
+pub struct NamedFrame<'d> {
     /// The function's full name; empty if it is not known.
     pub function: &'d str,
     /// The source file.
@@ -100,7 +100,7 @@ pub struct Frame<'d> {
     pub exact: bool,
 }
 
-impl Frame<'_> {
+impl NamedFrame<'_> {
     /// The address as `runtime.Callers` returns it: one after an instruction that is no call, too.
     pub(crate) const fn callers_pc(&self) -> u64 {
         self.pc.wrapping_add(self.exact as u64)
@@ -119,12 +119,12 @@ impl Frame<'_> {
 
 /// Stacks behind each other in one array, innermost frame first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Stacks {
+pub struct StackTable {
     frames: Vec<LocationId>,
     ends: Vec<u32>,
 }
 
-impl Stacks {
+impl StackTable {
     /// The stack with number `id`; empty for a number of another table.
     pub fn get(&self, id: StackId) -> &[LocationId] {
         let index = id.index();
@@ -169,7 +169,7 @@ pub struct Tables {
     /// Places in code.
     pub locations: Vec<Location>,
     /// Stacks.
-    pub stacks: Stacks,
+    pub stacks: StackTable,
     /// Sets of profiler labels.
     pub labels: Vec<Box<[(StrId, StrId)]>>,
     /// Channels.
@@ -185,10 +185,10 @@ pub struct Tables {
 
 impl Tables {
     /// The place with this number, with its names. A number of another table gives a place that has none.
-    pub fn frame(&self, id: LocationId) -> Frame<'_> {
-        let Some(location) = self.locations.get(id.index()) else { return Frame::unknown(0) };
+    pub fn frame(&self, id: LocationId) -> NamedFrame<'_> {
+        let Some(location) = self.locations.get(id.index()) else { return NamedFrame::unknown(0) };
         let function = location.function.and_then(|id| self.functions.get(id.index()));
-        Frame {
+        NamedFrame {
             function: function.map_or("", |function| self.strings.get(function.name)),
             file: self.strings.get(location.file),
             line: location.line,
@@ -217,7 +217,7 @@ impl Tables {
     }
 }
 
-impl Frame<'_> {
+impl NamedFrame<'_> {
     /// A place of which nothing is known but its address.
     pub const fn unknown(pc: u64) -> Self {
         Self {

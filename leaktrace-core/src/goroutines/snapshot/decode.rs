@@ -7,7 +7,7 @@ use flate2::read::ZlibDecoder;
 use super::encode::checksum;
 use super::rows::{read_rows, read_stacks, read_strings};
 use super::values::{number_values, read_values};
-use super::wire::Reader;
+use super::wire::PartReader;
 use super::{Header, Limits, MAGIC, Section, SnapshotError, VERSION};
 use crate::goroutines::Dump;
 
@@ -154,7 +154,7 @@ pub(super) fn read_section(
     limits: Limits,
     dump: &mut Dump,
 ) -> Result<(), SnapshotError> {
-    let mut input = Reader::new(raw, section.name(), limits.entries);
+    let mut input = PartReader::new(raw, section.name(), limits.entries);
     let tables = &mut dump.tables;
     match section {
         Section::Strings => read_strings(&mut input, tables)?,

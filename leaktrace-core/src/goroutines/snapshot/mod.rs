@@ -25,7 +25,7 @@ pub use encode::encode;
 #[doc(hidden)]
 pub use fuzz::fuzz;
 
-use super::model::{Completeness, Mapping, Target, UnixTime};
+use super::model::{Completeness, Mapping, ProcessInfo, UnixTime};
 
 /// What every snapshot file begins with. The odd bytes tell files that were taken for text on their way.
 pub const MAGIC: [u8; 8] = *b"\x93LTR\r\n\x1a\n";
@@ -104,7 +104,7 @@ struct Header {
     taken_at: String,
     taken_at_unix_ns: UnixTime,
     goroutines: u64,
-    target: Target,
+    target: ProcessInfo,
     completeness: Completeness,
     mappings: Vec<Mapping>,
 }

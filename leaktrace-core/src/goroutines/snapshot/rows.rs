@@ -3,7 +3,7 @@
 mod blocked;
 
 use super::SnapshotError;
-use super::wire::{Reader, Writer};
+use super::wire::{PartReader, Writer};
 use crate::base::num::{Avma, Goid};
 use crate::go::names::Status;
 use crate::goroutines::model::{
@@ -12,12 +12,16 @@ use crate::goroutines::model::{
 };
 
 /// What is written with [`write`](Row::write) is read with [`read`](Row::read).
-pub(super) trait Row: Sized {
+pub(super) trait TableEntry: Sized {
     /// Appends the entry. `before` is the one before it, whose values it is likely to be near to.
     fn write(&self, before: Option<&Self>, out: &mut Writer);
 
     /// Reads an entry and checks that it refers only to what is in `tables`.
-    fn read(input: &mut Reader<'_>, before: Option<&Self>, tables: &Tables) -> Result<Self, SnapshotError>;
+    fn read(
+        input: &mut PartReader<'_>,
+        before: Option<&Self>,
+        tables: &Tables,
+    ) -> Result<Self, SnapshotError>;
 }
 
 /// An id of a table, checked when it is read.
@@ -53,7 +57,7 @@ fn write_id<I: Id>(id: I, out: &mut Writer) {
     out.number(id.number());
 }
 
-fn read_id<I: Id>(input: &mut Reader<'_>, tables: &Tables) -> Result<I, SnapshotError> {
+fn read_id<I: Id>(input: &mut PartReader<'_>, tables: &Tables) -> Result<I, SnapshotError> {
     let number = input.number()?;
     let id = usize::try_from(number).ok().and_then(|index| I::checked(index, tables));
     id.ok_or(input.corrupt("a dangling reference"))
@@ -63,7 +67,7 @@ fn write_optional_id<I: Id>(id: Option<I>, out: &mut Writer) {
     out.optional(id.map(Id::number));
 }
 
-fn read_optional_id<I: Id>(input: &mut Reader<'_>, tables: &Tables) -> Result<Option<I>, SnapshotError> {
+fn read_optional_id<I: Id>(input: &mut PartReader<'_>, tables: &Tables) -> Result<Option<I>, SnapshotError> {
     let Some(number) = input.optional()? else { return Ok(None) };
     let id = usize::try_from(number).ok().and_then(|index| I::checked(index, tables));
     id.map(Some).ok_or(input.corrupt("a dangling reference"))
@@ -74,7 +78,7 @@ fn write_flags<const N: usize>(flags: [bool; N], out: &mut Writer) {
     out.number(flags.iter().rev().fold(0, |bits, &flag| bits << 1 | u64::from(flag)));
 }
 
-fn read_flags<const N: usize>(input: &mut Reader<'_>) -> Result<[bool; N], SnapshotError> {
+fn read_flags<const N: usize>(input: &mut PartReader<'_>) -> Result<[bool; N], SnapshotError> {
     let bits = input.number()?;
     if bits >> N != 0 {
         return Err(input.corrupt("an unknown flag"));
@@ -87,11 +91,11 @@ fn write_near(value: u64, before: Option<u64>, out: &mut Writer) {
     out.signed(value.wrapping_sub(before.unwrap_or(0)).cast_signed());
 }
 
-fn read_near(input: &mut Reader<'_>, before: Option<u64>) -> Result<u64, SnapshotError> {
+fn read_near(input: &mut PartReader<'_>, before: Option<u64>) -> Result<u64, SnapshotError> {
     Ok(before.unwrap_or(0).wrapping_add(input.signed()?.cast_unsigned()))
 }
 
-impl Row for Function {
+impl TableEntry for Function {
     fn write(&self, _: Option<&Self>, out: &mut Writer) {
         let Self { name, start_line, kind } = *self;
         write_id(name, out);
@@ -99,7 +103,7 @@ impl Row for Function {
         write_one_of(&FunctionKind::ALL, &kind, out);
     }
 
-    fn read(input: &mut Reader<'_>, _: Option<&Self>, tables: &Tables) -> Result<Self, SnapshotError> {
+    fn read(input: &mut PartReader<'_>, _: Option<&Self>, tables: &Tables) -> Result<Self, SnapshotError> {
         let name = read_id(input, tables)?;
         let start_line = input.optional()?.map(u32::try_from).transpose();
         let start_line = start_line.map_err(|_| input.corrupt("a line that is too large"))?;
@@ -112,13 +116,13 @@ fn write_one_of<T: PartialEq>(all: &[T], value: &T, out: &mut Writer) {
     out.count(all.iter().position(|one| one == value).unwrap_or(all.len()));
 }
 
-fn read_one_of<T: Copy>(all: &[T], input: &mut Reader<'_>) -> Result<T, SnapshotError> {
+fn read_one_of<T: Copy>(all: &[T], input: &mut PartReader<'_>) -> Result<T, SnapshotError> {
     let number = input.number()?;
     let one = usize::try_from(number).ok().and_then(|index| all.get(index));
     one.copied().ok_or(input.corrupt("an unknown kind"))
 }
 
-impl Row for Location {
+impl TableEntry for Location {
     fn write(&self, before: Option<&Self>, out: &mut Writer) {
         let Self { pc, offset, function, file, line, inlined, exact } = *self;
         write_near(pc, before.map(|before| before.pc), out);
@@ -129,7 +133,11 @@ impl Row for Location {
         write_flags([inlined, exact], out);
     }
 
-    fn read(input: &mut Reader<'_>, before: Option<&Self>, tables: &Tables) -> Result<Self, SnapshotError> {
+    fn read(
+        input: &mut PartReader<'_>,
+        before: Option<&Self>,
+        tables: &Tables,
+    ) -> Result<Self, SnapshotError> {
         let pc = read_near(input, before.map(|before| before.pc))?;
         let offset = input.number()?;
         let function = read_optional_id(input, tables)?;
@@ -140,7 +148,7 @@ impl Row for Location {
     }
 }
 
-impl Row for Box<[(StrId, StrId)]> {
+impl TableEntry for Box<[(StrId, StrId)]> {
     fn write(&self, _: Option<&Self>, out: &mut Writer) {
         out.count(self.len());
         for &(key, value) in self {
@@ -149,13 +157,13 @@ impl Row for Box<[(StrId, StrId)]> {
         }
     }
 
-    fn read(input: &mut Reader<'_>, _: Option<&Self>, tables: &Tables) -> Result<Self, SnapshotError> {
+    fn read(input: &mut PartReader<'_>, _: Option<&Self>, tables: &Tables) -> Result<Self, SnapshotError> {
         let count = input.count()?;
         (0..count).map(|_| Ok((read_id(input, tables)?, read_id(input, tables)?))).collect()
     }
 }
 
-impl Row for Box<[Option<StrId>]> {
+impl TableEntry for Box<[Option<StrId>]> {
     fn write(&self, _: Option<&Self>, out: &mut Writer) {
         out.count(self.len());
         for &argument in self {
@@ -163,13 +171,13 @@ impl Row for Box<[Option<StrId>]> {
         }
     }
 
-    fn read(input: &mut Reader<'_>, _: Option<&Self>, tables: &Tables) -> Result<Self, SnapshotError> {
+    fn read(input: &mut PartReader<'_>, _: Option<&Self>, tables: &Tables) -> Result<Self, SnapshotError> {
         let count = input.count()?;
         (0..count).map(|_| read_optional_id(input, tables)).collect()
     }
 }
 
-impl Row for Channel {
+impl TableEntry for Channel {
     fn write(&self, before: Option<&Self>, out: &mut Writer) {
         let Self { address, element, length, capacity, closed, timer, receivers, senders } = *self;
         write_near(address.0, before.map(|before| before.address.0), out);
@@ -181,7 +189,11 @@ impl Row for Channel {
         out.number(u64::from(senders));
     }
 
-    fn read(input: &mut Reader<'_>, before: Option<&Self>, tables: &Tables) -> Result<Self, SnapshotError> {
+    fn read(
+        input: &mut PartReader<'_>,
+        before: Option<&Self>,
+        tables: &Tables,
+    ) -> Result<Self, SnapshotError> {
         let address = Avma(read_near(input, before.map(|before| before.address.0))?);
         let element = read_optional_id(input, tables)?;
         let (length, capacity) = (input.number()?, input.number()?);
@@ -191,7 +203,7 @@ impl Row for Channel {
     }
 }
 
-impl Row for DumpGoroutine {
+impl TableEntry for DumpGoroutine {
     fn write(&self, before: Option<&Self>, out: &mut Writer) {
         let Self {
             goid,
@@ -233,7 +245,11 @@ impl Row for DumpGoroutine {
         write_optional_id(arguments.map(|arguments| arguments.texts), out);
     }
 
-    fn read(input: &mut Reader<'_>, before: Option<&Self>, tables: &Tables) -> Result<Self, SnapshotError> {
+    fn read(
+        input: &mut PartReader<'_>,
+        before: Option<&Self>,
+        tables: &Tables,
+    ) -> Result<Self, SnapshotError> {
         let goid = Goid(read_near(input, before.map(|before| before.goid.0))?);
         let status = Status::from_raw(u32::from(input.byte()?)).ok_or(input.corrupt("an unknown state"))?;
         let [scanning, locked, age_is_lower_bound, moved, system, cut, start_only] = read_flags(input)?;
@@ -264,20 +280,23 @@ impl Row for DumpGoroutine {
 }
 
 /// The values are in a section of their own, behind the goroutines.
-fn read_arguments(input: &mut Reader<'_>, tables: &Tables) -> Result<Option<Arguments>, SnapshotError> {
+fn read_arguments(input: &mut PartReader<'_>, tables: &Tables) -> Result<Option<Arguments>, SnapshotError> {
     let texts = read_optional_id(input, tables)?;
     Ok(texts.map(|texts| Arguments { texts, values: ValuesId::next_of::<()>(&[]) }))
 }
 
 /// Writes all entries of a table, their number first.
-pub(super) fn write_rows<R: Row>(rows: &[R], out: &mut Writer) {
+pub(super) fn write_rows<R: TableEntry>(rows: &[R], out: &mut Writer) {
     out.count(rows.len());
     let before = std::iter::once(None).chain(rows.iter().map(Some));
     rows.iter().zip(before).for_each(|(row, before)| row.write(before, out));
 }
 
 /// Reads all entries of a table.
-pub(super) fn read_rows<R: Row>(input: &mut Reader<'_>, tables: &Tables) -> Result<Vec<R>, SnapshotError> {
+pub(super) fn read_rows<R: TableEntry>(
+    input: &mut PartReader<'_>,
+    tables: &Tables,
+) -> Result<Vec<R>, SnapshotError> {
     let mut rows = Vec::with_capacity(input.count()?);
     for _ in 0..rows.capacity() {
         let row = R::read(input, rows.last(), tables)?;
@@ -298,7 +317,7 @@ pub(super) fn write_stacks(tables: &Tables, out: &mut Writer) {
 }
 
 /// Reads all stacks into `tables`.
-pub(super) fn read_stacks(input: &mut Reader<'_>, tables: &mut Tables) -> Result<(), SnapshotError> {
+pub(super) fn read_stacks(input: &mut PartReader<'_>, tables: &mut Tables) -> Result<(), SnapshotError> {
     for _ in 0..input.count()? {
         let count = input.count()?;
         let stack = (0..count).map(|_| read_id(input, tables)).collect::<Result<Vec<_>, _>>()?;
@@ -314,7 +333,7 @@ pub(super) fn write_strings(tables: &Tables, out: &mut Writer) {
 }
 
 /// Reads all strings into `tables`.
-pub(super) fn read_strings(input: &mut Reader<'_>, tables: &mut Tables) -> Result<(), SnapshotError> {
+pub(super) fn read_strings(input: &mut PartReader<'_>, tables: &mut Tables) -> Result<(), SnapshotError> {
     for _ in 0..input.count()? {
         let string = input.text()?;
         tables.strings.push(string);

@@ -3,7 +3,7 @@
 //! Those of a goroutine are compared with those of the goroutine before it that stands at the same place: a byte tells
 //! which of eight values differ, and by how much is told of these only.
 
-use super::wire::{Reader, Writer};
+use super::wire::{PartReader, Writer};
 use super::{Limits, SnapshotError};
 use crate::goroutines::Dump;
 use crate::goroutines::model::{Arguments, DumpGoroutine, StackId, Values, ValuesId};
@@ -64,7 +64,7 @@ fn write_one(values: &[u64], before: &[u64], out: &mut Writer) {
 
 /// Reads the values of all goroutines that have any.
 pub(super) fn read_values(
-    input: &mut Reader<'_>,
+    input: &mut PartReader<'_>,
     limits: Limits,
     dump: &mut Dump,
 ) -> Result<(), SnapshotError> {
@@ -88,7 +88,7 @@ pub(super) fn read_values(
 }
 
 fn read_one(
-    input: &mut Reader<'_>,
+    input: &mut PartReader<'_>,
     before: &[u64],
     bound: u64,
     values: &mut Vec<u64>,

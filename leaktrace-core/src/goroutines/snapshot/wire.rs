@@ -2,7 +2,7 @@
 
 use super::SnapshotError;
 
-/// Appends what [`Reader`] reads.
+/// Appends what [`PartReader`] reads.
 #[derive(Debug, Default)]
 pub(crate) struct Writer {
     bytes: Vec<u8>,
@@ -47,13 +47,13 @@ impl Writer {
 
 /// Reads the bytes of one part of a file.
 #[derive(Debug)]
-pub(crate) struct Reader<'d> {
+pub(crate) struct PartReader<'d> {
     bytes: &'d [u8],
     part: &'static str,
     entries: u64,
 }
 
-impl<'d> Reader<'d> {
+impl<'d> PartReader<'d> {
     /// A reader of what is called `part`, no table of which has more than `entries` entries.
     pub(crate) const fn new(bytes: &'d [u8], part: &'static str, entries: u64) -> Self {
         Self { bytes, part, entries }
@@ -139,7 +139,7 @@ mod tests {
             writer.signed(number.cast_signed());
         }
         let bytes = writer.into_bytes();
-        let mut reader = Reader::new(&bytes, "the strings", 10);
+        let mut reader = PartReader::new(&bytes, "the strings", 10);
         for number in numbers {
             assert_eq!(reader.number().unwrap(), number);
             assert_eq!(reader.signed().unwrap(), number.cast_signed());
@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn a_number_of_more_than_64_bits_is_refused() {
         for bytes in [&[0x80; 11][..], &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2], &[0x80]] {
-            assert!(Reader::new(bytes, "the strings", 10).number().is_err());
+            assert!(PartReader::new(bytes, "the strings", 10).number().is_err());
         }
     }
 }

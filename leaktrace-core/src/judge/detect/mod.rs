@@ -2,29 +2,29 @@
 //!
 //! Each snapshot becomes an [`Observation`]; a [`History`] keeps what is worth knowing of all of them, and sums it up
 //! as [`Watched`]: cohorts, which are goroutines of one `go` statement that stand at one place. The [`rules`] look at
-//! one cohort each; [`judge`] makes one [`Verdict`](crate::schema::Verdict) for each `go` statement of what they say. Nothing here has a
+//! one cohort each; [`findings`] makes one [`Verdict`](crate::schema::Verdict) for each `go` statement of what they say. Nothing here has a
 //! clock, and nothing is called a leak because it is old: every verdict carries the evidence that it rests on.
 
 mod contexts;
 mod facts;
+mod findings;
 mod gate;
 mod history;
-mod judge;
 mod known;
 mod levels;
 mod observation;
 pub mod rules;
 mod sample;
 mod signatures;
-mod usual;
+mod typical_cause;
 mod watched;
 mod words;
 
 pub use contexts::Contexts;
 pub use facts::facts;
+pub use findings::{Finding, Policy, findings};
 pub use gate::Gate;
 pub use history::{History, SETTLED_NS, Trend};
-pub use judge::{Finding, Policy, judge};
 pub use known::{Baseline, BaselineError, Ignore};
 pub use levels::{Level, Levels};
 pub use observation::{CohortKey, Object, Observation, Sighting, SiteKey, Standing, Wait};

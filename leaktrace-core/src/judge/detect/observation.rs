@@ -184,7 +184,7 @@ impl Observation {
 
     fn weighted(dump: &Dump, raw: &[Goroutine], weights: &[Weight], at: Ktime) -> Self {
         let mut reader =
-            Reader { dump, standings: KeyedMap::default(), seen: Self { at, ..Self::default() } };
+            ObservationBuilder { dump, standings: KeyedMap::default(), seen: Self { at, ..Self::default() } };
         let mut raw = raw.iter();
         let weights = weights.iter().copied().chain(std::iter::repeat(Weight::ONE));
         for (goroutine, weight) in dump.goroutines.iter().zip(weights) {
@@ -200,16 +200,16 @@ impl Observation {
 }
 
 /// Makes an observation of a dump, naming each place once.
-struct Reader<'d> {
+struct ObservationBuilder<'d> {
     dump: &'d Dump,
-    standings: KeyedMap<Place, u32>,
+    standings: KeyedMap<StandingKey, u32>,
     seen: Observation,
 }
 
 /// What names a place: that and no more is looked up for each goroutine.
-type Place = (StackId, Option<LocationId>, Option<StrId>, Wait, bool);
+type StandingKey = (StackId, Option<LocationId>, Option<StrId>, Wait, bool);
 
-impl Reader<'_> {
+impl ObservationBuilder<'_> {
     fn add(&mut self, goroutine: &DumpGoroutine, moves: Option<u8>, weight: Weight) {
         let (wait, object) = self.wait(goroutine, weight.count);
         let is_main = goroutine.goid == Goid(1);
@@ -306,7 +306,7 @@ fn standing(dump: &Dump, goroutine: &DumpGoroutine, wait: Wait, is_main: bool) -
     }
 }
 
-fn named(dump: &Dump, frame: &crate::goroutines::model::Frame<'_>) -> Frame {
+fn named(dump: &Dump, frame: &crate::goroutines::model::NamedFrame<'_>) -> Frame {
     let known = frame.is_known();
     Frame {
         function: known.then(|| dump.printed_name(frame.function)),

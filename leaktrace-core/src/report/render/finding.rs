@@ -16,7 +16,7 @@ pub(super) enum Level {
 
 /// A file and a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place<'r> {
+pub(super) struct SourcePosition<'r> {
     /// Relative to the root of the repository if `is_relative`, else as the binary has it.
     pub(super) path: &'r str,
     pub(super) line: u32,
@@ -74,7 +74,7 @@ impl<'r> Finding<'r> {
 
     /// Where it is shown: the `go` statement if it is in the repository, else the nearest place that led to it or
     /// at which the goroutines stand that is; else the `go` statement as the binary has it.
-    pub(super) fn place(&self) -> Option<Place<'r>> {
+    pub(super) fn place(&self) -> Option<SourcePosition<'r>> {
         let verdict = self.verdict;
         let by = &verdict.created_by;
         let frames = verdict.creation_stack.iter();
@@ -86,17 +86,17 @@ impl<'r> Finding<'r> {
     }
 
     /// Where a frame is shown.
-    pub(super) fn place_of(&self, frame: &'r Frame) -> Option<Place<'r>> {
+    pub(super) fn place_of(&self, frame: &'r Frame) -> Option<SourcePosition<'r>> {
         let in_repository = self.in_repository(frame.file.as_deref()?, frame.line?);
         in_repository.or_else(|| as_it_is(frame.file.as_deref(), frame.line))
     }
 
-    fn in_repository(&self, file: &str, line: u32) -> Option<Place<'r>> {
+    fn in_repository(&self, file: &str, line: u32) -> Option<SourcePosition<'r>> {
         let found = source::find(self.sources, file, line)?;
-        Some(Place { path: &found.path, line, is_relative: true })
+        Some(SourcePosition { path: &found.path, line, is_relative: true })
     }
 }
 
-fn as_it_is(file: Option<&str>, line: Option<u32>) -> Option<Place<'_>> {
-    Some(Place { path: file?, line: line?, is_relative: false })
+fn as_it_is(file: Option<&str>, line: Option<u32>) -> Option<SourcePosition<'_>> {
+    Some(SourcePosition { path: file?, line: line?, is_relative: false })
 }

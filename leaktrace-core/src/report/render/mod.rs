@@ -17,7 +17,7 @@ mod xml;
 
 use std::io::{self, Write};
 
-use crate::base::format::{self, Formats, Reader};
+use crate::base::format::{self, Audience, Formats};
 use crate::judge::detect::Gate;
 use crate::schema::{Report, Round};
 pub use paint::Style;
@@ -56,35 +56,35 @@ pub static FORMATS: Formats<Writer> = Formats::new(&[
         name: "text",
         endings: &[".txt"],
         help: "Text for people",
-        reader: Reader::People,
+        reader: Audience::People,
         writer: Writer { report: text::render, round: Some(round::text) },
     },
     Format {
         name: "json",
         endings: &[".json"],
         help: "JSON for programs, documented in docs/report.md",
-        reader: Reader::Programs,
+        reader: Audience::Programs,
         writer: Writer { report: json::render, round: Some(round::json) },
     },
     Format {
         name: "github",
         endings: &[],
         help: "Annotations for GitHub Actions, one for each verdict",
-        reader: Reader::Tools,
+        reader: Audience::Tools,
         writer: Writer { report: github::render, round: None },
     },
     Format {
         name: "sarif",
         endings: &[".sarif"],
         help: "SARIF 2.1.0, for code scanning",
-        reader: Reader::Tools,
+        reader: Audience::Tools,
         writer: Writer { report: sarif::render, round: None },
     },
     Format {
         name: "junit",
         endings: &[".xml"],
         help: "JUnit XML, with a failed test for each verdict that meets a failure condition",
-        reader: Reader::Tools,
+        reader: Audience::Tools,
         writer: Writer { report: junit::render, round: None },
     },
 ]);

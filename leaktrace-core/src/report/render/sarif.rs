@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use serde_json::{Value, json};
 
 use super::Options;
-use super::finding::{Finding, Level, Place, findings};
+use super::finding::{Finding, Level, SourcePosition, findings};
 use crate::base::path::base_name;
 use crate::schema::Verdict;
 use crate::schema::{Frame, Report};
@@ -116,7 +116,7 @@ fn properties(verdict: &Verdict) -> Value {
     })
 }
 
-fn location(place: Option<Place<'_>>, function: Option<&str>) -> Value {
+fn location(place: Option<SourcePosition<'_>>, function: Option<&str>) -> Value {
     let mut location = json!({});
     if let Some(place) = place {
         location["physicalLocation"] = json!({
@@ -130,7 +130,7 @@ fn location(place: Option<Place<'_>>, function: Option<&str>) -> Value {
     location
 }
 
-fn artifact(place: &Place<'_>) -> Value {
+fn artifact(place: &SourcePosition<'_>) -> Value {
     let path = percent_encoded(place.path);
     if place.is_relative {
         json!({ "uri": path, "uriBaseId": ROOT })

@@ -34,7 +34,7 @@ fn one(verdict: &Verdict, report: &Report) -> Vec<Line> {
     lines.push(labelled("remedy").text(&verdict.remedy));
     lines.extend(outlook(verdict));
     if verdict.severity != Severity::Watch {
-        let stacks = Stacks { sources: &report.sources, unix_ns: report.window.ended_unix_ns };
+        let stacks = StackLines { sources: &report.sources, unix_ns: report.window.ended_unix_ns };
         lines.extend(stacks.lines("created by", creation(verdict).as_slice()));
         let blocked = verdict.blocked_at.first().map_or(&[][..], |blocked| &blocked.stack);
         let label = if verdict.wait_reason.is_empty() { "now at" } else { "blocked at" };
@@ -77,13 +77,13 @@ const fn words(severity: Severity) -> &'static str {
 }
 
 /// Shows stacks, with the lines of source code that are at hand.
-struct Stacks<'r> {
+struct StackLines<'r> {
     sources: &'r [SourceLine],
     /// When the report was made, in nanoseconds since 1970.
     unix_ns: Option<u64>,
 }
 
-impl Stacks<'_> {
+impl StackLines<'_> {
     fn lines(&self, label: &str, frames: &[Frame]) -> Vec<Line> {
         let shown = &frames[..frames.len().min(FRAMES)];
         let width = shown.iter().map(|frame| name(frame).chars().count()).max().unwrap_or(0);

@@ -75,7 +75,7 @@ pub struct Sample {
 
 /// How many creator stacks are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stacks {
+pub enum StackSampling {
     /// As many as the sampling of each site asks for.
     Normal,
     /// Few.
@@ -88,7 +88,7 @@ pub struct Tracing {
     /// The probes that should be there.
     pub kinds: Kinds,
     /// The creator stacks that should be taken.
-    pub stacks: Stacks,
+    pub stacks: StackSampling,
 }
 
 /// Something that is left out to stay within the limit.
@@ -203,7 +203,10 @@ impl Governor {
         if self.is_in_gap() {
             kinds = Kinds::NONE;
         }
-        Tracing { kinds, stacks: if self.stage.sheds(Load::Stacks) { Stacks::Thin } else { Stacks::Normal } }
+        Tracing {
+            kinds,
+            stacks: if self.stage.sheds(Load::Stacks) { StackSampling::Thin } else { StackSampling::Normal },
+        }
     }
 
     /// What was shed so far, and is now.
@@ -226,7 +229,7 @@ impl Governor {
         let rates = Rates::of(&self.pending, &self.costs);
         if !self.is_in_gap() && self.is_due(&rates) {
             self.pending = Sample::default();
-            self.judge(now, &rates);
+            self.adjust(now, &rates);
         }
         self.turn_window(now);
         self.tracing()
@@ -254,7 +257,7 @@ impl Governor {
         }
     }
 
-    fn judge(&mut self, now: Ktime, rates: &Rates) {
+    fn adjust(&mut self, now: Ktime, rates: &Rates) {
         self.known.learn(rates, self.stage);
         self.whole = self.known.complete(rates, self.stage);
         if self.pressure_in(self.stage) > 1.0 {

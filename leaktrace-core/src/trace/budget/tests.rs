@@ -49,8 +49,8 @@ impl World {
             seen(Kind::Ready, program.waits),
         ];
         let stacks = match tracing.stacks {
-            Stacks::Normal => hits[0] / 4,
-            Stacks::Thin => hits[0] / 64,
+            StackSampling::Normal => hits[0] / 4,
+            StackSampling::Thin => hits[0] / 64,
         };
         let cost = real(hits.iter().sum()) * 500.0 + real(stacks) * 600.0;
         self.cost += cost;
@@ -69,7 +69,7 @@ fn a_quiet_program_keeps_everything() {
     let mut world = World::new(Some(0.05));
     world.run(QUIET, 600);
     assert_eq!(world.governor.shed(), []);
-    assert_eq!(world.governor.tracing(), Tracing { kinds: Kinds::ALL, stacks: Stacks::Normal });
+    assert_eq!(world.governor.tracing(), Tracing { kinds: Kinds::ALL, stacks: StackSampling::Normal });
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn creator_stacks_are_thinned_when_that_is_enough() {
     // only with the stacks; the waits are what breaks the limit.
     world.run(Program { births: 34_000, waits: 100_000, busy: 1.0 }, 2);
     assert_eq!(world.now_shed(), [Load::Waits, Load::Stacks]);
-    assert_eq!(world.governor.tracing().stacks, Stacks::Thin);
+    assert_eq!(world.governor.tracing().stacks, StackSampling::Thin);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::RecordingError;
 use crate::base::num::Ktime;
-use crate::schema::Target;
+use crate::schema::TargetInfo;
 
 /// What was recorded. In the file it is JSON, so that it can be read without leaktrace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,7 +15,7 @@ pub struct Header {
     /// The version of leaktrace that wrote it.
     pub leaktrace: String,
     /// The process.
-    pub target: Target,
+    pub target: TargetInfo,
     /// When the probes were attached.
     pub attached_at: Ktime,
     /// The same in nanoseconds since 1970.
@@ -38,7 +38,7 @@ impl Header {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// What `text`, of [`Reader::header`](super::Reader::header), says.
+    /// What `text`, of [`RecordingReader::header`](super::RecordingReader::header), says.
     pub(crate) fn from_text(text: &str) -> Result<Self, RecordingError> {
         let header: Option<Self> = serde_json::from_str(text).ok();
         header.filter(|header| header.format == Self::FORMAT).ok_or(RecordingError::NoHeader)

@@ -6,7 +6,7 @@
 //! grows beyond its bound: what does not fit any more is counted, and the counts are in the last block.
 //! `docs/dump.md` has the details.
 //!
-//! The container is [`Writer`] and [`Reader`]; what a live trace puts into it are [`Header`], [`Records`], [`walk`]s,
+//! The container is [`Writer`] and [`RecordingReader`]; what a live trace puts into it are [`Header`], [`Records`], [`walk`]s,
 //! [`names`], [`Meter`]s and snapshot files. [`Replay`] makes of them what the live trace saw.
 
 mod block;
@@ -25,7 +25,7 @@ use thiserror::Error;
 pub use block::{Block, Content, Totals};
 pub use header::Header;
 pub use meter::Meter;
-pub use reader::{Ending, Reader};
+pub use reader::{Ending, RecordingReader};
 pub use records::Records;
 pub use replay::{Replay, ReplayError};
 pub use spacing::Spacing;

@@ -20,7 +20,7 @@ const MAX_NAMES_BLOCK: usize = 64 << 20;
 
 /// What is at one address.
 #[derive(Debug, Serialize, Deserialize)]
-struct Row {
+struct AddressNames {
     pc: Pc,
     calls: Vec<Call>,
 }
@@ -75,12 +75,12 @@ impl Unnamed {
     /// The content of a block with the names of all that were added since the last call; `None` if there are none.
     pub fn take(&mut self, symbols: &dyn Symbols) -> Option<Vec<u8>> {
         let mut calls = Vec::new();
-        let rows: Vec<Row> = std::mem::take(&mut self.fresh)
+        let rows: Vec<AddressNames> = std::mem::take(&mut self.fresh)
             .into_iter()
             .map(|pc| {
                 calls.clear();
                 symbols.symbols(pc, &mut calls);
-                Row { pc, calls: calls.iter().map(Call::of).collect() }
+                AddressNames { pc, calls: calls.iter().map(Call::of).collect() }
             })
             .collect();
         if rows.is_empty() { None } else { serde_json::to_vec(&rows).ok() }
@@ -114,7 +114,7 @@ impl NameTable {
         if block.len() > MAX_NAMES_BLOCK {
             return false;
         }
-        let Ok(rows) = serde_json::from_slice::<Vec<Row>>(block) else { return false };
+        let Ok(rows) = serde_json::from_slice::<Vec<AddressNames>>(block) else { return false };
         for row in rows {
             if self.calls.len() < MAX_NAMES {
                 self.calls.insert(row.pc, row.calls.into());

@@ -27,7 +27,7 @@ pub enum Ending {
 /// What is wrong with a recording after its header is no error: the blocks before it are read, and
 /// [`ending`](Self::ending) and [`lost_blocks`](Self::lost_blocks) say that there was more.
 #[derive(Debug)]
-pub struct Reader<R> {
+pub struct RecordingReader<R> {
     input: R,
     header: String,
     next_sequence: u64,
@@ -35,7 +35,7 @@ pub struct Reader<R> {
     ending: Ending,
 }
 
-impl<R: Read> Reader<R> {
+impl<R: Read> RecordingReader<R> {
     /// Opens a recording.
     pub fn open(mut input: R) -> Result<Self, RecordingError> {
         let mut front = [0; 16];

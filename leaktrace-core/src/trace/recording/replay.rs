@@ -7,7 +7,7 @@ use leaktrace_common::drops::DropReason;
 use thiserror::Error;
 
 use super::names::NameTable;
-use super::{Block, Content, Ending, Header, Meter, Reader, RecordingError, Records, Totals, walk};
+use super::{Block, Content, Ending, Header, Meter, RecordingError, RecordingReader, Records, Totals, walk};
 use crate::base::num::Ktime;
 use crate::go::goroutines::Snapshot;
 use crate::goroutines::Dump;
@@ -53,7 +53,7 @@ pub struct Replay {
 impl Replay {
     /// Replays what `input` recorded until `after` nanoseconds from the attaching on; all of it if that is `None`.
     pub fn run<R: Read>(input: R, after: Option<u64>) -> Result<Self, ReplayError> {
-        let mut reader = Reader::open(input)?;
+        let mut reader = RecordingReader::open(input)?;
         let mut replay = Self::of(Header::from_text(reader.header())?);
         let until = Ktime(after.map_or(u64::MAX, |after| replay.header.attached_at.0.saturating_add(after)));
         while let Some(block) = reader.next_block()? {

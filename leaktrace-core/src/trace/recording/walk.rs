@@ -9,7 +9,7 @@ use crate::go::goroutines::{
 };
 use crate::go::names::Status;
 use crate::goroutines::snapshot::SnapshotError;
-use crate::goroutines::snapshot::wire::{Reader, Writer};
+use crate::goroutines::snapshot::wire::{PartReader, Writer};
 
 /// The most goroutines, stacks, and addresses of one stack: more than any walk has.
 const MAX_ENTRIES: u64 = 4 << 20;
@@ -34,7 +34,7 @@ pub fn encode(snapshot: &Snapshot) -> Vec<u8> {
 
 /// The walk that a block's content describes.
 pub fn decode(bytes: &[u8]) -> Result<Snapshot, SnapshotError> {
-    let mut input = Reader::new(bytes, "a walk", MAX_ENTRIES);
+    let mut input = PartReader::new(bytes, "a walk", MAX_ENTRIES);
     let started = Ktime(input.number()?);
     let finished = started.plus(input.number()?);
     let (unreadable, moved) = (input.number()?, input.number()?);
@@ -59,7 +59,7 @@ fn write_stack(stack: Stack<'_>, out: &mut Writer) {
 }
 
 /// The stacks, and the number of each in the order of the bytes.
-fn read_stacks(input: &mut Reader<'_>) -> Result<(StackTable, Vec<StackId>), SnapshotError> {
+fn read_stacks(input: &mut PartReader<'_>) -> Result<(StackTable, Vec<StackId>), SnapshotError> {
     let (mut table, mut ids, mut pcs) = (StackTable::new(), Vec::new(), Vec::new());
     for _ in 0..input.count()? {
         let end = stack_end(input.byte()?).ok_or(input.corrupt("an unknown end of a stack"))?;
@@ -96,7 +96,7 @@ fn write_goroutine(goroutine: &Goroutine, out: &mut Writer) {
     out.byte(flags.into_iter().filter(|(set, _)| *set).fold(0, |all, (_, flag)| all | flag));
 }
 
-fn read_goroutine(input: &mut Reader<'_>, ids: &[StackId]) -> Result<Goroutine, SnapshotError> {
+fn read_goroutine(input: &mut PartReader<'_>, ids: &[StackId]) -> Result<Goroutine, SnapshotError> {
     let goid = Goid(input.number()?);
     let parent_goid = input.optional()?.map(Goid);
     let (gopc, startpc) = (ReturnPc(input.number()?), Pc(input.number()?));

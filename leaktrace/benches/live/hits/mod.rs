@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, ensure};
 use leaktrace::inspect::Inspected;
 use leaktrace::kernel::nothing::Nothing;
 use leaktrace::kernel::{Hub, HubOptions, ProbeSite, TargetOptions, Tracee};
-use leaktrace::process::find::Target;
+use leaktrace::process::find::HeldProcess;
 use leaktrace::process::{Pid, Procfs};
 use leaktrace_common::event::Kind;
 use leaktrace_core::base::num::FileOffset;
@@ -33,18 +33,18 @@ const MILLISECONDS: u32 = 120;
 const RING_BYTES: u32 = 16 << 20;
 
 /// What is probed at a time, and the loop of the program that has these events.
-struct Row {
+struct ProbeSet {
     name: &'static str,
     kinds: &'static [Kind],
     round: &'static str,
 }
 
-const ROWS: [Row; 5] = [
-    Row { name: "birth", kinds: &[Kind::Birth], round: "spawn" },
-    Row { name: "end", kinds: &[Kind::End], round: "spawn" },
-    Row { name: "park", kinds: &[Kind::Park], round: "pingpong" },
-    Row { name: "ready", kinds: &[Kind::Ready], round: "pingpong" },
-    Row { name: "all four at once", kinds: &Kind::ALL, round: "mix" },
+const ROWS: [ProbeSet; 5] = [
+    ProbeSet { name: "birth", kinds: &[Kind::Birth], round: "spawn" },
+    ProbeSet { name: "end", kinds: &[Kind::End], round: "spawn" },
+    ProbeSet { name: "park", kinds: &[Kind::Park], round: "pingpong" },
+    ProbeSet { name: "ready", kinds: &[Kind::Ready], round: "pingpong" },
+    ProbeSet { name: "all four at once", kinds: &Kind::ALL, round: "mix" },
 ];
 
 /// What a tool probes that sees functions only, where that is not the entry in the other table: a new goroutine is
@@ -78,7 +78,7 @@ pub(crate) fn run(effort: Effort) -> Result<()> {
     // Once it answers, its binary is mapped.
     program.ask("spawn 1")?;
     let procfs = Procfs::system();
-    let target = Arc::new(Target::open(&procfs, Pid(program.pid()))?);
+    let target = Arc::new(HeldProcess::open(&procfs, Pid(program.pid()))?);
     let inspected = Inspected::new(Arc::clone(&target), &procfs)?;
     let mut hub = Hub::new(HubOptions::default())?;
     let cheap = inspected.plan(&Kind::ALL, hub.cost()?.prefers_long_nops())?;
@@ -116,7 +116,7 @@ struct Bench<'i> {
 impl Bench<'_> {
     fn round(
         &mut self,
-        row: &Row,
+        row: &ProbeSet,
         cheap: &AttachPlan,
         entry: &AttachPlan,
         figures: &mut Figures,
@@ -136,7 +136,7 @@ impl Bench<'_> {
     }
 
     /// Nanoseconds of processor time that a hit adds: with our program, and with one that does nothing.
-    fn added(&mut self, sites: &[ProbeSite], row: &Row, bare: f64) -> Result<Added> {
+    fn added(&mut self, sites: &[ProbeSite], row: &ProbeSet, bare: f64) -> Result<Added> {
         let exe = self.exe();
         let layout = self.inspected.program().layout.for_probes();
         let pid = self.program.pid();
@@ -183,14 +183,14 @@ impl Bench<'_> {
     }
 
     /// Nanoseconds of processor time that the loop takes to go round once.
-    fn turn(&mut self, row: &Row) -> Result<f64> {
+    fn turn(&mut self, row: &ProbeSet) -> Result<f64> {
         let answer = self.program.ask(&format!("{} {MILLISECONDS}", row.round))?;
         let (rounds, cpu) = answer.first().zip(answer.get(1)).context("no answer")?;
         Ok(cpu / rounds)
     }
 
     /// The same with warm caches while a program that does nothing is attached.
-    fn turn_under(&mut self, _attached: &Nothing, row: &Row) -> Result<f64> {
+    fn turn_under(&mut self, _attached: &Nothing, row: &ProbeSet) -> Result<f64> {
         self.program.ask(&format!("{} 10", row.round))?;
         self.turn(row)
     }
@@ -200,6 +200,6 @@ impl Bench<'_> {
     }
 }
 
-fn sites_of(plan: &AttachPlan, row: &Row) -> Vec<ProbeSite> {
+fn sites_of(plan: &AttachPlan, row: &ProbeSet) -> Vec<ProbeSite> {
     plan.sites.iter().filter(|site| row.kinds.contains(&site.kind)).map(Into::into).collect()
 }

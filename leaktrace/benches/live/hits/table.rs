@@ -2,7 +2,7 @@
 
 use leaktrace_core::trace::plan::AttachPlan;
 
-use super::{Figures, ROWS, Row, USUAL, UsualFigures};
+use super::{Figures, ProbeSet, ROWS, USUAL, UsualFigures};
 use crate::statistics::grouped;
 
 pub(super) fn print(rounds: usize, figures: &[Figures], usual: &[UsualFigures], plans: [&AttachPlan; 2]) {
@@ -67,7 +67,7 @@ fn others(figures: &[Figures], usual: &[UsualFigures]) {
     }
 }
 
-fn place(plan: &AttachPlan, row: &Row) -> String {
+fn place(plan: &AttachPlan, row: &ProbeSet) -> String {
     let [kind] = row.kinds else { return "those above".to_owned() };
     let sites = plan.sites.iter().filter(|site| site.kind == *kind);
     let places: Vec<String> = sites

@@ -12,7 +12,7 @@ use memmap2::{MmapMut, MmapOptions};
 
 use super::*;
 use crate::process::Pid;
-use crate::process::blocked::{Cause, Place};
+use crate::process::blocked::{BlockedAt, Cause};
 use crate::process::maps::Mapping;
 use crate::process::memory::ProcessMemory;
 
@@ -110,7 +110,7 @@ fn a_read_of_a_page_that_nobody_serves_is_given_up_and_explained() {
     let blocked = blocked(job.wait());
     let took = began.elapsed();
     assert!(took < Duration::from_secs(2), "{took:?}");
-    let Place::Memory { at, mapping } = &blocked.place else { panic!("{blocked}") };
+    let BlockedAt::Memory { at, mapping } = &blocked.place else { panic!("{blocked}") };
     assert_eq!((blocked.pid, *at, &blocked.cause), (Some(Pid::own()), second, &Cause::Userfaultfd));
     assert!(mapping.as_ref().is_some_and(Mapping::is_anonymous), "{blocked}");
     assert_eq!(workers.stuck(), 1);
@@ -136,7 +136,7 @@ fn a_thread_that_helps_a_job_is_watched_too() {
             });
         });
     });
-    assert!(matches!(blocked(job.unwrap().wait()).place, Place::Memory { at, .. } if at == second));
+    assert!(matches!(blocked(job.unwrap().wait()).place, BlockedAt::Memory { at, .. } if at == second));
 }
 
 #[test]

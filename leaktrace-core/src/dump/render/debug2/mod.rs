@@ -12,7 +12,7 @@ use crate::base::num::Goid;
 use crate::base::time::MINUTE_NS;
 use crate::go::names::Status;
 use crate::goroutines::Dump;
-use crate::goroutines::model::{self, DumpGoroutine, Frame, FrameArguments, FunctionKind, LocationId};
+use crate::goroutines::model::{self, DumpGoroutine, FrameArguments, FunctionKind, LocationId, NamedFrame};
 use crate::goroutines::text_rules::{Elision, LabelStyle, TextRules, is_durable_reason};
 use known::Known;
 use template::{Shape, Template};
@@ -164,7 +164,7 @@ impl Text<'_> {
     }
 
     /// What is shown of a stack.
-    fn lines(&self, frames: &[Frame<'_>], all: bool) -> Vec<Line> {
+    fn lines(&self, frames: &[NamedFrame<'_>], all: bool) -> Vec<Line> {
         match self.rules.elision {
             Elision::Outer { kept } => {
                 let shown = self.shown(&frames[..physical_prefix(frames, kept)], all);
@@ -184,7 +184,7 @@ impl Text<'_> {
     }
 
     /// The indices of the frames that the runtime would show.
-    fn shown(&self, frames: &[Frame<'_>], all: bool) -> Vec<usize> {
+    fn shown(&self, frames: &[NamedFrame<'_>], all: bool) -> Vec<usize> {
         let mut shown = Vec::new();
         let mut callee = FunctionKind::Normal;
         for (index, frame) in frames.iter().enumerate() {
@@ -198,7 +198,7 @@ impl Text<'_> {
 
     fn frame(
         &self,
-        frames: &[Frame<'_>],
+        frames: &[NamedFrame<'_>],
         index: usize,
         arguments: Option<FrameArguments<'_>>,
         out: &mut Template,
@@ -240,14 +240,14 @@ impl Text<'_> {
         Ok(Some((format!("created by {}", self.name(frame.function)).into_bytes(), rest)))
     }
 
-    fn shown_creator(&self, created_by: LocationId) -> Option<Frame<'_>> {
+    fn shown_creator(&self, created_by: LocationId) -> Option<NamedFrame<'_>> {
         let frame = self.dump.frame(created_by);
         self.rules.shows(&frame, FunctionKind::Normal, false).then_some(frame)
     }
 }
 
 /// Code that is not Go's, as the runtime prints it with a symbolizer for C and without.
-fn foreign(frame: &Frame<'_>, out: &mut Vec<u8>) -> io::Result<()> {
+fn foreign(frame: &NamedFrame<'_>, out: &mut Vec<u8>) -> io::Result<()> {
     if frame.is_known() {
         writeln!(out, "{}\n\t{}:{} pc={:#x}", frame.function, frame.file, frame.line, frame.pc)
     } else {
@@ -255,7 +255,7 @@ fn foreign(frame: &Frame<'_>, out: &mut Vec<u8>) -> io::Result<()> {
     }
 }
 
-fn place(frame: &Frame<'_>, offset: u64, out: &mut Vec<u8>) -> io::Result<()> {
+fn place(frame: &NamedFrame<'_>, offset: u64, out: &mut Vec<u8>) -> io::Result<()> {
     write!(out, "\t{}:{}", frame.file, frame.line)?;
     if !frame.inlined && offset > 0 {
         write!(out, " +{offset:#x}")?;
@@ -276,13 +276,13 @@ fn missing_stack(goroutine: &DumpGoroutine) -> &'static str {
 
 /// How far the return address of the stack frame that ends with the frame at `index` lies after its function's
 /// entry: that address is the one of the innermost call that was inlined into it.
-fn physical_offset(frames: &[Frame<'_>], index: usize) -> u64 {
+fn physical_offset(frames: &[NamedFrame<'_>], index: usize) -> u64 {
     let inlined = frames[..index].iter().rev().take_while(|frame| frame.inlined).last();
     inlined.unwrap_or(&frames[index]).offset
 }
 
 /// How many frames belong to the first `count` stack frames, the others being inlined into those.
-fn physical_prefix(frames: &[Frame<'_>], count: usize) -> usize {
+fn physical_prefix(frames: &[NamedFrame<'_>], count: usize) -> usize {
     let physical = frames.iter().enumerate().filter(|(_, frame)| !frame.inlined);
     physical.map(|(index, _)| index + 1).nth(count.saturating_sub(1)).unwrap_or(frames.len())
 }

@@ -20,13 +20,13 @@ const MAX_GOIDS: usize = 20;
 #[derive(Serialize)]
 pub(super) struct Grouping {
     by: &'static str,
-    groups: Vec<Row>,
+    groups: Vec<GroupRow>,
     /// How many further groups there are.
     more: usize,
 }
 
 #[derive(Serialize)]
-struct Row {
+struct GroupRow {
     count: usize,
     title: String,
     doing: String,
@@ -46,12 +46,12 @@ impl Grouping {
         let groups = group(dump, by, options.include_runtime);
         let more = groups.len().saturating_sub(MAX_GROUPS);
         let groups = groups.into_iter().take(MAX_GROUPS);
-        let groups = groups.filter_map(|group| Row::of(dump, group)).collect();
+        let groups = groups.filter_map(|group| GroupRow::of(dump, group)).collect();
         Self { by: by.as_str(), groups, more }
     }
 }
 
-impl Row {
+impl GroupRow {
     fn of(dump: &Dump, group: Group) -> Option<Self> {
         let example = group.goroutines(dump).next()?;
         let blocked = example.blocked_on.and_then(|id| dump.tables.blocked(id));

@@ -9,7 +9,7 @@ use crate::dump::render::Options;
 use crate::dump::render::profile::physical_frames;
 use crate::goroutines::Dump;
 use crate::goroutines::count_by;
-use crate::goroutines::model::{DumpGoroutine, Frame, FunctionKind, LabelsId, LocationId, StackId};
+use crate::goroutines::model::{DumpGoroutine, FunctionKind, LabelsId, LocationId, NamedFrame, StackId};
 
 /// The profile of `dump`, before it is encoded.
 pub fn profile(dump: &Dump, options: &Options) -> Profile {
@@ -28,7 +28,7 @@ enum Stack {
 }
 
 /// Stands for a stack that is not known, since viewers drop samples without any place.
-const NOWHERE: Frame<'static> = Frame { function: "(unknown)", ..Frame::unknown(0) };
+const NOWHERE: NamedFrame<'static> = NamedFrame { function: "(unknown)", ..NamedFrame::unknown(0) };
 
 pub(super) struct Build<'d> {
     dump: &'d Dump,
@@ -116,8 +116,8 @@ impl<'d> Build<'d> {
     }
 
     /// The number of the place at which these frames are, all but the last of them inlined.
-    fn location(&mut self, frames: &[Frame<'d>]) -> u64 {
-        let key: Vec<_> = frames.iter().map(Frame::callers_pc).collect();
+    fn location(&mut self, frames: &[NamedFrame<'d>]) -> u64 {
+        let key: Vec<_> = frames.iter().map(NamedFrame::callers_pc).collect();
         if let Some(&id) = self.locations.get(&key) {
             return id;
         }
@@ -137,11 +137,11 @@ impl<'d> Build<'d> {
             .map_or(0, |mapping| mapping.id)
     }
 
-    fn line(&mut self, frame: &Frame<'d>) -> Line {
+    fn line(&mut self, frame: &NamedFrame<'d>) -> Line {
         Line { function_id: self.function(frame), line: i64::from(frame.line) }
     }
 
-    fn function(&mut self, frame: &Frame<'d>) -> u64 {
+    fn function(&mut self, frame: &NamedFrame<'d>) -> u64 {
         if let Some(&id) = self.functions.get(frame.function) {
             return id;
         }
@@ -174,7 +174,7 @@ fn counts(dump: &Dump, options: &Options) -> Vec<((Stack, Option<LabelsId>), u64
     let counts: BTreeMap<_, _> = count_by(options.goroutines(dump), sort).into_iter().collect();
     let mut counts: Vec<_> = counts.into_iter().collect();
     counts.sort_by_cached_key(|&((stack, labels), count)| {
-        let pcs: Vec<_> = frames(dump, stack).iter().flatten().map(Frame::callers_pc).collect();
+        let pcs: Vec<_> = frames(dump, stack).iter().flatten().map(NamedFrame::callers_pc).collect();
         (std::cmp::Reverse(count), pcs, labels)
     });
     counts
@@ -193,9 +193,9 @@ fn sample_stack(by: By, goroutine: &DumpGoroutine) -> Stack {
 
 /// The frames that a profile has of a stack, those together that are one call of the machine. Like Go's own it
 /// has none for `runtime.goexit`.
-fn frames(dump: &Dump, stack: Stack) -> Vec<Vec<Frame<'_>>> {
+fn frames(dump: &Dump, stack: Stack) -> Vec<Vec<NamedFrame<'_>>> {
     let is_shown =
-        |frames: &Vec<Frame<'_>>| frames.last().is_some_and(|frame| frame.kind != FunctionKind::Goexit);
+        |frames: &Vec<NamedFrame<'_>>| frames.last().is_some_and(|frame| frame.kind != FunctionKind::Goexit);
     match stack {
         Stack::Known(stack) => physical_frames(dump, stack).into_iter().filter(is_shown).collect(),
         Stack::Single(at) => vec![vec![dump.frame(at)]],

@@ -1,25 +1,25 @@
 //! What goroutines are blocked on, as entries of a table.
 
-use super::{Row, read_id, read_one_of, read_optional_id, write_id, write_one_of, write_optional_id};
+use super::{TableEntry, read_id, read_one_of, read_optional_id, write_id, write_one_of, write_optional_id};
 use crate::base::num::Avma;
 use crate::goroutines::model::{BlockedOn, ChannelOperation, LockKind, SelectCase, Tables};
 use crate::goroutines::snapshot::SnapshotError;
-use crate::goroutines::snapshot::wire::{Reader, Writer};
+use crate::goroutines::snapshot::wire::{PartReader, Writer};
 
 const OPERATIONS: [ChannelOperation; 2] = [ChannelOperation::Receive, ChannelOperation::Send];
 
-impl Row for SelectCase {
+impl TableEntry for SelectCase {
     fn write(&self, _: Option<&Self>, out: &mut Writer) {
         write_one_of(&OPERATIONS, &self.operation, out);
         write_id(self.channel, out);
     }
 
-    fn read(input: &mut Reader<'_>, _: Option<&Self>, tables: &Tables) -> Result<Self, SnapshotError> {
+    fn read(input: &mut PartReader<'_>, _: Option<&Self>, tables: &Tables) -> Result<Self, SnapshotError> {
         Ok(Self { operation: read_one_of(&OPERATIONS, input)?, channel: read_id(input, tables)? })
     }
 }
 
-impl Row for BlockedOn {
+impl TableEntry for BlockedOn {
     fn write(&self, _: Option<&Self>, out: &mut Writer) {
         match self {
             Self::Channel { operation, channel } => {
@@ -54,7 +54,7 @@ impl Row for BlockedOn {
         }
     }
 
-    fn read(input: &mut Reader<'_>, _: Option<&Self>, tables: &Tables) -> Result<Self, SnapshotError> {
+    fn read(input: &mut PartReader<'_>, _: Option<&Self>, tables: &Tables) -> Result<Self, SnapshotError> {
         match input.byte()? {
             0 => {
                 let SelectCase { operation, channel } = SelectCase::read(input, None, tables)?;
@@ -79,7 +79,7 @@ impl Row for BlockedOn {
     }
 }
 
-fn read_lock(input: &mut Reader<'_>) -> Result<BlockedOn, SnapshotError> {
+fn read_lock(input: &mut PartReader<'_>) -> Result<BlockedOn, SnapshotError> {
     let kind = read_one_of(&LockKind::ALL, input)?;
     let address = Avma(input.number()?);
     let waiters = input.optional()?.map(u32::try_from).transpose();

@@ -49,7 +49,7 @@ pub struct History {
 
 /// Where the goroutines of one standing are counted.
 #[derive(Clone, Copy)]
-struct Place {
+struct StandingIndex {
     cohort: u32,
     site: u32,
 }
@@ -61,7 +61,7 @@ impl History {
         let began = *self.began.get_or_insert(seen.at);
         self.round += 1;
         self.observations += 1;
-        let places: Vec<Option<Place>> = seen.standings.iter().map(|one| self.place(one)).collect();
+        let places: Vec<Option<StandingIndex>> = seen.standings.iter().map(|one| self.place(one)).collect();
         self.follow_objects(seen);
         let mut summary = Summary::new(seen, &places);
         for sighting in &seen.sightings {
@@ -85,14 +85,14 @@ impl History {
         }
     }
 
-    fn place(&mut self, standing: &Standing) -> Option<Place> {
+    fn place(&mut self, standing: &Standing) -> Option<StandingIndex> {
         let cohort = self.cohorts.slot(standing.key(), self.round, MOST)?;
         let site = self.sites.slot(standing.site_key(), self.round, MOST)?;
-        Some(Place { cohort, site })
+        Some(StandingIndex { cohort, site })
     }
 
     /// Notes where a goroutine is, and what that says of where it was.
-    fn sight(&mut self, sighting: &Sighting, place: Place, at: Ktime) {
+    fn sight(&mut self, sighting: &Sighting, place: StandingIndex, at: Ktime) {
         let (round, first) = (self.round, self.observations == 1);
         let stay = self.stays.entry(sighting.goid).or_insert_with(|| Stay::new(place, sighting, at, first));
         if stay.cohort != place.cohort {
@@ -201,7 +201,7 @@ struct Summary<'s> {
 }
 
 impl<'s> Summary<'s> {
-    fn new(seen: &'s Observation, places: &[Option<Place>]) -> Self {
+    fn new(seen: &'s Observation, places: &[Option<StandingIndex>]) -> Self {
         let mut cohorts = KeyedMap::default();
         for (standing, place) in seen.standings.iter().zip(places) {
             if let Some(place) = place {

@@ -1,6 +1,6 @@
 //! How long a goroutine has stood where it stands, and what happens on what it waits for.
 
-use super::Place;
+use super::StandingIndex;
 use crate::base::num::Ktime;
 use crate::judge::detect::observation::{Object, Sighting};
 use crate::judge::detect::sample::Weight;
@@ -31,7 +31,7 @@ pub(super) struct Stay {
 }
 
 impl Stay {
-    pub(super) fn new(place: Place, sighting: &Sighting, at: Ktime, first: bool) -> Self {
+    pub(super) fn new(place: StandingIndex, sighting: &Sighting, at: Ktime, first: bool) -> Self {
         Self {
             cohort: place.cohort,
             site: place.site,
@@ -49,7 +49,7 @@ impl Stay {
     }
 
     /// Notes where it is now. If it has run since it was last seen, the object that it waited for then is returned.
-    pub(super) fn moved_on(&mut self, sighting: &Sighting, place: Place, at: Ktime) -> Option<u64> {
+    pub(super) fn moved_on(&mut self, sighting: &Sighting, place: StandingIndex, at: Ktime) -> Option<u64> {
         let moved = self.cohort != place.cohort;
         let ran = moved || self.moves != sighting.moves || self.object != sighting.object;
         let before = std::mem::replace(&mut self.object, sighting.object);

@@ -23,10 +23,10 @@ The Go runtime itself ends a program in which no goroutine can run, but not if s
 signal handler or the network poller. leaktrace reports a deadlock if main and every other goroutine of the program \
 wait for channels, locks or wait groups, none waits for time or I/O, and none has run for 30 seconds: one `likely` \
 verdict, for main. A program that listens for signals is not reported, because a signal may wake it.",
-    judge,
+    evaluate,
 };
 
-fn judge(case: &Case<'_>) -> Judgement {
+fn evaluate(case: &Case<'_>) -> Judgement {
     if case.cohort.longest_still_ns >= STILL_NS
         && let Some(ring) = case.ring()
     {

@@ -14,7 +14,7 @@ to end, and one that no test created may be there by design: those are `watch`. 
 are younger than a second may have had no time to end, and are left out, as are those of the runtime, of package \
 testing and of os/signal. leaktrace knows the test from the stack that created the goroutine, or from its parent; \
 the evidence counts the goroutines of each test.",
-    judge: clean,
+    evaluate: clean,
 };
 
 /// What [`crate::judge::thresholds`] says of numbers.
@@ -25,7 +25,7 @@ pub(crate) const OVER_MAX: Rule = Rule {
     explanation: "\
 Only with `leaktrace check`. This says nothing about leaks: in one of the observations there were more goroutines \
 than the limit allows. A check always fails on it.",
-    judge: clean,
+    evaluate: clean,
 };
 
 /// What [`crate::judge::thresholds`] says of growth.
@@ -37,7 +37,7 @@ pub(crate) const OVER_GROWTH: Rule = Rule {
 Only with `leaktrace check`. Like an alert on delta(go_goroutines[5m]) > 200: in one of the observations, the count \
 was above that of the given time before, or of the first observation if that is later, by more than the limit. A \
 check always fails on it.",
-    judge: clean,
+    evaluate: clean,
 };
 
 fn clean(_: &Case<'_>) -> Judgement {

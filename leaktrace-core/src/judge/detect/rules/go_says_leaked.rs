@@ -1,7 +1,7 @@
 //! LT011: the runtime's own leak detection has found it.
 
 use super::{Case, Judgement, Rule};
-use crate::judge::detect::usual;
+use crate::judge::detect::typical_cause;
 use crate::schema::Severity;
 
 pub(super) const RULE: Rule = Rule {
@@ -13,22 +13,22 @@ Since Go 1.26, taking the `goroutineleak` profile makes the garbage collector lo
 channels and locks to which nothing that can still run refers. It gives them a state of their own, `leaked`. \
 leaktrace reads that state; it does not trigger the search. The runtime stops the program for it, so this is proof, \
 and the verdict is `certain`.",
-    judge,
+    evaluate,
 };
 
-fn judge(case: &Case<'_>) -> Judgement {
+fn evaluate(case: &Case<'_>) -> Judgement {
     if case.cohort.leaked == 0 {
         return Judgement::Clean;
     }
     let mut evidence = case.evidence();
     evidence.insert("marked_by_the_runtime".to_owned(), case.cohort.leaked.into());
-    let (usual, remedy) = usual::cause(case.wait());
+    let (typical, remedy) = typical_cause::cause(case.wait());
     Judgement::suspect(
         Severity::Certain,
         evidence,
         &format!(
             "nothing that can still run refers to what they wait for, as Go's own garbage collector found; \
-             {usual}"
+             {typical}"
         ),
         remedy,
     )

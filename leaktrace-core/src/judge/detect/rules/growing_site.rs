@@ -4,7 +4,7 @@ use super::{Case, Judgement, Rule};
 use crate::base::time::{MINUTE_NS, SECOND_NS};
 use crate::judge::detect::history::Trend;
 use crate::judge::detect::observation::Wait;
-use crate::judge::detect::usual;
+use crate::judge::detect::typical_cause;
 use crate::schema::Severity;
 
 /// How many must have come so that it is no coincidence.
@@ -36,10 +36,10 @@ wait for time, it takes ten minutes and twenty goroutines; for I/O, half an hour
 `watch`.
 
 The report says how fast the count grows, when it will reach 10,000, and how much memory the stacks take per day.",
-    judge,
+    evaluate,
 };
 
-fn judge(case: &Case<'_>) -> Judgement {
+fn evaluate(case: &Case<'_>) -> Judgement {
     let cohort = case.cohort;
     let growth = cohort.trend.as_ref().or(cohort.site_trend.as_ref());
     let Some(trend) = growth.filter(|_| cohort.settled * 2 >= cohort.site_settled) else {
@@ -52,7 +52,7 @@ fn judge(case: &Case<'_>) -> Judgement {
     } else {
         return Judgement::Clean;
     };
-    let (cause, remedy) = usual::cause(case.wait());
+    let (cause, remedy) = typical_cause::cause(case.wait());
     Judgement::suspect(severity, case.evidence_of(trend), cause, remedy)
 }
 

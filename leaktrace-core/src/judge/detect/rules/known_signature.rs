@@ -18,10 +18,10 @@ adds your own.
 The frames of a library alone are no leak: every idle connection has them. Each signature says what else it takes: \
 that the goroutines grow in number and none leaves, that one has not run for 30 seconds, or nothing more. It also \
 says how sure the verdict is.",
-    judge,
+    evaluate,
 };
 
-fn judge(case: &Case<'_>) -> Judgement {
+fn evaluate(case: &Case<'_>) -> Judgement {
     let Some(signature) = case.signature else { return Judgement::Clean };
     // The site may grow at another place, and others of it only pass through here.
     let of_site =

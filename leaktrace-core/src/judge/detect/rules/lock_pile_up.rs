@@ -29,10 +29,10 @@ there is one, the cause names that goroutine and what it waits for, and the evid
 Waiting for a WaitGroup or a Cond is normal and may last. So it takes growth, in which no goroutine runs or leaves, \
 for a `likely` verdict. In a single snapshot it takes two goroutines, one of which has waited for a mutex for five \
 minutes by the runtime's own clock.",
-    judge,
+    evaluate,
 };
 
-fn judge(case: &Case<'_>) -> Judgement {
+fn evaluate(case: &Case<'_>) -> Judgement {
     match case.wait() {
         Wait::Lock(LockKind::Mutex | LockKind::RwMutexRead | LockKind::RwMutexWrite) => mutex(case),
         Wait::Lock(LockKind::WaitGroup | LockKind::Cond | LockKind::Semaphore) => grows(case),

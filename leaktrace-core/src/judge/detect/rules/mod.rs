@@ -29,7 +29,7 @@ pub struct Rule {
     /// What it looks at, what its numbers mean and what it must not be fooled by.
     pub explanation: &'static str,
     /// Judges one cohort.
-    pub judge: fn(&Case<'_>) -> Judgement,
+    pub evaluate: fn(&Case<'_>) -> Judgement,
 }
 
 /// Every rule. Of several that are equally sure, the first one's verdict is shown: it says more about the cause.

@@ -17,10 +17,10 @@ A nil channel is `certain`: nobody waits on one on purpose, although a goroutine
 reported. Elsewhere it is `certain` for several goroutines of one `go` statement and `likely` for one; it is `watch` \
 for one that `main.main` or an `init` function started, or that is locked to its thread, because those often live on \
 purpose.",
-    judge,
+    evaluate,
 };
 
-fn judge(case: &Case<'_>) -> Judgement {
+fn evaluate(case: &Case<'_>) -> Judgement {
     if case.cohort.standing.is_main {
         return Judgement::Clean;
     }

@@ -30,10 +30,10 @@ senders, the oldest of which has waited for five minutes by the runtime's own cl
 
 Receivers: an idle worker pool waits exactly like this, so it takes growth: of more than 100 goroutines, or over \
 five minutes. Less growth is `watch`; without growth nothing is reported.",
-    judge,
+    evaluate,
 };
 
-fn judge(case: &Case<'_>) -> Judgement {
+fn evaluate(case: &Case<'_>) -> Judgement {
     let Some((operation, channel)) = case.one_channel() else { return Judgement::Clean };
     match operation {
         ChannelOperation::Send if channel.receivers == 0 => senders(case, &channel),

@@ -19,10 +19,10 @@ was cancelled does not check it, although whoever wanted its work is gone. Every
 `evidence.cancelled`. Three of them are orphaned: `likely` if they grow as above, otherwise `watch`, because some \
 goroutines only read values from a cancelled context. leaktrace finds contexts in the variables of the frames, and \
 checks the 128 oldest goroutines at each place. It counts only what it can prove.",
-    judge,
+    evaluate,
 };
 
-fn judge(case: &Case<'_>) -> Judgement {
+fn evaluate(case: &Case<'_>) -> Judgement {
     let cohort = case.cohort;
     if cohort.cancelled >= 3 {
         return ignores_context(case);
@@ -64,7 +64,7 @@ mod tests {
     fn judged(cancelled: u64) -> Judgement {
         let cohort = Cohort { live: 5, cancelled, ..Cohort::new(observation::made_up()) };
         let watched = Watched::default();
-        judge(&Case { cohort: &cohort, watched: &watched, facts: None, signature: None })
+        evaluate(&Case { cohort: &cohort, watched: &watched, facts: None, signature: None })
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::{Case, Judgement, Rule};
 use crate::base::time::SECOND_NS;
-use crate::judge::detect::usual;
+use crate::judge::detect::typical_cause;
 use crate::schema::Severity;
 
 /// How many must have ended to know how long they live.
@@ -25,10 +25,10 @@ have ended, and one has not run for 50 times as long as 99% of them lived and fo
 something that should have woken it did not. Age alone proves nothing: what counts is how long the others of the \
 same statement lived. The verdict is `likely` if at least three came while leaktrace watched, the oldest has not run \
 for 30 seconds, and none that had settled there has ever left; otherwise `watch`.",
-    judge,
+    evaluate,
 };
 
-fn judge(case: &Case<'_>) -> Judgement {
+fn evaluate(case: &Case<'_>) -> Judgement {
     let Some(facts) = case.facts else { return Judgement::Clean };
     let cohort = case.cohort;
     if !case.wait().needs_goroutine() || cohort.standing.is_main {
@@ -45,7 +45,7 @@ fn judge(case: &Case<'_>) -> Judgement {
     evidence.insert("siblings_ended".to_owned(), facts.lifetimes.count().into());
     evidence.insert("siblings_99_percent_lived_ns".to_owned(), usual.into());
     let severity = if several && !cohort.one_object() { Severity::Likely } else { Severity::Watch };
-    let (cause, remedy) = usual::cause(case.wait());
+    let (cause, remedy) = typical_cause::cause(case.wait());
     let cause = format!("what ended almost all their siblings did not happen for these; {cause}");
     Judgement::suspect(severity, evidence, &cause, remedy)
 }

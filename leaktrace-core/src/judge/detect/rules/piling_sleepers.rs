@@ -18,10 +18,10 @@ A loop around `time.Sleep`, a ticker or a timer wakes again and again, so it loo
 more and more such goroutines exist and none of them ends. leaktrace counts those of one `go` statement that are \
 older than five seconds, wherever they are at the moment. The verdict is `likely` if at least 20 came in 40 seconds \
 or more and almost none left, and `watch` if fewer came. Loops that exist from the start do not count.",
-    judge,
+    evaluate,
 };
 
-fn judge(case: &Case<'_>) -> Judgement {
+fn evaluate(case: &Case<'_>) -> Judgement {
     // Others of the site may stand elsewhere at the moment, but most sleep.
     if case.wait() != Wait::Time || case.cohort.live * 2 < case.cohort.site_settled {
         return Judgement::Clean;

@@ -1,7 +1,7 @@
 //! LT005: nothing that can still run refers to what it waits for.
 
 use super::{Case, Judgement, Rule};
-use crate::judge::detect::usual;
+use crate::judge::detect::typical_cause;
 use crate::judge::detect::watched::Cohort;
 use crate::schema::Severity;
 
@@ -24,10 +24,10 @@ Passes follow snapshots, and between two passes leaktrace waits forty times as l
 run they cost at most 2.5% of a core. Between the first four it waits only three times as long, so that a verdict on \
 a large heap does not take minutes. leaktrace does not scan a heap with more than 2 GiB of memory that may hold \
 pointers; the report says so. `completeness.heap` counts the passes.",
-    judge,
+    evaluate,
 };
 
-fn judge(case: &Case<'_>) -> Judgement {
+fn evaluate(case: &Case<'_>) -> Judgement {
     let Cohort { unreachable, certain, live, .. } = *case.cohort;
     if unreachable == 0 || case.cohort.standing.is_main {
         return Judgement::Clean;
@@ -35,12 +35,12 @@ fn judge(case: &Case<'_>) -> Judgement {
     let mut evidence = case.leak(5).map_or_else(|| case.evidence(), |trend| case.evidence_of(trend));
     evidence.insert("unreachable".to_owned(), unreachable.into());
     let who = if unreachable < live { format!("{unreachable} of them") } else { "they".to_owned() };
-    let (usual, remedy) = usual::cause(case.wait());
+    let (typical, remedy) = typical_cause::cause(case.wait());
     Judgement::suspect(
         if certain > 0 { Severity::Certain } else { Severity::Likely },
         evidence,
         &format!(
-            "{who} cannot be woken, because nothing that can still run refers to what they wait for; {usual}"
+            "{who} cannot be woken, because nothing that can still run refers to what they wait for; {typical}"
         ),
         remedy,
     )
@@ -56,7 +56,7 @@ mod tests {
     fn judged(unreachable: u64, certain: u64) -> Option<Suspicion> {
         let cohort = Cohort { live: 5, unreachable, certain, ..Cohort::new(observation::made_up()) };
         let watched = Watched::default();
-        judge(&Case { cohort: &cohort, watched: &watched, facts: None, signature: None }).suspicion()
+        evaluate(&Case { cohort: &cohort, watched: &watched, facts: None, signature: None }).suspicion()
     }
 
     #[test]

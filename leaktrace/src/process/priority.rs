@@ -22,11 +22,11 @@ static REFUSED: AtomicBool = AtomicBool::new(false);
 
 /// The calling thread is more urgent until this is dropped, on the same thread.
 #[derive(Debug)]
-pub(super) struct Urgency {
+pub(super) struct PriorityBoost {
     usual: i32,
 }
 
-impl Urgency {
+impl PriorityBoost {
     /// Makes the calling thread urgent for a call that reads so many bytes, if that is worth while and allowed.
     pub(super) fn for_bytes(bytes: usize) -> Option<Self> {
         if REFUSED.load(Ordering::Relaxed) {
@@ -42,7 +42,7 @@ impl Urgency {
     }
 }
 
-impl Drop for Urgency {
+impl Drop for PriorityBoost {
     fn drop(&mut self) {
         // Nobody is refused to be less urgent.
         let _lowered = setpriority_process(None, self.usual);
@@ -73,10 +73,10 @@ mod tests {
     fn the_thread_is_afterwards_what_it_was() {
         let nice = || getpriority_process(None).unwrap();
         let usual = nice();
-        let urgency = Urgency::for_bytes(MANY_BYTES);
-        assert_eq!(urgency.is_some(), usual > URGENT && is_allowed());
-        assert_eq!(nice(), if urgency.is_some() { URGENT } else { usual });
-        drop(urgency);
+        let boost = PriorityBoost::for_bytes(MANY_BYTES);
+        assert_eq!(boost.is_some(), usual > URGENT && is_allowed());
+        assert_eq!(nice(), if boost.is_some() { URGENT } else { usual });
+        drop(boost);
         assert_eq!(nice(), usual);
     }
 

@@ -10,7 +10,7 @@ use super::levels::{Level, Levels};
 use super::observation::SiteKey;
 use super::rules::{Case, RULES, Rule, SiteFacts, Suspicion};
 use super::signatures::Signatures;
-use super::usual;
+use super::typical_cause;
 use super::watched::{Cohort, Watched};
 use super::words;
 use crate::base::num::Goid;
@@ -55,7 +55,7 @@ impl Finding {
     /// The verdict with the stack that reached the `go` statement, and with what that says of the cause.
     #[must_use]
     pub(crate) fn with_creation_stack(self, creation_stack: Vec<Frame>) -> Verdict {
-        let cause = match usual::request(&creation_stack) {
+        let cause = match typical_cause::request(&creation_stack) {
             Some(request) => format!("started for {request}, they outlive it: {}", self.verdict.cause),
             None => self.verdict.cause,
         };
@@ -65,7 +65,7 @@ impl Finding {
 
 /// The verdicts on all that was observed, the worst first. `facts` tells what events say of the site of some
 /// goroutines, if anything.
-pub fn judge(
+pub fn findings(
     watched: &Watched,
     policy: &Policy,
     facts: &dyn Fn(&[Goid]) -> Option<SiteFacts>,
@@ -113,7 +113,7 @@ fn charges<'w>(
         if known && GENERAL.contains(&rule.code) {
             continue;
         }
-        if let Some(suspicion) = (rule.judge)(&case).suspicion() {
+        if let Some(suspicion) = (rule.evaluate)(&case).suspicion() {
             known |= rule.code == BY_SIGNATURE;
             charges.push(Charge { cohort, rule, rank, suspicion });
         }
