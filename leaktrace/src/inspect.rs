@@ -74,7 +74,7 @@ impl Inspected {
 
     /// Reads the binary of a target that was loaded and has not run: its memory is what the file says. What that
     /// amounts to is to be [confirmed](confirm) once the program runs.
-    pub fn before_start(target: Arc<HeldProcess>, procfs: &Procfs) -> anyhow::Result<Self> {
+    pub(crate) fn before_start(target: Arc<HeldProcess>, procfs: &Procfs) -> anyhow::Result<Self> {
         Self::of(target, procfs, |_, elf, bias| Ok(Program::examine(elf, bias, &FileMemory::new(elf, bias))?))
     }
 

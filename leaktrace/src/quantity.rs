@@ -100,7 +100,7 @@ pub fn max(text: &str) -> Result<Limit, String> {
 }
 
 /// Reads `main.worker=200/5m`, or `200/5m` for the whole process.
-pub fn max_growth(text: &str) -> Result<Limit, String> {
+pub(crate) fn max_growth(text: &str) -> Result<Limit, String> {
     let wrong = || format!("`{text}` is not a limit such as main.worker=200/5m or 500/1m");
     let (of, rest) = split_function(text);
     let (number, time) = rest.split_once('/').ok_or_else(wrong)?;

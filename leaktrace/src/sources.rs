@@ -61,7 +61,7 @@ impl SourceTree {
     }
 
     /// Adds the lines that `report`'s verdicts speak of.
-    pub fn annotate(&mut self, report: &mut Report) {
+    pub(crate) fn annotate(&mut self, report: &mut Report) {
         report.sources = places(report).into_iter().filter_map(|place| self.line(place)).collect();
     }
 

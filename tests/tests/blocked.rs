@@ -8,11 +8,15 @@ use std::time::{Duration, Instant};
 use leaktrace_tests::fuse::HungFileSystem;
 use leaktrace_tests::go::build;
 use leaktrace_tests::leaktrace::{Outcome, Running, command};
+use leaktrace_tests::poll::poll_until;
 use leaktrace_tests::privilege::{can_probe, skip};
 use leaktrace_tests::{Mode, Program, Version};
 
 /// How long leaktrace may take: what users are promised, and its start and end on a machine with other things to do.
 const SOON: Duration = Duration::from_millis(2_500);
+
+/// The bit of SIGINT in a mask of signals.
+const SIGINT: u64 = 1 << 1;
 
 /// A program with a page of a goroutine's stack that cannot be read.
 struct Blocking {
@@ -96,4 +100,36 @@ fn a_file_whose_server_has_hung_is_not_touched_be_it_code() {
         assert_eq!(outcome.code, Some(0), "{how}: {outcome:?}");
         assert!(outcome.stdout.contains("main.main()"), "the others have their stacks: {}", outcome.stdout);
     }
+}
+
+#[test]
+fn every_command_names_it_and_ends() {
+    if !can_probe() {
+        return;
+    }
+    let blocking = Blocking::start("userfaultfd", None);
+    for typed in ["", "--probes none", "check --for 1m"] {
+        blocking.is_named(typed, "whose pages a userfaultfd handler must supply");
+    }
+}
+
+#[test]
+fn a_duration_and_the_first_ctrl_c_hold() {
+    if !can_probe() {
+        return;
+    }
+    let blocking = Blocking::start("userfaultfd", None);
+    let outcome = blocking.asked("--duration 100ms");
+    assert_eq!(outcome.code, Some(2), "it was not watched: {outcome:?}");
+
+    let running = Running::start(command(&format!("--pid {}", blocking.child.id())));
+    // It catches the signal from its beginning on; what it is at by then is chance.
+    poll_until(SOON, "leaktrace is about to read the process", || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", running.pid())).ok()?;
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"))?;
+        (u64::from_str_radix(caught.trim(), 16).ok()? & SIGINT != 0).then_some(())
+    });
+    let began = Instant::now();
+    let outcome = running.stop();
+    assert!(began.elapsed() < SOON, "{:?}: {outcome:?}", began.elapsed());
 }

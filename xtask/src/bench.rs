@@ -33,7 +33,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut figures = String::new();
     if args.names.is_empty() || !live.is_empty() {
         let mut bench = cargo();
-        bench.args(["bench", "--package", "leaktrace", "--bench", "live", "--"]).args(live);
+        bench
+            .args(["bench", "--package", "leaktrace", "--features", "bench", "--bench", "live", "--"])
+            .args(live);
         bench.args(args.quick.then_some("--quick"));
         if !privilege::is_root() {
             say("probing needs root: running through sudo");

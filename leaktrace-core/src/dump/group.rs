@@ -34,11 +34,6 @@ impl By {
             Self::BlockedOn => "blocked-on",
         }
     }
-
-    /// The way with this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|by| by.as_str() == name)
-    }
 }
 
 /// Goroutines that have something in common.

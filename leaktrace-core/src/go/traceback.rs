@@ -83,7 +83,7 @@ pub fn is_shown(
 }
 
 /// Whether a goroutine that was started with `function` is the runtime's own, which Go neither counts nor prints.
-pub fn is_started_by_runtime(function: &str, id: FuncId) -> bool {
+pub(crate) fn is_started_by_runtime(function: &str, id: FuncId) -> bool {
     !matches!(id, FuncId::RuntimeMain | FuncId::Corostart | FuncId::HandleAsyncEvent)
         && function.starts_with("runtime.")
 }
@@ -99,7 +99,7 @@ pub(crate) fn innermost_own<F>(
 
 /// Whether `function` belongs to Go's standard library, told by the first element of its import path: those of
 /// other packages have a dot in it, or are `main`, or are named by their module.
-pub fn is_standard_library(function: &str) -> bool {
+pub(crate) fn is_standard_library(function: &str) -> bool {
     let path_end = function.rfind('/').map_or(0, |slash| slash + 1);
     let package_end = function[path_end..].find('.').map_or(function.len(), |dot| path_end + dot);
     let package = &function[..package_end];

@@ -104,7 +104,7 @@ fn between_type_arguments(interior: &str) -> Between<'_> {
 }
 
 /// Whether goroutines that wait for this reason count as idle in a test bubble, so that their status is marked.
-pub fn is_durable_reason(reason: &str) -> bool {
+pub(crate) fn is_durable_reason(reason: &str) -> bool {
     const DURABLE: [&str; 8] = [
         "chan receive (nil chan)",
         "chan send (nil chan)",

@@ -31,7 +31,7 @@ impl Target {
         self.governor = Governor::new(self.options.max_overhead, costs, kinds, at);
         self.registry = Registry::new(at);
         if self.options.is_launched {
-            self.registry.from_start();
+            self.registry.set_seen_from_start();
             if let Some(suite) = prepared.suite {
                 self.registry.follow(suite);
             }

@@ -54,7 +54,7 @@ impl Reading {
     }
 
     /// Our share of one core since `earlier`, in percent.
-    pub fn own_percent(&self, earlier: &Self) -> f64 {
+    pub(crate) fn own_percent(&self, earlier: &Self) -> f64 {
         let used = nanoseconds(self.own.saturating_sub(earlier.own));
         real(used) * 100.0 / real(self.at.since(earlier.at).max(1))
     }

@@ -1,24 +1,13 @@
 //! A watched process in a few words: events are written as the probes write them, and decoded as the ring's are.
 
 use leaktrace_common::event::{Kind, StackState};
-use leaktrace_core::base::num::{Avma, GPtr, Goid, Ktime, Pc, ReturnPc};
-use leaktrace_core::go::goroutines::{Goroutine, GoroutineKind, Snapshot, StackBounds, StackTable, Want};
+use leaktrace_core::base::num::{Goid, Ktime};
+use leaktrace_core::go::goroutines::Goroutine;
 use leaktrace_core::go::names::Status;
 use leaktrace_core::trace::decode::decode;
 use leaktrace_core::trace::registry::{Counts, Origin, Reconciled, Registry, Tracked};
 
-/// The site that goroutines come from unless another is named.
-pub(crate) const SITE: u64 = 0x40_1000;
-
-/// A record as the kernel side writes it.
-pub(crate) fn record(kind: Kind, at: u64, goid: u64, rest: &[u64]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(64);
-    bytes.extend((kind as u32).to_ne_bytes());
-    bytes.extend(0_u32.to_ne_bytes());
-    let header = [at, goid, 0xc000_0000 + goid * 512];
-    bytes.extend(header.iter().chain(rest).flat_map(|word| word.to_ne_bytes()));
-    bytes
-}
+pub(crate) use crate::records::{SITE, goroutine, record, snapshot};
 
 /// A birth record of a goroutine of `site`, with its creator's stack.
 pub(crate) fn birth_record(at: u64, goid: u64, site: u64, creators: &[u64]) -> Vec<u8> {
@@ -27,44 +16,6 @@ pub(crate) fn birth_record(at: u64, goid: u64, site: u64, creators: &[u64]) -> V
     let mut rest = vec![1, site, site + 0x100, len | u64::from(state as u32) << 32];
     rest.extend(creators);
     record(Kind::Birth, at, goid, &rest)
-}
-
-/// A goroutine of [`SITE`] as a snapshot shows it.
-pub(crate) fn goroutine(goid: u64, status: Status, wait_reason: u8) -> Goroutine {
-    Goroutine {
-        goid: Goid(goid),
-        g: GPtr(0xc000_0000 + goid * 512),
-        parent_goid: Some(Goid(1)),
-        gopc: ReturnPc(SITE),
-        startpc: Pc(SITE + 0x100),
-        stack: StackBounds { lo: Avma(0x1000), hi: Avma(0x1800) },
-        wait_since: None,
-        labels: Avma(0),
-        waiting: Avma(0),
-        stack_id: None,
-        stack_used: 0,
-        status,
-        wait_reason,
-        tracking_seq: None,
-        locked: false,
-        moved: false,
-        kind: GoroutineKind::User,
-    }
-}
-
-/// A complete snapshot.
-pub(crate) fn snapshot(started: u64, finished: u64, goroutines: Vec<Goroutine>) -> Snapshot {
-    Snapshot {
-        goroutines,
-        stacks: StackTable::new(),
-        started: Ktime(started),
-        finished: Ktime(finished),
-        want: Want::Stacks,
-        unreadable: 0,
-        moved: 0,
-        dead: 0,
-        beyond_limit: 0,
-    }
 }
 
 /// A registry and the time of the next event.

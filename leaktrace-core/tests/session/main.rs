@@ -2,4 +2,6 @@
 
 mod ends;
 mod life;
+#[path = "../shared/records.rs"]
+mod records;
 mod world;

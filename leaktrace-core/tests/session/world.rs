@@ -5,10 +5,8 @@
 use std::time::Duration;
 
 use leaktrace_common::event::Kind;
-use leaktrace_core::base::num::{Avma, GPtr, Goid, Ktime, Pc, ReturnPc};
-use leaktrace_core::go::goroutines::{
-    Goroutine, GoroutineKind, Snapshot, StackBounds, StackTable, WalkError, Want as Wanted,
-};
+use leaktrace_core::base::num::{Ktime, Pc};
+use leaktrace_core::go::goroutines::WalkError;
 use leaktrace_core::go::names::Status;
 use leaktrace_core::go::symbols::{Symbol, Symbols};
 use leaktrace_core::judge::detect::{Policy, Watched};
@@ -19,14 +17,13 @@ use leaktrace_core::session::{
 };
 use leaktrace_core::trace::budget::{Costs, Kinds, Tracing};
 
+use crate::records::{SITE, goroutine, record, snapshot};
+
 pub(crate) const MILLI: u64 = 1_000_000;
 pub(crate) const SECOND: u64 = 1000 * MILLI;
 
 /// When every world begins.
 const START: u64 = 100 * SECOND;
-
-/// Every goroutine comes from here.
-const SITE: u64 = 0x40_1000;
 
 /// How a target is watched unless a test says otherwise.
 pub(crate) const OPTIONS: Options = Options {
@@ -81,7 +78,7 @@ impl World {
         if lost {
             self.counted.dropped[0] += 1;
         } else {
-            self.ring.push(record(kind, self.now, goid));
+            self.ring.push(event_record(kind, self.now, goid));
         }
     }
 
@@ -206,17 +203,8 @@ impl World {
     /// What a look that ends now shows.
     pub(crate) fn look(&self) -> Box<Look> {
         let took = self.look_takes.unwrap_or(0);
-        let snapshot = Snapshot {
-            goroutines: self.alive.iter().map(|goid| goroutine(*goid)).collect(),
-            stacks: StackTable::new(),
-            started: Ktime(self.now - took),
-            finished: Ktime(self.now),
-            want: Wanted::Stacks,
-            unreadable: 0,
-            moved: 0,
-            dead: 0,
-            beyond_limit: 0,
-        };
+        let alive = self.alive.iter().map(|goid| goroutine(*goid, Status::Waiting, 2)).collect();
+        let snapshot = snapshot(self.now - took, self.now, alive);
         Box::new(Look { snapshot, watched: Watched::default(), took: Duration::from_nanos(took) })
     }
 
@@ -262,34 +250,11 @@ impl Symbols for NoNames {
     }
 }
 
-fn record(kind: Kind, at: u64, goid: u64) -> Vec<u8> {
-    let rest: &[u64] = match kind {
-        Kind::Birth => &[1, SITE, SITE + 0x100, 0],
-        Kind::End => &[],
-        Kind::Park | Kind::Ready => &[2],
-    };
-    let header = [kind as u64, at, goid, 0xc000_0000 + goid * 512];
-    header.iter().chain(rest).flat_map(|word| word.to_ne_bytes()).collect()
-}
-
-fn goroutine(goid: u64) -> Goroutine {
-    Goroutine {
-        goid: Goid(goid),
-        g: GPtr(0xc000_0000 + goid * 512),
-        parent_goid: Some(Goid(1)),
-        gopc: ReturnPc(SITE),
-        startpc: Pc(SITE + 0x100),
-        stack: StackBounds { lo: Avma(0x1000), hi: Avma(0x1800) },
-        wait_since: None,
-        labels: Avma(0),
-        waiting: Avma(0),
-        stack_id: None,
-        stack_used: 0,
-        status: Status::Waiting,
-        wait_reason: 2,
-        tracking_seq: None,
-        locked: false,
-        moved: false,
-        kind: GoroutineKind::User,
+/// A record of an event of a goroutine of [`SITE`].
+fn event_record(kind: Kind, at: u64, goid: u64) -> Vec<u8> {
+    match kind {
+        Kind::Birth => record(kind, at, goid, &[1, SITE, SITE + 0x100, 0]),
+        Kind::End => record(kind, at, goid, &[]),
+        Kind::Park | Kind::Ready => record(kind, at, goid, &[2]),
     }
 }

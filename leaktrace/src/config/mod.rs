@@ -102,7 +102,7 @@ impl Selection {
     }
 
     /// Whether there may be several.
-    pub const fn is_many(&self) -> bool {
+    pub(crate) const fn is_many(&self) -> bool {
         match self {
             Self::Pids(pids) => pids.len() > 1,
             Self::Matching(_) => true,

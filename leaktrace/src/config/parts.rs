@@ -68,11 +68,11 @@ pub struct View {
 
 impl View {
     /// Everything that belongs to the program.
-    pub const EVERYTHING: Self =
+    pub(crate) const EVERYTHING: Self =
         Self { min_age: Duration::ZERO, top: None, sort: Sort::Live, include_runtime: false };
 
     /// What this means to a report.
-    pub fn of_report(&self) -> report::View {
+    pub(crate) fn of_report(&self) -> report::View {
         report::View {
             min_age: u64::try_from(self.min_age.as_nanos()).unwrap_or(u64::MAX),
             top: self.top,

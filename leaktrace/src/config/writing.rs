@@ -64,7 +64,7 @@ pub struct Output {
 
 impl Output {
     /// To a file or standard output, which is a screen if it is a terminal.
-    pub fn to_stdout(
+    pub(crate) fn to_stdout(
         file: Option<&Path>,
         format: Option<&'static Format>,
         wish: Color,
@@ -79,7 +79,7 @@ impl Output {
     }
 
     /// To a file or standard error.
-    pub fn to_stderr(file: Option<&Path>, format: Option<&'static Format>, wish: Color) -> Self {
+    pub(crate) fn to_stderr(file: Option<&Path>, format: Option<&'static Format>, wish: Color) -> Self {
         let format = format.or_else(|| FORMATS.of_file(file?)).unwrap_or(FORMATS.first());
         let color = wish == Color::Always && format.is_for_people();
         Self { file: file.map(Path::to_owned), stream: Stream::Stderr, format, color, in_place: false }

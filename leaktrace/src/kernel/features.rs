@@ -146,12 +146,12 @@ impl Feature {
 }
 
 /// Asks about every feature.
-pub fn find_all() -> Vec<Finding> {
+pub(crate) fn find_all() -> Vec<Finding> {
     Feature::ALL.into_iter().map(Feature::find).collect()
 }
 
 /// How well the kernel knows `uprobe_multi`; `None` if it does not let us ask.
-pub fn multi_support() -> Option<MultiSupport> {
+pub(crate) fn multi_support() -> Option<MultiSupport> {
     let program = sys::load_nothing();
     match program {
         Ok(program) => Some(sys::uprobe_multi_support(program.as_fd())),
@@ -161,7 +161,7 @@ pub fn multi_support() -> Option<MultiSupport> {
 }
 
 /// Whether process ids are to us what they are to the kernel.
-pub fn in_initial_pid_namespace() -> bool {
+pub(crate) fn in_initial_pid_namespace() -> bool {
     fs::read_link("/proc/self/ns/pid").is_ok_and(|link| link.as_os_str() == INITIAL_PID_NAMESPACE)
 }
 

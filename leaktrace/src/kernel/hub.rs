@@ -104,7 +104,7 @@ impl Hub {
     }
 
     /// What loads programs, for another thread.
-    pub fn loader(&self) -> Arc<Loader> {
+    pub(crate) fn loader(&self) -> Arc<Loader> {
         Arc::clone(&self.loader)
     }
 
@@ -114,7 +114,7 @@ impl Hub {
     }
 
     /// Takes over what was loaded by this hub's [loader](Self::loader).
-    pub fn adopt(&mut self, loaded: Loaded) -> Result<TargetId, AttachError> {
+    pub(crate) fn adopt(&mut self, loaded: Loaded) -> Result<TargetId, AttachError> {
         let id = loaded.id;
         let data = epoll::EventData::new_u64(id.0.into());
         epoll::add(&self.rings, &loaded.programs.maps.ring, data, epoll::EventFlags::IN)

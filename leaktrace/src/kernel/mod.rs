@@ -10,6 +10,7 @@ mod drops;
 pub mod features;
 mod hub;
 mod load;
+#[cfg(feature = "bench")]
 pub mod nothing;
 mod object;
 mod perf;

@@ -13,7 +13,7 @@ use crate::process::maps::Maps;
 use crate::process::{Pid, Procfs};
 
 /// Where our own binary is found.
-pub const OWN_EXE: &str = "/proc/self/exe";
+pub(crate) const OWN_EXE: &str = "/proc/self/exe";
 
 // The offsets in `offset_of` are those of these instructions.
 #[cfg(target_arch = "x86_64")]

@@ -15,7 +15,7 @@ pub fn used_by(procfs: &Procfs, pid: Pid) -> Result<Duration, ProcessError> {
 }
 
 /// All the time on a processor that this process has used since it started.
-pub fn used_by_us() -> Duration {
+pub(crate) fn used_by_us() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }

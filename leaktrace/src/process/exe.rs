@@ -71,7 +71,7 @@ impl Exe {
     }
 
     /// Whether the path that the target was started by has another file by now, or none.
-    pub fn is_deleted(&self) -> bool {
+    pub(crate) fn is_deleted(&self) -> bool {
         self.link.to_string_lossy().ends_with(DELETED)
     }
 

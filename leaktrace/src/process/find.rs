@@ -105,7 +105,7 @@ impl HeldProcess {
 
     /// Whether it has only just been started, so that what is seen of it may change: whoever started it may still
     /// run in it, its binary may not be mapped yet, or its runtime not be set up.
-    pub fn is_young(&self) -> bool {
+    pub(crate) fn is_young(&self) -> bool {
         let now = clock_gettime(ClockId::Boottime);
         let per_second = rustix::param::clock_ticks_per_second().max(1);
         let started =

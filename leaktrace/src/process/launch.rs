@@ -96,7 +96,7 @@ impl Launched {
     }
 
     /// Whether it has been let run.
-    pub const fn is_released(&self) -> bool {
+    pub(crate) const fn is_released(&self) -> bool {
         self.released.get()
     }
 
@@ -106,7 +106,7 @@ impl Launched {
     }
 
     /// Lets it end, if it is held.
-    pub fn let_end(&self) {
+    pub(crate) fn let_end(&self) {
         self.order(Order::LetEnd);
     }
 

@@ -35,7 +35,7 @@ pub struct Mapping {
 
 impl Mapping {
     /// Whether it is no part of any file.
-    pub const fn is_anonymous(&self) -> bool {
+    pub(crate) const fn is_anonymous(&self) -> bool {
         self.inode == 0
     }
 }

@@ -36,7 +36,7 @@ impl Stat {
     }
 
     /// Whether the process runs no more.
-    pub const fn is_dead(&self) -> bool {
+    pub(crate) const fn is_dead(&self) -> bool {
         matches!(self.state, 'Z' | 'X' | 'x')
     }
 

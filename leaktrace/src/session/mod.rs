@@ -36,7 +36,7 @@ pub use pass::{AsItIs, ReportPass};
 use publish::{Consumer, Consumers};
 use recorder::Recording;
 use reporting::Shared;
-pub use signals::INTERRUPTED;
+pub(crate) use signals::INTERRUPTED;
 
 /// What came of a session.
 #[derive(Debug)]
@@ -96,7 +96,7 @@ pub fn run(
 
 /// Watches a program that we have started, from its first instruction to its end. With `at_exit` it is held at its exit
 /// for a last look.
-pub fn run_launched(
+pub(crate) fn run_launched(
     config: &Config,
     procfs: &Procfs,
     launched: &mut Launched,

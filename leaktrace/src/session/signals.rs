@@ -7,7 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
 /// What a shell expects of a program that Ctrl-C has ended: 128 and the number of `SIGINT`.
-pub const INTERRUPTED: u8 = 130;
+pub(crate) const INTERRUPTED: u8 = 130;
 
 /// Starts to listen. The receiver gets the first `SIGINT`, `SIGTERM` or `SIGHUP`; the second ends this process,
 /// whatever it is doing: the kernel then takes the probes away.

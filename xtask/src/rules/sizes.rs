@@ -1,5 +1,7 @@
 //! Nothing grows until nobody can read it at once: functions fit a screen, files have one subject.
 
+use std::sync::LazyLock;
+
 use anyhow::{Result, bail};
 use regex::Regex;
 
@@ -18,7 +20,7 @@ pub(super) fn check(sources: &[Source]) -> Result<()> {
         if lines > FILE {
             found.push(format!("{}: {lines} lines; at most {FILE}", source.path.display()));
         }
-        let long = functions(&source.text)?.into_iter().filter(|function| function.lines > FUNCTION);
+        let long = functions(&source.text).into_iter().filter(|function| function.lines > FUNCTION);
         found.extend(long.map(|Function { name, line, lines }| {
             format!("{}:{line}: {name} has {lines} lines; at most {FUNCTION}", source.path.display())
         }));
@@ -29,6 +31,8 @@ pub(super) fn check(sources: &[Source]) -> Result<()> {
     Ok(())
 }
 
+static START: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\bfn (\w+)").expect("it is a pattern"));
+
 #[derive(Debug, PartialEq, Eq)]
 struct Function {
     name: String,
@@ -38,8 +42,8 @@ struct Function {
 }
 
 /// The functions of a file, without those of its unit tests.
-fn functions(text: &str) -> Result<Vec<Function>> {
-    let (code, start) = (code(text), Regex::new(r"\bfn (\w+)")?);
+fn functions(text: &str) -> Vec<Function> {
+    let code = code(text);
     let count = |code: &str| code.bytes().filter(|byte| *byte == b'\n').count();
     let function = |found: regex::Captures<'_>| {
         let (begin, rest) = (found.get(0)?.start(), &code[found.get(0)?.start()..]);
@@ -48,7 +52,7 @@ fn functions(text: &str) -> Result<Vec<Function>> {
         let lines = count(&rest[..open + block(&rest[open..])]) + 1;
         Some(Function { name: found[1].to_owned(), line: count(&code[..begin]) + 1, lines })
     };
-    Ok(start.captures_iter(&code).filter_map(function).collect())
+    START.captures_iter(&code).filter_map(function).collect()
 }
 
 #[cfg(test)]
@@ -67,9 +71,9 @@ mod tests {
 
     #[test]
     fn a_function_is_counted_from_its_name_to_its_last_brace() {
-        let found = functions(&function(12)).unwrap();
+        let found = functions(&function(12));
         assert_eq!(found, [Function { name: "long".to_owned(), line: 2, lines: 12 }]);
-        assert_eq!(functions("trait A { fn declared(&self); }").unwrap(), []);
+        assert_eq!(functions("trait A { fn declared(&self); }"), []);
     }
 
     #[test]

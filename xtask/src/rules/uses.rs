@@ -2,11 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::LazyLock;
 
-use anyhow::Result;
 use regex::Regex;
 
 use super::source::{Source, code, test_modules};
+
+static USE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(?s)\buse\s+(.*?);").expect("it is a pattern"));
+static PUB_USE: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"(?s)\bpub(?:\([^)]*\))?\s+use\s+(.*?);").expect("it is a pattern"));
+static INLINE: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"\b(?:crate|super|self)(?:::\w+)+").expect("it is a pattern"));
 
 /// A module's path within its crate: `["judge", "detect"]`; empty for the crate itself.
 pub(super) type Module = Vec<String>;
@@ -19,25 +25,24 @@ pub(super) struct Uses {
 
 impl Uses {
     /// Those of the crate whose sources are in `folder`.
-    pub(super) fn of_crate(sources: &[Source], folder: &str) -> Result<Self> {
+    pub(super) fn of_crate(sources: &[Source], folder: &str) -> Self {
         let mut texts: BTreeMap<Module, String> = BTreeMap::new();
         let mut tests: Vec<Module> = Vec::new();
         for source in sources.iter().filter(|source| !source.is_test()) {
             let Ok(path) = source.path.strip_prefix(folder) else { continue };
             let module = module(path);
-            let declared = test_modules(&source.text)?;
+            let declared = test_modules(&source.text);
             tests.extend(declared.into_iter().map(|name| [module.clone(), vec![name]].concat()));
             texts.insert(module, code(&source.text));
         }
         texts.retain(|module, _| !tests.iter().any(|test| module.starts_with(test)));
-        let names = texts.iter().map(|(module, text)| Ok((module.clone(), renamed(module, text)?)));
-        let names = names.collect::<Result<BTreeMap<_, _>>>()?;
+        let names = texts.iter().map(|(module, text)| (module.clone(), renamed(module, text))).collect();
         let known = Known { modules: texts.keys().cloned().collect(), names };
         let uses = texts.iter().map(|(module, text)| {
-            let paths = paths(text)?.into_iter().filter_map(|path| absolute(module, &path));
-            Ok((module.clone(), paths.map(|path| known.owner(&path)).filter(|used| used != module).collect()))
+            let paths = paths(text).into_iter().filter_map(|path| absolute(module, &path));
+            (module.clone(), paths.map(|path| known.owner(&path)).filter(|used| used != module).collect())
         });
-        Ok(Self { of: uses.collect::<Result<_>>()? })
+        Self { of: uses.collect() }
     }
 }
 
@@ -75,10 +80,9 @@ impl Known {
 }
 
 /// What `pub use` in `module` names again, with the path of what it stands for.
-fn renamed(module: &[String], code: &str) -> Result<BTreeMap<String, Module>> {
-    let uses = Regex::new(r"(?s)\bpub(?:\([^)]*\))?\s+use\s+(.*?);")?;
+fn renamed(module: &[String], code: &str) -> BTreeMap<String, Module> {
     let mut names = BTreeMap::new();
-    for found in uses.captures_iter(code) {
+    for found in PUB_USE.captures_iter(code) {
         for path in expanded(&found[1]) {
             let (path, name) = match path.split_once(" as ") {
                 Some((path, name)) => (path.to_owned(), name.trim().to_owned()),
@@ -92,17 +96,15 @@ fn renamed(module: &[String], code: &str) -> Result<BTreeMap<String, Module>> {
             names.extend(absolute(module, &path).map(|path| (name, path)));
         }
     }
-    Ok(names)
+    names
 }
 
 /// Every path of `code` that begins at the crate or at a module above: in `use`, or where it is used.
-fn paths(code: &str) -> Result<Vec<String>> {
-    let uses = Regex::new(r"(?s)\buse\s+(.*?);")?;
-    let mut paths: Vec<String> = uses.captures_iter(code).flat_map(|found| expanded(&found[1])).collect();
-    let rest = uses.replace_all(code, "");
-    let inline = Regex::new(r"\b(?:crate|super|self)(?:::\w+)+")?;
-    paths.extend(inline.find_iter(&rest).map(|found| found.as_str().to_owned()));
-    Ok(paths)
+fn paths(code: &str) -> Vec<String> {
+    let mut paths: Vec<String> = USE.captures_iter(code).flat_map(|found| expanded(&found[1])).collect();
+    let rest = USE.replace_all(code, "");
+    paths.extend(INLINE.find_iter(&rest).map(|found| found.as_str().to_owned()));
+    paths
 }
 
 /// `a::{b, c::{d, e}}` as `a::b`, `a::c::d`, `a::c::e`.
@@ -177,7 +179,7 @@ mod tests {
             source("a/made_up.rs", "use crate::nothing;"),
             source("b.rs", "use crate::a::{self, Thing as T};\n#[cfg(test)]\nmod tests { use crate::c; }"),
         ];
-        let uses = Uses::of_crate(&sources, "core/src").unwrap();
+        let uses = Uses::of_crate(&sources, "core/src");
         let of = |path: &[&str]| {
             let module: Module = path.iter().map(|part| (*part).to_owned()).collect();
             uses.of[&module].iter().map(|used| used.join("::")).collect::<Vec<_>>()

@@ -90,7 +90,7 @@ pub enum Arch {
 
 impl Arch {
     /// How long Go takes a cache line to be, in bytes (`CacheLinePadSize`, `src/internal/cpu`).
-    pub const fn cache_line(self) -> u64 {
+    pub(crate) const fn cache_line(self) -> u64 {
         match self {
             Self::Amd64 => 64,
             Self::Arm64 => 128,

@@ -101,13 +101,13 @@ pub fn schedt(version: GoVersion) -> Result<Schedt, Untested> {
 }
 
 /// What `g.labels` points to. Of a release that was not tested this is a guess which every set of labels must confirm.
-pub fn labels_format(version: GoVersion) -> LabelsFormat {
+pub(crate) fn labels_format(version: GoVersion) -> LabelsFormat {
     Release::tested(version).map_or(LabelsFormat::Unproved, |release| release.labels)
 }
 
 /// All layouts of `moduledata`, each to be proved by what is there: that of `version` first, then from the newest to
 /// the oldest.
-pub fn moduledata_layouts(version: Option<GoVersion>) -> impl Iterator<Item = Moduledata> {
+pub(crate) fn moduledata_layouts(version: Option<GoVersion>) -> impl Iterator<Item = Moduledata> {
     let likeliest = Release::tested_or_newest(version).moduledata;
     let mut layouts = vec![likeliest];
     for release in RELEASES.iter().rev() {
@@ -120,6 +120,6 @@ pub fn moduledata_layouts(version: Option<GoVersion>) -> impl Iterator<Item = Mo
 
 /// All numberings of the functions that the runtime treats specially. The highest number in the program's own table,
 /// which is the wrapper's, tells which one it is; names in the table have the last word.
-pub fn func_id_numberings() -> impl Iterator<Item = &'static [FuncId]> {
+pub(crate) fn func_id_numberings() -> impl Iterator<Item = &'static [FuncId]> {
     RELEASES.iter().rev().map(|release| release.func_ids)
 }

@@ -4,23 +4,23 @@
 //! finds a release in which one of them is another number.
 
 /// `semTabSize` (`src/runtime/sema.go`): the slots of `runtime.semtable`, each of which begins a cache line.
-pub const SEMTABLE_SLOTS: u64 = 251;
+pub(crate) const SEMTABLE_SLOTS: u64 = 251;
 /// `fingRunningFinalizer` (`src/runtime/mfinal.go`), from Go 1.20 on: the bit of `fingStatus` that is set while a finalizer
 /// runs.
-pub const FINALIZER_RUNS: u32 = 2;
+pub(crate) const FINALIZER_RUNS: u32 = 2;
 /// `mSpanDead`, `mSpanInUse` and `mSpanManual` (`src/runtime/mheap.go`): what a span is for.
-pub const SPAN_DEAD: u8 = 0;
+pub(crate) const SPAN_DEAD: u8 = 0;
 /// A span of the heap's objects.
-pub const SPAN_IN_USE: u8 = 1;
+pub(crate) const SPAN_IN_USE: u8 = 1;
 /// A span of stacks and the like.
-pub const SPAN_MANUAL: u8 = 2;
+pub(crate) const SPAN_MANUAL: u8 = 2;
 /// `_PageSize`, from `_PageShift` (`src/runtime/sizeclasses.go`, from Go 1.25 on `src/internal/runtime/gc/sizeclasses.go`):
 /// the size of a page of the heap.
-pub const PAGE_SHIFT: u32 = 13;
+pub(crate) const PAGE_SHIFT: u32 = 13;
 /// `PCDATA_InlTreeIndex` (`src/internal/abi/symtab.go`): the pc-data table of indices into the inline tree.
-pub const PCDATA_INLINE_INDEX: u32 = 2;
+pub(crate) const PCDATA_INLINE_INDEX: u32 = 2;
 /// `FUNCDATA_InlTree` (`src/internal/abi/symtab.go`): the function data with the inline tree.
-pub const FUNCDATA_INLINE_TREE: u8 = 3;
+pub(crate) const FUNCDATA_INLINE_TREE: u8 = 3;
 
 /// A number that Go's source states.
 #[derive(Clone, Copy, Debug)]

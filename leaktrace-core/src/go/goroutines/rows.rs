@@ -32,7 +32,7 @@ impl WordRows {
     }
 
     /// How many words are stored.
-    pub fn stored(&self) -> usize {
+    pub(crate) fn stored(&self) -> usize {
         self.words.len()
     }
 

@@ -141,7 +141,7 @@ impl fmt::Debug for Module<'_> {
 
 impl<'d> Module<'d> {
     /// The offset of `pc` as the function table counts, if `pc` is in this module's text.
-    pub fn text_offset(&self, pc: Pc) -> Option<TextOffset> {
+    pub(crate) fn text_offset(&self, pc: Pc) -> Option<TextOffset> {
         let at = pc.as_avma();
         if !self.text.contains(at) {
             return None;

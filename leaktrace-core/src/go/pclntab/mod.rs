@@ -240,7 +240,7 @@ impl<'d> Pclntab<'d> {
     }
 
     /// The smallest distance between two instructions.
-    pub const fn quantum(&self) -> u8 {
+    pub(crate) const fn quantum(&self) -> u8 {
         self.quantum
     }
 

@@ -49,7 +49,7 @@ pub struct Handed {
 }
 
 /// The cancelled contexts that the goroutines whose `runtime.g`s are at `gs` have at hand, if they stand still.
-pub fn cancelled_contexts(
+pub(crate) fn cancelled_contexts(
     program: &Program<'_>,
     memory: &dyn Memory,
     gs: &[GPtr],

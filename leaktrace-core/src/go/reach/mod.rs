@@ -56,7 +56,8 @@ mod variables;
 mod verdict;
 mod waits;
 
-pub use contexts::{Handed, cancelled_contexts};
+pub use contexts::Handed;
+pub(crate) use contexts::cancelled_contexts;
 pub use process::{Limits, Process, Thread, Threads};
 pub use refusal::Refusal;
 #[cfg(test)]

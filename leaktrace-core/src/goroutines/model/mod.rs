@@ -16,7 +16,8 @@ pub use ids::{
 };
 pub use tables::{Function, Location, NamedFrame, StackTable, Strings, Tables};
 pub use time::UnixTime;
-pub use values::{Arguments, FrameArguments, HOLE, MAX_VALUES, Values};
+pub(crate) use values::HOLE;
+pub use values::{Arguments, FrameArguments, MAX_VALUES, Values};
 
 pub use crate::go::traceback::FunctionKind;
 

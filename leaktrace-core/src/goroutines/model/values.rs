@@ -5,7 +5,7 @@ use super::tables::Tables;
 use crate::go::goroutines::WordRows;
 
 /// What stands for a value in the text of a frame's arguments.
-pub const HOLE: char = '#';
+pub(crate) const HOLE: char = '#';
 /// How many values a dump has room for.
 pub const MAX_VALUES: usize = 32 << 20;
 

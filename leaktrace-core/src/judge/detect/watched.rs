@@ -222,7 +222,7 @@ impl Cohort {
 
     /// Whether it is worth finding out what still refers to what they wait for: one has been still for some seconds, and
     /// only another goroutine could wake it.
-    pub const fn may_be_stuck(&self) -> bool {
+    pub(crate) const fn may_be_stuck(&self) -> bool {
         self.still > 0 && self.standing.wait.needs_goroutine() && !self.standing.is_main
     }
 

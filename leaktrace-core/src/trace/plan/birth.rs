@@ -21,7 +21,7 @@ use crate::binary::elf::Arch;
 use crate::go::pclntab::Function;
 use crate::trace::plan::body::{Body, Callees};
 use crate::trace::plan::machine::Machine;
-use crate::trace::plan::{Cost, Found, Missed, MissedReason, PlanStyle, Planner, Site};
+use crate::trace::plan::{Cost, Found, Missed, MissedReason, Planner, Site};
 
 const NEWPROC1: &str = "runtime.newproc1";
 /// What every `go` statement runs on the thread's own stack (`newproc` in `src/runtime/proc.go`): it has `newproc1` make
@@ -52,12 +52,13 @@ impl<'d> Planner<'_, 'd> {
         let Some(newproc1) = self.code.function(NEWPROC1) else {
             return Found::missing(Kind::Birth, NEWPROC1, MissedReason::NoFunction);
         };
-        let mut found = match (self.options.style, self.code.arch()) {
-            (PlanStyle::Cheap, Arch::Amd64) => self.cheap_birth(&newproc1),
-            (PlanStyle::Entry, _) | (PlanStyle::Cheap, Arch::Arm64) => self.returns(&newproc1),
+        let is_cheap = self.options.style.is_cheap();
+        let mut found = match self.code.arch() {
+            Arch::Amd64 if is_cheap => self.cheap_birth(&newproc1),
+            Arch::Amd64 | Arch::Arm64 => self.returns(&newproc1),
         };
         let is_inlined = |into: &Vec<String>| into.iter().any(|name| name == STARTER);
-        if self.options.style == PlanStyle::Cheap && inlined.get(NEWPROC1).is_some_and(is_inlined) {
+        if is_cheap && inlined.get(NEWPROC1).is_some_and(is_inlined) {
             found.sites.extend(self.put_on_queue());
         }
         found.probed.push(NEWPROC1);

@@ -12,7 +12,7 @@ use crate::base::hash::KeyedMap;
 use crate::binary::disasm::Instruction;
 use crate::trace::plan::body::{Body, Callees};
 use crate::trace::plan::machine::Machine;
-use crate::trace::plan::{Cost, Found, MissedReason, PlanStyle, Planner};
+use crate::trace::plan::{Cost, Found, MissedReason, Planner};
 
 /// What tears a goroutine down since Go 1.22, also one that is a coroutine.
 const GDESTROY: &str = "runtime.gdestroy";
@@ -46,10 +46,8 @@ impl Planner<'_, '_> {
             Ok(body) => body,
             Err(error) => return Found::missing(kind, name, MissedReason::NoPlace(error.to_string())),
         };
-        let cheap = match self.options.style {
-            PlanStyle::Cheap => cheap_at_entry(&body, self.machine(), &self.code),
-            PlanStyle::Entry => None,
-        };
+        let style = self.options.style;
+        let cheap = style.is_cheap().then(|| cheap_at_entry(&body, self.machine(), &self.code)).flatten();
         let (instruction, reason) = match (cheap, body.instructions.first()) {
             (Some(cheap), _) => {
                 (cheap, "the first cheap instruction at which the argument is still in its register")

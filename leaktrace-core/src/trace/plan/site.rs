@@ -13,7 +13,14 @@ pub enum PlanStyle {
     Cheap,
     /// The functions' first instructions, and the `ret` of `newproc1`: what most tracers do. Only for
     /// comparison in benchmarks.
+    #[cfg(feature = "bench")]
     Entry,
+}
+
+impl PlanStyle {
+    pub(super) const fn is_cheap(self) -> bool {
+        matches!(self, Self::Cheap)
+    }
 }
 
 /// What a hit costs, by how the kernel steps over the probed instruction.

@@ -113,7 +113,7 @@ impl Registry {
     }
 
     /// Says that the process has not run yet: whatever a snapshot will show was born since.
-    pub const fn from_start(&mut self) {
+    pub(crate) const fn set_seen_from_start(&mut self) {
         self.from_start = true;
     }
 

@@ -43,7 +43,7 @@ impl Registry {
     }
 
     /// The snapshot that was expected could not be taken.
-    pub fn cancel_snapshot(&mut self) {
+    pub(crate) fn cancel_snapshot(&mut self) {
         self.ends.release();
         self.strangers = KeyedMap::default();
     }

@@ -88,7 +88,7 @@ impl Workers {
     }
 
     /// Runs `job` on a thread of its own, at once.
-    pub fn submit<T, F>(&self, job: F) -> Result<Job<T>, Refused>
+    pub(crate) fn submit<T, F>(&self, job: F) -> Result<Job<T>, Refused>
     where
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,

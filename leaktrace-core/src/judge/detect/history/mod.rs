@@ -24,7 +24,7 @@ use crate::base::time::SECOND_NS;
 use crate::go::reach::Streaks;
 
 /// After this long at one place, in nanoseconds, a goroutine counts as settled.
-pub const SETTLED_NS: u64 = 5 * SECOND_NS;
+pub(crate) const SETTLED_NS: u64 = 5 * SECOND_NS;
 
 /// How many cohorts and how many sites are followed. The room of one that is empty is given to a new one.
 const MOST: usize = 4096;

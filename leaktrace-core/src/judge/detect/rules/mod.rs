@@ -33,7 +33,7 @@ pub struct Rule {
 }
 
 /// Every rule. Of several that are equally sure, the first one's verdict is shown: it says more about the cause.
-pub static RULES: &[&Rule] = &[
+pub(crate) static RULES: &[&Rule] = &[
     &go_says_leaked::RULE,
     &never_wakes::RULE,
     &deadlock::RULE,
