@@ -20,18 +20,24 @@ pub struct Version {
     pub patch: u16,
 }
 
+/// The tested releases, a row each.
+const RELEASES: &[Version] = &[
+    Version::new(19, 8),
+    Version::new(21, 13),
+    Version::new(22, 10),
+    Version::new(23, 9),
+    Version::new(24, 11),
+    Version::new(25, 5),
+    Version::new(26, 6),
+    Version::new(27, 3),
+];
+
 impl Version {
     /// Every release that the tests cover, oldest first.
-    pub const ALL: [Self; 8] = [
-        Self::new(19, 8),
-        Self::new(21, 13),
-        Self::new(22, 10),
-        Self::new(23, 9),
-        Self::new(24, 11),
-        Self::new(25, 5),
-        Self::new(26, 6),
-        Self::new(27, 3),
-    ];
+    pub const ALL: [Self; RELEASES.len()] = match RELEASES.first_chunk() {
+        Some(all) => *all,
+        None => unreachable!(),
+    };
 
     /// The oldest release that the tests cover.
     pub const OLDEST: Self = Self::ALL[0];

@@ -17,7 +17,7 @@ fn releases_are_listed_once_each_from_the_oldest_to_the_newest() {
 
 #[test]
 fn a_tested_release_has_its_own_row_whatever_its_patch() {
-    for release in &RELEASES {
+    for release in RELEASES {
         let patched = GoVersion { patch: Some(99), ..release.version };
         assert_eq!(Release::tested(patched).map(|found| found.version), Some(release.version));
     }
@@ -68,7 +68,7 @@ fn of_an_unseen_release_what_the_program_confirms_is_that_of_the_newest() {
 
 #[test]
 fn of_a_tested_release_nothing_is_asked_or_refused() {
-    for release in &RELEASES {
+    for release in RELEASES {
         let facts = Facts::of(release.version, |_| unreachable!("{} was tested", release.version));
         assert_eq!((facts.refused().count(), facts.collector), (0, Ok(&release.collector)));
         assert_eq!(facts.traceback, &release.traceback);
@@ -86,7 +86,7 @@ fn an_unseen_release_is_written_as_the_newest_and_an_older_one_as_the_oldest() {
 fn candidates_begin_with_the_likeliest_and_are_all_there_once() {
     let all: Vec<_> = moduledata_layouts(None).collect();
     assert!(all.iter().enumerate().all(|(index, layout)| !all[..index].contains(layout)));
-    for release in &RELEASES {
+    for release in RELEASES {
         let mut layouts = moduledata_layouts(Some(release.version));
         assert_eq!(layouts.next(), Some(release.moduledata));
         assert!(all.contains(&release.moduledata));

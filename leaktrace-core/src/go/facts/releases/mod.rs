@@ -15,7 +15,7 @@ use super::release::Release;
 /// Every release that leaktrace was tested with, from the oldest to the newest.
 ///
 /// Of Go 1.20 only the source was compared.
-pub(super) const ALL: [Release; 9] = [
+pub(super) const ALL: &[Release] = &[
     go1_19::RELEASE,
     go1_20::RELEASE,
     go1_21::RELEASE,
@@ -28,4 +28,4 @@ pub(super) const ALL: [Release; 9] = [
 ];
 
 /// The same at one address.
-pub static RELEASES: [Release; ALL.len()] = ALL;
+pub static RELEASES: &[Release] = ALL;
