@@ -33,9 +33,13 @@ pub(super) struct Tally {
     pub(super) long_lived: u64,
     pub(super) longest_wait: Option<Age>,
     pub(super) doing: BTreeMap<Doing, u64>,
-    pub(super) places: KeyedMap<(StackId, Doing), u64>,
+    pub(super) places: KeyedMap<Place, u64>,
+    /// The place that the last goroutines stand at, and how many of them are not among `places` yet.
+    run: Option<(Place, u64)>,
     pub(super) stack_bytes: u64,
 }
+
+type Place = (StackId, Doing);
 
 impl Age {
     const fn since(since: Since, now: Ktime) -> Self {
@@ -83,6 +87,23 @@ impl Tally {
         *self.doing.entry(Doing::of(goroutine.status, goroutine.wait_reason)).or_default() += 1;
     }
 
+    /// One more stands there. Goroutines of a site mostly stand where the one before them does, so the map is seldom asked.
+    fn stands_at(&mut self, place: Place) {
+        match &mut self.run {
+            Some((same, count)) if *same == place => *count += 1,
+            _ => {
+                self.end_run();
+                self.run = Some((place, 1));
+            }
+        }
+    }
+
+    fn end_run(&mut self) {
+        if let Some((place, count)) = self.run.take() {
+            *self.places.entry(place).or_default() += count;
+        }
+    }
+
     pub(super) fn merge(&mut self, other: Self) {
         self.sites.extend(other.sites);
         self.before_attach += other.before_attach;
@@ -126,7 +147,8 @@ fn add_stacks(tallies: &mut [Tally], registry: &Registry, snapshot: &Snapshot) {
         tally.stack_bytes += shown.stack.size();
         let doing = Doing::of(shown.status, shown.wait_reason);
         if let Some(stack) = shown.stack_id.filter(|_| doing == Doing::of(known.status, known.wait_reason)) {
-            *tally.places.entry((stack, doing)).or_default() += 1;
+            tally.stands_at((stack, doing));
         }
     }
+    tallies.iter_mut().for_each(Tally::end_run);
 }

@@ -8,6 +8,7 @@
 
 mod activity;
 mod board;
+mod placement;
 mod progress;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ use tokio::sync::oneshot;
 pub use self::activity::Party;
 pub(crate) use self::activity::{Reading, Under};
 use self::board::{Board, WriteOff};
+use self::placement::Placement;
 use super::blocked::Blocked;
 
 /// How many threads may be stuck before further jobs are refused: each keeps a stack and what its job owns.
@@ -93,6 +95,15 @@ impl Workers {
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
     {
+        self.start(job, |run| thread::Builder::new().name("reader".to_owned()).spawn(run))
+    }
+
+    fn start<T, F, S>(&self, job: F, spawn: S) -> Result<Job<T>, Refused>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+        S: FnOnce(Box<dyn FnOnce() + Send>) -> io::Result<thread::JoinHandle<()>>,
+    {
         let stuck = self.stuck();
         if stuck >= self.most_stuck {
             return Err(Refused::Stuck(stuck));
@@ -113,7 +124,7 @@ impl Workers {
         };
         // The entry ends with the thread's last clone of the party.
         self.board.enter(&party, write_off)?;
-        thread::Builder::new().name("reader".to_owned()).spawn(run)?;
+        spawn(Box::new(run))?;
         Ok(Job { answer })
     }
 
@@ -123,7 +134,20 @@ impl Workers {
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
     {
-        Ok(self.submit(job)?.wait()?)
+        let placed = |run: Box<dyn FnOnce() + Send>| {
+            let placement = Placement::here();
+            let started = thread::Builder::new().name("reader".to_owned()).spawn(move || {
+                if let Some(placement) = placement {
+                    placement.lift();
+                }
+                run();
+            });
+            if let Some(placement) = placement {
+                placement.lift();
+            }
+            started
+        };
+        Ok(self.start(job, placed)?.wait()?)
     }
 }
 
