@@ -61,7 +61,9 @@ fn verdicts_in_json_have_every_field() {
     if !can_probe() {
         return;
     }
-    let outcome = watched(&leaking(), "--format json");
+    // A rate is told after five seconds.
+    let held = leaking();
+    let outcome = leaktrace(&format!("--pid {} --duration 7s --format json", held.pid()));
     let report: Value = serde_json::from_str(&outcome.stdout).unwrap();
     let verdict = &report["verdicts"][0];
     assert_eq!(verdict["code"], "LT004");

@@ -7,8 +7,8 @@ pub(crate) const SECOND_NS: u64 = 1_000_000_000;
 /// A minute.
 pub(crate) const MINUTE_NS: u64 = 60 * SECOND_NS;
 
-/// Over less time than this a rate in a minute would be a guess.
-pub(crate) const SHORTEST_RATED_NS: u64 = SECOND_NS;
+/// Over less time than this a rate in a minute would be a guess: one goroutine would count for more than a dozen.
+pub(crate) const SHORTEST_RATED_NS: u64 = 5 * SECOND_NS;
 
 /// How many `more` less `fewer` in `elapsed_ns` are in a minute, to a thousandth. `None` where no time has passed.
 #[expect(clippy::cast_precision_loss, reason = "a rate is rounded to a thousandth")]

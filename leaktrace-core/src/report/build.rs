@@ -13,7 +13,6 @@ use leaktrace_common::event::Kind;
 use super::gather::{self, Doing, Tally};
 use super::{Sort, View, completeness};
 use crate::base::num::Ktime;
-use crate::base::time::{SHORTEST_RATED_NS, per_minute};
 use crate::go::goroutines::{Snapshot, StackId};
 use crate::go::pclntab::FuncId;
 use crate::go::symbols::{Names, Symbols};
@@ -63,7 +62,7 @@ pub fn build(sources: Sources<'_>, view: &View) -> Report {
         registry: sources.registry,
         snapshot: sources.snapshot,
         view,
-        window: sources.now.since(sources.registry.attached_at()),
+        now: sources.now,
     };
     let tallies = gather::by_site(sources.registry, sources.snapshot, sources.now, view.min_age);
     let (candidates, runtime_hidden) = builder.group(tallies);
@@ -76,7 +75,7 @@ pub fn build(sources: Sources<'_>, view: &View) -> Report {
         schema_version: SCHEMA_VERSION,
         target: sources.target,
         window: Window {
-            duration_ns: builder.window,
+            duration_ns: builder.now.since(sources.registry.attached_at()),
             ended_unix_ns: sources.unix_ns,
             probes: sources.probes.iter().map(|kind| kind.as_str().to_owned()).collect(),
         },
@@ -107,7 +106,7 @@ struct Builder<'a> {
     registry: &'a Registry,
     snapshot: Option<&'a Snapshot>,
     view: &'a View,
-    window: u64,
+    now: Ktime,
 }
 
 impl Builder<'_> {
@@ -144,13 +143,13 @@ impl Builder<'_> {
 
     fn totals(&self, groups: &[Candidate], runtime_hidden: u64) -> Totals {
         let sum = |of: fn(&Tally) -> u64| groups.iter().map(|group| of(&group.tally)).sum::<u64>();
-        let (born, ended) = (sum(|tally| tally.born), sum(|tally| tally.ended));
+        let (live, live_at_first) = (sum(Tally::live), sum(|tally| tally.live_at_first));
         Totals {
-            live: sum(Tally::live),
-            born,
-            ended,
+            live,
+            born: sum(|tally| tally.born),
+            ended: sum(|tally| tally.ended),
             before_attach: sum(|tally| tally.before_attach),
-            net_per_minute: self.per_minute(born, ended),
+            net_per_minute: self.registry.net_per_minute(live, live_at_first, self.now),
             runtime_hidden,
             stack_bytes: sum(|tally| tally.stack_bytes),
         }
@@ -169,7 +168,7 @@ impl Builder<'_> {
             born: tally.born,
             ended: tally.ended,
             before_attach: tally.before_attach,
-            net_per_minute: self.per_minute(tally.born, tally.ended),
+            net_per_minute: self.net_per_minute(&tally),
             oldest_age_ns: oldest.map(|age| age.ns),
             median_age_ns: median.map(|age| age.ns),
             age_is_lower_bound: oldest.is_some_and(|age| age.at_least),
@@ -194,8 +193,8 @@ impl Builder<'_> {
     }
 
     /// Births less ends in a minute, to a thousandth.
-    fn per_minute(&self, born: u64, ended: u64) -> Option<f64> {
-        per_minute(born, ended, self.window).filter(|_| self.window >= SHORTEST_RATED_NS)
+    fn net_per_minute(&self, tally: &Tally) -> Option<f64> {
+        self.registry.net_per_minute(tally.live(), tally.live_at_first, self.now)
     }
 
     fn doing(&self, doing: Doing) -> String {
@@ -283,7 +282,7 @@ impl Candidate {
         let first = match sort {
             Sort::Live => i128::from(tally.long_lived),
             Sort::Age => oldest.map_or(-1, i128::from),
-            Sort::Net => i128::from(tally.born) - i128::from(tally.ended),
+            Sort::Net => i128::from(tally.live()) - i128::from(tally.live_at_first),
             Sort::Born => i128::from(tally.born),
             Sort::Stack => i128::from(tally.stack_bytes),
         };

@@ -29,6 +29,7 @@ pub(super) struct Tally {
     pub(super) before_attach: u64,
     pub(super) born: u64,
     pub(super) ended: u64,
+    pub(super) live_at_first: u64,
     pub(super) ages: Vec<Age>,
     pub(super) long_lived: u64,
     pub(super) longest_wait: Option<Age>,
@@ -55,8 +56,8 @@ impl Doing {
 
 impl Tally {
     fn new(id: SiteId, site: &Site) -> Self {
-        let Site { before_attach, born, ended, .. } = *site;
-        Self { sites: vec![id], before_attach, born, ended, ..Self::default() }
+        let Site { before_attach, born, ended, live_at_first, .. } = *site;
+        Self { sites: vec![id], before_attach, born, ended, live_at_first, ..Self::default() }
     }
 
     pub(super) fn live(&self) -> u64 {
@@ -109,6 +110,7 @@ impl Tally {
         self.before_attach += other.before_attach;
         self.born += other.born;
         self.ended += other.ended;
+        self.live_at_first += other.live_at_first;
         self.ages.extend(other.ages);
         self.long_lived += other.long_lived;
         self.longest_wait = self.longest_wait.max(other.longest_wait);

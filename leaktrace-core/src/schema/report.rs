@@ -89,7 +89,7 @@ pub struct Totals {
     pub ended: u64,
     /// Goroutines that existed at attach.
     pub before_attach: u64,
-    /// Births less ends in a minute.
+    /// Births less ends in a minute since the first snapshot; `None` for as long as that would be a guess.
     pub net_per_minute: Option<f64>,
     /// The runtime's own goroutines that are alive and not counted in the numbers above.
     pub runtime_hidden: u64,

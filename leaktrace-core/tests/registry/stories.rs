@@ -24,6 +24,7 @@ fn a_life_from_birth_to_end() {
 #[test]
 fn an_end_that_overtakes_its_birth_is_one_life() {
     let mut watch = Watch::attached_at(0);
+    watch.at(5).snapshot(vec![]);
     watch.at(40).end(17);
     assert_eq!(watch.counts().ends_unmatched, 1);
     watch.at(10).birth(17);
@@ -43,6 +44,53 @@ fn what_was_there_before_is_at_least_as_old_as_the_attachment() {
     watch.expect(2).is(Running);
     watch.at(300).end(2);
     assert_eq!((watch.counts().before_attach, watch.counts().ended), (2, 1));
+}
+
+#[test]
+fn what_ended_before_the_first_snapshot_was_there_before() {
+    let mut watch = Watch::attached_at(100);
+    watch.at(110).end(1).at(120).birth(20).at(130).end(2);
+    let counts = watch.counts();
+    assert_eq!((counts.before_attach, counts.born, counts.ended, counts.ends_unmatched), (2, 1, 2, 0));
+    watch.at(200).snapshot(vec![goroutine(3, Waiting, SELECT), goroutine(20, Waiting, SELECT)]);
+    watch.at(300).end(3);
+    let counts = watch.counts();
+    assert_eq!((counts.before_attach, counts.born, counts.ended, counts.ends_unmatched), (3, 1, 3, 0));
+    watch.at(310).end(99);
+    assert_eq!(watch.counts().ends_unmatched, 1, "the snapshot would have shown one from before");
+}
+
+#[test]
+fn a_birth_that_its_end_overtook_before_the_first_snapshot_was_not_there_before() {
+    let mut watch = Watch::attached_at(0);
+    watch.at(40).end(17);
+    assert_eq!(watch.counts().before_attach, 1);
+    watch.at(10).birth(17).at(10).birth(17);
+    let counts = watch.expect_gone(17).counts();
+    assert_eq!((counts.before_attach, counts.born, counts.ended), (0, 1, 1));
+    assert_eq!((counts.births_repeated, counts.ends_unmatched), (1, 0));
+}
+
+#[test]
+fn what_replaces_goroutines_that_nobody_knew_is_no_growth() {
+    let mut watch = Watch::attached_at(0);
+    for goid in 1..=1_000 {
+        watch.at(goid).end(goid).birth(10_000 + goid);
+    }
+    let shown = (10_001..=11_000).chain(5_000..6_000);
+    watch.at(SECOND).snapshot(shown.map(|goid| goroutine(goid, Waiting, SELECT)).collect());
+    let rate = |watch: &Watch, now| {
+        let site = watch.registry.get(Goid(11_000)).map(|known| watch.registry.site(known.site)).unwrap();
+        watch.registry.net_per_minute(site.live(), site.live_at_first, Ktime(now))
+    };
+    assert_eq!(rate(&watch, 5 * SECOND), None, "too short to tell");
+    assert_eq!(rate(&watch, 61 * SECOND), Some(0.0));
+    for goid in 1..=30 {
+        watch.at(62 * SECOND).birth(20_000 + goid);
+    }
+    assert_eq!(rate(&watch, 121 * SECOND), Some(15.0));
+    let counts = watch.counts();
+    assert_eq!((counts.before_attach, counts.born, counts.ended), (2_000, 1_030, 1_000));
 }
 
 #[test]

@@ -34,6 +34,7 @@ fn orders() -> Service {
         let blocked = service.in_memory(goid, &order, Waiting, SEND);
         blocked.wait_since = Some(Ktime(if goid < 1_600 { HOUR / 4 } else { HOUR / 2 }));
     }
+    service.look(HOUR);
     for goid in 5_000..5_205 {
         service.birth(HOUR + (goid - 4_999) * SECOND, goid, &order);
         service.park(HOUR + (goid - 4_999) * SECOND + 1_000, goid, SELECT);

@@ -11,12 +11,14 @@ use crate::service::{Go, HOUR, SECOND, SELECT, SEND, Service};
 fn a_group_adds_up_and_knows_how_sure_it_is() {
     let mut service = Service::new();
     let go = Go::simple(&mut service.code, "order");
+    service.in_memory(40, &go, Waiting, SELECT);
+    service.look(HOUR);
     for goid in 1..=3 {
         service.birth(HOUR + goid * SECOND, goid, &go);
         service.park(HOUR + goid * SECOND + 5, goid, SELECT);
     }
     service.end(HOUR + 4 * SECOND, 3);
-    for goid in [1, 2, 40] {
+    for goid in [1, 2] {
         service.in_memory(goid, &go, Waiting, SELECT);
     }
     let report = service.report(HOUR + 60 * SECOND, &View::default());
@@ -42,6 +44,29 @@ fn a_group_adds_up_and_knows_how_sure_it_is() {
         ["order.(*Server).accept", "main.main"],
         "from the go statement, without the runtime"
     );
+}
+
+#[test]
+fn the_first_report_adds_up_and_knows_no_rate_yet() {
+    let mut service = Service::new();
+    let go = Go::simple(&mut service.code, "order");
+    for goid in 1..=300 {
+        service.end(HOUR + goid, goid);
+        service.birth(HOUR + goid, 1_000 + goid, &go);
+        service.in_memory(1_000 + goid, &go, Waiting, SELECT);
+    }
+    service.in_memory(500, &go, Waiting, SELECT);
+    service.look(HOUR + SECOND);
+    let report = service.report(HOUR + 2 * SECOND, &View { min_age: 0, ..View::default() });
+    let totals = &report.totals;
+    assert_eq!((totals.live, totals.before_attach, totals.born, totals.ended), (301, 301, 300, 300));
+    assert_eq!((totals.net_per_minute, report.groups[0].net_per_minute), (None, None));
+    assert_eq!(report.completeness.ends_unmatched, 0);
+    for goid in (1_001..=1_300).chain([500]) {
+        service.in_memory(goid, &go, Waiting, SELECT);
+    }
+    let report = service.report(HOUR + 60 * SECOND, &View::default());
+    assert_eq!((report.totals.net_per_minute, report.groups[0].net_per_minute), (Some(0.0), Some(0.0)));
 }
 
 #[test]
@@ -86,6 +111,7 @@ fn young_groups_and_those_after_the_first_are_counted() {
 #[test]
 fn each_sort_puts_its_own_first_and_equals_by_name() {
     let mut service = Service::new();
+    service.look(HOUR);
     let [many, old, hot] = ["many", "old", "hot"].map(|name| Go::simple(&mut service.code, name));
     for goid in 1..=5 {
         service.birth(HOUR + 20 * SECOND, goid, &many);

@@ -151,10 +151,16 @@ impl Service {
         &mut self.memory[last]
     }
 
-    /// Takes the snapshot at `at` and reports on it.
-    pub(crate) fn report(&mut self, at: u64, view: &View) -> Report {
-        let snapshot = Snapshot {
-            goroutines: std::mem::take(&mut self.memory),
+    /// Takes the snapshot at `at`, which shows who will still be there in the next one.
+    pub(crate) fn look(&mut self, at: u64) {
+        let snapshot = self.snapshot(at, self.memory.clone());
+        self.registry.expect_snapshot();
+        self.registry.reconcile(&snapshot);
+    }
+
+    fn snapshot(&self, at: u64, goroutines: Vec<Goroutine>) -> Snapshot {
+        Snapshot {
+            goroutines,
             stacks: self.stacks.clone(),
             started: Ktime(at),
             finished: Ktime(at),
@@ -163,7 +169,13 @@ impl Service {
             moved: 0,
             dead: 0,
             beyond_limit: 0,
-        };
+        }
+    }
+
+    /// Takes the snapshot at `at` and reports on it.
+    pub(crate) fn report(&mut self, at: u64, view: &View) -> Report {
+        let goroutines = std::mem::take(&mut self.memory);
+        let snapshot = self.snapshot(at, goroutines);
         self.registry.expect_snapshot();
         self.registry.reconcile(&snapshot);
         let sources = Sources {

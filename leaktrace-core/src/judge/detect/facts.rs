@@ -2,7 +2,6 @@
 
 use super::rules::SiteFacts;
 use crate::base::num::{Goid, Ktime};
-use crate::base::time::{SHORTEST_RATED_NS, per_minute};
 use crate::trace::registry::Registry;
 
 /// What `registry` knows at `now` of the sites of some goroutines of one `go` statement, the oldest of them among
@@ -18,14 +17,15 @@ pub fn facts(registry: &Registry, now: Ktime, goids: &[Goid]) -> Option<SiteFact
     };
     facts.sites.sort_unstable();
     facts.sites.dedup();
+    let (mut live, mut live_at_first) = (0, 0);
     for id in &facts.sites {
         let site = registry.site(*id);
         facts.born += site.born;
         facts.ended += site.ended;
         facts.lifetimes.merge(&site.lifetimes);
+        live += site.live();
+        live_at_first += site.live_at_first;
     }
-    let window = now.since(registry.attached_at());
-    facts.net_per_minute =
-        per_minute(facts.born, facts.ended, window).filter(|_| window >= SHORTEST_RATED_NS);
+    facts.net_per_minute = registry.net_per_minute(live, live_at_first, now);
     Some(facts)
 }

@@ -14,8 +14,19 @@ const WINDOW_NS: u64 = SECOND_NS / 2;
 pub(super) struct Ended {
     /// When it happened.
     pub(super) at: Ktime,
-    /// Whether the registry knew the goroutine, so that the end has been counted.
-    pub(super) counted: bool,
+    /// As whose end it has been counted.
+    pub(super) counted: Counted,
+}
+
+/// As whose end an end has been counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Counted {
+    /// That of a goroutine whose birth has been counted as well.
+    Known,
+    /// That of one from before the probes were attached, which no snapshot has shown.
+    FromBefore,
+    /// That of nobody yet.
+    Not,
 }
 
 /// The ends of the last while, in two generations of which the older is dropped as a whole.
@@ -62,7 +73,7 @@ impl RecentEnds {
     pub(super) fn count(&mut self, goid: Goid) -> Option<Ended> {
         let ended = self.young.get_mut(&goid).or_else(|| self.old.get_mut(&goid))?;
         let before = *ended;
-        ended.counted = true;
+        ended.counted = Counted::Known;
         Some(before)
     }
 
@@ -94,7 +105,7 @@ mod tests {
     use super::*;
 
     fn at(ns: u64) -> Ended {
-        Ended { at: Ktime(ns), counted: true }
+        Ended { at: Ktime(ns), counted: Counted::Known }
     }
 
     #[test]
@@ -127,8 +138,8 @@ mod tests {
     #[test]
     fn an_end_is_counted_once() {
         let mut ends = RecentEnds::new(10);
-        ends.insert(Goid(1), Ended { at: Ktime(1), counted: false }, Ktime(1));
+        ends.insert(Goid(1), Ended { at: Ktime(1), counted: Counted::Not }, Ktime(1));
         let mut counted = |goid| ends.count(Goid(goid)).map(|ended| ended.counted);
-        assert_eq!([counted(1), counted(1), counted(2)], [Some(false), Some(true), None]);
+        assert_eq!([counted(1), counted(1), counted(2)], [Some(Counted::Not), Some(Counted::Known), None]);
     }
 }

@@ -24,11 +24,12 @@ pub use tracked::{Origin, Since, Tracked};
 use std::collections::hash_map::Entry as Slot;
 
 use crate::base::hash::KeyedMap;
-use ends::{Ended, RecentEnds};
+use ends::{Counted, Ended, RecentEnds};
 use sites::Sites;
 use tracked::Entry;
 
 use crate::base::num::{Goid, Ktime};
+use crate::base::time::{SHORTEST_RATED_NS, per_minute};
 use crate::trace::decode::{BirthEvent, EndEvent, Event, ParkEvent, ReadyEvent};
 
 /// How much a registry may hold, so that no target can exhaust us.
@@ -51,7 +52,7 @@ impl Default for Limits {
 /// What happened to the registry so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Goroutines that existed before the probes were attached.
+    /// Goroutines that existed before the probes were attached, those too that ended before any snapshot showed them.
     pub before_attach: u64,
     /// Goroutines born since: by events, and the [recovered](Self::births_recovered) ones.
     pub born: u64,
@@ -61,7 +62,7 @@ pub struct Counts {
     pub births_recovered: u64,
     /// Goroutines whose end had not been seen when a snapshot no longer showed them.
     pub ghosts_removed: u64,
-    /// Ends of goroutines that the registry never knew: before the first snapshot, or born unseen.
+    /// Ends of goroutines that the registry never knew: they were born unseen.
     pub ends_unmatched: u64,
     /// Births of a goroutine that had been born already: a site that is probed twice.
     pub births_repeated: u64,
@@ -85,8 +86,8 @@ pub struct Registry {
     round: u8,
     limits: Limits,
     suite: Option<Suite>,
-    /// Whether the process had not run yet when the probes were attached.
-    from_start: bool,
+    /// Since when everybody who is alive is known: since the first snapshot, or the attaching to a process that had not run.
+    known_since: Option<Ktime>,
 }
 
 impl Registry {
@@ -108,13 +109,13 @@ impl Registry {
             round: 0,
             limits,
             suite: None,
-            from_start: false,
+            known_since: None,
         }
     }
 
     /// Says that the process has not run yet: whatever a snapshot will show was born since.
     pub(crate) const fn set_seen_from_start(&mut self) {
-        self.from_start = true;
+        self.known_since = Some(self.attached_at);
     }
 
     /// From now on, notes which test of `suite` each goroutine belongs to.
@@ -154,11 +155,11 @@ impl Registry {
         match self.live.entry(about.goid) {
             Slot::Occupied(known) => self.counts.birth_of_known(known.into_mut(), birth, &mut self.sites),
             Slot::Vacant(slot) => match self.ends.count(about.goid) {
-                Some(Ended { counted: false, at }) => {
-                    self.counts.birth_after_end(id, &mut self.sites);
+                Some(Ended { counted: Counted::Known, .. }) => self.counts.births_repeated += 1,
+                Some(Ended { counted, at }) => {
+                    self.counts.birth_after_end(counted, id, &mut self.sites);
                     self.sites.get_mut(id).lifetimes.add(at.since(about.ktime));
                 }
-                Some(_) => self.counts.births_repeated += 1,
                 None if full => self.counts.untracked += 1,
                 None => {
                     let known = self.strangers.remove(&about.goid);
@@ -176,16 +177,24 @@ impl Registry {
         if known.is_none() && self.ends.get(about.goid).is_some() {
             return;
         }
-        match known {
+        let counted = match known {
             Some(entry) => {
                 self.counts.ended(entry.site, &mut self.sites);
                 if entry.origin == Origin::Seen {
                     self.sites.get_mut(entry.site).lifetimes.add(about.ktime.since(entry.born));
                 }
+                Counted::Known
             }
-            None => self.counts.ends_unmatched += 1,
-        }
-        self.ends.insert(about.goid, Ended { at: about.ktime, counted: known.is_some() }, self.newest);
+            None if self.known_since.is_none() => {
+                self.counts.ended_from_before(&mut self.sites);
+                Counted::FromBefore
+            }
+            None => {
+                self.counts.ends_unmatched += 1;
+                Counted::Not
+            }
+        };
+        self.ends.insert(about.goid, Ended { at: about.ktime, counted }, self.newest);
     }
 
     fn park(&mut self, park: ParkEvent) {
@@ -213,6 +222,14 @@ impl Registry {
     /// When the probes were attached.
     pub fn attached_at(&self) -> Ktime {
         self.attached_at
+    }
+
+    /// Births less ends in a minute of goroutines of which `live` are alive at `now`, and `live_at_first` were
+    /// [at first](Site::live_at_first). `None` until they have been known for long enough: what was born before then may
+    /// have replaced what nobody knew.
+    pub fn net_per_minute(&self, live: u64, live_at_first: u64, now: Ktime) -> Option<f64> {
+        let elapsed = now.since(self.known_since?);
+        per_minute(live, live_at_first, elapsed).filter(|_| elapsed >= SHORTEST_RATED_NS)
     }
 
     /// How many goroutines are alive.
@@ -255,7 +272,9 @@ impl Counts {
 
     fn existed(&mut self, site: SiteId, sites: &mut Sites) {
         self.before_attach += 1;
-        sites.get_mut(site).before_attach += 1;
+        let site = sites.get_mut(site);
+        site.before_attach += 1;
+        site.live_at_first += 1;
     }
 
     fn ended(&mut self, site: SiteId, sites: &mut Sites) {
@@ -263,9 +282,25 @@ impl Counts {
         sites.get_mut(site).ended += 1;
     }
 
+    /// A goroutine that nobody knew, and whose end was seen before anybody could. Ends do not say of which site they are.
+    fn ended_from_before(&mut self, sites: &mut Sites) {
+        self.existed(SiteId::OTHER, sites);
+        self.ended(SiteId::OTHER, sites);
+    }
+
     /// A goroutine whose end has overtaken its birth.
-    fn birth_after_end(&mut self, site: SiteId, sites: &mut Sites) {
-        self.ends_unmatched -= 1;
+    fn birth_after_end(&mut self, end: Counted, site: SiteId, sites: &mut Sites) {
+        match end {
+            Counted::Known => return,
+            Counted::Not => self.ends_unmatched -= 1,
+            Counted::FromBefore => {
+                self.before_attach -= 1;
+                self.ended -= 1;
+                let other = sites.get_mut(SiteId::OTHER);
+                other.before_attach -= 1;
+                other.ended -= 1;
+            }
+        }
         self.born(site, sites);
         self.ended(site, sites);
     }

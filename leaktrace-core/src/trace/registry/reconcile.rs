@@ -5,7 +5,7 @@
 //! unless its end has been seen, which may have come after it was read.
 
 use super::cycles::CycleEnds;
-use super::ends::Ended;
+use super::ends::{Counted, Ended};
 use super::tracked::Entry;
 use super::{Origin, Registry};
 use crate::base::hash::KeyedMap;
@@ -55,7 +55,7 @@ impl Registry {
         let wait_times = snapshot.goroutines.iter().filter_map(|goroutine| goroutine.wait_since);
         let round = Round {
             started: snapshot.started,
-            first: self.counts.snapshots == 0 && !self.from_start,
+            first: self.known_since.is_none(),
             ends_known: snapshot.started > self.ends.complete_after(),
             complete: snapshot.unreadable == 0 && snapshot.beyond_limit == 0,
             cycles: CycleEnds::of(wait_times, snapshot.finished),
@@ -68,6 +68,10 @@ impl Registry {
             self.sight(goroutine, &round, &mut result);
         }
         self.sweep(&round, &mut result);
+        if round.first {
+            self.known_since = Some(self.newest.max(snapshot.finished));
+            self.sites.note_first();
+        }
         self.compact();
         self.cancel_snapshot();
         self.counts.snapshots += 1;
@@ -142,7 +146,7 @@ impl Registry {
             }
             counts.ended(entry.site, sites);
             result.ghosts_removed += u64::from(entry.origin != Origin::Foreign);
-            ends.insert(*goid, Ended { at: round.started, counted: true }, *newest);
+            ends.insert(*goid, Ended { at: round.started, counted: Counted::Known }, *newest);
             false
         });
     }

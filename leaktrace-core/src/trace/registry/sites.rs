@@ -44,6 +44,8 @@ pub struct Site {
     pub born: u64,
     /// How many of either have ended, as events told or as snapshots showed.
     pub ended: u64,
+    /// How many were alive when everybody was known for the first time, with those that turned out later to have been.
+    pub live_at_first: u64,
     /// How long those lived whose birth and end were both seen.
     pub lifetimes: Lifetimes,
     creators: Vec<CreatorStack>,
@@ -68,6 +70,7 @@ impl Site {
             before_attach: 0,
             born: 0,
             ended: 0,
+            live_at_first: 0,
             lifetimes: Lifetimes::default(),
             creators: Vec::new(),
         }
@@ -113,6 +116,11 @@ impl Sites {
 
     pub(super) fn get_mut(&mut self, id: SiteId) -> &mut Site {
         &mut self.all[id.index()]
+    }
+
+    /// Everybody who is alive is known now.
+    pub(super) fn note_first(&mut self) {
+        self.all.iter_mut().for_each(|site| site.live_at_first = site.live());
     }
 
     /// The number of this site, which is new or not.
