@@ -81,11 +81,13 @@ impl Target {
             }
             Phase::Watching => {
                 self.phase = Phase::Ending(Ending { reason, step: Step::Detach });
+                self.ends_at = now;
                 self.settle_down();
                 self.give_up_looking();
             }
             Phase::Ending(ending @ Ending { step: Step::Look { .. }, .. }) if !reason.allows_a_look() => {
                 *ending = Ending { reason, step: Step::Detach };
+                self.ends_at = now;
                 self.give_up_looking();
             }
             Phase::Ending(_) | Phase::Over => {}
@@ -108,7 +110,7 @@ impl Target {
             Step::Look { by, .. } if by <= now => {
                 self.notices.push(LOOK_LATE.to_owned());
                 self.give_up_looking();
-                self.go_on_to(Step::Detach);
+                self.begin_detaching(now);
                 self.wants_at_end(now)
             }
             Step::Look { by, is_begun: false } => {
@@ -138,11 +140,18 @@ impl Target {
         }
     }
 
-    /// A look has been taken in, or has failed.
-    pub(super) fn look_is_over(&mut self) {
+    /// A look has been taken in, with everything that happened until `at`, or has failed then.
+    pub(super) fn look_is_over(&mut self, at: Ktime) {
         if let Phase::Ending(Ending { step: Step::Look { is_begun: true, .. }, .. }) = self.phase {
-            self.go_on_to(Step::Detach);
+            self.begin_detaching(at);
         }
+    }
+
+    /// Nothing later than `ends_at` counts: probes are taken away one after the other, and births whose ends are no longer
+    /// seen would seem to live.
+    const fn begin_detaching(&mut self, ends_at: Ktime) {
+        self.ends_at = ends_at;
+        self.go_on_to(Step::Detach);
     }
 
     /// No probe is left: what is in the ring now is the rest.

@@ -18,8 +18,13 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Counts a record, and hands what it says to the registry.
-    pub(super) fn take(&mut self, record: &[u8], registry: &mut Registry) -> Result<(), DecodeError> {
+    /// Counts a record, and hands what it says to the registry unless it happened after `until`.
+    pub(super) fn take(
+        &mut self,
+        record: &[u8],
+        registry: &mut Registry,
+        until: Ktime,
+    ) -> Result<(), DecodeError> {
         match decode(record) {
             Ok(event) => {
                 self.decoded += 1;
@@ -27,7 +32,9 @@ impl Tally {
                 if let Event::Birth(birth) = &event {
                     self.stacks += u64::from(!birth.stack.is_empty());
                 }
-                registry.apply(&event);
+                if event.about().ktime <= until {
+                    registry.apply(&event);
+                }
                 Ok(())
             }
             Err(error) => {

@@ -75,6 +75,8 @@ pub struct Target {
     pub(super) registry: Registry,
     pub(super) governor: Governor,
     pub(super) tally: Tally,
+    /// What happens later than this is not told of any more.
+    pub(super) ends_at: Ktime,
     pub(super) drains: Drains,
     pub(super) looks: Looks,
     pub(super) heap: HeapScans,
@@ -109,6 +111,7 @@ impl Target {
             registry: Registry::new(now),
             governor: Governor::new(options.max_overhead, Costs::NOTHING, Kinds::NONE, now),
             tally: Tally::default(),
+            ends_at: NEVER,
             drains: Drains::none(options.ring_bytes),
             looks: Looks::new(),
             heap: HeapScans::new(now),
@@ -157,7 +160,7 @@ impl Target {
 
     /// Takes in a record out of the ring.
     pub fn record(&mut self, record: &[u8]) -> Result<(), DecodeError> {
-        self.tally.take(record, &mut self.registry)
+        self.tally.take(record, &mut self.registry, self.ends_at)
     }
 
     /// So many records out of the ring were about somebody else, and say nothing.
@@ -209,6 +212,11 @@ impl Target {
     /// Who is alive.
     pub const fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    /// What happens later than this counts for nothing; `None` while it is watched.
+    pub fn ends_at(&self) -> Option<Ktime> {
+        (self.ends_at < NEVER).then_some(self.ends_at)
     }
 
     /// What came out of the ring.
@@ -313,7 +321,7 @@ impl Target {
                     self.phase = Phase::Over;
                     return Err(error.into());
                 }
-                self.look_is_over();
+                self.look_is_over(now);
                 Ok(())
             }
         }
@@ -323,6 +331,7 @@ impl Target {
     fn land(&mut self, now: Ktime, more: bool) {
         let Some((look, last)) = self.looks.land(now, self.tally.newest, more) else { return };
         let Look { snapshot, watched, .. } = *look;
+        let shown = self.tally.newest.max(snapshot.finished);
         self.registry.reconcile(&snapshot);
         let stuck = self.options.seeks_unreachable && watched.cohorts.iter().any(Cohort::may_be_stuck);
         if stuck && matches!(self.phase, Phase::Watching) {
@@ -330,6 +339,6 @@ impl Target {
         }
         (self.snapshot, self.watched, self.keep) = (Some(snapshot), watched, Some(last));
         self.has_report |= std::mem::take(&mut self.awaits_report);
-        self.look_is_over();
+        self.look_is_over(shown);
     }
 }

@@ -122,6 +122,22 @@ fn a_replay_reports_what_the_trace_reported() {
 }
 
 #[test]
+fn what_is_recorded_after_the_end_counts_for_nothing() {
+    let ended = Ktime(2 * SECOND);
+    let mut batch = Records::default();
+    for goid in 0..5 {
+        assert!(batch.push(&birth_record(ended.0 + goid, 100 + goid, SITE, &[])));
+    }
+    let header = Header { format: Header::FORMAT.to_owned(), attached_at: ATTACHED, ..Header::default() };
+    let mut writer = Writer::begin(Vec::new(), &header.to_text(), Bounds::of_total(1 << 20)).unwrap();
+    writer.last(ended).unwrap();
+    writer.records(&batch, Ktime(3 * SECOND)).unwrap();
+    let recording = writer.finish(Ktime(4 * SECOND)).unwrap();
+    let report = recorded(&Replay::run(recording.as_slice(), None).unwrap(), &VIEW);
+    assert_eq!((report.totals.born, report.completeness.decoded), (1, 5));
+}
+
+#[test]
 fn a_replay_ends_when_it_is_told_to() {
     let (_, recording) = trace();
     let early = recorded(&Replay::run(recording.as_slice(), Some(SECOND + 40)).unwrap(), &VIEW);

@@ -6,7 +6,7 @@ use leaktrace_core::base::num::Avma;
 use leaktrace_core::go::goroutines::WalkError;
 use leaktrace_core::session::{Options, StopReason, Told};
 
-use crate::world::{MILLI, OPTIONS, SECOND, World, gone, prepared};
+use crate::world::{MILLI, OPTIONS, SECOND, World, event_record, gone, prepared};
 
 #[test]
 fn the_last_look_is_begun_after_the_end_was_asked_for() {
@@ -17,6 +17,45 @@ fn the_last_look_is_begun_after_the_end_was_asked_for() {
     world.pass(SECOND).unwrap();
     assert_eq!(world.log, ["look", "hurry", "keep", "look now", "keep last", "detach", "last report"]);
     assert_eq!((world.closed, world.reports.len()), (Some(StopReason::TimeUp), 1));
+}
+
+/// Probes are taken away one after the other: births are seen whose ends are not.
+fn births_while_detaching(world: &mut World, after: u64) {
+    let at = world.now + after;
+    world.while_detaching = (0..449).map(|n| event_record(Kind::Birth, at + n, 100 + n)).collect();
+}
+
+#[test]
+fn births_whose_ends_are_no_longer_seen_do_not_count() {
+    let mut world = World::watched(OPTIONS, &[1, 2]);
+    world.event(Kind::Birth, 3, false);
+    world.alive.push(3);
+    world.tell(Told::Stop(StopReason::TimeUp)).unwrap();
+    births_while_detaching(&mut world, 11 * MILLI);
+    world.while_detaching.push(event_record(Kind::End, world.now + 9 * MILLI, 2));
+    world.pass(SECOND).unwrap();
+    let report = world.last_report();
+    let totals = &report.totals;
+    assert_eq!((totals.live, totals.before_attach, totals.born, totals.ended), (2, 2, 1, 1));
+    assert_eq!(report.completeness.decoded, 451, "they are counted as events");
+}
+
+#[test]
+fn without_a_last_look_nothing_counts_after_the_first_probe_is_taken_away() {
+    let mut world = World::watched(OPTIONS, &[1]);
+    world.look_takes = None;
+    world.tell(Told::Stop(StopReason::Asked)).unwrap();
+    world.pass(SECOND).unwrap();
+    births_while_detaching(&mut world, 10 * SECOND);
+    world.event(Kind::Birth, 2, false);
+    world.pass(20 * SECOND).unwrap();
+    assert!(world.last_report().notices[1].contains("not ready in time"));
+    assert_eq!(world.last_report().totals.live, 2);
+
+    let mut world = World::watched(OPTIONS, &[1]);
+    births_while_detaching(&mut world, MILLI);
+    world.tell(Told::Blocked("reading does not return".to_owned())).unwrap();
+    assert_eq!(world.last_report().totals.live, 1);
 }
 
 #[test]

@@ -52,6 +52,8 @@ pub(crate) struct World {
     looking_until: Option<u64>,
     /// Hits of parks a second.
     pub(crate) parks_per_second: u64,
+    /// What the ring gets while the probes are taken away.
+    pub(crate) while_detaching: Vec<Vec<u8>>,
 }
 
 impl World {
@@ -69,6 +71,7 @@ impl World {
             look_takes: Some(10 * MILLI),
             looking_until: None,
             parks_per_second: 0,
+            while_detaching: Vec::new(),
         }
     }
 
@@ -164,6 +167,7 @@ impl World {
                 }
                 Want::Detach => {
                     self.log.push("detach");
+                    self.ring.append(&mut self.while_detaching);
                     Some(Told::Detached)
                 }
                 Want::Close(reason) => {
@@ -251,7 +255,7 @@ impl Symbols for NoNames {
 }
 
 /// A record of an event of a goroutine of [`SITE`].
-fn event_record(kind: Kind, at: u64, goid: u64) -> Vec<u8> {
+pub(crate) fn event_record(kind: Kind, at: u64, goid: u64) -> Vec<u8> {
     match kind {
         Kind::Birth => record(kind, at, goid, &[1, SITE, SITE + 0x100, 0]),
         Kind::End => record(kind, at, goid, &[]),

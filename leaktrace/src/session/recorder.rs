@@ -86,6 +86,7 @@ impl Recorded {
 enum Message {
     Records(Records),
     Asked,
+    Ends(Ktime),
     Walked(Recorded),
     Counted(Box<Meter>),
 }
@@ -95,6 +96,7 @@ pub(super) struct Recorder {
     batch: Records,
     left_out: u64,
     metered: Ktime,
+    is_ending: bool,
     waiting: Arc<AtomicUsize>,
     to: Sender<(Message, Ktime)>,
     thread: JoinHandle<io::Result<()>>,
@@ -123,7 +125,15 @@ impl Recorder {
             desk.work(&messages, &inspected.symbols(&debug))
         });
         let thread = thread.map_err(RecordError::Write)?;
-        Ok(Self { batch: Records::default(), left_out: 0, metered: Ktime(0), waiting, to, thread })
+        Ok(Self {
+            batch: Records::default(),
+            left_out: 0,
+            metered: Ktime(0),
+            is_ending: false,
+            waiting,
+            to,
+            thread,
+        })
     }
 
     /// Adds a record.
@@ -149,6 +159,14 @@ impl Recorder {
     pub(super) fn asked(&mut self) {
         self.flush();
         self.send(Message::Asked);
+    }
+
+    /// What happened after `at` counts for nothing.
+    pub(super) fn ends(&mut self, at: Ktime) {
+        if !std::mem::replace(&mut self.is_ending, true) {
+            self.flush();
+            self.send(Message::Ends(at));
+        }
     }
 
     /// A walk was taken in, after all events that it may show the effect of. The `last` one is kept whatever its size.
@@ -203,6 +221,7 @@ impl Desk {
             match message {
                 Message::Records(records) => self.records(&records, at, symbols)?,
                 Message::Asked => drop(self.writer.asked(at)?),
+                Message::Ends(at) => drop(self.writer.last(at)?),
                 Message::Walked(recorded) => self.walked(&recorded, at, symbols)?,
                 Message::Counted(meter) => self.counted(*meter, at)?,
             }

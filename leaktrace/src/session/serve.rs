@@ -201,6 +201,9 @@ impl Engine<'_> {
         let (hub, member) = (self.hub.as_mut()?, self.members.get_mut(&key)?);
         let (target, recorder) = (member.target.as_mut()?, &mut member.recorder);
         let mut bytes = 0;
+        if let Some((recorder, at)) = recorder.as_mut().zip(target.ends_at()) {
+            recorder.ends(at);
+        }
         let drained = hub.drain(member.probes.as_ref()?.id(), BATCH, |record| {
             bytes += record.len() + RING_HEADER;
             if let Some(recorder) = recorder {

@@ -29,6 +29,8 @@ pub enum Content {
     Meter(Vec<u8>),
     /// From now on a walk is under way.
     Asked,
+    /// What happened after this block's time was no longer watched as a whole, and counts for nothing.
+    Last,
     /// The last block of a recording that was ended on purpose: what is in it and what is not.
     End(Totals),
 }
@@ -79,6 +81,7 @@ pub(super) enum BlockKind {
     Names = 5,
     Meter = 6,
     Asked = 7,
+    Last = 8,
 }
 
 impl BlockKind {
@@ -91,6 +94,7 @@ impl BlockKind {
             5 => Some(Self::Names),
             6 => Some(Self::Meter),
             7 => Some(Self::Asked),
+            8 => Some(Self::Last),
             _ => None,
         }
     }

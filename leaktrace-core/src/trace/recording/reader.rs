@@ -156,6 +156,7 @@ fn block(header: &BlockHeader, stored: &[u8]) -> Option<Block> {
         BlockKind::Names => Content::Names(bytes),
         BlockKind::Meter => Content::Meter(bytes),
         BlockKind::Asked => Content::Asked,
+        BlockKind::Last => Content::Last,
         BlockKind::End => Content::End(Totals::from_bytes(&bytes)?),
     };
     Some(Block { at: header.at, content })

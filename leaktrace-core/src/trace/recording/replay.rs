@@ -46,6 +46,8 @@ pub struct Replay {
     decoded: u64,
     undecodable: u64,
     now: Ktime,
+    /// What happened later than this counts for nothing.
+    ends_at: Ktime,
     ending: Ending,
     lost_blocks: u64,
 }
@@ -78,6 +80,7 @@ impl Replay {
             decoded: 0,
             undecodable: 0,
             now: header.attached_at,
+            ends_at: Ktime(u64::MAX),
             ending: Ending::Unread,
             lost_blocks: 0,
             header,
@@ -99,6 +102,10 @@ impl Replay {
                 self.registry.expect_snapshot();
                 true
             }
+            Content::Last => {
+                self.ends_at = at;
+                true
+            }
             Content::End(totals) => {
                 self.meter.totals = totals;
                 true
@@ -112,7 +119,9 @@ impl Replay {
             match decode::decode(record) {
                 Ok(event) => {
                     self.decoded += 1;
-                    self.registry.apply(&event);
+                    if event.about().ktime <= self.ends_at {
+                        self.registry.apply(&event);
+                    }
                 }
                 Err(_) => self.undecodable += 1,
             }

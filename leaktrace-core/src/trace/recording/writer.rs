@@ -115,6 +115,11 @@ impl<W: Write> Writer<W> {
         self.block(BlockKind::Asked, &[], now, u64::MAX)
     }
 
+    /// Says that what happened after `at` counts for nothing, unless there is no room to say it.
+    pub fn last(&mut self, at: Ktime) -> io::Result<Option<u64>> {
+        self.block(BlockKind::Last, &[], at, u64::MAX)
+    }
+
     /// How many bytes records may still take.
     pub const fn room_for_records(&self) -> u64 {
         self.bounds.records.saturating_sub(self.record_bytes)
