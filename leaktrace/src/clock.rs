@@ -1,14 +1,22 @@
-//! The clock that the kernel side and the Go runtime read as well.
+//! The clock that the kernel side reads as well, and the Go runtime unless its process is in a time namespace.
 
+use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use leaktrace_core::base::num::Ktime;
 use rustix::time::{ClockId, clock_gettime};
 
-/// Now.
+use crate::process::time_namespace::monotonic_ahead;
+use crate::process::{Pid, Procfs};
+
+/// By how much our own clock is ahead of the kernel's.
+static AHEAD: OnceLock<i64> = OnceLock::new();
+
+/// Now, by the kernel's own monotonic clock.
 pub fn now() -> Ktime {
     let time = clock_gettime(ClockId::Monotonic);
-    Ktime(time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs())
+    let ours = Ktime(time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs());
+    ours.of_clock_ahead(*AHEAD.get_or_init(|| monotonic_ahead(&Procfs::system(), Pid::own())))
 }
 
 /// The time of day in nanoseconds since 1970, unless it lies before.

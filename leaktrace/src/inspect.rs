@@ -18,6 +18,7 @@ use crate::process::exit::ExitWatch;
 use crate::process::find::HeldProcess;
 use crate::process::maps::Maps;
 use crate::process::memory::ProcessMemory;
+use crate::process::time_namespace::monotonic_ahead;
 use crate::process::{Pid, ProcessError, Procfs};
 
 /// What the kernel calls the code to which the `nop`s lead that it probes.
@@ -91,7 +92,8 @@ impl Inspected {
                 .with_context(|| format!("cannot read {}", target.exe.link().display()))?;
             let segments = elf.segments().iter().map(|segment| (segment.svma, segment.file_offset));
             let bias = target.bias(procfs, segments)?;
-            let program = read(held, &elf, bias)?;
+            let program =
+                Program { clock_ahead: monotonic_ahead(procfs, target.pid), ..read(held, &elf, bias)? };
             anyhow::Ok(Understood { elf, bias, program })
         })?;
         Ok(Self { known: Arc::new(known) })

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use leaktrace_tests::agreement::assert_watched;
 use leaktrace_tests::go::build;
-use leaktrace_tests::leaktrace::{Outcome, Running, WHOLE, binary, leaktrace};
+use leaktrace_tests::leaktrace::{Outcome, Running, WHOLE, binary, command, leaktrace};
 use leaktrace_tests::poll::{PATIENCE, poll_until};
 use leaktrace_tests::privilege::can_probe;
 use leaktrace_tests::text::patched_places;
@@ -78,6 +78,60 @@ fn the_host_sees_into_a_container() {
 
         assert_watched(&mut target);
     }
+}
+
+/// Starts what follows with clocks that are fifty minutes ahead.
+fn ahead() -> Command {
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--time", "--monotonic", "3000", "--boottime", "3000", "--"]);
+    unshare
+}
+
+/// No time that is told of the target is longer than it can have lived, nor has a sleeper more left than its hour.
+#[track_caller]
+fn assert_timed(target: &mut Target, leaktrace: impl Fn(&str) -> Command) {
+    const LIVED: u64 = 600_000_000_000;
+    let pid = target.pid();
+    let run = |arguments: &str| Running::start(leaktrace(&format!("{arguments} --pid {pid}"))).finish();
+    // The collector notes that a goroutine waits, with the time of the cycle before.
+    (0..2).for_each(|_| drop(target.command("gc")));
+    let dump = run("dump --format json");
+    let dump: Value = serde_json::from_str(&dump.stdout).expect("it is JSON");
+    let goroutines = dump["goroutines"].as_array().expect("there are goroutines");
+    let waits: Vec<u64> = goroutines.iter().filter_map(|one| one["waiting_ns"].as_u64()).collect();
+    assert!(!waits.is_empty() && waits.iter().all(|wait| (1..LIVED).contains(wait)), "{waits:?}");
+    let left: Vec<i64> =
+        goroutines.iter().filter_map(|one| one["blocked_on"]["remaining_ns"].as_i64()).collect();
+    assert_eq!(left.len(), 2, "{dump}");
+    assert!(left.iter().all(|left| (3_000_000_000_000..=3_600_000_000_000).contains(left)), "{left:?}");
+
+    let report = run("--duration 1s --format json --min-age 0s");
+    let sleepers = report.report().group("main.sleep").live;
+    assert_eq!(sleepers, 2);
+    let report: Value = serde_json::from_str(&report.stdout).expect("it is JSON");
+    let ages = report["groups"].as_array().expect("there are groups").iter();
+    let ages: Vec<u64> = ages.filter_map(|group| group["oldest_age_ns"].as_u64()).collect();
+    assert!(ages.len() > 1 && ages.iter().all(|age| *age < LIVED), "{ages:?}");
+}
+
+#[test]
+fn a_time_namespace_makes_nobody_older() {
+    if !can_probe() {
+        return;
+    }
+    let built = build(Program::Scenarios, Version::NEWEST, Mode::Stripped, &mut |_| ());
+    let built = built.expect("it can be built");
+    let mut shifted = ahead();
+    shifted.arg(&built).args(["sleep=2", "leak_chan_send=4"]);
+    let mut target = Target::spawn(shifted, &built);
+    assert_timed(&mut target, command);
+
+    let mut target = Target::start(Version::NEWEST, Mode::Stripped, "sleep=2 leak_chan_send=4");
+    assert_timed(&mut target, |arguments| {
+        let mut shifted = ahead();
+        shifted.arg(binary()).args(arguments.split_whitespace());
+        shifted
+    });
 }
 
 #[test]

@@ -13,3 +13,4 @@ pub mod num;
 pub(crate) mod path;
 pub(crate) mod structs;
 pub(crate) mod time;
+pub mod time_namespace;

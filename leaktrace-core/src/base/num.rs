@@ -148,6 +148,12 @@ impl Ktime {
     pub const fn plus(self, nanoseconds: u64) -> Self {
         Self(self.0.saturating_add(nanoseconds))
     }
+
+    /// What this time of a clock that is `ahead` nanoseconds ahead is by the other one.
+    #[must_use]
+    pub const fn of_clock_ahead(self, ahead: i64) -> Self {
+        Self(self.0.saturating_sub_signed(ahead))
+    }
 }
 
 /// Where a binary was loaded: what the kernel added to every stated address. 0 for a program that is not PIE.

@@ -51,6 +51,8 @@ pub struct Program<'d> {
     pub facts: Facts,
     /// What a user should know about all this.
     pub notices: Vec<Notice>,
+    /// By how many nanoseconds its clock is ahead of the one that walks are timed by: in a time namespace of its own.
+    pub clock_ahead: i64,
 }
 
 /// Something that does not stop leaktrace, and that a user should know.
@@ -195,6 +197,7 @@ impl<'d> Program<'d> {
             wait_reasons,
             facts,
             notices,
+            clock_ahead: 0,
         })
     }
 }

@@ -14,6 +14,7 @@ pub mod privileges;
 mod ranges;
 mod regions;
 pub mod stat;
+pub(crate) mod time_namespace;
 pub mod workers;
 
 use std::fmt;

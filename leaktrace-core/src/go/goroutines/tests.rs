@@ -196,6 +196,11 @@ fn part(memory: &dyn Memory, want: Want, entries: Range<u64>) -> Result<Snapshot
 }
 
 fn with_walker<T>(walk: impl FnOnce(Walker<'_>) -> T) -> T {
+    with_walker_of(0, walk)
+}
+
+/// A walker of a program whose clock is ahead by so many nanoseconds.
+fn with_walker_of<T>(clock_ahead: i64, walk: impl FnOnce(Walker<'_>) -> T) -> T {
     let (fields, globals) = (fields(), globals());
     let wait_reasons = WaitReasons::new(["", "chan receive", "finalizer wait", "coroutine"]);
     let input = WalkerInput {
@@ -205,6 +210,7 @@ fn with_walker<T>(walk: impl FnOnce(Walker<'_>) -> T) -> T {
         globals: &globals,
         finalizer_state: None,
         wait_reasons: &wait_reasons,
+        clock_ahead,
     };
     walk(Walker::new(input))
 }
@@ -224,6 +230,20 @@ fn parked_goroutines_stand_where_they_parked_and_share_their_stack() {
     assert_eq!(snapshot.goroutines[0].stack_used, 40);
     assert_eq!((snapshot.unreadable, snapshot.moved, snapshot.dead), (0, 0, 0));
     assert_eq!((snapshot.started, snapshot.finished), (Ktime(0), Ktime(1)));
+}
+
+#[test]
+fn waits_are_timed_by_the_clock_of_the_walk() {
+    let world = World::parked(2);
+    world.set(g(0) + 168, 3_000_000_000_500);
+    let clock = || Ktime(900);
+    let since = |ahead| {
+        let walked = with_walker_of(ahead, |mut walker| walker.snapshot(&world, Want::Stacks, &clock));
+        walked.unwrap().goroutines.iter().map(|one| one.wait_since).collect::<Vec<_>>()
+    };
+    assert_eq!(since(0), [Some(Ktime(3_000_000_000_500)), None]);
+    assert_eq!(since(3_000_000_000_000), [Some(Ktime(500)), None]);
+    assert_eq!(since(-100), [Some(Ktime(3_000_000_000_600)), None]);
 }
 
 #[test]

@@ -61,6 +61,8 @@ pub struct WalkerInput<'p> {
     pub finalizer_state: Option<Avma>,
     /// What its wait reasons are called.
     pub wait_reasons: &'p WaitReasons,
+    /// By how many nanoseconds its clock is ahead of the one that walks are timed by.
+    pub clock_ahead: i64,
 }
 
 impl<'p> WalkerInput<'p> {
@@ -76,6 +78,7 @@ impl<'p> WalkerInput<'p> {
                 .fing_status
                 .filter(|_| program.facts.finalizer_state == Ok(FinalizerState::FingStatus)),
             wait_reasons: &program.wait_reasons,
+            clock_ahead: program.clock_ahead,
         }
     }
 }
@@ -86,6 +89,7 @@ pub struct Walker<'p> {
     globals: &'p Globals,
     finalizer_state: Option<Avma>,
     facts: KindFacts,
+    clock_ahead: i64,
     keeper: Option<Keeper<'p>>,
     memo: WalkMemo,
 }
@@ -112,6 +116,7 @@ impl<'p> Walker<'p> {
             globals: input.globals,
             finalizer_state: input.finalizer_state,
             facts: KindFacts::of(input.wait_reasons),
+            clock_ahead: input.clock_ahead,
             keeper: None,
             memo,
         }
@@ -174,6 +179,10 @@ impl<'p> Walker<'p> {
             self.memo.batch.add(&mut walk, &self.memo.gs).map_err(WalkError::Goroutines)?;
         }
         walk.snapshot.finished = clock();
+        if self.clock_ahead != 0 {
+            let times = walk.snapshot.goroutines.iter_mut().filter_map(|one| one.wait_since.as_mut());
+            times.for_each(|since| *since = since.of_clock_ahead(self.clock_ahead));
+        }
         Ok(walk.snapshot)
     }
 

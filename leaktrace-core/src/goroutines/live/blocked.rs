@@ -21,7 +21,8 @@ const MAX_SEMAPHORES: usize = 16 << 20;
 
 /// What was read of the queues of one process.
 pub(super) struct Waits {
-    finished: Ktime,
+    /// When the walk was over, by the program's clock.
+    now: Ktime,
     reasons: Reasons,
     queues: Queues,
     channels: Channels,
@@ -46,7 +47,7 @@ impl Waits {
     ) -> Self {
         let queues = queues.complete();
         let mut waits = Self {
-            finished: snapshot.finished,
+            now: snapshot.finished.of_clock_ahead(program.clock_ahead.saturating_neg()),
             reasons: Reasons::of(program),
             channels: Channels::read(&queues, program, memory),
             queues,
@@ -149,7 +150,7 @@ impl Waits {
 
     fn sleep(&self, goroutine: &Goroutine) -> Option<BlockedOn> {
         let deadline = self.deadlines.get(&goroutine.g)?;
-        Some(BlockedOn::Sleep { remaining_ns: deadline.0.wrapping_sub(self.finished.0).cast_signed() })
+        Some(BlockedOn::Sleep { remaining_ns: deadline.0.wrapping_sub(self.now.0).cast_signed() })
     }
 
     fn lock(&self, goroutine: &Goroutine, own: Option<Entry>, kind: LockKind) -> Option<BlockedOn> {
