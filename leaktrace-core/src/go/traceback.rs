@@ -23,12 +23,14 @@ pub enum FunctionKind {
     Goexit,
     /// Not Go code.
     Foreign,
+    /// No function: it stands at the outer end of a stack for the frames that are missing there.
+    Cut,
 }
 
 impl FunctionKind {
     /// Every kind, in the order of their numbers in files.
-    pub const ALL: [Self; 6] =
-        [Self::Normal, Self::Wrapper, Self::Panic, Self::Cleanup, Self::Goexit, Self::Foreign];
+    pub const ALL: [Self; 7] =
+        [Self::Normal, Self::Wrapper, Self::Panic, Self::Cleanup, Self::Goexit, Self::Foreign, Self::Cut];
 }
 
 impl From<FuncId> for FunctionKind {
@@ -93,7 +95,10 @@ pub(crate) fn innermost_own<F>(
     frames: impl IntoIterator<Item = F>,
     name: impl Fn(&F) -> Option<&str>,
 ) -> Option<F> {
-    let is_own = |frame: &F| name(frame).is_some_and(|function| !is_standard_library(function));
+    // What stands for missing frames is nobody's.
+    let is_cut = |function: &str| function.starts_with("...");
+    let is_own =
+        |frame: &F| name(frame).is_some_and(|function| !is_standard_library(function) && !is_cut(function));
     frames.into_iter().find(is_own)
 }
 

@@ -54,6 +54,11 @@ impl Dump {
     /// `main.worker (worker.go:88)`
     pub fn place(&self, frame: &NamedFrame<'_>) -> String {
         let name = self.printed_name(frame.function);
+        if frame.kind == FunctionKind::Cut {
+            let file =
+                if frame.file.is_empty() { String::new() } else { format!(" ({})", base_name(frame.file)) };
+            return format!("{name} at {:#x}{file}", frame.pc);
+        }
         if frame.file.is_empty() {
             return format!("{name} at {:#x}", frame.pc);
         }

@@ -46,7 +46,7 @@ impl TextRules {
     pub fn shows(self, frame: &NamedFrame<'_>, callee: FunctionKind, first: bool) -> bool {
         // Foreign code is printed by another branch of the runtime, which hides nothing. Where we know less than
         // the runtime would, that is shown and not hidden.
-        frame.kind == FunctionKind::Foreign
+        matches!(frame.kind, FunctionKind::Foreign | FunctionKind::Cut)
             || !frame.is_known()
             || is_shown(self.0, frame.function, frame.kind, callee, first)
     }

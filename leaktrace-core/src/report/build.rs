@@ -12,7 +12,7 @@ use leaktrace_common::event::Kind;
 
 use super::gather::{self, Doing, Tally};
 use super::{Sort, View, completeness};
-use crate::base::num::Ktime;
+use crate::base::num::{Ktime, Pc};
 use crate::go::goroutines::{Snapshot, StackId};
 use crate::go::pclntab::FuncId;
 use crate::go::symbols::{Names, Symbols};
@@ -223,8 +223,11 @@ impl Builder<'_> {
         stacks.sort_unstable_by_key(|&(place, count)| (Reverse(count), place));
         let mut places: BTreeMap<(String, Vec<Frame>), u64> = BTreeMap::new();
         for ((stack, doing), count) in stacks.into_iter().take(MAX_PLACES) {
-            let pcs = snapshot.stacks.get(stack).map_or(&[][..], |stack| stack.pcs);
-            let frames = self.names.stack(pcs);
+            let Some(stack) = snapshot.stacks.get(stack) else { continue };
+            let mut frames = self.names.stack(stack.pcs);
+            if let Some((at, missing)) = stack.end.cut().filter(|_| !frames.is_empty()) {
+                frames.push(Frame::missing(at, missing));
+            }
             if !frames.is_empty() {
                 *places.entry((self.doing(doing), frames)).or_default() += count;
             }
@@ -254,7 +257,13 @@ impl Builder<'_> {
 
     fn most_frequent(&mut self, mut stacks: Vec<&CreatorStack>) -> (Vec<Frame>, u64) {
         stacks.sort_by_key(|stack| (Reverse(stack.births), Reverse(stack.complete), &stack.pcs));
-        let most = stacks.first().map(|stack| self.names.stack(&stack.pcs));
+        let most = stacks.first().map(|stack| {
+            let mut frames = self.names.stack(&stack.pcs);
+            if !stack.complete {
+                frames.push(Frame::missing(Pc(0), "...stack cut: further frames were not read..."));
+            }
+            frames
+        });
         (most.unwrap_or_default(), stacks.len().saturating_sub(1) as u64)
     }
 }
@@ -306,6 +315,13 @@ fn select(mut groups: Vec<Candidate>, view: &View) -> (Vec<Candidate>, NotListed
         further_live: live(&further),
     };
     (groups, not_listed)
+}
+
+impl Frame {
+    /// What stands for the frames that are missing from `at` on.
+    fn missing(at: Pc, what: &str) -> Self {
+        Self { function: Some(what.to_owned()), file: None, line: None, pc: Some(at.to_string()) }
+    }
 }
 
 impl Blocked {

@@ -68,6 +68,23 @@ impl Sample {
         self.builder.location(location)
     }
 
+    /// What stands for the frames that are missing from `pc` on.
+    fn cut(&mut self, name: &str, pc: u64, file: &str) -> LocationId {
+        let name = self.builder.string(name);
+        let function = Function { name, start_line: None, kind: FunctionKind::Cut };
+        let function = Some(self.builder.function(function));
+        let file = self.builder.string(file);
+        self.builder.location(Location {
+            pc,
+            offset: 0,
+            function,
+            file,
+            line: 0,
+            inlined: false,
+            exact: false,
+        })
+    }
+
     pub(crate) fn stack(&mut self, frames: &[&str]) -> StackId {
         let frames: Vec<_> = frames.iter().map(|frame| self.frame(frame)).collect();
         self.builder.stack(&frames)
@@ -222,7 +239,6 @@ fn oddities(sample: &mut Sample) {
     ];
     let mut hostile = sample.waiting(52, "chan receive", &frames);
     hostile.scanning = true;
-    hostile.cut = true;
     hostile.labels = sample.builder.labels([("</script>", "\u{1}\n\u{202e}")]);
     sample.builder.goroutine(hostile);
 
@@ -239,6 +255,20 @@ fn oddities(sample: &mut Sample) {
     let caller = sample.frame("main._Cfunc_wait _cgo_gotypes.go:50");
     let stack = sample.builder.stack(&[unknown, caller]);
     sample.builder.goroutine(DumpGoroutine::new(Goid(53), Status::Syscall, stack));
+
+    let frames = ["runtime.gopark runtime/proc.go:402", "plug.Wait /src/plug/plug.go:12"];
+    let mut frames: Vec<_> = frames.iter().map(|frame| sample.frame(frame)).collect();
+    frames.push(sample.cut(
+        "...stack cut: no Go function table has this address...",
+        0x7f00_0000_5678,
+        "/srv/plug.so",
+    ));
+    let stack = sample.builder.stack(&frames);
+    let mut cut = DumpGoroutine::new(Goid(54), Status::Waiting, stack);
+    cut.cut = true;
+    cut.created_by = Some(sample.frame("main.load /src/main.go:70"));
+    sample.builder.goroutine(cut);
+    sample.builder.completeness().cut_stacks = 1;
 
     let frames = ["runtime.gopark runtime/proc.go:402", "runtime.bgsweep runtime/mgcsweep.go:300"];
     let system = sample.waiting(2, "GC sweep wait", &frames);

@@ -54,6 +54,11 @@ fn shown(seconds: u64) -> Snapshot {
     let mut all = snapshot(at + 10, at + 20, seen.map(|goid| goroutine(goid, Status::Waiting, 2)).collect());
     let stack = [ReturnPc(0x40_0042), ReturnPc(0x40_0043)];
     all.goroutines[0].stack_id = all.stacks.intern(&stack, StackEnd::Outermost);
+    for (index, end) in
+        [(1, StackEnd::Boundary), (2, StackEnd::Cut(Pc(0x40_0044))), (3, StackEnd::Broken(Pc(0)))]
+    {
+        all.goroutines[index].stack_id = all.stacks.intern(&stack[..1], end);
+    }
     all
 }
 
@@ -185,6 +190,8 @@ fn a_walk_comes_back() {
     let stack =
         |walk: &Snapshot| walk.goroutines[0].stack_id.and_then(|id| Some(walk.stacks.get(id)?.pcs.to_vec()));
     assert_eq!(stack(&after), stack(&before));
+    let ends = |walk: &Snapshot| walk.stacks.iter().map(|(_, stack)| stack.end).collect::<Vec<_>>();
+    assert_eq!(ends(&after), ends(&before));
 }
 
 #[test]

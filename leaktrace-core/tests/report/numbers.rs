@@ -1,6 +1,7 @@
 //! What the numbers of a report mean.
 
 use leaktrace_core::base::num::{Pc, ReturnPc};
+use leaktrace_core::go::goroutines::StackEnd;
 use leaktrace_core::go::names::Status::{Running, Waiting};
 use leaktrace_core::report::{Sort, View};
 use leaktrace_core::schema::Traced;
@@ -164,6 +165,24 @@ fn what_has_no_name_is_shown_by_its_address() {
     assert_eq!(group.start_function, None);
     assert_eq!(group.wait_reasons["wait reason 77"], 1);
     assert_eq!(group.blocked_at[0].stack[0].pc.as_deref(), Some("0xdead"));
+}
+
+#[test]
+fn a_stack_that_is_cut_says_so_and_where() {
+    let mut service = Service::new();
+    let mut go = Go::simple(&mut service.code, "order");
+    go.stands.truncate(3);
+    service.in_memory(7, &go, Waiting, SELECT);
+    service.cut_last(StackEnd::Broken(Pc(0x7f00)));
+    let report = service.report(HOUR + SECOND, &View::default());
+    let stack = &report.groups[0].blocked_at[0].stack;
+    let last = stack.last().unwrap();
+    assert_eq!(stack[0].function.as_deref(), Some("order.(*Server).serve"));
+    assert_eq!(
+        (last.function.as_deref(), last.pc.as_deref()),
+        (Some("...stack cut: no Go function table has this address..."), Some("0x7f00"))
+    );
+    assert_eq!(report.groups[0].start_function.as_deref(), Some("order.(*Server).serve"));
 }
 
 #[test]

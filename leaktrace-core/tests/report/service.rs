@@ -151,6 +151,13 @@ impl Service {
         &mut self.memory[last]
     }
 
+    /// The stack of the goroutine that was added last ends so.
+    pub(crate) fn cut_last(&mut self, end: StackEnd) {
+        let last = self.memory.last_mut().expect("there is one");
+        let whole = last.stack_id.and_then(|id| self.stacks.get(id)).expect("it has a stack").pcs.to_vec();
+        last.stack_id = self.stacks.intern(&whole, end);
+    }
+
     /// Takes the snapshot at `at`, which shows who will still be there in the next one.
     pub(crate) fn look(&mut self, at: u64) {
         let snapshot = self.snapshot(at, self.memory.clone());

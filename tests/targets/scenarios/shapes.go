@@ -212,7 +212,7 @@ func deep(n int) {
 	}
 }
 
-// More frames than Go prints, on a stack that has grown several times.
+// Many times more frames than Go prints, on a stack that has grown several times.
 func deeper(n int) {
 	site := control.NewSite("deeper")
 	for i := 0; i < n; i++ {
@@ -220,7 +220,7 @@ func deeper(n int) {
 		site.Spawned()
 		go func() {
 			defer site.Finished()
-			descend(depth*8, func() { <-never })
+			descend(depth*20, func() { <-never })
 		}()
 	}
 }

@@ -50,6 +50,8 @@ fn names(dump: &Dump, by: By, stack: StackId) -> String {
         By::CreatedBy => {
             let started = |kind| !matches!(kind, FunctionKind::Goexit | FunctionKind::Wrapper);
             let started = dump.frames(stack).rev().find(|frame| started(frame.kind));
+            // Of a stack that is cut it is not known.
+            let started = started.filter(|frame| frame.kind != FunctionKind::Cut);
             started.map(|frame| name(frame.function)).into_iter().collect()
         }
     };

@@ -78,6 +78,9 @@ fn line(rules: TextRules, frame: &NamedFrame<'_>) -> Vec<String> {
     if !frame.is_known() {
         return vec!["#".to_owned(), pc.to_string()];
     }
+    if frame.kind == FunctionKind::Cut {
+        return vec!["#".to_owned(), pc.to_string(), frame.function.to_owned(), frame.file.to_owned()];
+    }
     let name = rules.printed_name(frame.function).concat();
     // Where the address is one after the entry, as it is in a goroutine that has not begun, the offset is 0.
     let offset = pc.0.wrapping_sub(frame.pc.wrapping_sub(frame.offset));

@@ -266,6 +266,9 @@ struct FrameJson<'d> {
     inlined: bool,
     #[serde(skip_serializing_if = "is_false")]
     hidden: bool,
+    /// Whether it stands for the frames that are missing from here on.
+    #[serde(skip_serializing_if = "is_false")]
+    cut: bool,
 }
 
 impl<'d> FrameJson<'d> {
@@ -278,6 +281,7 @@ impl<'d> FrameJson<'d> {
             offset: frame.offset,
             inlined: frame.inlined,
             hidden: false,
+            cut: frame.kind == FunctionKind::Cut,
         }
     }
 

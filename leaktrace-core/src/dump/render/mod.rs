@@ -4,6 +4,7 @@
 mod bytes;
 mod debug1;
 mod debug2;
+mod elision;
 mod folded;
 mod html;
 mod json;

@@ -7,9 +7,14 @@ use inferno::flamegraph::{self, Palette, color::MultiPalette};
 use super::{Options, folded};
 use crate::goroutines::Dump;
 
+/// How many calls deep the picture goes; of a deeper stack those in the middle are left out.
+const MAX_DEPTH: usize = 400;
+
 pub(super) fn render(dump: &Dump, options: &Options, out: &mut dyn Write) -> io::Result<()> {
-    let lines: Vec<_> =
-        folded::lines(dump, options).into_iter().map(|(stack, count)| format!("{stack} {count}")).collect();
+    let lines: Vec<_> = folded::lines(dump, options, MAX_DEPTH)
+        .into_iter()
+        .map(|(stack, count)| format!("{stack} {count}"))
+        .collect();
     let mut graph = flamegraph::Options::default();
     graph.title = options.heading(dump);
     graph.subtitle = Some(format!("{} · {}", dump.target.go_version, dump.taken_at));

@@ -9,7 +9,7 @@ use crate::base::num::Goid;
 use crate::base::path::base_name;
 use crate::dump::group::{By, Group, group};
 use crate::goroutines::Dump;
-use crate::goroutines::model::{BlockedOn, Completeness, DumpGoroutine};
+use crate::goroutines::model::{BlockedOn, Completeness, DumpGoroutine, FunctionKind};
 
 /// How many frames of a stack are shown unless all are asked for: the innermost.
 const MAX_FRAMES: usize = 8;
@@ -67,17 +67,21 @@ fn write_stack(
     options: &Options,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let frames: Vec<_> = if options.all_frames {
+    let mut frames: Vec<_> = if options.all_frames {
         dump.frames(example.stack).collect()
     } else {
         dump.shown_frames(example.stack).collect()
     };
+    let cut = frames.pop_if(|frame| frame.kind == FunctionKind::Cut);
     let shown = if options.all_frames { frames.len() } else { frames.len().min(MAX_FRAMES) };
     for frame in &frames[..shown] {
         writeln!(out, "{INDENT}  {}", clean(&dump.place(frame)))?;
     }
     if shown < frames.len() {
         writeln!(out, "{INDENT}  … {} more", some((frames.len() - shown) as u64, "frame"))?;
+    }
+    if let Some(cut) = cut {
+        writeln!(out, "{INDENT}  {}", clean(&dump.place(&cut)))?;
     }
     // As in Go's own text: the first one was started by the runtime.
     match example.created_by.filter(|_| example.goid != Goid(1)) {

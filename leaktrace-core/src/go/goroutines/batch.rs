@@ -181,7 +181,7 @@ impl Batch {
             let (window, tail) = rest.split_at(self.spans[index].len);
             rest = tail;
             let start = self.pcs.len();
-            let mut walked = Walked { start, end: start, why: StackEnd::Broken, sound: false };
+            let mut walked = Walked { start, end: start, why: StackEnd::Broken(Pc(0)), sound: false };
             if let Some(range) = header.used().filter(|_| window.is_empty() || self.readable[index]) {
                 walked.sound = true;
                 if walk.snapshot.want == Want::Stacks {

@@ -4,11 +4,14 @@ use std::hash::BuildHasher;
 use std::num::NonZeroU32;
 
 use crate::base::hash::KeyedMap;
-use crate::base::num::ReturnPc;
+use crate::base::num::{Pc, ReturnPc};
 use crate::go::unwind::StackEnd;
 
 /// How many addresses one table holds at most. What comes after is cut short, and says so.
 pub(super) const MAX_TABLE_PCS: usize = 8 << 20;
+
+/// How many are kept of a stack that does not fit.
+const SHORT: usize = 64;
 
 /// A stack of a [`StackTable`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -99,8 +102,10 @@ impl StackTable {
     fn add(&mut self, pcs: &[ReturnPc], end: StackEnd, hash: u64, next: Option<StackId>) -> Option<StackId> {
         let room = MAX_TABLE_PCS.saturating_sub(self.pcs.len());
         if pcs.len() > room {
-            // One stack stands for all that did not fit.
-            return self.intern(&[], StackEnd::Cut);
+            // Where nothing fits any more one stack stands for all that did not.
+            let kept = if room < SHORT { 0 } else { SHORT.min(pcs.len() / 2) };
+            let next = pcs.get(kept).filter(|_| kept > 0).map_or(Pc(0), |pc| Pc(pc.0));
+            return self.intern(&pcs[..kept], StackEnd::Cut(next));
         }
         let id = StackId::from_index(self.entries.len())?;
         let start = u32::try_from(self.pcs.len()).ok()?;
@@ -131,12 +136,12 @@ mod tests {
     fn equal_stacks_are_stored_once_and_the_end_makes_a_difference() {
         let mut table = StackTable::new();
         let one = table.intern(&pcs(&[1, 2, 3]), StackEnd::Outermost).unwrap();
-        let cut = table.intern(&pcs(&[1, 2, 3]), StackEnd::Cut).unwrap();
+        let cut = table.intern(&pcs(&[1, 2, 3]), StackEnd::Cut(Pc(4))).unwrap();
         assert_eq!(table.intern(&pcs(&[1, 2, 3]), StackEnd::Outermost), Some(one));
         assert_ne!(one, cut);
         assert_eq!(table.len(), 2);
         assert_eq!(table.get(one).unwrap().pcs, pcs(&[1, 2, 3]));
-        assert_eq!(table.get(cut).unwrap().end, StackEnd::Cut);
+        assert_eq!(table.get(cut).unwrap().end, StackEnd::Cut(Pc(4)));
     }
 
     #[test]
@@ -144,8 +149,11 @@ mod tests {
         let mut table = StackTable::new();
         let half = vec![ReturnPc(7); MAX_TABLE_PCS / 2 + 1];
         table.intern(&half, StackEnd::Outermost).unwrap();
-        let late = table.intern(&half, StackEnd::Broken).unwrap();
-        assert_eq!(table.get(late).unwrap(), Stack { pcs: &[], end: StackEnd::Cut });
+        let late = table.intern(&half, StackEnd::Broken(Pc(7))).unwrap();
+        assert_eq!(table.get(late).unwrap(), Stack { pcs: &half[..SHORT], end: StackEnd::Cut(Pc(7)) });
+        table.intern(&half[..MAX_TABLE_PCS - table.pcs.len()], StackEnd::Outermost).unwrap();
+        let later = table.intern(&[ReturnPc(8)], StackEnd::Outermost).unwrap();
+        assert_eq!(table.get(later).unwrap(), Stack { pcs: &[], end: StackEnd::Cut(Pc(0)) });
     }
 
     proptest! {

@@ -20,14 +20,26 @@ pub enum StackEnd {
     Outermost,
     /// The runtime's own traceback stops here as well, in a function that switches stacks.
     Boundary,
-    /// There are more frames than are kept.
-    Cut,
-    /// The next return address is not one of Go code, or could not be read.
-    Broken,
+    /// There are more frames than are kept: here is the first that is not.
+    Cut(Pc),
+    /// The next return address is not one of Go code, as in a plugin, or could not be read, and is 0.
+    Broken(Pc),
 }
 
-/// How many frames of one stack are kept.
-pub(crate) const MAX_FRAMES: usize = 1024;
+impl StackEnd {
+    /// Where frames are missing that the runtime's own traceback would show, and what to call what stands for them.
+    pub(crate) const fn cut(self) -> Option<(Pc, &'static str)> {
+        match self {
+            Self::Outermost | Self::Boundary => None,
+            Self::Cut(at) => Some((at, "...stack cut: further frames were not read...")),
+            Self::Broken(Pc(0)) => Some((Pc(0), "...stack cut: the caller cannot be read...")),
+            Self::Broken(at) => Some((at, "...stack cut: no Go function table has this address...")),
+        }
+    }
+}
+
+/// How many frames of one stack are kept. Go prints the first and the last 50 of any number.
+pub(crate) const MAX_FRAMES: usize = 64 << 10;
 
 /// The size of a word and of a return address.
 const WORD: u64 = 8;
@@ -114,9 +126,11 @@ impl Unwinder {
         limit: usize,
         mut visit: impl FnMut(&FrameView),
     ) -> StackEnd {
-        let Some(mut frame) = self.innermost(standing, words) else { return StackEnd::Broken };
+        let Some(mut frame) = self.innermost(standing, words) else { return StackEnd::Broken(Pc(0)) };
         for _ in 0..limit {
-            let Some(rule) = self.cache.rule(Pc(frame.pc), rules) else { return StackEnd::Broken };
+            let Some(rule) = self.cache.rule(Pc(frame.pc), rules) else {
+                return StackEnd::Broken(Pc(frame.pc));
+            };
             let Some(delta) = rule.delta else { return StackEnd::Boundary };
             visit(&FrameView {
                 pc: Pc(frame.pc),
@@ -132,19 +146,17 @@ impl Unwinder {
             if rule.traits.has(FrameTraits::WRITES_SP) && !saved_sp {
                 return StackEnd::Boundary;
             }
-            frame = match self.caller(&frame, delta, words) {
-                Some(caller) => caller,
-                None => return StackEnd::Broken,
-            };
+            let Some(caller) = self.caller(&frame, delta, words) else { return StackEnd::Broken(Pc(0)) };
+            frame = caller;
             frame.exact = rule.traits.has(FrameTraits::INJECTED);
             if frame.exact
                 && matches!(self.arch, Arch::Arm64)
                 && self.skip_injected(&mut frame, rules, words).is_none()
             {
-                return StackEnd::Broken;
+                return StackEnd::Broken(Pc(frame.pc));
             }
         }
-        StackEnd::Cut
+        StackEnd::Cut(Pc(frame.pc))
     }
 
     /// The frame that the goroutine stands in. A pc of 0 is a call of a nil function: that is its caller's.

@@ -126,10 +126,10 @@ fn too_many_frames_are_cut_and_bad_ones_break() {
     let (bytes, sp) = stack(&words);
     let standing = Standing { pc: Pc(0x100), sp, lr: 0, in_syscall: false };
     let (pcs, end) = walk(Arch::Amd64, &code(), standing, &bytes, 10);
-    assert_eq!((pcs.len(), end), (10, StackEnd::Cut));
-    assert_eq!(amd64(&code(), 0x100, &words).1, StackEnd::Broken, "the stack has no end");
-    assert_eq!(amd64(&code(), 0x100, &[7, 0xbad]), (vec![0x100], StackEnd::Broken));
-    assert_eq!(amd64(&code(), 0xbad, &[7, 7]), (vec![], StackEnd::Broken));
+    assert_eq!((pcs.len(), end), (10, StackEnd::Cut(Pc(0x100))));
+    assert_eq!(amd64(&code(), 0x100, &words).1, StackEnd::Broken(Pc(0)), "the stack has no end");
+    assert_eq!(amd64(&code(), 0x100, &[7, 0xbad]), (vec![0x100], StackEnd::Broken(Pc(0xbad))));
+    assert_eq!(amd64(&code(), 0xbad, &[7, 7]), (vec![], StackEnd::Broken(Pc(0xbad))));
 }
 
 proptest! {

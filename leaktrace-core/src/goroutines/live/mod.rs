@@ -21,7 +21,7 @@ mod words;
 use crate::base::hash::KeyedMap;
 use crate::base::memory::Memory;
 use crate::base::num::{Goid, Ktime};
-use crate::go::goroutines::{Goroutine, GoroutineKind, KeptWords, Snapshot, StackEnd, StackTable};
+use crate::go::goroutines::{Goroutine, GoroutineKind, KeptWords, Snapshot, StackTable};
 use crate::go::program::Program;
 
 use super::model::{Dump, DumpBuilder, DumpGoroutine, Mapping, ProcessInfo, StackId, StrId, UnixTime};
@@ -123,7 +123,7 @@ impl NamedStacks {
     fn of(table: &StackTable, places: &mut Places<'_>, builder: &mut DumpBuilder) -> Self {
         let by_index = table.iter().map(|(_, stack)| {
             let locations = places.stack(stack, builder);
-            let cut = matches!(stack.end, StackEnd::Cut | StackEnd::Broken);
+            let cut = stack.end.cut().is_some();
             Named { stack: builder.stack(&locations), cut, start_only: false }
         });
         Self { by_index: by_index.collect() }
@@ -202,13 +202,14 @@ impl Live<'_, '_> {
 
     fn finish(mut self, snapshot: &Snapshot) -> Dump {
         let notices = self.program.notices.iter().map(ToString::to_string);
+        let cuts = self.builder.cut_notes();
         let completeness = self.builder.completeness();
         completeness.unreadable = snapshot.unreadable;
         completeness.moved = snapshot.moved;
         completeness.beyond_limit = snapshot.beyond_limit;
         completeness.unknown_places = self.places.unknown();
         completeness.took_ns = Some(snapshot.finished.since(snapshot.started));
-        completeness.notes.extend(notices.chain(self.arguments.note()));
+        completeness.notes.extend(notices.chain(self.arguments.note()).chain(cuts));
         self.builder.finish()
     }
 }

@@ -7,7 +7,7 @@ use crate::go::pclntab::FuncId;
 use crate::go::program::Program;
 use crate::go::symbolize::{SymbolFrame, expand};
 use crate::goroutines::DumpBuilder;
-use crate::goroutines::model::{Function, Location, LocationId};
+use crate::goroutines::model::{Function, FunctionKind, Location, LocationId};
 
 /// The places of one program.
 pub(super) struct Places<'p> {
@@ -58,6 +58,7 @@ impl<'p> Places<'p> {
             locations.extend(&place.locations);
             callee = Some(place.id.unwrap_or(FuncId::Normal));
         }
+        locations.extend(stack.end.cut().map(|(at, name)| cut(at, name, builder)));
         locations
     }
 
@@ -148,6 +149,16 @@ fn location(frame: &SymbolFrame<'_>, exact: bool, builder: &mut DumpBuilder) -> 
         exact,
     };
     builder.location(location)
+}
+
+/// What stands for the frames that are missing from `at` on.
+fn cut(at: Pc, name: &str, builder: &mut DumpBuilder) -> LocationId {
+    let name = builder.string(name);
+    let function = Function { name, start_line: None, kind: FunctionKind::Cut };
+    let function = Some(builder.function(function));
+    let file = builder.mapped_file(at.0).unwrap_or_default().to_owned();
+    let file = builder.string(&file);
+    builder.location(Location { pc: at.0, offset: 0, function, file, line: 0, inlined: false, exact: false })
 }
 
 fn nameless(pc: ReturnPc, builder: &mut DumpBuilder) -> LocationId {

@@ -1,5 +1,6 @@
 //! Builds a dump, storing equal things once.
 
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, Hash};
 
 use super::blocked::{BlockedOn, Channel, SelectCase};
@@ -9,8 +10,9 @@ use super::ids::{
 };
 use super::tables::{Function, Location, NamedFrame};
 use super::values::Values;
-use super::{Completeness, Dump, Mapping, ProcessInfo, UnixTime};
+use super::{Completeness, Dump, FunctionKind, Mapping, ProcessInfo, UnixTime};
 use crate::base::hash::KeyedMap;
+use crate::base::human::some;
 use crate::go::goroutines::WordRows;
 
 /// Collects what a [`Dump`] consists of.
@@ -166,6 +168,31 @@ impl DumpBuilder {
     /// Adds a mapping.
     pub fn mapping(&mut self, mapping: Mapping) {
         self.dump.mappings.push(mapping);
+    }
+
+    /// Where stacks of how many goroutines are cut, a sentence for each reason and file.
+    pub(in crate::goroutines) fn cut_notes(&self) -> Vec<String> {
+        let mut counts: BTreeMap<_, (u64, u64)> = BTreeMap::new();
+        for goroutine in self.dump.goroutines.iter().filter(|goroutine| goroutine.cut) {
+            let Some(frame) = self.dump.frames(goroutine.stack).next_back() else { continue };
+            if frame.kind == FunctionKind::Cut {
+                counts.entry((frame.function, frame.file)).or_insert((0, frame.pc)).0 += 1;
+            }
+        }
+        let note = |((reason, file), (count, pc)): ((&str, &str), (u64, u64))| {
+            let reason = reason.trim_matches('.').trim_start_matches("stack cut: ");
+            let stacks = some(count, "stack");
+            let file = if file.is_empty() { String::new() } else { format!(" in {file}") };
+            let at = if pc == 0 { String::new() } else { format!(" (first at {pc:#x}{file})") };
+            format!("cut at the outer end, {stacks}: {reason}{at}")
+        };
+        counts.into_iter().map(note).collect()
+    }
+
+    /// The file that is mapped executable at this address.
+    pub(in crate::goroutines) fn mapped_file(&self, pc: u64) -> Option<&str> {
+        let is_there = |mapping: &&Mapping| (mapping.start.0..mapping.end.0).contains(&pc);
+        self.dump.mappings.iter().find(is_there).map(|mapping| mapping.file.as_str())
     }
 
     /// What the dump could not see, to be filled in.

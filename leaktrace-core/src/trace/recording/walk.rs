@@ -48,7 +48,16 @@ pub fn decode(bytes: &[u8]) -> Result<Snapshot, SnapshotError> {
 }
 
 fn write_stack(stack: Stack<'_>, out: &mut Writer) {
-    out.byte(stack.end as u8);
+    let (end, at) = match stack.end {
+        StackEnd::Outermost => (0, None),
+        StackEnd::Boundary => (1, None),
+        StackEnd::Cut(at) => (2, Some(at)),
+        StackEnd::Broken(at) => (3, Some(at)),
+    };
+    out.byte(end);
+    if let Some(at) = at {
+        out.number(at.0);
+    }
     out.count(stack.pcs.len());
     let mut last = 0;
     for pc in stack.pcs {
@@ -62,7 +71,7 @@ fn write_stack(stack: Stack<'_>, out: &mut Writer) {
 fn read_stacks(input: &mut PartReader<'_>) -> Result<(StackTable, Vec<StackId>), SnapshotError> {
     let (mut table, mut ids, mut pcs) = (StackTable::new(), Vec::new(), Vec::new());
     for _ in 0..input.count()? {
-        let end = stack_end(input.byte()?).ok_or(input.corrupt("an unknown end of a stack"))?;
+        let end = read_stack_end(input)?;
         pcs.clear();
         let mut last = 0_u64;
         for _ in 0..input.count()? {
@@ -74,10 +83,14 @@ fn read_stacks(input: &mut PartReader<'_>) -> Result<(StackTable, Vec<StackId>),
     Ok((table, ids))
 }
 
-fn stack_end(byte: u8) -> Option<StackEnd> {
-    [StackEnd::Outermost, StackEnd::Boundary, StackEnd::Cut, StackEnd::Broken]
-        .into_iter()
-        .find(|end| *end as u8 == byte)
+fn read_stack_end(input: &mut PartReader<'_>) -> Result<StackEnd, SnapshotError> {
+    match input.byte()? {
+        0 => Ok(StackEnd::Outermost),
+        1 => Ok(StackEnd::Boundary),
+        2 => Ok(StackEnd::Cut(Pc(input.number()?))),
+        3 => Ok(StackEnd::Broken(Pc(input.number()?))),
+        _ => Err(input.corrupt("an unknown end of a stack")),
+    }
 }
 
 fn write_goroutine(goroutine: &Goroutine, out: &mut Writer) {

@@ -204,6 +204,9 @@ impl Text<'_> {
         out: &mut Template,
     ) -> io::Result<()> {
         let frame = &frames[index];
+        if frame.kind == FunctionKind::Cut {
+            return cut(frame, &mut out.text);
+        }
         if !frame.is_known() || frame.kind == FunctionKind::Foreign {
             return foreign(frame, &mut out.text);
         }
@@ -253,6 +256,15 @@ fn foreign(frame: &NamedFrame<'_>, out: &mut Vec<u8>) -> io::Result<()> {
     } else {
         writeln!(out, "non-Go function at pc={:#x}", frame.pc)
     }
+}
+
+/// Where a stack is cut: an entry like that of a C function if there is an address, and Go's own line.
+fn cut(frame: &NamedFrame<'_>, out: &mut Vec<u8>) -> io::Result<()> {
+    if frame.pc != 0 {
+        let file = if frame.file.is_empty() { "?" } else { frame.file };
+        writeln!(out, "{}(...)\n\t{file}:0 pc={:#x}", frame.function.trim_matches('.'), frame.pc)?;
+    }
+    writeln!(out, "...additional frames elided...")
 }
 
 fn place(frame: &NamedFrame<'_>, offset: u64, out: &mut Vec<u8>) -> io::Result<()> {

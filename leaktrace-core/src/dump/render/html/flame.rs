@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use crate::base::hash::KeyedMap;
 use crate::dump::render::Options;
+use crate::dump::render::elision::{elided, elision};
 use crate::goroutines::Dump;
 use crate::goroutines::model::{FunctionKind, StackId};
 
-/// How many calls deep the tree goes, counted from the outermost frame.
+/// How many calls deep the tree goes; of a deeper stack those in the middle are left out.
 const MAX_DEPTH: usize = 400;
 /// Branches with less than this part of all goroutines are too narrow to be seen, and left out of big trees.
 const NARROW: u64 = 20_000;
@@ -70,8 +71,9 @@ impl Flame {
         let mut at = 0;
         self.nodes[at].count += count;
         let frames = frames.iter().rev().filter(|frame| frame.kind != FunctionKind::Goexit);
-        for frame in frames.take(MAX_DEPTH) {
-            at = self.child(at, dump.printed_name(frame.function), count);
+        let names = frames.map(|frame| dump.printed_name(frame.function)).collect();
+        for name in elided(names, MAX_DEPTH, elision) {
+            at = self.child(at, name, count);
         }
         self.child(at, format!("[{doing}]"), count);
     }

@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::base::human::duration;
 use crate::dump::group::{By, Group, group};
 use crate::dump::render::Options;
+use crate::dump::render::elision::{elided, elision};
 use crate::goroutines::Dump;
 use crate::goroutines::model::{DumpGoroutine, FunctionKind};
 use crate::goroutines::text_rules::TextRules;
@@ -94,7 +95,11 @@ fn stack(dump: &Dump, goroutine: &DumpGoroutine) -> Vec<(String, bool)> {
         callee = frame.kind;
         first &= !shown;
         let name = dump.printed_name(frame.function);
-        (format!("{name}  {}:{}", frame.file, frame.line), !shown)
+        let text = match frame.kind {
+            FunctionKind::Cut => dump.place(&frame),
+            _ => format!("{name}  {}:{}", frame.file, frame.line),
+        };
+        (text, !shown)
     });
-    frames.take(MAX_FRAMES).collect()
+    elided(frames.collect(), MAX_FRAMES, |count| (elision(count), false))
 }
