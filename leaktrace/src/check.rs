@@ -38,8 +38,7 @@ pub fn run(args: &Check, common: &Common, system: &System, procfs: &Procfs) -> a
     };
     let selection = Selection::Pids(vec![Pid(args.pid)]);
     let ended = session::run(&config, &selection, procfs, Box::new(|| Box::new(limits())))?;
-    let remark =
-        if ended.reason == StopReason::Asked { Some(CUT_SHORT) } else { session::remark(ended.reason) };
+    let remark = if ended.reason == StopReason::Asked { Some(CUT_SHORT) } else { session::remark(&ended) };
     Ok(Done { remark: remark.map(str::to_owned), found: ended.found, code: code(ended.reason) })
 }
 

@@ -55,7 +55,7 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
             let policy = policy::resolve(&args.rules)?;
             let config = Config::resolve(&args.watch, selection.is_many(), policy, &args.common, &system)?;
             let ended = session::run(&config, &selection, &procfs, Box::new(|| Box::new(session::AsItIs)))?;
-            done.remark = session::remark(ended.reason).map(str::to_owned);
+            done.remark = session::remark(&ended).map(str::to_owned);
             done.found = ended.found;
         }
     }

@@ -80,6 +80,45 @@ fn the_host_sees_into_a_container() {
     }
 }
 
+/// The program runs from an overlay.
+const OVERLAID: &str = "mount -t tmpfs none /mnt && cd /mnt && mkdir low up work all && cp \"$0\" low/inner \
+&& mount -t overlay none -o lowerdir=low,upperdir=up,workdir=work all && exec all/inner \"$@\"";
+
+/// What is copied up is another file than the one that runs, which is not to be had any more: probes are attached to the
+/// copy without an error, and never hit.
+#[test]
+fn a_program_whose_file_was_copied_up_is_told_by_memory_and_that_is_said() {
+    if !can_probe() {
+        return;
+    }
+    let built = build(Program::Scenarios, Version::NEWEST, Mode::Stripped, &mut |_| ());
+    let built = built.expect("it can be built");
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--mount", "sh", "-c", OVERLAID]).arg(&built).arg("leak_chan_send=4");
+    let mut target = Target::spawn(unshare, &built);
+    let pid = target.pid();
+    let mut chmod = Command::new("nsenter");
+    chmod.args(["--mount", "--target", &pid.to_string(), "chmod", "700", "/mnt/all/inner"]);
+    assert!(chmod.status().is_ok_and(|status| status.success()), "its file is copied up");
+
+    let mut running =
+        Running::start(command(&format!("--pid {pid} --duration 4s --format json --min-age 0s")));
+    poll_until(PATIENCE, "leaktrace ends", || {
+        target.command("start leak_chan_send=1");
+        (!running.is_running()).then_some(())
+    });
+    let outcome = running.finish();
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("no probe was ever hit"), "{}", outcome.stderr);
+    let report = outcome.report();
+    let is_said = |notice: &String| notice.starts_with("no probe reaches the running code: ");
+    assert!(report.notices.iter().any(is_said), "{:?}", report.notices);
+    assert!(report.completeness.births_recovered > 0, "{:?}", report.completeness);
+    assert!(report.group("main.leakChanSend").live >= 4);
+    let report: Value = serde_json::from_str(&outcome.stdout).expect("it is JSON");
+    assert_eq!(report["completeness"]["unreached"], true);
+}
+
 /// Starts what follows with clocks that are fifty minutes ahead.
 fn ahead() -> Command {
     let mut unshare = Command::new("unshare");

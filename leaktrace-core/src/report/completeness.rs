@@ -21,6 +21,7 @@ pub fn completeness(traced: &Traced, counts: Counts, unreadable: u64) -> Complet
         untracked: counts.untracked,
         snapshots: counts.snapshots,
         unreadable,
+        unreached: false,
         heap: HeapPasses::default(),
     }
 }

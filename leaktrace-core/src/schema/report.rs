@@ -227,6 +227,9 @@ pub struct Completeness {
     pub snapshots: u64,
     /// Goroutines that the last snapshot could not read.
     pub unreadable: u64,
+    /// Whether there were probes, and none that the running code came to: all is from memory.
+    #[serde(default)]
+    pub unreached: bool,
     /// How the search for what nothing refers to went.
     #[serde(default)]
     pub heap: HeapPasses,

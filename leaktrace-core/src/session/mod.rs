@@ -18,6 +18,7 @@ mod selection;
 mod tally;
 mod target;
 mod told;
+mod unreached;
 
 pub use meter::{Counted, Reading};
 pub use queue::{Bounds, Class, FairQueue};

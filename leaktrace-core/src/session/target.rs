@@ -6,6 +6,7 @@ use super::drains::Drains;
 use super::ending::{Ending, Stop};
 use super::heap::HeapScans;
 use super::looks::{Looks, Urgency};
+use super::unreached::Reach;
 use super::{Counted, Failure, Look, NEVER, Prepared, Reading, StopReason, Tally, Told, Want, after};
 use crate::base::num::Ktime;
 use crate::go::goroutines::{Snapshot, WalkError};
@@ -87,6 +88,8 @@ pub struct Target {
     pub(super) notices: Vec<String>,
     pub(super) confirmation: Confirmation,
     pub(super) is_traced: bool,
+    /// Whether the probes are where the process runs.
+    pub(super) reach: Reach,
     /// What the governor wants that has not been handed out.
     tracing: Option<Tracing>,
     /// Whether a look was taken in that a recording should keep, and whether it is the last one.
@@ -120,6 +123,7 @@ impl Target {
             notices: Vec::new(),
             confirmation: Confirmation::NotNeeded,
             is_traced: false,
+            reach: Reach::default(),
             tracing: None,
             keep: None,
             budget_due: NEVER,
@@ -330,7 +334,8 @@ impl Target {
     /// Takes a look in, after every record that it may show the effect of.
     fn land(&mut self, now: Ktime, more: bool) {
         let Some((look, last)) = self.looks.land(now, self.tally.newest, more) else { return };
-        let Look { snapshot, watched, .. } = *look;
+        let Look { snapshot, watched, reached, .. } = *look;
+        self.reach.looked(reached);
         let shown = self.tally.newest.max(snapshot.finished);
         self.registry.reconcile(&snapshot);
         let stuck = self.options.seeks_unreachable && watched.cohorts.iter().any(Cohort::may_be_stuck);

@@ -13,6 +13,7 @@ use crate::go::reach::{Refusal, Streaks};
 use crate::go::validate::InvalidLayout;
 use crate::judge::detect::Watched;
 use crate::trace::budget::{Costs, Kinds, Tracing};
+use crate::trace::plan::Reached;
 use crate::trace::registry::Suite;
 
 /// Why the watch over a process ended.
@@ -62,6 +63,8 @@ pub struct Look {
     pub snapshot: Snapshot,
     /// What is known of them with all earlier looks.
     pub watched: Watched,
+    /// What the code showed of the probes, where there are to be any.
+    pub reached: Option<Reached>,
     /// How long it took.
     pub took: Duration,
 }

@@ -98,6 +98,22 @@ fn nothing_to_see_is_said_as_well() {
 }
 
 #[test]
+fn probes_that_were_never_hit_are_a_loss() {
+    let mut service = Service::new();
+    let mut report = service.report(HOUR + SECOND, &View::default());
+    report.completeness.unreached = true;
+    report.completeness.births_recovered = 37;
+    let text = as_text(&report);
+    let last = text.lines().last().unwrap();
+    assert!(
+        last.starts_with(
+            "with losses: no probe was ever hit · 1 snapshot found 37 unseen births and 0 unseen ends"
+        ),
+        "{last}"
+    );
+}
+
+#[test]
 fn two_hundred_groups_line_up() {
     let mut service = Service::new();
     for number in 0..200_u64 {

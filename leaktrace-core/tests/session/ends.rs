@@ -160,6 +160,36 @@ fn looks_may_fail_a_few_times_but_not_all_from_the_first() {
 }
 
 #[test]
+fn probes_that_do_not_reach_the_running_code_are_a_loss_and_memory_answers() {
+    let world = World::watched_with(12, false);
+    let report = world.last_report();
+    assert!(report.notices[1].starts_with("no probe reaches the running code"), "{:?}", report.notices);
+    assert!(report.notices[1].contains("12 probed places"), "{:?}", report.notices);
+    assert!(report.completeness.unreached);
+    assert_eq!((report.totals.live, report.totals.born), (3, 2));
+
+    let world = World::watched_with(12, true);
+    assert_eq!(
+        world.last_report().notices,
+        ["as built"],
+        "one was hit, so they are taken away for a while only"
+    );
+    assert!(!world.last_report().completeness.unreached);
+}
+
+#[test]
+fn births_without_any_event_are_a_loss() {
+    let world = World::watched_with(0, false);
+    let report = world.last_report();
+    assert!(report.notices[1].contains("ever hit although snapshots show 2 births"), "{:?}", report.notices);
+    assert!(report.completeness.unreached);
+    let mut idle = World::watched(OPTIONS, &[1]);
+    idle.tell(Told::Stop(StopReason::TimeUp)).unwrap();
+    idle.pass(SECOND).unwrap();
+    assert!(!idle.last_report().completeness.unreached, "nothing happened");
+}
+
+#[test]
 fn a_program_that_was_too_short_to_be_compared_says_so() {
     let mut world = World::new(Options { is_launched: true, ..OPTIONS });
     world.pass(0).unwrap();

@@ -16,6 +16,7 @@ use leaktrace_core::session::{
     Counted, Failure, Look, Options, Prepared, ReportInputs, StopReason, Target, Told, Want,
 };
 use leaktrace_core::trace::budget::{Costs, Kinds, Tracing};
+use leaktrace_core::trace::plan::Reached;
 
 use crate::records::{SITE, goroutine, record, snapshot};
 
@@ -50,6 +51,8 @@ pub(crate) struct World {
     pub(crate) alive: Vec<u64>,
     pub(crate) look_takes: Option<u64>,
     looking_until: Option<u64>,
+    /// What looks show of the probes.
+    pub(crate) reached: Option<Reached>,
     /// Hits of parks a second.
     pub(crate) parks_per_second: u64,
     /// What the ring gets while the probes are taken away.
@@ -70,6 +73,7 @@ impl World {
             alive: Vec::new(),
             look_takes: Some(10 * MILLI),
             looking_until: None,
+            reached: None,
             parks_per_second: 0,
             while_detaching: Vec::new(),
         }
@@ -209,7 +213,12 @@ impl World {
         let took = self.look_takes.unwrap_or(0);
         let alive = self.alive.iter().map(|goid| goroutine(*goid, Status::Waiting, 2)).collect();
         let snapshot = snapshot(self.now - took, self.now, alive);
-        Box::new(Look { snapshot, watched: Watched::default(), took: Duration::from_nanos(took) })
+        Box::new(Look {
+            snapshot,
+            watched: Watched::default(),
+            reached: self.reached,
+            took: Duration::from_nanos(took),
+        })
     }
 
     /// From discovery to the first look that was taken in.
@@ -221,6 +230,23 @@ impl World {
         world.pass(20 * MILLI).unwrap();
         assert_eq!(world.log, ["prepare", "attach", "look now", "keep"]);
         world.log.clear();
+        world
+    }
+
+    /// Two looks at a program in whose code so many of 12 places have no probe, and then its end.
+    pub(crate) fn watched_with(untouched: usize, hit: bool) -> Self {
+        let mut world = Self::new(OPTIONS);
+        world.reached = Some(Reached { places: 12, untouched });
+        world.alive = vec![1];
+        world.pass(0).unwrap();
+        world.tell(prepared()).unwrap();
+        world.pass(20 * MILLI).unwrap();
+        if hit {
+            world.event(Kind::Birth, 2, false);
+        }
+        world.alive = vec![1, 2, 3];
+        world.tell(Told::Stop(StopReason::TimeUp)).unwrap();
+        world.pass(SECOND).unwrap();
         world
     }
 

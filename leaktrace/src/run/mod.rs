@@ -59,9 +59,9 @@ pub fn run(args: &Run, common: &Common, procfs: &Procfs) -> anyhow::Result<Done>
 /// What became of the program goes before what became of watching it.
 fn done(ended: anyhow::Result<Ended>, code: u8, ran: bool) -> anyhow::Result<Done> {
     match ended {
-        Ok(Ended { reason, found }) => {
-            let remark = if reason == StopReason::Execed { session::remark(reason) } else { None };
-            Ok(Done { remark: remark.map(str::to_owned), found: found && code == 0, code })
+        Ok(ended) => {
+            let remark = session::remark(&ended).filter(|_| ended.reason != StopReason::Exited);
+            Ok(Done { remark: remark.map(str::to_owned), found: ended.found && code == 0, code })
         }
         Err(error) if ran && code != 0 => Ok(Done { remark: Some(format!("{error:#}")), found: false, code }),
         // Nobody reads the report any more: that changes nothing about the program.

@@ -94,6 +94,7 @@ impl Engine<'_> {
     fn planned(&mut self, key: Key, planned: Planned) -> anyhow::Result<()> {
         if let Some(member) = self.members.get_mut(&key) {
             member.loaded.get_or_insert(planned.loaded);
+            member.code = planned.code;
         }
         self.tell(key, Told::Prepared(Box::new(planned.prepared)))
     }
@@ -146,6 +147,7 @@ impl Engine<'_> {
         let process = member.process.clone();
         if let Some(report) = &report {
             member.has_reported = true;
+            self.is_unreached |= is_last && report.completeness.unreached;
             self.has_found |= is_last && self.config.judging.gate.fails_any(&report.verdicts);
         }
         let inbox = member.take_inbox();

@@ -59,6 +59,8 @@ pub(super) struct Engine<'e> {
     pub(super) mishaps_due: Ktime,
     /// Whether a report was made on which the user wants to fail.
     pub(super) has_found: bool,
+    /// Whether no probe was ever hit of a target that had some.
+    pub(super) is_unreached: bool,
     next_key: Key,
     /// When the reports on several processes are next to be shown together.
     round_due: Option<Ktime>,
@@ -93,6 +95,7 @@ impl<'e> Engine<'e> {
             ledger: Ledger::default(),
             mishaps_due: now,
             has_found: false,
+            is_unreached: false,
             next_key: 0,
             round_due: None,
             started: now,

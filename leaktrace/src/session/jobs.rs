@@ -12,7 +12,7 @@ use leaktrace_core::go::validate::InvalidLayout;
 use leaktrace_core::goroutines::Facts;
 use leaktrace_core::session::Prepared;
 use leaktrace_core::trace::budget::{Costs, Kinds};
-use leaktrace_core::trace::plan::{AttachPlan, MissedReason};
+use leaktrace_core::trace::plan::{AttachPlan, MissedReason, ProbedCode};
 use leaktrace_core::trace::registry::Suite;
 
 use super::observer::{Observer, Seen};
@@ -58,6 +58,8 @@ pub(super) struct Planned {
     pub(super) prepared: Prepared,
     /// Its programs, loaded; nothing if nothing is to be traced; or why they could not be.
     pub(super) loaded: anyhow::Result<Option<Loaded>>,
+    /// Where probes are to be seen once they are attached.
+    pub(super) code: Option<ProbedCode>,
 }
 
 /// What programs are loaded with.
@@ -108,7 +110,7 @@ fn plan_nothing(
     loaded: anyhow::Result<Option<Loaded>>,
 ) -> anyhow::Result<Box<Planned>> {
     let plan = inspected.plan(&[], false)?;
-    Ok(Box::new(Planned { prepared: prepared(inspected, &plan, Costs::NOTHING), loaded }))
+    Ok(Box::new(Planned { prepared: prepared(inspected, &plan, Costs::NOTHING), loaded, code: None }))
 }
 
 fn plan_probes(inspected: &Inspected, probing: &Probing) -> anyhow::Result<Box<Planned>> {
@@ -119,7 +121,8 @@ fn plan_probes(inspected: &Inspected, probing: &Probing) -> anyhow::Result<Box<P
     let tracee = Tracee { pid: target.pid.0, exe: target.exe.proc_path(), layout, sites: &sites };
     let loaded = probing.loader.load(&tracee, &probing.options)?;
     let prepared = prepared(inspected, &plan, costs(&probing.cost, &plan));
-    Ok(Box::new(Planned { prepared, loaded: Ok(Some(loaded)) }))
+    let code = Some(plan.code(inspected.bias()));
+    Ok(Box::new(Planned { prepared, loaded: Ok(Some(loaded)), code }))
 }
 
 fn prepared(inspected: &Inspected, plan: &AttachPlan, costs: Costs) -> Prepared {

@@ -8,6 +8,7 @@ use leaktrace_core::base::num::Ktime;
 use leaktrace_core::go::reach::Streaks;
 use leaktrace_core::goroutines::Facts;
 use leaktrace_core::session::{Class, Matcher, Options, Reading, StopReason, Target, Told};
+use leaktrace_core::trace::plan::ProbedCode;
 
 use super::observer::Observer;
 use super::probes::Probes;
@@ -52,6 +53,8 @@ pub(super) struct Member {
     pub(super) facts: Option<Facts>,
     pub(super) loaded: Option<anyhow::Result<Option<Loaded>>>,
     pub(super) probes: Option<Probes>,
+    /// Where they are to be seen, until somebody looks there.
+    pub(super) code: Option<ProbedCode>,
     /// Missing while it looks.
     pub(super) observer: Option<Box<Observer>>,
     /// Missing while it makes a report.
@@ -89,6 +92,7 @@ impl Member {
             facts: None,
             loaded: None,
             probes: None,
+            code: None,
             observer: None,
             reporter: None,
             recorder: None,

@@ -45,11 +45,16 @@ pub struct Ended {
     pub reason: StopReason,
     /// Whether that was found on which the user wants to fail.
     pub found: bool,
+    /// Whether no probe was ever hit of a process that had some.
+    pub is_unreached: bool,
 }
 
 /// What a user should be told of how a session ended, if that was not their own wish.
-pub const fn remark(reason: StopReason) -> Option<&'static str> {
-    match reason {
+pub const fn remark(ended: &Ended) -> Option<&'static str> {
+    match ended.reason {
+        StopReason::TimeUp | StopReason::Asked | StopReason::HeldAtExit if ended.is_unreached => {
+            Some("no probe was ever hit: the report has what snapshots show, and says why")
+        }
         StopReason::TimeUp | StopReason::Asked | StopReason::HeldAtExit | StopReason::Blocked => None,
         StopReason::Exited => Some("the process has exited; the last report shows what was known until then"),
         StopReason::Execed => Some(
@@ -135,32 +140,38 @@ fn watch(
     let mut engine = Engine::new(inputs, events, recording);
     engine.select(selection);
     let ran = runtime.block_on(engine.run());
-    let (found, ledger) = (engine.has_found, std::mem::take(&mut engine.ledger));
+    let (ended, ledger) = (ended(&engine), std::mem::take(&mut engine.ledger));
     drop(engine);
     match selection {
         Selection::Pids(pids) if let [pid] = pids[..] => {
-            ran.and_then(|()| one(ledger, found)).map_err(|error| jobs::cannot_watch(error, pid, is_launched))
+            ran.and_then(|()| one(ledger, ended)).map_err(|error| jobs::cannot_watch(error, pid, is_launched))
         }
         Selection::Pids(_) | Selection::Matching(_) => {
             ran?;
-            several(ledger, found)
+            several(ledger, ended)
         }
     }
 }
 
+/// What comes of a session that ends for a reason.
+fn ended(engine: &Engine<'_>) -> impl FnOnce(StopReason) -> Ended + use<> {
+    let (found, is_unreached) = (engine.has_found, engine.is_unreached);
+    move |reason| Ended { reason, found, is_unreached }
+}
+
 /// What came of the only process.
-fn one(ledger: Ledger, found: bool) -> anyhow::Result<Ended> {
+fn one(ledger: Ledger, ended: impl FnOnce(StopReason) -> Ended) -> anyhow::Result<Ended> {
     match (ledger.first_failure, ledger.last_reason) {
         (Some((_, error)), _) => Err(error),
-        (None, Some(reason)) => Ok(Ended { reason, found }),
+        (None, Some(reason)) => Ok(ended(reason)),
         (None, None) => Err(jobs::lost()),
     }
 }
 
 /// What came of several: well, if there is a report on any of them.
-fn several(ledger: Ledger, found: bool) -> anyhow::Result<Ended> {
+fn several(ledger: Ledger, ended: impl FnOnce(StopReason) -> Ended) -> anyhow::Result<Ended> {
     match ledger.first_failure {
-        _ if ledger.has_reported => Ok(Ended { reason: StopReason::TimeUp, found }),
+        _ if ledger.has_reported => Ok(ended(StopReason::TimeUp)),
         Some((pid, error)) => Err(jobs::cannot_watch(error, pid, false)),
         None => Err(NothingFound.into()),
     }

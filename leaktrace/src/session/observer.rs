@@ -11,6 +11,7 @@ use leaktrace_core::goroutines::model::UnixTime;
 use leaktrace_core::goroutines::{Dump, Facts, from_snapshot};
 use leaktrace_core::judge::detect::{Contexts, History, Observation, Sampler, Watched};
 use leaktrace_core::session::Look;
+use leaktrace_core::trace::plan::ProbedCode;
 
 use super::recorder::Recorded;
 use crate::clock;
@@ -25,6 +26,8 @@ pub(super) struct Observer {
     contexts: Contexts,
     /// What a recording should know besides, if there is one.
     facts: Option<Facts>,
+    /// Where probes are to be seen.
+    code: Option<ProbedCode>,
 }
 
 /// What one look brings.
@@ -35,7 +38,7 @@ pub(super) struct Seen {
 }
 
 impl Observer {
-    pub(super) fn new(inspected: Inspected, facts: Option<Facts>) -> Self {
+    pub(super) fn new(inspected: Inspected, facts: Option<Facts>, code: Option<ProbedCode>) -> Self {
         Self {
             inspected,
             memo: None,
@@ -43,12 +46,14 @@ impl Observer {
             history: History::default(),
             contexts: Contexts::default(),
             facts,
+            code,
         }
     }
 
     /// Looks once more. `streaks` says what nothing refers to.
     pub(super) fn look(&mut self, streaks: &Streaks) -> Result<Seen, WalkError> {
         let began = Instant::now();
+        let reached = self.code.as_ref().and_then(|code| code.look(&self.inspected.memory()).ok());
         let mut snapshot = self.walk()?;
         let whole = self.recorded_facts().map(|facts| self.dump(&snapshot, facts));
         let recorded = whole.as_ref().map(|dump| Recorded::of(&snapshot, dump));
@@ -57,7 +62,7 @@ impl Observer {
         self.find_holders(&mut watched, &snapshot, &observation);
         let (program, memory) = (self.inspected.program(), self.inspected.memory());
         self.contexts.look(program, &memory, &snapshot, &observation, &mut watched);
-        let look = Box::new(Look { snapshot, watched, took: began.elapsed() });
+        let look = Box::new(Look { snapshot, watched, reached, took: began.elapsed() });
         Ok(Seen { look, recorded })
     }
 

@@ -160,7 +160,8 @@ impl Engine<'_> {
         };
         let (inspected, facts) = (member.inspected.clone(), member.facts.take());
         if let Some(inspected) = inspected {
-            member.observer = Some(Box::new(Observer::new(inspected.clone(), facts)));
+            let code = member.code.take().filter(|_| member.probes.is_some());
+            member.observer = Some(Box::new(Observer::new(inspected.clone(), facts, code)));
             let shared = Arc::clone(&self.shared);
             member.reporter = Some(Box::new(Reporter::new(inspected, shared, (self.make_pass)())));
         }

@@ -224,7 +224,39 @@ fn intern<T: Clone + Eq + Hash, Id: Copy>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::num::Goid;
+    use crate::go::names::Status;
     use crate::goroutines::model::ChannelOperation;
+
+    #[test]
+    fn cut_stacks_are_told_by_reason_and_file() {
+        let mut builder = DumpBuilder::default();
+        let names = ["...stack cut: no Go function table has this address...", "main.f"];
+        let mut stack = |name: &str, file: &str, pc: u64, kind: FunctionKind| {
+            let name = builder.string(name);
+            let function = Some(builder.function(Function { name, start_line: None, kind }));
+            let file = builder.string(file);
+            let at = Location { pc, offset: 0, function, file, line: 0, inlined: false, exact: false };
+            let at = builder.location(at);
+            builder.stack(&[at])
+        };
+        let plugin = stack(names[0], "/srv/plug.so", 0x7f12, FunctionKind::Cut);
+        let unknown = stack(names[0], "", 0, FunctionKind::Cut);
+        let whole = stack(names[1], "main.go", 0x40, FunctionKind::Normal);
+        for (goid, stack, cut) in
+            [(1, plugin, true), (2, plugin, true), (3, unknown, true), (4, whole, false)]
+        {
+            let goroutine = DumpGoroutine::new(Goid(goid), Status::Waiting, stack);
+            builder.goroutine(DumpGoroutine { cut, ..goroutine });
+        }
+        assert_eq!(
+            builder.cut_notes(),
+            [
+                "cut at the outer end, 1 stack: no Go function table has this address",
+                "cut at the outer end, 2 stacks: no Go function table has this address (first at 0x7f12 in /srv/plug.so)",
+            ]
+        );
+    }
 
     #[test]
     fn selects_with_the_same_cases_are_one() {

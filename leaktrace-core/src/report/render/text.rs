@@ -301,6 +301,10 @@ fn last_line(completeness: &Completeness, overhead: &Overhead) -> Line {
 fn picture(completeness: &Completeness) -> Line {
     let lost = completeness.lost();
     let snapshots = human::some(completeness.snapshots, "snapshot");
+    if completeness.unreached {
+        let lost = Line::new().role(Role::Warning, "with losses").text(": no probe was ever hit");
+        return lost.text(found(&snapshots, completeness)).text(blind_spots(completeness));
+    }
     if completeness.produced == 0 {
         return Line::new().role(Role::Strong, "from memory alone").text(format_args!(": {snapshots}"));
     }
@@ -314,13 +318,18 @@ fn picture(completeness: &Completeness) -> Line {
     };
     let line = line.text(format_args!(": {decoded}{}", losses::in_brackets(completeness)));
     let line = if repaired {
-        let births = human::some(completeness.births_recovered, "unseen birth");
-        let ends = human::some(completeness.ghosts_removed, "unseen end");
-        line.text(format_args!(" · {snapshots} found {births} and {ends}"))
+        line.text(found(&snapshots, completeness))
     } else {
         line.text(format_args!(" · {snapshots}"))
     };
     line.text(blind_spots(completeness))
+}
+
+/// ` · 2 snapshots found 1 unseen birth and 3 unseen ends`
+fn found(snapshots: &str, completeness: &Completeness) -> String {
+    let births = human::some(completeness.births_recovered, "unseen birth");
+    let ends = human::some(completeness.ghosts_removed, "unseen end");
+    format!(" · {snapshots} found {births} and {ends}")
 }
 
 /// ` · 3 goroutines unreadable`: what the events did not tell, nor the snapshots.

@@ -13,10 +13,12 @@ mod body;
 mod entry;
 mod inlined;
 mod machine;
+mod reach;
 mod render;
 mod site;
 mod verify;
 
+pub use reach::{ProbedCode, Reached};
 pub use site::{AttachPlan, Cost, Missed, MissedReason, PlanStyle, Site};
 pub use verify::{OtherProbes, VerifyError};
 
