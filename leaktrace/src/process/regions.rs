@@ -26,7 +26,8 @@ impl Regions {
     /// Those of a process that has mapped this, of which files on the devices `untouchable` are left alone.
     pub(super) fn of(maps: &Maps, untouchable: &BTreeSet<(u32, u32)>) -> Self {
         let with_code = maps.iter().filter(|mapping| mapping.private && mapping.executable);
-        let with_code = with_code.filter(|mapping| !untouchable.contains(&mapping.device));
+        let with_code =
+            with_code.chain(with_moved_code(maps)).filter(|mapping| !untouchable.contains(&mapping.device));
         let with_code: BTreeSet<_> = with_code.map(|mapping| (mapping.device, mapping.inode)).collect();
         let is_allowed = |mapping: &Mapping| {
             mapping.private
@@ -68,6 +69,17 @@ impl Regions {
         let index = self.foreign.partition_point(|(_, to, _)| *to <= span.at.0);
         self.foreign.get(index).filter(|(from, ..)| *from < end).map(|(.., name)| Arc::clone(name))
     }
+}
+
+/// Mappings of files beside code that is in no file: a program may have moved it there, from over the file's own mapping.
+fn with_moved_code(maps: &Maps) -> impl Iterator<Item = &Mapping> {
+    let is_code = |mapping: &Mapping| mapping.private && mapping.executable && mapping.is_anonymous();
+    let pairs = maps.iter().zip(maps.iter().skip(1)).filter(|(lower, upper)| lower.end == upper.start);
+    pairs.filter_map(move |(lower, upper)| match (is_code(lower), is_code(upper)) {
+        (true, false) => Some(upper),
+        (false, true) => Some(lower),
+        _ => None,
+    })
 }
 
 /// How much of the time may go into looking at the mappings again: one part of so many.
@@ -114,6 +126,21 @@ c000400000-c004000000 ---p 00000000 00:00 0
 7f0000005000-7f0000006000 rw-p 00001000 08:02 900 /srv/data
 7f0000006000-7f0000007000 r-xp 00000000 00:32 12 /mnt/hung/code
 ";
+
+    #[test]
+    fn a_binary_whose_code_was_moved_to_other_pages_is_still_the_processs_own() {
+        let maps = b"\
+00400000-00402000 r--p 00000000 08:01 777 /srv/app
+00402000-00500000 r-xp 00000000 00:00 0 
+00500000-00600000 r--p 00100000 08:01 777 /srv/app
+00700000-00800000 rw-p 00200000 08:01 777 /srv/app
+00900000-00a00000 rw-p 00000000 08:01 778 /srv/data
+";
+        let regions = Regions::of(&Maps::parse(maps).unwrap(), &BTreeSet::new());
+        assert_eq!(regions.allowed, [(0x40_0000, 0x60_0000), (0x70_0000, 0x80_0000)]);
+        let untouchable = Regions::of(&Maps::parse(maps).unwrap(), &BTreeSet::from([(8, 1)]));
+        assert_eq!(untouchable.allowed, [(0x40_2000, 0x50_0000)]);
+    }
 
     fn regions() -> Regions {
         Regions::of(&Maps::parse(MAPS).unwrap(), &BTreeSet::from([(0, 0x32)]))
