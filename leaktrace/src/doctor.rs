@@ -178,7 +178,10 @@ fn examine(pid: Pid, procfs: &Procfs, long_nops: bool, page: &mut Page<'_>) -> a
     let asked = procfs.clone();
     let found = workers.run(move || {
         let inspected = Inspected::new(target, &asked)?;
-        Ok((of_program(&inspected), inspected.plan(&Kind::ALL, long_nops)))
+        let plan = inspected.plan(&Kind::ALL, long_nops);
+        let moved = plan.as_ref().map_or(0, |plan| inspected.moved(plan).unwrap_or(0));
+        let moved = (moved > 0).then(|| of_moved_code(moved));
+        Ok((of_program(&inspected).into_iter().chain(moved).collect::<Vec<_>>(), plan))
     });
     let found = found.and_then(|found| found);
     match &found {
@@ -250,6 +253,16 @@ fn of_memory(inspected: &Inspected) -> Item {
             "try again; if it keeps failing, please report it",
         ),
     }
+}
+
+/// Probes are attached to the file.
+fn of_moved_code(places: usize) -> Item {
+    Item::missing(
+        format!(
+            "it has moved its code to other pages than its file's: no probe is hit at {places} of the places below"
+        ),
+        "what `leaktrace dump` and `--probes none` show is right; start it without that for the rest",
+    )
 }
 
 fn show_plan(plan: &AttachPlan, page: &mut Page<'_>) -> io::Result<()> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use leaktrace_common::event::Kind;
 use leaktrace_core::base::memory::ReadError;
-use leaktrace_core::base::num::Bias;
+use leaktrace_core::base::num::{Avma, Bias};
 use leaktrace_core::binary::elf::{Elf, FileMemory};
 use leaktrace_core::go::program::Program;
 use leaktrace_core::go::validate::InvalidLayout;
@@ -146,6 +146,17 @@ impl Inspected {
             tracing::info!("another tracer also probes {shared} of {} instructions", plan.sites.len());
         }
         Ok(plan)
+    }
+
+    /// How many places of a plan are not in a mapping of the binary. A program that has moved its code to pages of its own
+    /// is not hit by probes, which are attached to the file.
+    pub(crate) fn moved(&self, plan: &AttachPlan) -> Result<usize, ProcessError> {
+        let (target, procfs) = (self.target(), &self.known.borrow_owner().procfs);
+        let maps = Maps::read(procfs, target.pid)?;
+        let of_file = maps.of_file(target.exe.link(), target.identity.exe.inode);
+        let places = plan.sites.iter().map(|site| self.bias().to_avma(site.svma));
+        let is_there = |at: &Avma| of_file.iter().any(|mapping| (mapping.start..mapping.end).contains(at));
+        Ok(places.filter(|at| !is_there(at)).count())
     }
 }
 

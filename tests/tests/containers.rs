@@ -101,6 +101,28 @@ fn a_program_whose_file_was_copied_up_is_told_by_memory_and_that_is_said() {
     chmod.args(["--mount", "--target", &pid.to_string(), "chmod", "700", "/mnt/all/inner"]);
     assert!(chmod.status().is_ok_and(|status| status.success()), "its file is copied up");
 
+    assert_told_by_memory(&mut target);
+}
+
+#[test]
+fn a_program_that_has_moved_its_code_is_told_by_memory_and_that_is_said() {
+    if !can_probe() {
+        return;
+    }
+    let built = build(Program::Scenarios, Version::NEWEST, Mode::Cgo, &mut |_| ());
+    let built = built.expect("it can be built");
+    let mut moving = Command::new(&built);
+    moving.env("MOVE_CODE", "1").arg("leak_chan_send=4");
+    let mut target = Target::spawn(moving, &built);
+    assert_told_by_memory(&mut target);
+    let examined = leaktrace(&format!("doctor --pid {}", target.pid()));
+    assert!(examined.stdout.contains("it has moved its code"), "{}", examined.stdout);
+}
+
+/// Goroutines are born all the time, and no event tells of any.
+#[track_caller]
+fn assert_told_by_memory(target: &mut Target) {
+    let pid = target.pid();
     let mut running =
         Running::start(command(&format!("--pid {pid} --duration 4s --format json --min-age 0s")));
     poll_until(PATIENCE, "leaktrace ends", || {

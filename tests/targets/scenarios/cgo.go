@@ -3,10 +3,33 @@
 package main
 
 /*
-#cgo CFLAGS: -fno-omit-frame-pointer -O1 -g
+#cgo CFLAGS: -fno-omit-frame-pointer -O1 -g -D_GNU_SOURCE
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 extern void goCallback(int);
+
+// As programs that put their code on huge pages do: copies it into anonymous memory and moves that over the file's
+// mapping, before anything of Go runs.
+static void __attribute__((constructor)) move_code(void) {
+	if (!getenv("MOVE_CODE")) return;
+	unsetenv("MOVE_CODE");
+	FILE *maps = fopen("/proc/self/maps", "r");
+	char line[512], permissions[8] = "";
+	uintptr_t start = 0, end = 0;
+	while (permissions[2] != 'x' && fgets(line, sizeof line, maps))
+		sscanf(line, "%lx-%lx %7s", &start, &end, permissions);
+	fclose(maps);
+	size_t size = end - start;
+	void *copy = mmap(0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	memcpy(copy, (void *)start, size);
+	mprotect(copy, size, PROT_READ | PROT_EXEC);
+	mremap(copy, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)start);
+}
 
 static void wait_in_c(void) { pause(); }
 static void __attribute__((noinline)) call_back(int fd) { goCallback(fd); }
