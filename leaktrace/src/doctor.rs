@@ -4,6 +4,7 @@
 use std::io::{self, Write};
 
 use leaktrace_common::event::Kind;
+use leaktrace_core::base::escape;
 use leaktrace_core::go::goroutines::{Walker, WalkerInput, Want};
 use leaktrace_core::trace::plan::AttachPlan;
 use thiserror::Error;
@@ -60,7 +61,7 @@ impl Item {
     }
 }
 
-/// Where the findings go, and how they look.
+/// Where the findings go, and how they look. What is named in a heading or an item cannot add lines to it.
 struct Page<'w> {
     out: &'w mut dyn Write,
     color: bool,
@@ -68,7 +69,7 @@ struct Page<'w> {
 
 impl Page<'_> {
     fn heading(&mut self, text: &str) -> io::Result<()> {
-        writeln!(self.out, "{text}")
+        writeln!(self.out, "{}", escape::line(text))
     }
 
     fn items(&mut self, items: &[Item]) -> io::Result<()> {
@@ -82,13 +83,14 @@ impl Page<'_> {
             Verdict::Note => ("note   ", 33),
             Verdict::Missing => ("MISSING", 31),
         };
+        let what = escape::line(&item.what);
         if self.color {
-            writeln!(self.out, "  \x1b[{color}m{mark}\x1b[0m {}", item.what)?;
+            writeln!(self.out, "  \x1b[{color}m{mark}\x1b[0m {what}")?;
         } else {
-            writeln!(self.out, "  {mark} {}", item.what)?;
+            writeln!(self.out, "  {mark} {what}")?;
         }
         match &item.remedy {
-            Some(remedy) => writeln!(self.out, "          → {remedy}"),
+            Some(remedy) => writeln!(self.out, "          → {}", escape::line(remedy)),
             None => Ok(()),
         }
     }
@@ -308,6 +310,18 @@ mod tests {
              securityContext.capabilities)\n  \
                ok      CAP_DAC_READ_SEARCH: open other users' binaries\n\n"
         );
+    }
+
+    #[test]
+    fn a_name_cannot_add_items() {
+        let items = [Item::note("x\n  ok      \u{202e}", "\x1b[1A"), Item::good("y\u{2028}")];
+        assert_eq!(
+            shown(&items),
+            "  note    x\\n  ok      \\u202e\n          → \\x1b[1A\n  ok      y\\u2028\n\n"
+        );
+        let mut out = Vec::new();
+        Page { out: &mut out, color: true }.heading("Process 7: /x\n\x1b[2J").unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), "Process 7: /x\\n\\x1b[2J\n");
     }
 
     #[test]

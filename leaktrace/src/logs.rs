@@ -1,8 +1,13 @@
 //! Where diagnostics go: standard error, never standard output.
 
+use std::fmt;
 use std::io::IsTerminal;
 
+use leaktrace_core::base::escape::shown;
+use tracing::field::Field;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::field::MakeExt as _;
+use tracing_subscriber::fmt::format::{FormatFields, Writer, debug_fn};
 
 /// The variable that overrides `-v`, in the syntax of `tracing-subscriber`: `LEAKTRACE_LOG=leaktrace=debug`.
 const VARIABLE: &str = "LEAKTRACE_LOG";
@@ -21,7 +26,55 @@ pub fn start(verbose: u8) {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(verbose > 1)
-        .without_time();
+        .without_time()
+        .fmt_fields(fields());
     // Only a second call could fail, and then the first one's choice stands.
     _ = subscriber.try_init();
+}
+
+/// Writes what is said and what is named beside it, none of which ends the line.
+fn fields() -> impl for<'w> FormatFields<'w> + Send + Sync + 'static {
+    let write = |out: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug| match field.name() {
+        "message" => write!(out, "{}", shown(format_args!("{value:?}"))),
+        name => write!(out, "{name}={}", shown(format_args!("{value:?}"))),
+    };
+    debug_fn(write).delimited(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_name_cannot_add_lines_to_the_log() {
+        let (kept, name) = (Kept::default(), "a\nWARN forged\x1b[2J\u{202e}");
+        let to = kept.clone();
+        let plain = tracing_subscriber::fmt().without_time().with_target(false).with_ansi(false);
+        let subscriber = plain.fmt_fields(fields()).with_writer(Mutex::new(to)).finish();
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::warn!(%name, text = name, count = 7, "cannot read {name}");
+        });
+        let log = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(
+            log,
+            " WARN cannot read a\\nWARN forged\\x1b[2J\\u202e name=a\\nWARN forged\\x1b[2J\\u202e \
+             text=\"a\\nWARN forged\\u{1b}[2J\\u{202e}\" count=7\n"
+        );
+    }
 }

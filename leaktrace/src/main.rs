@@ -7,6 +7,7 @@ use leaktrace::cli::Args;
 use leaktrace::diagnose::{Exit, diagnose, is_broken_pipe};
 use leaktrace::process::Procfs;
 use leaktrace::process::privileges::Privileges;
+use leaktrace_core::base::escape;
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -14,7 +15,7 @@ fn main() -> ExitCode {
     match leaktrace::run(&args) {
         Ok(done) => {
             if let Some(remark) = done.remark {
-                eprintln!("leaktrace: {remark}");
+                eprintln!("leaktrace: {}", escape::line(&remark));
             }
             ExitCode::from(if done.found { Exit::Found as u8 } else { done.code })
         }

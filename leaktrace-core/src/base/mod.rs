@@ -1,9 +1,10 @@
 //! What everything stands on: numbers with a meaning, bounded reads of bytes and of a target's memory, how numbers
-//! are shown to people, and what a format of output is.
+//! and foreign words are shown to people, and what a format of output is.
 //!
 //! **Invariant:** knows neither Go nor ELF, nor any other wing.
 
 pub(crate) mod bytes;
+pub mod escape;
 pub mod file;
 pub mod format;
 pub(crate) mod hash;

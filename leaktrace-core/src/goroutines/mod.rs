@@ -12,6 +12,7 @@ mod describe;
 pub mod descriptors;
 mod live;
 pub mod model;
+mod printable;
 pub mod snapshot;
 pub mod sock_diag;
 pub mod text_rules;

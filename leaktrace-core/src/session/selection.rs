@@ -7,12 +7,12 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum MatcherError {
     /// The pattern for the command is no regular expression.
-    #[error("--comm {pattern:?} is not a valid regular expression")]
+    #[error("--comm {pattern:?} is not a valid regular expression: {what}")]
     Comm {
         /// What was typed.
         pattern: String,
         /// What is wrong with it.
-        source: Box<regex::Error>,
+        what: String,
     },
     /// The pattern for the executable is longer than a path can be.
     #[error("--exe is a pattern of {0} bytes, longer than any path")]
@@ -33,15 +33,20 @@ pub struct Matcher {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Glob(Vec<char>);
 
+/// The last line of what is wrong with a regular expression; those before it draw where.
+fn cause(error: &regex::Error) -> String {
+    let text = error.to_string();
+    let last = text.lines().next_back().unwrap_or_default();
+    last.strip_prefix("error: ").unwrap_or(last).to_owned()
+}
+
 impl Matcher {
     /// Processes whose executable is like the glob `exe` (`*` stands for any characters, `?` for one) and whose command
     /// is like the regular expression `comm`, as far as there are such.
     pub fn new(exe: Option<&str>, comm: Option<&str>) -> Result<Self, MatcherError> {
         let comm = comm.map(|pattern| {
-            Regex::new(pattern).map_err(|source| MatcherError::Comm {
-                pattern: pattern.to_owned(),
-                source: Box::new(source),
-            })
+            Regex::new(pattern)
+                .map_err(|error| MatcherError::Comm { pattern: pattern.to_owned(), what: cause(&error) })
         });
         if let Some(long) = exe.map(str::len).filter(|len| *len > PATH_MAX) {
             return Err(MatcherError::Exe(long));
@@ -126,7 +131,7 @@ mod tests {
     #[test]
     fn what_is_no_pattern_is_told() {
         let error = Matcher::new(None, Some("(")).unwrap_err();
-        assert_eq!(error.to_string(), "--comm \"(\" is not a valid regular expression");
+        assert_eq!(error.to_string(), "--comm \"(\" is not a valid regular expression: unclosed group");
         assert!(matches!(Matcher::new(Some(&"x".repeat(4097)), None), Err(MatcherError::Exe(4097))));
     }
 }

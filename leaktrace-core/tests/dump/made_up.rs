@@ -9,6 +9,7 @@ use leaktrace_core::goroutines::model::{
 use leaktrace_core::goroutines::{Dump, DumpBuilder, DumpGoroutine};
 use proptest::prelude::*;
 
+use crate::hostile::HOSTILE;
 use crate::sample::{TAKEN_AT, target};
 
 #[derive(Clone, Debug)]
@@ -24,10 +25,16 @@ struct Frame {
     exact: bool,
 }
 
+/// Words that end as a hostile one may, some of them.
+fn words(ordinary: &'static str) -> impl Strategy<Value = String> {
+    let endings = [&["", "", ""][..], &HOSTILE].concat();
+    (ordinary, prop::sample::select(endings)).prop_map(|(word, ending)| word + ending)
+}
+
 prop_compose! {
     fn frames()(
-        name in "(runtime\\.|main\\.)?[a-zA-Z.\\[\\]<;é]{0,8}",
-        file in "[a-z/.]{0,6}",
+        name in words("(runtime\\.|main\\.)?[a-zA-Z.\\[\\]<;é]{0,8}"),
+        file in words("[a-z/.]{0,6}"),
         (pc, offset, line) in (any::<u64>(), 0_u64..5_000, any::<u32>()),
         kind in 0..FunctionKind::ALL.len(),
         (known, inlined, exact) in any::<(bool, bool, bool)>(),
@@ -45,6 +52,7 @@ struct Routine {
     stack: Vec<usize>,
     labels: Vec<(String, String)>,
     blocked: (usize, u64, u32),
+    word: String,
 }
 
 prop_compose! {
@@ -54,10 +62,11 @@ prop_compose! {
         flags in any::<[bool; 7]>(),
         status in prop::sample::select(vec![0_u32, 1, 2, 3, 4, 6, 8, 9, 10, 11]),
         stack in prop::collection::vec(any::<usize>(), 0..12),
-        labels in prop::collection::vec(("\\PC{0,4}", "\\PC{0,4}"), 0..3),
+        labels in prop::collection::vec((words("\\PC{0,4}"), words("\\PC{0,4}")), 0..3),
         blocked in (0_usize..8, any::<u64>(), any::<u32>()),
+        word in words("(chan receive|int)"),
     ) -> Routine {
-        Routine { numbers, optional, flags, status, stack, labels, blocked }
+        Routine { numbers, optional, flags, status, stack, labels, blocked, word }
     }
 }
 
@@ -66,10 +75,13 @@ prop_compose! {
         frames in prop::collection::vec(frames(), 1..8),
         routines in prop::collection::vec(routines(), 0..12),
         minor in 18..30,
+        (exe, host, note) in (words("/srv/x"), words("h"), words("n")),
     ) -> Dump {
         let mut target = target();
         target.go_version = format!("go1.{minor}.1");
+        (target.exe, target.hostname) = (exe, Some(host));
         let mut builder = DumpBuilder::new(target, TAKEN_AT);
+        builder.completeness().notes.push(note);
         for routine in &routines {
             let goroutine = goroutine(&mut builder, &frames, routine);
             builder.goroutine(goroutine);
@@ -100,7 +112,7 @@ fn stack(builder: &mut DumpBuilder, frames: &[Frame], picks: &[usize]) -> StackI
 }
 
 fn goroutine(builder: &mut DumpBuilder, frames: &[Frame], routine: &Routine) -> DumpGoroutine {
-    let Routine { numbers, optional, flags, status, stack: picks, labels, blocked } = routine;
+    let Routine { numbers, optional, flags, status, stack: picks, labels, blocked, word } = routine;
     let [goid, waiting, age, bubble, bytes, parent] = *numbers;
     // One number is not stored: the greatest, which stands for none.
     let number = |index: usize, value: u64| optional[index].then_some(value.min(u64::MAX - 1));
@@ -113,9 +125,9 @@ fn goroutine(builder: &mut DumpBuilder, frames: &[Frame], routine: &Routine) -> 
         stack_bytes: bytes,
         created_by: optional[4].then(|| location(builder, &frames[0])),
         creation_stack: optional[5].then_some(stack),
-        wait_reason: optional[6].then(|| builder.string("chan receive")),
+        wait_reason: optional[6].then(|| builder.string(word)),
         labels: builder.labels(labels.iter().map(|(key, value)| (key.as_str(), value.as_str()))),
-        blocked_on: optional[7].then(|| blocked_on(builder, *blocked)),
+        blocked_on: optional[7].then(|| blocked_on(builder, *blocked, word)),
         arguments: optional[8].then(|| arguments(builder, picks)),
         scanning: flags[0],
         locked: flags[1],
@@ -136,10 +148,10 @@ fn arguments(builder: &mut DumpBuilder, picks: &[usize]) -> Arguments {
     Arguments { texts: builder.arguments(texts), values: builder.values(&values, None) }
 }
 
-fn blocked_on(builder: &mut DumpBuilder, (kind, address, count): (usize, u64, u32)) -> BlockedId {
+fn blocked_on(builder: &mut DumpBuilder, (kind, address, count): (usize, u64, u32), word: &str) -> BlockedId {
     let channel = Channel {
         address: Avma(address % 3),
-        element: (count % 2 == 0).then(|| builder.string("int")),
+        element: (count % 2 == 0).then(|| builder.string(word)),
         length: address,
         capacity: u64::from(count),
         closed: count % 3 == 0,
@@ -150,7 +162,7 @@ fn blocked_on(builder: &mut DumpBuilder, (kind, address, count): (usize, u64, u3
     let channel = builder.channel(channel);
     let operation = if count % 2 == 0 { ChannelOperation::Send } else { ChannelOperation::Receive };
     let case = SelectCase { operation, channel };
-    let description = (count % 2 == 0).then(|| builder.string("socket"));
+    let description = (count % 2 == 0).then(|| builder.string(word));
     let blocked = match kind {
         0 => BlockedOn::Channel { operation, channel },
         1 => BlockedOn::NilChannel { operation },

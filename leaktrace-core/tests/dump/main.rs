@@ -6,6 +6,9 @@ mod differences;
 mod files;
 mod filters;
 mod formats;
+#[path = "../shared/hostile.rs"]
+mod hostile;
 mod made_up;
+mod names;
 mod recordings;
 mod sample;

@@ -3,8 +3,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../shared/hostile.rs"]
+mod hostile;
 mod left;
 mod limits;
+mod names;
 mod sample;
 mod schema;
 

@@ -7,6 +7,7 @@ mod program;
 use std::fmt::{self, Write as _};
 use std::io;
 
+use leaktrace_core::base::escape;
 use leaktrace_core::base::memory::ReadError;
 use leaktrace_core::judge::detect::{BaselineError, SignatureError};
 
@@ -54,11 +55,12 @@ pub struct Diagnosis {
     pub exit: Exit,
 }
 
+/// One line, and one for the hint: what is named in them cannot add any.
 impl fmt::Display for Diagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "leaktrace: {}", self.message)?;
+        write!(f, "leaktrace: {}", escape::line(&self.message))?;
         match &self.hint {
-            Some(hint) => write!(f, "\nhint: {hint}"),
+            Some(hint) => write!(f, "\nhint: {}", escape::line(hint)),
             None => Ok(()),
         }
     }

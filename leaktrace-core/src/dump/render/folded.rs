@@ -66,7 +66,7 @@ fn stack(dump: &Dump, at: StackId, all: bool, depth: usize) -> String {
     elided(names, depth, elision).join(";")
 }
 
-/// A frame's text without what separates frames and lines.
+/// A frame's text without what separates frames.
 fn clean(text: &str) -> String {
-    text.replace(|c: char| c == ';' || c.is_control(), "_")
+    text.replace(';', "_")
 }

@@ -17,11 +17,13 @@ mod tabs;
 mod text;
 mod texts;
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 pub use json::SCHEMA_VERSION;
 
 use super::group::By;
+use crate::base::escape;
 use crate::base::format::{self, Audience, Formats};
 use crate::base::path::base_name;
 use crate::goroutines::Dump;
@@ -34,16 +36,19 @@ pub type WriteDump = fn(&Dump, &Options, &mut dyn Write) -> io::Result<()>;
 /// What writes a dump in one format, and what it makes use of.
 pub struct Writer {
     /// Writes it.
-    pub write: WriteDump,
+    write: WriteDump,
     /// Whether it shows the values of arguments, which are read from the target only then.
     pub arguments: bool,
     /// Whether it follows [`Options::by`].
     pub by: bool,
+    /// Whether it keeps names as they are, for programs. Any other is given a dump whose names are
+    /// [printable](crate::base::escape).
+    raw: bool,
 }
 
 impl Writer {
     const fn new(write: WriteDump) -> Self {
-        Self { write, arguments: false, by: false }
+        Self { write, arguments: false, by: false, raw: false }
     }
 
     const fn grouped(write: WriteDump) -> Self {
@@ -52,6 +57,10 @@ impl Writer {
 
     const fn with_arguments(self) -> Self {
         Self { arguments: true, ..self }
+    }
+
+    const fn raw(self) -> Self {
+        Self { raw: true, ..self }
     }
 }
 
@@ -86,14 +95,14 @@ pub static FORMATS: Formats<Writer> = Formats::new(&[
         endings: &[".pb.gz", ".pprof", ".prof"],
         help: "Goroutine profile for `go tool pprof`, as gzipped protobuf",
         reader: Audience::Binary,
-        writer: Writer::grouped(pprof::render),
+        writer: Writer::grouped(pprof::render).raw(),
     },
     Format {
         name: "json",
         endings: &[".json"],
         help: "JSON for programs, documented in docs/dump.md",
         reader: Audience::Programs,
-        writer: Writer::grouped(json::render),
+        writer: Writer::grouped(json::render).raw(),
     },
     Format {
         name: "folded",
@@ -122,7 +131,7 @@ pub static FORMATS: Formats<Writer> = Formats::new(&[
         endings: &[".ltr"],
         help: "Snapshot with everything, for `leaktrace report` and `leaktrace diff`",
         reader: Audience::Binary,
-        writer: Writer::new(snapshot).with_arguments(),
+        writer: Writer::new(snapshot).with_arguments().raw(),
     },
 ]);
 
@@ -179,14 +188,15 @@ impl Options {
         if self.title.is_empty() {
             format!("Goroutines of {} (pid {})", base_name(&dump.target.exe), dump.target.pid)
         } else {
-            self.title.clone()
+            escape::line(&self.title).into_owned()
         }
     }
 }
 
-/// Writes `dump` in `format`.
+/// Writes `dump` in `format`: the only way to do so, so that no format is given a name that is not fit for it.
 pub fn render(format: &Format, dump: &Dump, options: &Options, out: &mut dyn Write) -> io::Result<()> {
-    (format.writer.write)(dump, options, out)
+    let dump = if format.writer.raw { Cow::Borrowed(dump) } else { dump.printable() };
+    (format.writer.write)(&dump, options, out)
 }
 
 #[cfg(test)]

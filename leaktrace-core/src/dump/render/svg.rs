@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use inferno::flamegraph::{self, Palette, color::MultiPalette};
 
 use super::{Options, folded};
+use crate::base::escape;
 use crate::goroutines::Dump;
 
 /// How many calls deep the picture goes; of a deeper stack those in the middle are left out.
@@ -30,7 +31,7 @@ pub(super) fn render(dump: &Dump, options: &Options, out: &mut dyn Write) -> io:
 }
 
 fn write_empty(title: &str, out: &mut dyn Write) -> io::Result<()> {
-    let title = title.replace('&', "&amp;").replace('<', "&lt;");
+    let title = escape::xml(title);
     writeln!(
         out,
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"1200\" height=\"60\">\

@@ -35,13 +35,13 @@ pub(super) fn render(dump: &Dump, options: &Options, out: &mut dyn Write) -> io:
 }
 
 fn write_group(dump: &Dump, group: &Group, options: &Options, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "\n{}", clean(&dump.sentence(group, options.by)))?;
+    writeln!(out, "\n{}", dump.sentence(group, options.by))?;
     let Some(example) = group.goroutines(dump).next() else { return Ok(()) };
     if let Some(what) = blocked(dump, example, options.by) {
         let such = if group.each_its_own { "such as " } else { "" };
-        writeln!(out, "{INDENT}{such}{}", clean(&what))?;
+        writeln!(out, "{INDENT}{such}{what}")?;
     }
-    writeln!(out, "{INDENT}{}", clean(&facts(dump, group, example)))?;
+    writeln!(out, "{INDENT}{}", facts(dump, group, example))?;
     write_stack(dump, example, options, out)
 }
 
@@ -75,7 +75,7 @@ fn write_stack(
     let cut = frames.pop_if(|frame| frame.kind == FunctionKind::Cut);
     let shown = if options.all_frames { frames.len() } else { frames.len().min(MAX_FRAMES) };
     for frame in &frames[..shown] {
-        writeln!(out, "{INDENT}  {}", clean(&dump.place(frame)))?;
+        writeln!(out, "{INDENT}  {}", dump.place(frame))?;
     }
     if shown < frames.len() {
         writeln!(out, "{INDENT}  … {} more", some((frames.len() - shown) as u64, "frame"))?;
@@ -85,7 +85,7 @@ fn write_stack(
     }
     // As in Go's own text: the first one was started by the runtime.
     match example.created_by.filter(|_| example.goid != Goid(1)) {
-        Some(at) => writeln!(out, "{INDENT}  created by {}", clean(&dump.creator(Some(at)))),
+        Some(at) => writeln!(out, "{INDENT}  created by {}", dump.creator(Some(at))),
         None => Ok(()),
     }
 }
@@ -103,11 +103,6 @@ fn write_completeness(completeness: &Completeness, out: &mut dyn Write) -> io::R
     let notes: Vec<_> = counts.chain(completeness.notes.iter().cloned()).collect();
     notes.iter().enumerate().try_for_each(|(index, note)| {
         let gap = if index == 0 { "\n" } else { "" };
-        writeln!(out, "{gap}note: {}", clean(note))
+        writeln!(out, "{gap}note: {note}")
     })
-}
-
-/// A name in the target may hold anything; a terminal is to be given none of it that is not text.
-fn clean(text: &str) -> String {
-    text.replace(char::is_control, "_")
 }

@@ -1,5 +1,6 @@
 //! What the formats for other tools have in common: how grave a verdict is, where it is shown and in which words.
 
+use crate::base::escape;
 use crate::judge::detect::Gate;
 use crate::report::source;
 use crate::schema::SourceLine;
@@ -67,8 +68,8 @@ impl<'r> Finding<'r> {
     /// What was found, why and what to do, a paragraph each.
     pub(super) fn message(&self) -> String {
         let Verdict { summary, cause, remedy, .. } = self.verdict;
-        let parts = [summary, cause, remedy].map(|part| part.trim());
-        let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        let parts = [summary, cause, remedy].map(|part| escape::line(part.trim()));
+        let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         parts.join("\n")
     }
 

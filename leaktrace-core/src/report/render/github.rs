@@ -6,6 +6,7 @@ use std::io::{self, Write};
 
 use super::Options;
 use super::finding::{Finding, Level, findings};
+use crate::base::escape;
 use crate::schema::Report;
 
 /// Writes an annotation for each verdict: nothing if there is none.
@@ -26,14 +27,14 @@ fn annotation(finding: &Finding<'_>, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "title={}::{}", property(&finding.title()), data(&finding.message()))
 }
 
-/// Control characters would colour the log, or worse.
+/// The paragraphs of a text.
 fn data(text: &str) -> String {
-    let text = text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
-    text.replace(char::is_control, "\u{fffd}")
+    let paragraphs: Vec<_> = text.split('\n').map(escape::line).collect();
+    paragraphs.join("\n").replace('%', "%25").replace('\n', "%0A")
 }
 
 fn property(text: &str) -> String {
-    data(text).replace(':', "%3A").replace(',', "%2C")
+    data(&escape::line(text)).replace(':', "%3A").replace(',', "%2C")
 }
 
 #[cfg(test)]
@@ -42,7 +43,7 @@ mod tests {
 
     #[test]
     fn nothing_in_a_name_ends_the_command() {
-        assert_eq!(property("a,b::c\nd%"), "a%2Cb%3A%3Ac%0Ad%25");
-        assert_eq!(data("a,b::c\r\nd\u{1b}[31m%"), "a,b::c%0D%0Ad\u{fffd}[31m%25");
+        assert_eq!(property("a,b::c\nd%"), "a%2Cb%3A%3Ac\\nd%25");
+        assert_eq!(data("a,b::c\r\nd\u{1b}[31m%"), "a,b::c\\r%0Ad\\x1b[31m%25");
     }
 }

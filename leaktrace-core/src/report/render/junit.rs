@@ -6,7 +6,7 @@ use std::io::{self, Write};
 
 use super::Options;
 use super::finding::{Finding, findings};
-use super::xml::escape;
+use crate::base::escape::{line, xml as escape};
 use crate::base::time::SECOND_NS;
 use crate::schema::{Frame, Report};
 
@@ -18,7 +18,7 @@ pub(super) fn render(report: &Report, options: &Options<'_>, out: &mut dyn Write
     let skipped = all.len() - failures;
     let seconds = report.window.duration_ns / SECOND_NS;
     let millis = report.window.duration_ns / 1_000_000 % 1_000;
-    let name = escape(&report.target.exe);
+    let name = escape(&line(&report.target.exe));
     let counts = format!("tests=\"{tests}\" failures=\"{failures}\" errors=\"0\" skipped=\"{skipped}\"");
     writeln!(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>")?;
     writeln!(out, "<testsuites name=\"leaktrace\" {counts} time=\"{seconds}.{millis:03}\">")?;
@@ -36,12 +36,12 @@ fn case(finding: &Finding<'_>, out: &mut dyn Write) -> io::Result<()> {
     let verdict = finding.verdict;
     let by = verdict.created_by.function.as_deref().unwrap_or("unknown code");
     let class = escape(&format!("{} {}", verdict.code, verdict.name));
-    write!(out, "    <testcase classname=\"{class}\" name=\"{}\"", escape(by))?;
+    write!(out, "    <testcase classname=\"{class}\" name=\"{}\"", escape(&line(by)))?;
     if let Some(place) = finding.place() {
-        write!(out, " file=\"{}\" line=\"{}\"", escape(place.path), place.line)?;
+        write!(out, " file=\"{}\" line=\"{}\"", escape(&line(place.path)), place.line)?;
     }
     writeln!(out, " time=\"0\">")?;
-    let message = escape(&verdict.summary);
+    let message = escape(&line(&verdict.summary));
     if finding.fails {
         let kind = verdict.severity.as_str();
         write!(out, "      <failure type=\"{kind}\" message=\"{message}\">{}", escape(&details(finding)))?;
@@ -57,7 +57,8 @@ fn details(finding: &Finding<'_>) -> String {
     let verdict = finding.verdict;
     let mut parts = vec![finding.message()];
     parts.extend(verdict.blocked_at.iter().map(|blocked| {
-        format!("{} goroutines [{}]:\n{}", blocked.count, blocked.wait_reason, stack(&blocked.stack))
+        let reason = line(&blocked.wait_reason);
+        format!("{} goroutines [{reason}]:\n{}", blocked.count, stack(&blocked.stack))
     }));
     if !verdict.creation_stack.is_empty() {
         parts.push(format!("created by:\n{}", stack(&verdict.creation_stack)));
@@ -70,9 +71,9 @@ fn stack(frames: &[Frame]) -> String {
 }
 
 fn frame(frame: &Frame) -> String {
-    let function = frame.function.as_deref().or(frame.pc.as_deref()).unwrap_or("unknown code");
+    let function = line(frame.function.as_deref().or(frame.pc.as_deref()).unwrap_or("unknown code"));
     match (&frame.file, frame.line) {
-        (Some(file), Some(line)) => format!("{function}\n\t{file}:{line}"),
-        (Some(_) | None, _) => function.to_owned(),
+        (Some(file), Some(number)) => format!("{function}\n\t{}:{number}", line(file)),
+        (Some(_) | None, _) => function.into_owned(),
     }
 }

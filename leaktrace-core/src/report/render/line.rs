@@ -1,10 +1,11 @@
-//! A line of text whose pieces have roles: cut to a width without cutting into an escape sequence, and free of
-//! control characters, which a target's names may contain.
+//! A line of text whose pieces have roles: cut to a width without cutting into an escape sequence. Whatever its pieces
+//! hold, it is one line.
 
 use std::fmt::Display;
 use std::io::{self, Write};
 
 use super::paint::{Role, Style};
+use crate::base::escape::shown;
 
 /// How lines come out.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,13 +32,13 @@ impl Line {
 
     /// Adds text without a role.
     pub(super) fn text(mut self, text: impl Display) -> Self {
-        self.pieces.push((None, clean(&text.to_string())));
+        self.pieces.push((None, shown(text)));
         self
     }
 
     /// Adds text with a role.
     pub(super) fn role(mut self, role: Role, text: impl Display) -> Self {
-        self.pieces.push((Some(role), clean(&text.to_string())));
+        self.pieces.push((Some(role), shown(text)));
         self
     }
 
@@ -57,10 +58,6 @@ impl Line {
         }
         out.write_all(if cut { "…\n".as_bytes() } else { b"\n" })
     }
-}
-
-fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -84,6 +81,6 @@ mod tests {
 
     #[test]
     fn a_name_cannot_move_the_cursor() {
-        assert_eq!(written(Line::of("main.\x1b[2Jf\n"), None, Style::Plain), "main.\u{fffd}[2Jf\u{fffd}\n");
+        assert_eq!(written(Line::of("main.\x1b[2Jf\n"), None, Style::Plain), "main.\\x1b[2Jf\\n\n");
     }
 }

@@ -13,7 +13,6 @@ mod round;
 mod sarif;
 mod text;
 mod verdicts;
-mod xml;
 
 use std::io::{self, Write};
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::base::escape::line;
 use crate::trace::plan::site::{AttachPlan, Missed, MissedReason, Site};
 
 /// How many function names are listed before the rest is counted.
@@ -25,7 +26,7 @@ impl fmt::Display for Site {
             f,
             "{:<6} {}+{:#x}  {}  ({}; file offset {}, bytes {})\n       {}",
             self.kind.as_str(),
-            self.function,
+            line(&self.function),
             self.offset_in_function,
             self.instruction,
             self.cost.as_str(),
@@ -50,7 +51,7 @@ impl fmt::Display for Bytes<'_> {
 
 impl fmt::Display for Missed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:<6} missed: {}", self.kind.as_str(), self.function)?;
+        write!(f, "{:<6} missed: {}", self.kind.as_str(), line(&self.function))?;
         match &self.reason {
             MissedReason::InlinedInto(functions) => {
                 f.write_str(" is also inlined into ")?;
@@ -72,7 +73,8 @@ impl fmt::Display for Missed {
 
 fn list(f: &mut fmt::Formatter<'_>, functions: &[String]) -> fmt::Result {
     let shown = functions.len().min(LISTED);
-    f.write_str(&functions[..shown].join(", "))?;
+    let names: Vec<_> = functions[..shown].iter().map(|name| line(name)).collect();
+    f.write_str(&names.join(", "))?;
     match functions.len() - shown {
         0 => Ok(()),
         rest => write!(f, " and {rest} more"),
@@ -96,5 +98,9 @@ mod tests {
             "ready  missed: runtime.ready is also inlined into runtime.a, runtime.b, runtime.c, runtime.d and 2 more"
         );
         assert_eq!(missed(MissedReason::NoFunction), "ready  missed: runtime.ready is not in this binary");
+        assert_eq!(
+            missed(MissedReason::UnknownCallers(vec!["main.f\nend    \x1b[2J".to_owned()])),
+            r"ready  missed: runtime.ready is also called by main.f\nend    \x1b[2J"
+        );
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::base::escape::shown;
 use crate::base::human::duration;
 use crate::dump::group::{By, Group, group};
 use crate::dump::render::Options;
@@ -84,7 +85,8 @@ fn doing(dump: &Dump, group: &Group) -> String {
 }
 
 fn labels(dump: &Dump, goroutine: &DumpGoroutine) -> String {
-    dump.labels(goroutine).map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(", ")
+    let label = |(key, value)| shown(format_args!("{key}={value}"));
+    dump.labels(goroutine).map(label).collect::<Vec<_>>().join(", ")
 }
 
 fn stack(dump: &Dump, goroutine: &DumpGoroutine) -> Vec<(String, bool)> {

@@ -12,6 +12,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::Options;
+use crate::base::escape;
 use crate::dump::group::By;
 use crate::goroutines::Dump;
 use flame::Flame;
@@ -25,8 +26,8 @@ const STYLE_HASH: &str = "sha256-I6CcYFW8ar/XvvSGzlKMCM4v5Ol7oB7Tcwa2KIm1X+U=";
 const SCRIPT_HASH: &str = "sha256-XS7ySqJ0tARoXoCPbNvFPhapr0H7Etppf7JH5IAl4r8=";
 
 pub(super) fn render(dump: &Dump, options: &Options, out: &mut dyn Write) -> io::Result<()> {
-    let title = escape(&options.heading(dump));
-    let data = script_safe(&serde_json::to_string(&Data::of(dump, options))?);
+    let title = escape::html(&options.heading(dump));
+    let data = escape::script_json(&serde_json::to_string(&Data::of(dump, options))?);
     let parts: [(&str, &str); 6] = [
         ("STYLE_HASH", STYLE_HASH),
         ("SCRIPT_HASH", SCRIPT_HASH),
@@ -51,18 +52,6 @@ fn write_template(template: &str, parts: &[(&str, &str)], out: &mut dyn Write) -
         rest = &rest[at + name.len()..];
     }
     out.write_all(rest.as_bytes())
-}
-
-/// Text as HTML.
-fn escape(text: &str) -> String {
-    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    text.replace('"', "&quot;").replace('\'', "&#39;")
-}
-
-/// JSON that may stand in a script element: without anything that could end it or begin another one.
-fn script_safe(json: &str) -> String {
-    let json = json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026");
-    json.replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029")
 }
 
 /// What the script draws.
@@ -126,12 +115,6 @@ fn notes(dump: &Dump) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_cannot_end_their_script_element() {
-        assert_eq!(script_safe("\"</script>&\u{2028}\""), "\"\\u003c/script\\u003e\\u0026\\u2028\"");
-        assert_eq!(escape("<b a='\"'>&"), "&lt;b a=&#39;&quot;&#39;&gt;&amp;");
-    }
 
     #[test]
     fn inserted_text_is_not_searched_for_placeholders() {
