@@ -54,6 +54,19 @@ fn wrong_use_is_2() {
 }
 
 #[test]
+fn a_recording_stays_until_there_is_something_to_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("run.ltc");
+    std::fs::write(&file, "an earlier recording").unwrap();
+    let sleeper = Sleeper::start();
+    for pid in [4_194_304, sleeper.0.id()] {
+        let output = leaktrace(&format!("--pid {pid} --probes none --record {}", file.display()));
+        assert!(!output.status.success());
+        assert_eq!(std::fs::read(&file).unwrap(), b"an earlier recording", "{pid}");
+    }
+}
+
+#[test]
 fn a_file_that_cannot_be_written_is_told_before_the_target_is_looked_at() {
     refuses("--pid 4194304 --output /nonexistent/x.json", 2, "cannot write to /nonexistent/x.json");
 }

@@ -19,6 +19,7 @@ use thiserror::Error;
 use crate::clock;
 use crate::config::Record;
 use crate::inspect::Inspected;
+use crate::output::{self, OutputError};
 
 /// How many bytes of records may wait to be written. What comes while they do is left out, and counted.
 const MOST_WAITING: usize = 32 << 20;
@@ -50,11 +51,16 @@ pub(super) struct Recording {
 }
 
 impl Recording {
-    /// Opens the file.
+    /// Opens the file. What is in it stays there until there is something to record.
     pub(super) fn create(record: &Record) -> Result<Self, RecordError> {
-        let open = |source| RecordError::Open { path: record.file.clone(), source };
-        let file = File::create(&record.file).map_err(open)?;
+        let file = output::create(&record.file)
+            .map_err(|OutputError::Open { path, source }| RecordError::Open { path, source })?;
         Ok(Self { file, bounds: Bounds::of_total(record.max_bytes) })
+    }
+
+    /// Makes the file an empty one. A pipe has nothing to be taken away.
+    fn empty(&self) -> io::Result<()> {
+        if self.file.metadata()?.is_file() { self.file.set_len(0) } else { Ok(()) }
     }
 }
 
@@ -109,6 +115,7 @@ impl Recorder {
         header: &Header,
         inspected: Inspected,
     ) -> Result<Self, RecordError> {
+        recording.empty().map_err(RecordError::Write)?;
         let writer = Writer::begin(recording.file, &header.to_text(), recording.bounds);
         let writer = writer.map_err(RecordError::Write)?;
         let waiting = Arc::new(AtomicUsize::new(0));
