@@ -1,11 +1,12 @@
 //! Reads the lines of source code that verdicts speak of, and asks git who wrote them. What a file is called below
 //! the folder, and what its bytes say, is [`leaktrace_core::report::source`]'s.
 
+mod git;
+
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use leaktrace_core::report::source::{candidates, line_of, module_path, parse_blame, places};
 use leaktrace_core::schema::Report;
@@ -17,9 +18,6 @@ const MAX_FILE: u64 = 16 << 20;
 
 /// The most lines that git is asked about in one run.
 const MAX_BLAMES: usize = 64;
-
-/// The most of git's answer that is read.
-const MAX_ANSWER: usize = 64 << 10;
 
 /// Why there are no sources.
 #[derive(Debug, Error)]
@@ -40,6 +38,8 @@ pub struct SourceTree {
     root: PathBuf,
     /// The module that it holds, if it is the root of one.
     module: Option<String>,
+    /// The repository that it is in, if it is asked.
+    repository: Option<PathBuf>,
     blames_left: usize,
     known: HashMap<(String, u32), Option<SourceLine>>,
 }
@@ -51,8 +51,9 @@ impl SourceTree {
         std::fs::read_dir(root).map_err(failed)?;
         let go_mod = read(&root.join("go.mod")).unwrap_or_default();
         let module = module_path(&String::from_utf8_lossy(&go_mod)).map(str::to_owned);
-        let blames_left = if blame { MAX_BLAMES } else { 0 };
-        Ok(Self { root: root.to_owned(), module, blames_left, known: HashMap::new() })
+        let repository = root.canonicalize().ok().filter(|_| blame).and_then(|root| Self::repository(&root));
+        let (blames_left, known) = (MAX_BLAMES, HashMap::new());
+        Ok(Self { root: root.to_owned(), module, repository, blames_left, known })
     }
 
     /// The repository around `folder`.
@@ -78,26 +79,19 @@ impl SourceTree {
         let places = candidates(file, self.module.as_deref());
         let path = places.into_iter().find(|path| self.root.join(path).is_file())?;
         let text = read(&self.root.join(&path)).ok().and_then(|bytes| line_of(&bytes, line));
-        let blame = (self.blames_left > 0).then(|| self.blame(&path, line)).flatten();
+        let blamed = text.clone().filter(|_| self.blames_left > 0);
+        let blame = blamed.and_then(|text| self.blame(&path, line, &text));
         Some(SourceLine { file: file.to_owned(), line, path, text, blame })
     }
 
-    fn blame(&mut self, path: &str, line: u32) -> Option<Blame> {
+    /// Who wrote the line, if it still is what the last commit has there.
+    fn blame(&mut self, path: &str, line: u32, text: &str) -> Option<Blame> {
+        let repository = self.repository.as_deref()?;
         self.blames_left -= 1;
-        let asked = Command::new("git")
-            .arg("-C")
-            .arg(&self.root)
-            .args(["blame", "--porcelain", "-L", &format!("{line},{line}"), "--", path])
-            .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .output();
-        match asked {
-            Ok(answer) if answer.status.success() => {
-                let text = &answer.stdout[..answer.stdout.len().min(MAX_ANSWER)];
-                parse_blame(&String::from_utf8_lossy(text))
-            }
-            Ok(answer) => {
-                tracing::warn!(path, line, status = %answer.status, "git cannot tell who wrote a line");
+        match git::blame(repository, &self.root, path, line) {
+            Ok((answer, status)) if status.success() => parse_blame(&answer, text),
+            Ok((_, status)) => {
+                tracing::warn!(path, line, %status, "git cannot tell who wrote a line");
                 None
             }
             Err(error) => {
@@ -117,25 +111,8 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use super::git::tests::repository;
     use super::*;
-
-    fn git(folder: &Path, arguments: &[&str]) {
-        let identity = ["-c", "user.name=Jo", "-c", "user.email=jo@example.com"];
-        let mut git = Command::new("git");
-        git.arg("-C").arg(folder).args(identity).args(arguments).stdout(Stdio::null());
-        assert!(git.status().unwrap().success(), "{arguments:?}");
-    }
-
-    fn repository() -> tempfile::TempDir {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir(folder.path().join("order")).unwrap();
-        std::fs::write(folder.path().join("go.mod"), "module example.com/shop\n").unwrap();
-        std::fs::write(folder.path().join("order/worker.go"), "package order\n\n\tgo work()\n").unwrap();
-        git(folder.path(), &["init", "-q"]);
-        git(folder.path(), &["add", "."]);
-        git(folder.path(), &["commit", "-qm", "Process orders"]);
-        folder
-    }
 
     #[test]
     fn a_line_is_found_by_the_end_of_its_path_and_git_knows_its_author() {
@@ -148,6 +125,15 @@ mod tests {
             assert_eq!((blame.author.as_str(), blame.summary.as_str()), ("Jo", "Process orders"));
         }
         assert_eq!(tree.line(("/build/order/other.go".to_owned(), 3)), None);
+    }
+
+    #[test]
+    fn a_line_that_is_not_the_committed_one_has_no_author() {
+        let folder = repository();
+        std::fs::write(folder.path().join("order/worker.go"), "package order\n\n\tgo other()\n").unwrap();
+        let line =
+            SourceTree::open(folder.path(), true).unwrap().line(("order/worker.go".to_owned(), 3)).unwrap();
+        assert_eq!((line.text.as_deref(), line.blame), (Some("go other()"), None));
     }
 
     #[test]

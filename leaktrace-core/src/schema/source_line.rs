@@ -20,7 +20,7 @@ pub struct SourceLine {
 /// Who wrote a line, and when.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Blame {
-    /// The commit, in hexadecimal; `None` for a line that is not committed yet.
+    /// The commit, in hexadecimal; `None` if git says that it is none yet.
     pub commit: Option<String>,
     /// Its author.
     pub author: String,

@@ -44,8 +44,12 @@ fn place(file: Option<&str>, line: Option<u32>) -> Option<(String, u32)> {
 pub fn line_of(file: &[u8], number: u32) -> Option<String> {
     let index = usize::try_from(number).ok()?.checked_sub(1)?;
     let line = file.split(|byte| *byte == b'\n').nth(index)?;
-    let text = std::str::from_utf8(line).ok()?.trim();
-    Some(text.chars().take(MAX_WIDTH).collect())
+    std::str::from_utf8(line).ok().map(shown)
+}
+
+/// What is shown of a line.
+fn shown(line: &str) -> String {
+    line.trim().chars().take(MAX_WIDTH).collect()
 }
 
 /// What is known of a line.

@@ -1,0 +1,218 @@
+//! Asks git who wrote a line, in a repository that may be anybody's.
+//!
+//! A repository's own configuration can name programs that git runs: monitors of its files, filters, converters, hooks,
+//! transports. None of them is needed to read a commit. So the commit is asked and not the files, with all of that
+//! switched off, and by the owner of the repository, whose programs they would be, where we could be anybody.
+
+use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Command, ExitStatus, Stdio};
+
+/// The most of git's answer that is read.
+const MAX_ANSWER: u64 = 64 << 10;
+
+/// What would run a program, or reach for the network. Settings of the command line go before those of the repository.
+const SETTINGS: [&str; 9] = [
+    "core.fsmonitor=false",
+    "core.hooksPath=/dev/null",
+    "core.sshCommand=false",
+    "core.gitProxy=false",
+    "core.alternateRefsCommand=false",
+    "core.askPass=false",
+    "blame.ignoreRevsFile=",
+    "protocol.allow=never",
+    "safe.bareRepository=explicit",
+];
+
+/// The same for what has no setting: no protocol may be used, missing objects are not fetched, nothing is asked or written.
+const VARIABLES: [(&str, &str); 4] = [
+    ("GIT_ALLOW_PROTOCOL", ""),
+    ("GIT_NO_LAZY_FETCH", "1"),
+    ("GIT_TERMINAL_PROMPT", "0"),
+    ("GIT_OPTIONAL_LOCKS", "0"),
+];
+
+/// A group that no file belongs to.
+const NO_GROUP: u32 = 65534;
+
+/// What `git blame` says of a line of the last commit, and how it ended; `repository` is the folder with `.git`.
+pub(super) fn blame(
+    repository: &Path,
+    folder: &Path,
+    path: &str,
+    line: u32,
+) -> io::Result<(String, ExitStatus)> {
+    let mut git = Command::new("git");
+    scrub(&mut git);
+    become_owner(&mut git, repository)?;
+    git.arg("--no-pager").arg("-C").arg(folder);
+    git.args(SETTINGS.iter().flat_map(|setting| ["-c", setting]));
+    git.args(["blame", "--porcelain", "--no-textconv", "-L", &format!("{line},{line}"), "HEAD", "--", path]);
+    let mut child = git.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    let mut answer = Vec::new();
+    if let Some(stdout) = child.stdout.take() {
+        stdout.take(MAX_ANSWER).read_to_end(&mut answer)?;
+    }
+    Ok((String::from_utf8_lossy(&answer).into_owned(), child.wait()?))
+}
+
+/// Takes away what would lead git elsewhere. Whom `sudo` was called by makes repositories trusted that are not root's.
+fn scrub(git: &mut Command) {
+    let all = std::env::vars_os().map(|(name, _)| name);
+    for name in all.filter(|name| name.as_encoded_bytes().starts_with(b"GIT_")) {
+        git.env_remove(name);
+    }
+    git.env_remove("SUDO_UID").envs(VARIABLES);
+}
+
+/// Lets root run it as whoever has the repository. Git itself refuses one of which a part is somebody else's.
+fn become_owner(git: &mut Command, repository: &Path) -> io::Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let owner = repository.join(".git").symlink_metadata()?.uid();
+    if owner != 0 {
+        // The group of a file need not be one of its owner's.
+        git.uid(owner).gid(NO_GROUP);
+        git.env_remove("HOME").env_remove("XDG_CONFIG_HOME").env("GIT_CONFIG_GLOBAL", "/dev/null");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::{PermissionsExt as _, chown};
+    use std::path::PathBuf;
+
+    use super::*;
+
+    const NOBODY: u32 = 65534;
+
+    /// A repository with one file of three lines that was committed once.
+    pub(in crate::sources) fn repository() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("order")).unwrap();
+        std::fs::write(folder.path().join("go.mod"), "module example.com/shop\n").unwrap();
+        std::fs::write(folder.path().join("order/worker.go"), "package order\n\n\tgo work()\n").unwrap();
+        run(folder.path(), &["init", "-q"]);
+        commit(folder.path(), "Process orders");
+        folder
+    }
+
+    fn run(folder: &Path, arguments: &[&str]) {
+        let identity = ["-c", "user.name=Jo", "-c", "user.email=jo@example.com"];
+        let mut git = Command::new("git");
+        git.arg("-C").arg(folder).args(identity).args(arguments).stdout(Stdio::null());
+        assert!(git.status().unwrap().success(), "{arguments:?}");
+    }
+
+    fn commit(folder: &Path, subject: &str) {
+        run(folder, &["add", "."]);
+        run(folder, &["commit", "-qm", subject]);
+    }
+
+    /// A program below `folder` that leaves a file where it ran, and that file.
+    fn evil(folder: &Path) -> (PathBuf, PathBuf) {
+        let (program, trace) = (folder.join("evil"), folder.join("it-ran"));
+        std::fs::write(&program, format!("#!/bin/sh\ntouch '{}'\nexit 1\n", trace.display())).unwrap();
+        std::fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
+        (program, trace)
+    }
+
+    fn ask(folder: &Path) -> (String, ExitStatus) {
+        blame(folder, folder, "order/worker.go", 3).unwrap()
+    }
+
+    #[test]
+    fn a_repository_runs_none_of_its_programs() {
+        let folder = repository();
+        let (elsewhere, git) = (tempfile::tempdir().unwrap(), folder.path().join(".git"));
+        let (program, trace) = evil(elsewhere.path());
+        let program = program.to_str().unwrap();
+        let names = [
+            "core.fsmonitor",
+            "core.pager",
+            "pager.blame",
+            "core.sshCommand",
+            "core.editor",
+            "diff.external",
+            "diff.evil.textconv",
+            "diff.evil.command",
+            "filter.evil.clean",
+            "filter.evil.smudge",
+            "filter.evil.process",
+            "core.askPass",
+            "core.gitProxy",
+            "core.alternateRefsCommand",
+            "gpg.program",
+            "credential.helper",
+        ];
+        for name in names {
+            run(folder.path(), &["config", name, program]);
+        }
+        run(folder.path(), &["config", "alias.blame", &format!("!{program}")]);
+        run(folder.path(), &["config", "core.hooksPath", elsewhere.path().to_str().unwrap()]);
+        for hook in ["post-index-change", "fsmonitor-watchman", "reference-transaction", "post-checkout"] {
+            std::os::unix::fs::symlink(program, elsewhere.path().join(hook)).unwrap();
+        }
+        std::fs::write(git.join("info/attributes"), "*.go diff=evil filter=evil\n").unwrap();
+        // What differs from the index is filtered, and its index is written.
+        std::fs::write(folder.path().join("order/worker.go"), "package order\n\n\tgo work()\n\n").unwrap();
+
+        _ = std::fs::remove_file(&trace);
+        let (answer, status) = ask(folder.path());
+        assert!(!trace.exists(), "a program of the repository ran");
+        assert!(status.success() && answer.contains("\nsummary Process orders\n"), "{answer}");
+    }
+
+    #[test]
+    fn what_a_partial_clone_lacks_is_not_fetched() {
+        let folder = repository();
+        let (elsewhere, objects) = (tempfile::tempdir().unwrap(), folder.path().join(".git/objects"));
+        let (program, trace) = evil(elsewhere.path());
+        std::fs::write(folder.path().join("order/worker.go"), "package order\n\n\tgo work()\n// x\n")
+            .unwrap();
+        commit(folder.path(), "Add a comment");
+        for (name, value) in [
+            ("core.repositoryFormatVersion", "1"),
+            ("extensions.partialClone", "origin"),
+            ("remote.origin.promisor", "true"),
+            ("remote.origin.url", "ssh://example.invalid/x"),
+            ("remote.origin.uploadpack", program.to_str().unwrap()),
+            ("core.sshCommand", program.to_str().unwrap()),
+            ("protocol.ssh.allow", "always"),
+        ] {
+            run(folder.path(), &["config", name, value]);
+        }
+        // The file as it was in the first commit.
+        let mut git = Command::new("git");
+        git.arg("-C").arg(folder.path()).args(["rev-parse", "HEAD~1:order/worker.go"]);
+        let id = String::from_utf8(git.output().unwrap().stdout).unwrap();
+        std::fs::remove_file(objects.join(&id[..2]).join(id[2..].trim())).unwrap();
+
+        let (_, status) = ask(folder.path());
+        assert!(!trace.exists(), "a program of the repository ran");
+        assert!(!status.success());
+    }
+
+    #[test]
+    fn root_asks_as_the_owner() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let folder = repository();
+        let mut todo = vec![folder.path().to_owned()];
+        while let Some(path) = todo.pop() {
+            chown(&path, Some(NOBODY), Some(NOBODY)).unwrap();
+            todo.extend(std::fs::read_dir(&path).into_iter().flatten().map(|entry| entry.unwrap().path()));
+        }
+        let (answer, status) = ask(folder.path());
+        assert!(status.success() && answer.contains("\nauthor Jo\n"), "git does not trust it: {answer}");
+        // What is root's is not for the owner of the rest to use.
+        chown(folder.path().join(".git"), Some(0), Some(0)).unwrap();
+        assert!(!ask(folder.path()).1.success());
+    }
+}
