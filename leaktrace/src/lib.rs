@@ -13,6 +13,7 @@ pub mod kernel;
 pub mod logs;
 pub mod output;
 pub mod policy;
+pub mod privilege;
 pub mod process;
 pub mod quantity;
 pub mod run;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use leaktrace::cli::Args;
 use leaktrace::diagnose::{Exit, diagnose, is_broken_pipe};
+use leaktrace::privilege;
 use leaktrace::process::Procfs;
 use leaktrace::process::privileges::Privileges;
 use leaktrace_core::base::escape;
@@ -12,7 +13,7 @@ use leaktrace_core::base::escape;
 fn main() -> ExitCode {
     let args = Args::parse();
     leaktrace::logs::start(args.common.verbose);
-    match leaktrace::run(&args) {
+    match privilege::settle().map_err(Into::into).and_then(|()| leaktrace::run(&args)) {
         Ok(done) => {
             if let Some(remark) = done.remark {
                 eprintln!("leaktrace: {}", escape::line(&remark));

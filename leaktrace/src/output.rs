@@ -1,5 +1,7 @@
 //! Where reports go: standard output, a screen that is refreshed in place, or a file.
 
+mod create;
+
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -7,6 +9,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::config::{Output, Stream};
+pub use create::{Content, create};
 
 /// Why reports cannot be written.
 #[derive(Debug, Error)]
@@ -90,14 +93,8 @@ impl Sink {
     }
 }
 
-/// Opens a file to be written, without changing what is in it.
-pub fn create(path: &Path) -> Result<File, OutputError> {
-    let opened = File::options().create(true).write(true).truncate(false).open(path);
-    opened.map_err(|source| OutputError::Open { path: path.to_owned(), source })
-}
-
 fn open_file(path: &Path) -> Result<To, OutputError> {
-    let file = create(path)?;
+    let file = create(path, Content::Names)?;
     let is_regular = file.metadata().is_ok_and(|metadata| metadata.is_file());
     Ok(if is_regular { To::Rewrite(file) } else { To::Append(Append::File(file)) })
 }

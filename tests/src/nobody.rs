@@ -1,7 +1,7 @@
 //! What a user sees who may do nothing to the processes of others.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,6 +11,9 @@ use tempfile::TempDir;
 
 use crate::install;
 use crate::leaktrace::{Outcome, Running, binary};
+
+/// The number of the user and of its group.
+const NOBODY: u32 = 65534;
 
 /// The user `nobody`, with a directory of copies that this user can reach.
 #[derive(Debug)]
@@ -45,11 +48,26 @@ impl Nobody {
     /// When it cannot be copied.
     #[track_caller]
     pub fn command(&self, program: &Path) -> Command {
-        const NOBODY: u32 = 65534;
         let copy = self.copy(program);
         let mut command = Command::new(copy);
         command.uid(NOBODY).gid(NOBODY).current_dir("/");
         command
+    }
+
+    /// Lends the capabilities that tracing needs to the leaktrace that this user runs, whose file has this mode. `None` if
+    /// the system cannot.
+    ///
+    /// # Panics
+    /// When the file is not ours to change.
+    #[track_caller]
+    pub fn lend(&self, mode: u32) -> Option<()> {
+        const ALL: &str = "cap_bpf,cap_perfmon,cap_sys_ptrace,cap_dac_read_search+ep";
+        let copy = self.copy(&binary());
+        // This takes capabilities away, so it comes first.
+        chown(&copy, Some(0), Some(NOBODY)).expect("it is ours");
+        fs::set_permissions(&copy, fs::Permissions::from_mode(mode)).expect("it is ours");
+        let lent = Command::new("setcap").arg(ALL).arg(&copy).status();
+        lent.is_ok_and(|status| status.success()).then_some(())
     }
 
     /// Runs leaktrace to its end as this user.

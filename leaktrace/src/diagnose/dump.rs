@@ -124,6 +124,9 @@ fn is_refusal(cause: &(dyn Error + 'static)) -> bool {
 
 /// What to do where the kernel does not let us read a process.
 fn permission(privileges: &Privileges) -> String {
+    if privileges.own_only {
+        return super::OWN_ONLY.to_owned();
+    }
     if privileges.has(Capability::SysPtrace) {
         return "CAP_SYS_PTRACE is granted, so a security module or a user namespace denies access: see `leaktrace doctor`"
             .to_owned();

@@ -14,6 +14,7 @@ use leaktrace_core::judge::detect::{BaselineError, SignatureError};
 use crate::config::ConfigError;
 use crate::doctor::DoctorError;
 use crate::policy::PolicyError;
+use crate::privilege::PrivilegeError;
 use crate::process::ProcessError;
 use crate::process::blocked::{Blocked, Cause};
 use crate::process::launch::LaunchError;
@@ -141,20 +142,18 @@ fn meaning(cause: &(dyn std::error::Error + 'static), privileges: &Privileges) -
         let hint = "only processes that you may read are found: run as root, or try another --exe or --comm";
         return Some(Meaning::new(Exit::NoTarget, hint));
     }
-    if cause.is::<SourceError>() {
-        return Some(Meaning::new(
-            Exit::Usage,
-            "give --source the directory that contains the program's go.mod",
-        ));
-    }
     if let Some(hint) = of_rules(cause) {
         return Some(Meaning::new(Exit::Usage, hint));
     }
-    program::meaning(cause).or_else(|| kernel::meaning(cause, privileges))
+    let of_ours = cause.downcast_ref().map(of_privilege).or_else(|| program::meaning(cause));
+    of_ours.or_else(|| kernel::meaning(cause, privileges))
 }
 
-/// What to do about options about rules that make no sense.
+/// What to do about options about rules and sources that make no sense.
 fn of_rules(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    if cause.is::<SourceError>() {
+        return Some("give --source the directory that contains the program's go.mod");
+    }
     if cause.is::<SignatureError>() {
         return Some("docs/rules.md describes the format");
     }
@@ -247,6 +246,16 @@ fn of_config(error: &ConfigError) -> Meaning {
     }
 }
 
+fn of_privilege(error: &PrivilegeError) -> Meaning {
+    match error {
+        PrivilegeError::SetId => Meaning::new(
+            Exit::NotPermitted,
+            "remove that with `chmod ug-s`, and use sudo or capabilities as docs/security.md describes",
+        ),
+        PrivilegeError::System(_) => Meaning::new(Exit::NotPermitted, "mount /proc, or use sudo"),
+    }
+}
+
 fn of_doctor(error: DoctorError) -> Meaning {
     match error {
         DoctorError::NotPermitted => Meaning::new(Exit::NotPermitted, "see the items marked MISSING"),
@@ -257,9 +266,16 @@ fn of_doctor(error: DoctorError) -> Meaning {
 /// What remains possible where nothing can be traced.
 const FROM_MEMORY: &str = "without tracing, `--probes none` still reports from the target's memory alone";
 
+/// What to do where capabilities of the executable file do not reach.
+const OWN_ONLY: &str = "everybody may run this leaktrace with its capabilities, so it looks only at processes of your own; run it \
+                        as root (sudo), or limit it to a group as docs/security.md describes";
+
 /// What to do where the kernel refuses.
 pub fn permission(privileges: &Privileges) -> String {
     let missing = privileges.missing();
+    if privileges.own_only {
+        return OWN_ONLY.to_owned();
+    }
     if missing.is_empty() {
         return "all capabilities are granted, so a security module or a user namespace denies access: see `leaktrace doctor`"
             .to_owned();

@@ -6,10 +6,11 @@ use super::destination::Destination;
 use super::file::Recorded;
 use super::subject::Subject as _;
 use crate::cli;
+use crate::output::Content;
 
 /// Writes how two snapshots differ, and says whether that is more than was allowed.
 pub fn run(args: &cli::diff::Diff) -> anyhow::Result<bool> {
-    let destination = Destination::open(args.output.as_deref())?;
+    let destination = Destination::open(args.output.as_deref(), Content::Names)?;
     let dump = |path| Recorded { path }.dump(false);
     let (before, after) = (dump(&args.before)?, dump(&args.after)?);
     let diff = diff(&before, &after, args.by, args.include_runtime);

@@ -6,8 +6,10 @@ use leaktrace_core::dump::filter::Filter;
 use leaktrace_core::dump::render::{FORMATS, Format, Options};
 use thiserror::Error;
 
+use super::destination::Destination;
 use crate::cli::dump::{FilterArgs, ViewArgs, Wanted};
 use crate::config::System;
+use crate::output::{Content, OutputError};
 
 /// Why what was typed makes no sense.
 #[derive(Debug, PartialEq, Eq, Error)]
@@ -43,6 +45,14 @@ impl DumpConfig {
             format,
             file: wanted.output.clone(),
         })
+    }
+}
+
+impl DumpConfig {
+    /// Opens what it is written to.
+    pub(super) fn open(&self) -> Result<Destination, OutputError> {
+        let content = if self.format.writer.arguments { Content::Values } else { Content::Names };
+        Destination::open(self.file.as_deref(), content)
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use crate::output::{OutputError, create};
+use crate::output::{Content, OutputError, create};
 
 /// Standard output, or a file.
 #[derive(Debug)]
@@ -16,9 +16,9 @@ pub struct Destination {
 }
 
 impl Destination {
-    /// Opens the file, or standard output if none is named.
-    pub fn open(path: Option<&Path>) -> Result<Self, OutputError> {
-        Ok(Self { file: path.map(create).transpose()? })
+    /// Opens the file for what it is to hold, or standard output if none is named.
+    pub fn open(path: Option<&Path>, content: Content) -> Result<Self, OutputError> {
+        Ok(Self { file: path.map(|path| create(path, content)).transpose()? })
     }
 
     /// Writes what `render` writes, replacing what is in the file.
@@ -55,15 +55,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("dump.txt");
         std::fs::write(&path, "what was there before").unwrap();
-        drop(Destination::open(Some(&path)).unwrap());
+        drop(Destination::open(Some(&path), Content::Names).unwrap());
         assert_eq!(std::fs::read(&path).unwrap(), b"what was there before");
-        Destination::open(Some(&path)).unwrap().write(|out| out.write_all(b"new")).unwrap();
+        Destination::open(Some(&path), Content::Names).unwrap().write(|out| out.write_all(b"new")).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
     }
 
     #[test]
     fn what_is_no_regular_file_is_written_to() {
-        let null = Destination::open(Some(Path::new("/dev/null"))).unwrap();
+        let null = Destination::open(Some(Path::new("/dev/null")), Content::Values).unwrap();
         null.write(|out| out.write_all(b"x")).unwrap();
     }
 }

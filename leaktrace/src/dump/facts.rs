@@ -12,6 +12,7 @@ use leaktrace_core::binary::elf::Elf;
 use leaktrace_core::goroutines::Facts;
 use leaktrace_core::goroutines::model::{Mapping, ProcessInfo, UnixTime};
 
+use crate::privilege::toward;
 use crate::process::find::HeldProcess;
 use crate::process::maps::{self, Maps};
 use crate::process::mounts::untouchable;
@@ -100,7 +101,8 @@ fn library_build_id(procfs: &Procfs, pid: Pid, mapping: &maps::Mapping) -> Optio
     let inside = mapping.path.strip_prefix("/").ok()?;
     let path = procfs.path(pid, "root").join(inside);
     let _reading = Reading::begin(&Under::File(&path));
-    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(&path).ok()?;
+    let file =
+        toward(pid.0, || File::options().read(true).custom_flags(libc::O_NONBLOCK).open(&path)).ok()?;
     let metadata = file.metadata().ok()?;
     if !metadata.is_file() || metadata.ino() != mapping.inode {
         return None;

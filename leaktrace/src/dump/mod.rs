@@ -31,7 +31,7 @@ use subject::{LiveProcess, Subject};
 /// Dumps a process.
 pub fn run(args: &cli::dump::Dump, system: &System, procfs: &Procfs) -> anyhow::Result<()> {
     let config = DumpConfig::resolve(&args.wanted, system)?;
-    let destination = Destination::open(config.file.as_deref())?;
+    let destination = config.open()?;
     let dump = subject(args, procfs)?.dump(config.format.writer.arguments)?;
     write(dump, &config, destination)
 }
@@ -50,7 +50,7 @@ pub fn report(args: &cli::report::Report, common: &cli::Common, system: &System)
     match file::open_any(&args.file)? {
         Opened::Snapshot(dump) => {
             let config = DumpConfig::resolve(&args.wanted, system)?;
-            let destination = Destination::open(config.file.as_deref())?;
+            let destination = config.open()?;
             write(*dump, &config, destination)
         }
         Opened::Recording(input) => recorded::report(args, input, common, system),

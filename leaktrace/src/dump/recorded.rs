@@ -17,6 +17,7 @@ use super::file::Input;
 use crate::cli::Common;
 use crate::cli::report::Report;
 use crate::config::{System, View, color};
+use crate::output::Content;
 
 /// The last snapshot of a recording, or the last one that was taken no later than `at` after its beginning.
 pub(super) fn snapshot(path: &Path, input: Input, at: Option<Duration>) -> anyhow::Result<Dump> {
@@ -30,7 +31,7 @@ pub(super) fn report(args: &Report, input: Input, common: &Common, system: &Syst
         Wish::Trace(format) => return trace(args, input, format, common, system),
         Wish::Snapshot => DumpConfig::resolve(&args.wanted, system)?,
     };
-    let destination = Destination::open(args.wanted.output.as_deref())?;
+    let destination = config.open()?;
     super::write(snapshot(&args.file, input, args.recording.at)?, &config, destination)
 }
 
@@ -41,7 +42,7 @@ fn trace(
     common: &Common,
     system: &System,
 ) -> anyhow::Result<()> {
-    let destination = Destination::open(args.wanted.output.as_deref())?;
+    let destination = Destination::open(args.wanted.output.as_deref(), Content::Names)?;
     let replay = replay(&args.file, input, args.recording.at)?;
     let report = leaktrace_core::report::recorded(&replay, &view(args).of_report());
     let colored = args.wanted.output.is_none() && color(common.color, system);

@@ -17,6 +17,7 @@ use super::hub::TargetId;
 use super::load::LoadError;
 use super::perf;
 use super::sys::{self, MultiLink};
+use crate::privilege::raised;
 
 /// By what the programs are attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +120,7 @@ pub(super) fn by_kind(sites: &[ProbeSite]) -> BTreeMap<Kind, Vec<ProbeSite>> {
 }
 
 pub(super) fn open(path: &Path) -> Result<File, AttachError> {
-    File::open(path).map_err(|source| AttachError::Exe { path: path.to_owned(), source })
+    raised(|| File::open(path)).map_err(|source| AttachError::Exe { path: path.to_owned(), source })
 }
 
 /// Where to attach one program.

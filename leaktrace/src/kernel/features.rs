@@ -10,6 +10,7 @@ use aya::sys::{BpfHelper, is_helper_supported, is_map_supported};
 
 pub use super::sys::MultiSupport;
 use super::{perf, sys};
+use crate::privilege::raised;
 
 /// The inode of the initial pid namespace, fixed in the kernel (`PROC_PID_INIT_INO`).
 const INITIAL_PID_NAMESPACE: &str = "pid:[4026531836]";
@@ -147,7 +148,7 @@ impl Feature {
 
 /// Asks about every feature.
 pub(crate) fn find_all() -> Vec<Finding> {
-    Feature::ALL.into_iter().map(Feature::find).collect()
+    raised(|| Feature::ALL.into_iter().map(Feature::find).collect())
 }
 
 /// How well the kernel knows `uprobe_multi`; `None` if it does not let us ask.

@@ -18,6 +18,7 @@ use super::hub::{HubOptions, TargetId};
 use super::object::{Object, ObjectError, Program};
 use super::ring::Ring;
 use super::sys::{self, MultiSupport, Refused};
+use crate::privilege::raised;
 
 /// The maps and sections of the object that are not like any other.
 const RING: &str = "EVENTS";
@@ -208,7 +209,7 @@ impl Loader {
                 SITES => definition.set_max_entries(self.sites),
                 _ => {}
             }
-            let map = MapData::create(definition, name, None).map_err(not_permitted_or)?;
+            let map = raised(|| MapData::create(definition, name, None)).map_err(not_permitted_or)?;
             if name == CONSTANTS {
                 set_constants(&map, &constants.to_bytes())?;
             }

@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
+use crate::privilege::raised;
 use aya_obj::generated::{PERF_FLAG_FD_CLOEXEC, perf_event_attr};
 
 /// Where the kernel says which type of event a uprobe is.
@@ -25,9 +26,9 @@ pub(super) fn open_uprobe(path: &CStr, offset: u64, pid: u32) -> io::Result<Owne
     attr.__bindgen_anon_4.config2 = offset;
     let pid = i32::try_from(pid).map_err(io::Error::other)?;
     // SAFETY: the attributes and the path that they point to live until the call is done.
-    let fd = unsafe {
+    let fd = raised(|| unsafe {
         libc::syscall(libc::SYS_perf_event_open, &raw mut attr, pid, ANY, -1, PERF_FLAG_FD_CLOEXEC)
-    };
+    });
     if fd < 0 {
         return Err(io::Error::last_os_error());
     }

@@ -10,6 +10,8 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use aya_obj::generated::bpf_insn;
 
+use crate::privilege::raised;
+
 const BPF_MAP_UPDATE_ELEM: c_long = 2;
 const BPF_PROG_LOAD: c_long = 5;
 const BPF_RAW_TRACEPOINT_OPEN: c_long = 17;
@@ -284,7 +286,8 @@ unsafe fn bpf<T>(command: c_long, attr: &mut T) -> io::Result<OwnedFd> {
 /// `attr` must be what `command` takes, with valid pointers in it.
 unsafe fn call<T>(command: c_long, attr: &mut T) -> io::Result<c_long> {
     // SAFETY: the caller's promise; the kernel reads no more than the size that it is given.
-    let result = unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attr), size_of::<T>()) };
+    let result =
+        raised(|| unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attr), size_of::<T>()) });
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 

@@ -11,6 +11,7 @@ use leaktrace_core::base::num::Avma;
 
 use super::maps::{Mapping, Maps};
 use super::{Pid, Procfs};
+use crate::privilege::toward;
 
 /// That a page is in memory, or swapped out (`Documentation/admin-guide/mm/pagemap.rst`).
 const PRESENT_OR_SWAPPED: u64 = 3 << 62;
@@ -147,7 +148,7 @@ impl Circumstances {
 
     /// The first address whose page is not there: what comes before it was read, so that its pages are.
     fn first_missing(&self, procfs: &Procfs, pid: Pid) -> Option<Avma> {
-        let pages = File::open(procfs.path(pid, "pagemap")).ok()?;
+        let pages = toward(pid.0, || File::open(procfs.path(pid, "pagemap"))).ok()?;
         let page_size = rustix::param::page_size() as u64;
         let addresses = self.spans.iter().filter(|span| span.len > 0).flat_map(|span| {
             let (first, last) =

@@ -11,6 +11,7 @@ use rustix::fs::fstatfs;
 
 use super::workers::{Reading, Under};
 use super::{Pid, ProcessError, Procfs, failed};
+use crate::privilege::toward;
 
 /// What `/proc` appends to the name of a file that no folder has any more.
 const DELETED: &str = " (deleted)";
@@ -40,7 +41,7 @@ impl Exe {
         let link = procfs.link(pid, "exe")?;
         // Its file system may be one whose server is gone.
         let _reading = Reading::begin(&Under::File(&proc_path));
-        let opened = File::open(&proc_path).and_then(|file| {
+        let opened = toward(pid.0, || File::open(&proc_path)).and_then(|file| {
             let metadata = file.metadata()?;
             let id = FileId { device: metadata.dev(), inode: metadata.ino() };
             Ok((Bytes::of(&file, metadata.len())?, id))

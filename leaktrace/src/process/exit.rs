@@ -12,6 +12,7 @@ use rustix::process::{PidfdFlags, pidfd_open};
 
 use super::workers::{Reading, Under};
 use super::{Pid, ProcessError, Procfs, failed};
+use crate::privilege::toward;
 
 /// A hold on one process: as long as this says that it runs, its pid has not been given to another.
 #[derive(Debug)]
@@ -62,17 +63,18 @@ pub enum Gone {
 pub struct AddressSpace {
     maps: File,
     path: PathBuf,
+    pid: Pid,
 }
 
 impl AddressSpace {
     /// Takes hold of the address space that the process has now.
     pub fn open(procfs: &Procfs, pid: Pid) -> Result<Self, ProcessError> {
         let path = procfs.path(pid, "maps");
-        Self::open_at(&path).map_err(|error| failed(pid, path, error))
+        Self::open_at(&path, pid).map_err(|error| failed(pid, path, error))
     }
 
-    fn open_at(path: &Path) -> io::Result<Self> {
-        Ok(Self { maps: File::open(path)?, path: path.to_owned() })
+    fn open_at(path: &Path, pid: Pid) -> io::Result<Self> {
+        Ok(Self { maps: toward(pid.0, || File::open(path))?, path: path.to_owned(), pid })
     }
 
     /// Whether nothing runs in it any more.
@@ -88,7 +90,7 @@ impl AddressSpace {
     /// kernel/exit.c: `exit_mm` runs before `exit_notify`), so that alone doesn't tell it from an exec, after which
     /// there is another address space, be it readable or not.
     pub fn gone(&self) -> Option<Gone> {
-        self.is_gone().then(|| match Self::open_at(&self.path) {
+        self.is_gone().then(|| match Self::open_at(&self.path, self.pid) {
             Ok(now) if !now.is_gone() => Gone::Execed,
             Err(error) if error.kind() == ErrorKind::PermissionDenied => Gone::Execed,
             Ok(_) | Err(_) => Gone::Exited,

@@ -17,6 +17,7 @@ use super::ranges::{MAX_GAP, Ranges};
 use super::regions::{Pace, Regions};
 use super::workers::{Reading, Under};
 use super::{Pid, ProcessError, Procfs};
+use crate::privilege::toward;
 
 /// How many spans, and beyond the first how many bytes, are read in one call. The kernel takes 1,024 ranges on both
 /// sides (`UIO_MAXIOV`), but for so long nobody should be [urgent](PriorityBoost): this many are read in less than half a
@@ -138,6 +139,10 @@ impl ProcessMemory {
     /// Reads `spans` one after the other into `out`, which has room for just that, with one call. Says how many of them,
     /// from the first on, are complete.
     fn read_group(&self, spans: &[Span], out: &mut [u8]) -> Result<usize, ReadError> {
+        toward(self.state.pid.0, || self.read_group_now(spans, out))
+    }
+
+    fn read_group_now(&self, spans: &[Span], out: &mut [u8]) -> Result<usize, ReadError> {
         let (mut gap, bytes) = ([0; MAX_GAP], out.len());
         let ranges = Ranges::new(spans, out, &mut gap);
         let Ranges { remote, local, .. } = &ranges;

@@ -25,6 +25,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use self::workers::{Reading, Under};
+use crate::privilege::toward;
 
 /// No less than most files of procfs have, in bytes.
 pub(crate) const USUAL: usize = 4 << 10;
@@ -154,7 +155,7 @@ impl Procfs {
         let path = self.path(pid, name);
         // Some of them wait for the lock of the process's memory map, or read its memory.
         let _reading = Reading::begin(&Under::File(&path));
-        let read = File::open(&path).and_then(|file| {
+        let read = toward(pid.0, || File::open(&path)).and_then(|file| {
             // Such a file does not say how long it is: without room it would be read in many small pieces.
             let mut bytes = Vec::with_capacity(USUAL);
             file.take(bound + 1).read_to_end(&mut bytes)?;
@@ -172,7 +173,7 @@ impl Procfs {
     /// The text of one of a process's symbolic links.
     pub fn link(&self, pid: Pid, name: &str) -> Result<PathBuf, ProcessError> {
         let path = self.path(pid, name);
-        std::fs::read_link(&path).map_err(|error| failed(pid, path, error))
+        toward(pid.0, || std::fs::read_link(&path)).map_err(|error| failed(pid, path, error))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{Pid, Procfs};
+use crate::privilege::is_for_own_processes;
 
 /// A capability that leaktrace can need, with its number in the kernel's `capability.h`.
 #[repr(u8)]
@@ -56,7 +57,10 @@ impl fmt::Display for Capability {
 /// What we may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Privileges {
-    effective: u64,
+    /// What is in effect where it is needed, which is all that is permitted.
+    permitted: u64,
+    /// Whether that is of use with the user's own processes only.
+    pub own_only: bool,
     /// Yama's `ptrace_scope`, where the kernel has it: above 0 even one's own processes are closed.
     pub ptrace_scope: Option<u8>,
 }
@@ -67,21 +71,22 @@ impl Privileges {
         let status = procfs.read(Pid::own(), "status", 64 << 10).unwrap_or_default();
         let scope = std::fs::read_to_string(procfs.root().join("sys/kernel/yama/ptrace_scope"));
         Self {
-            effective: effective(&String::from_utf8_lossy(&status)).unwrap_or(0),
+            permitted: permitted(&String::from_utf8_lossy(&status)).unwrap_or(0),
+            own_only: is_for_own_processes(),
             ptrace_scope: scope.ok().and_then(|text| text.trim().parse().ok()),
         }
     }
 
     /// Those with exactly these capabilities.
     pub fn with(capabilities: &[Capability]) -> Self {
-        let effective = capabilities.iter().fold(0, |bits, capability| bits | bit(*capability));
-        Self { effective, ptrace_scope: None }
+        let permitted = capabilities.iter().fold(0, |bits, capability| bits | bit(*capability));
+        Self { permitted, own_only: false, ptrace_scope: None }
     }
 
     /// Whether we have this one; `CAP_SYS_ADMIN` stands in for those that were split off it.
     pub fn has(&self, capability: Capability) -> bool {
         let split_off = matches!(capability, Capability::Bpf | Capability::Perfmon);
-        self.effective & bit(capability) != 0 || split_off && self.effective & bit(Capability::SysAdmin) != 0
+        self.permitted & bit(capability) != 0 || split_off && self.permitted & bit(Capability::SysAdmin) != 0
     }
 
     /// What we lack of all that tracing needs.
@@ -94,8 +99,8 @@ const fn bit(capability: Capability) -> u64 {
     1 << capability as u8
 }
 
-fn effective(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
+fn permitted(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("CapPrm:"))?;
     u64::from_str_radix(line.trim(), 16).ok()
 }
 
@@ -118,7 +123,7 @@ mod tests {
 
     #[test]
     fn the_mask_is_read_from_status() {
-        assert_eq!(effective("Name:\tx\nCapEff:\t000001ffffffffff\n"), Some(0x1ff_ffff_ffff));
-        assert_eq!(effective("Name:\tx\n"), None);
+        assert_eq!(permitted("Name:\tx\nCapPrm:\t000001ffffffffff\n"), Some(0x1ff_ffff_ffff));
+        assert_eq!(permitted("Name:\tx\n"), None);
     }
 }

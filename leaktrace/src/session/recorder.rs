@@ -19,7 +19,7 @@ use thiserror::Error;
 use crate::clock;
 use crate::config::Record;
 use crate::inspect::Inspected;
-use crate::output::{self, OutputError};
+use crate::output::{self, Content, OutputError};
 
 /// How many bytes of records may wait to be written. What comes while they do is left out, and counted.
 const MOST_WAITING: usize = 32 << 20;
@@ -53,7 +53,7 @@ pub(super) struct Recording {
 impl Recording {
     /// Opens the file. What is in it stays there until there is something to record.
     pub(super) fn create(record: &Record) -> Result<Self, RecordError> {
-        let file = output::create(&record.file)
+        let file = output::create(&record.file, Content::Values)
             .map_err(|OutputError::Open { path, source }| RecordError::Open { path, source })?;
         Ok(Self { file, bounds: Bounds::of_total(record.max_bytes) })
     }
