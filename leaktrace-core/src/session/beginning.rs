@@ -14,15 +14,35 @@ const TOO_SHORT: &str = "the program exited before its memory could be compared 
 
 impl Target {
     pub(super) fn wants_attach(&mut self) -> Option<Want> {
-        let Phase::Prepared(prepared) = std::mem::replace(&mut self.phase, Phase::Over) else { return None };
-        self.phase = Phase::Attaching(prepared);
-        Some(Want::Attach)
+        match std::mem::replace(&mut self.phase, Phase::Over) {
+            Phase::Prepared(prepared) => {
+                self.phase = Phase::Attaching(prepared);
+                Some(Want::Attach)
+            }
+            other => {
+                self.phase = other;
+                None
+            }
+        }
+    }
+
+    /// It was looked at, which leads to `next` unless it is over meanwhile.
+    pub(super) fn prepared(&mut self, next: Phase) {
+        if matches!(self.phase, Phase::Preparing) {
+            self.phase = next;
+        }
     }
 
     /// Everything that was prepared is attached. What happened before `at` is unknown, except of a program that we have
     /// started: nothing did.
     pub(super) fn begin(&mut self, now: Ktime, at: Ktime, counted: &Counted, untraced: Option<String>) {
-        let Phase::Attaching(prepared) = std::mem::replace(&mut self.phase, Phase::Watching) else { return };
+        let prepared = match std::mem::replace(&mut self.phase, Phase::Watching) {
+            Phase::Attaching(prepared) => prepared,
+            other => {
+                self.phase = other;
+                return;
+            }
+        };
         let (kinds, costs) = match untraced {
             Some(_) => (Kinds::NONE, Costs::NOTHING),
             None => (prepared.kinds, prepared.costs),

@@ -17,6 +17,8 @@ mod report;
 mod selection;
 mod tally;
 mod target;
+#[cfg(test)]
+mod tests;
 mod told;
 mod unreached;
 

@@ -138,8 +138,8 @@ impl Target {
     /// Takes notice of what has happened. A failure is the end: nothing is wanted any more.
     pub fn told(&mut self, now: Ktime, told: Told) -> Result<(), Failure> {
         match told {
-            Told::NotYet => self.phase = Phase::New { due: after(now, YOUNG_PAUSE) },
-            Told::Prepared(prepared) => self.phase = Phase::Prepared(prepared),
+            Told::NotYet => self.prepared(Phase::New { due: after(now, YOUNG_PAUSE) }),
+            Told::Prepared(prepared) => self.prepared(Phase::Prepared(prepared)),
             Told::Attached { at, counted, untraced } => self.begin(now, at, &counted, untraced),
             Told::Confirmed(result) => self.confirmed(result)?,
             Told::Drained { bytes, more } => {
