@@ -6,9 +6,6 @@ use leaktrace_core::trace::budget::{Kinds, StackSampling, Tracing};
 
 use crate::kernel::{Counters, Hub, Loaded, TargetId, TargetOptions};
 
-/// One creator stack in so many is left when they are thinned.
-const THIN_MASK: u32 = (1 << 10) - 1;
-
 /// Attached probes.
 #[derive(Debug)]
 pub(super) struct Probes {
@@ -46,16 +43,9 @@ impl Probes {
         }
         if self.stacks != wanted.stacks {
             self.stacks = wanted.stacks;
-            let control = Control { stack_sample_mask: self.mask(), ..self.control };
-            hub.set_control(self.id, control).context("cannot sample fewer creator stacks")?;
+            hub.set_control(self.id, self.stacks.apply(self.control))
+                .context("cannot sample fewer creator stacks")?;
         }
         Ok(())
-    }
-
-    const fn mask(&self) -> u32 {
-        match self.stacks {
-            StackSampling::Normal => self.control.stack_sample_mask,
-            StackSampling::Thin => THIN_MASK,
-        }
     }
 }

@@ -10,11 +10,13 @@
 
 mod kinds;
 mod rates;
+mod stacks;
 
 use leaktrace_common::event::Kind;
 
 pub use kinds::Kinds;
 use rates::{Proportions, Rates};
+pub use stacks::{StackSampling, THINNING};
 
 use crate::base::num::Ktime;
 use crate::base::time::SECOND_NS;
@@ -43,9 +45,6 @@ const LONGEST_RETRY_NS: u64 = 600 * SECOND_NS;
 const WINDOW_NS: u64 = SECOND_NS;
 const LONGEST_GAP_NS: u64 = 60 * SECOND_NS;
 
-/// Thinned, this share of the creator stacks is left.
-const THIN: f64 = 1.0 / 16.0;
-
 /// What one hit costs the target.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Costs {
@@ -71,15 +70,6 @@ pub struct Sample {
     pub stacks: u64,
     /// Nanoseconds of processor time that the target used, the probes' share among them.
     pub busy: u64,
-}
-
-/// How many creator stacks are taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StackSampling {
-    /// As many as the sampling of each site asks for.
-    Normal,
-    /// Few.
-    Thin,
 }
 
 /// What should be traced.

@@ -2,7 +2,7 @@
 
 use leaktrace_common::event::Kind;
 
-use super::{Costs, Load, Sample, Stage, THIN, real};
+use super::{Costs, Load, Sample, Stage, THINNING, real};
 
 /// Costs in cores, split by what could be shed.
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,7 +34,7 @@ impl Rates {
     /// What these would cost in a stage, windows kept open.
     pub(super) fn in_stage(&self, stage: Stage) -> f64 {
         let waits = if stage.sheds(Load::Waits) { 0.0 } else { self.waits };
-        let stacks = if stage.sheds(Load::Stacks) { self.stacks * THIN } else { self.stacks };
+        let stacks = if stage.sheds(Load::Stacks) { self.stacks / f64::from(THINNING) } else { self.stacks };
         waits + stacks + self.births
     }
 }

@@ -50,7 +50,7 @@ impl World {
         ];
         let stacks = match tracing.stacks {
             StackSampling::Normal => hits[0] / 4,
-            StackSampling::Thin => hits[0] / 64,
+            StackSampling::Thin => hits[0] / 4 / u64::from(THINNING),
         };
         let cost = real(hits.iter().sum()) * 500.0 + real(stacks) * 600.0;
         self.cost += cost;
