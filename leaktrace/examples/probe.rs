@@ -78,7 +78,7 @@ fn run(typed: &Typed) -> anyhow::Result<()> {
     let sites: Vec<ProbeSite> = plan.sites.iter().map(Into::into).collect();
     let tracee = Tracee { pid: typed.pid, exe: exe.as_ref(), layout, sites: &sites };
     let began = Instant::now();
-    let id = hub.add(&tracee, &TargetOptions::default())?;
+    let id = hub.add(&tracee, &TargetOptions::with_ring_bytes(16 << 20))?;
     println!("loaded in {:.1?}", began.elapsed());
     let began = Instant::now();
     hub.set_kinds(id, Kinds::ALL)?;

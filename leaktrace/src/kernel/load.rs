@@ -37,13 +37,6 @@ pub struct TargetOptions {
     pub control: Control,
 }
 
-impl Default for TargetOptions {
-    /// 8 MiB hold 150,000 records or more: a second and a half of what was the busiest server measured.
-    fn default() -> Self {
-        Self::with_ring_bytes(8 << 20)
-    }
-}
-
 impl TargetOptions {
     /// The stacks of the first 16 births of each site, then of every 64th; a wake-up when a quarter of this ring is
     /// full.

@@ -14,6 +14,8 @@ use leaktrace_core::trace::decode::{BirthEvent, Event, decode};
 use leaktrace_core::trace::plan::Cost;
 use leaktrace_tests::privilege::skip;
 
+use crate::LARGE;
+
 pub(crate) const IDENTITY: Identity =
     Identity { goid: 42, parent_goid: 7, creation_pc: 0x1234, start_pc: 0x5678, wait_reason: 19 };
 
@@ -55,7 +57,7 @@ impl Bench {
 
     pub(crate) fn on(specimen: u64, backend: Backend) -> Option<Self> {
         let hub = hub(Some(backend))?;
-        let options = TargetOptions::default();
+        let options = TargetOptions::with_ring_bytes(LARGE);
         Some(Self { hub, specimen: Specimen::new(specimen), options, id: None })
     }
 

@@ -30,6 +30,9 @@ const BACKENDS: [Backend; 2] = [Backend::UprobeMulti, Backend::PerfEvent];
 /// A ring of one page: the smallest.
 const TINY: u32 = 4096;
 
+/// A ring that holds all that a test does.
+const LARGE: u32 = 8 << 20;
+
 /// Takes every stack.
 const EVERY_STACK: Control =
     Control { stacks_per_site: u32::MAX, stack_sample_mask: 0, wakeup_bytes: u32::MAX, wakers: 0 };
@@ -66,7 +69,7 @@ fn every_kind_of_event_says_what_the_process_has() {
 
 #[test]
 fn fields_that_lie_apart_are_read_one_by_one() {
-    let Some(mut bench) = Bench::load(20, TargetOptions::default()) else { return };
+    let Some(mut bench) = Bench::load(20, TargetOptions::with_ring_bytes(LARGE)) else { return };
     let layout = GoLayout { g_parent_goid: ABSENT, ..Goroutines::layout() };
     bench.attach_with(std::process::id(), layout, &[Kind::Birth], Cost::Emulated);
     bench.run(&goroutines(0), 1);
@@ -77,7 +80,8 @@ fn fields_that_lie_apart_are_read_one_by_one() {
 #[test]
 fn wakers_are_named_when_asked_for() {
     let control = Control { wakers: 1, ..EVERY_STACK };
-    let Some(mut bench) = Bench::load(19, TargetOptions { control, ..TargetOptions::default() }) else {
+    let Some(mut bench) = Bench::load(19, TargetOptions { control, ..TargetOptions::with_ring_bytes(LARGE) })
+    else {
         return;
     };
     bench.attach(&[Kind::Ready], Cost::Emulated);
@@ -149,7 +153,7 @@ fn a_full_ring_drops_and_says_so() {
 
 #[test]
 fn a_g_that_cannot_be_read_is_a_drop() {
-    let Some(mut bench) = Bench::load(4, TargetOptions::default()) else { return };
+    let Some(mut bench) = Bench::load(4, TargetOptions::with_ring_bytes(LARGE)) else { return };
     bench.attach(&Kind::ALL, Cost::Emulated);
     goroutines(0).run_unreadable(bench.specimen);
     assert_eq!(bench.drain(), BTreeMap::new());
@@ -177,7 +181,7 @@ fn what_should_never_happen_is_said_once_for_each_kind() {
 
 #[test]
 fn a_stack_deeper_than_a_record_is_cut_and_says_so() {
-    let Some(mut bench) = Bench::load(5, TargetOptions::default()) else { return };
+    let Some(mut bench) = Bench::load(5, TargetOptions::with_ring_bytes(LARGE)) else { return };
     bench.attach(&[Kind::Birth], Cost::Emulated);
     for (depth, expected) in [
         (0, StackState::Complete),
@@ -193,7 +197,8 @@ fn a_stack_deeper_than_a_record_is_cut_and_says_so() {
 #[test]
 fn a_site_has_the_stacks_of_its_first_births_and_then_samples() {
     let control = Control { stacks_per_site: 3, stack_sample_mask: 7, wakeup_bytes: u32::MAX, wakers: 0 };
-    let Some(mut bench) = Bench::load(6, TargetOptions { control, ..TargetOptions::default() }) else {
+    let Some(mut bench) = Bench::load(6, TargetOptions { control, ..TargetOptions::with_ring_bytes(LARGE) })
+    else {
         return;
     };
     bench.attach(&[Kind::Birth], Cost::Emulated);

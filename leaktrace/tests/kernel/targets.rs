@@ -10,8 +10,8 @@ use leaktrace_core::trace::budget::Kinds;
 use leaktrace_core::trace::decode::{Event, decode};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::TINY;
 use crate::bench::{add, goroutines, hub};
+use crate::{LARGE, TINY};
 
 #[test]
 fn a_flood_of_one_target_takes_nothing_from_another() {
@@ -57,7 +57,8 @@ fn tally(hub: &mut Hub, id: TargetId) -> [usize; 2] {
 fn control_is_of_one_target_only() {
     let Some(mut hub) = hub(None) else { return };
     let specimens = [11, 12].map(Specimen::new);
-    let ids = specimens.map(|specimen| add(&mut hub, specimen, &[Kind::Birth], &TargetOptions::default()));
+    let ids = specimens
+        .map(|specimen| add(&mut hub, specimen, &[Kind::Birth], &TargetOptions::with_ring_bytes(LARGE)));
     let none = Control { stacks_per_site: 0, stack_sample_mask: u32::MAX, wakeup_bytes: u32::MAX, wakers: 0 };
     hub.set_control(ids[0], none).unwrap();
     for (id, specimen) in ids.into_iter().zip(specimens) {
@@ -71,7 +72,8 @@ fn control_is_of_one_target_only() {
 fn a_round_takes_no_more_of_a_target_than_its_share() {
     let Some(mut hub) = hub(None) else { return };
     let specimens = [13, 14].map(Specimen::new);
-    let ids = specimens.map(|specimen| add(&mut hub, specimen, &[Kind::End], &TargetOptions::default()));
+    let ids = specimens
+        .map(|specimen| add(&mut hub, specimen, &[Kind::End], &TargetOptions::with_ring_bytes(LARGE)));
     for (id, (specimen, times)) in ids.into_iter().zip(specimens.into_iter().zip([1000, 10])) {
         hub.set_kinds(id, Kinds::ALL).unwrap();
         let goroutines = goroutines(0);
