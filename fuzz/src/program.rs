@@ -62,7 +62,7 @@ fn look_at(program: &Program<'static>, data: &[u8]) {
         let facts = Facts { arguments: walker.kept(), ..Facts::default() };
         let dump = from_snapshot(&snapshot, program, &memory, facts);
         // Nowhere to write to that could fail.
-        let _ = render(FORMATS.first(), &dump, &Options::default(), &mut std::io::sink());
+        let _ = render(FORMATS.default_format(), &dump, &Options::default(), &mut std::io::sink());
     }
     let limits = Limits { heap: 1 << 20, ..Limits::default() };
     if let Ok(mut reach) = Reach::new(program, &memory) {

@@ -150,7 +150,7 @@ mod tests {
         Output {
             file: Some(path.to_owned()),
             stream: Stream::Stdout,
-            format: FORMATS.first(),
+            format: FORMATS.default_format(),
             color: false,
             in_place: false,
         }

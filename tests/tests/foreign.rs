@@ -65,7 +65,7 @@ fn assert_named(dump: &Dump, goroutine: &DumpGoroutine) {
 /// A dump as the text in which the program prints its own goroutines.
 fn text(dump: &Dump) -> Vec<GoroutineText> {
     let mut out = Vec::new();
-    render(FORMATS.first(), dump, &Options::default(), &mut out).expect("memory can be written");
+    render(FORMATS.default_format(), dump, &Options::default(), &mut out).expect("memory can be written");
     traceback::parse(&String::from_utf8(out).expect("it is text"))
 }
 

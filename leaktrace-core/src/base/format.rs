@@ -1,4 +1,4 @@
-//! What users know of a format of output, whatever is written in it.
+//! The table of output formats: name, file extensions, help text and writer.
 
 use std::fmt;
 use std::path::Path;
@@ -20,8 +20,8 @@ pub enum Audience {
 pub struct Format<W: 'static> {
     /// What users type.
     pub name: &'static str,
-    /// How names of files in this format end.
-    pub endings: &'static [&'static str],
+    /// The extensions of files in this format, with their dots.
+    pub extensions: &'static [&'static str],
     /// What it is good for, as the help says it: a phrase without a full stop.
     pub help: &'static str,
     /// For whom it is.
@@ -47,7 +47,7 @@ impl<W> Format<W> {
     }
 }
 
-/// A format is who it is called.
+/// Names are unique, so the name identifies the format.
 impl<W> PartialEq for Format<W> {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name
@@ -81,7 +81,7 @@ impl<W> Formats<W> {
     }
 
     /// The one that is taken where none is named.
-    pub fn first(&self) -> &'static Format<W> {
+    pub fn default_format(&self) -> &'static Format<W> {
         &self.0[0]
     }
 
@@ -93,7 +93,7 @@ impl<W> Formats<W> {
     /// The format that a file with this name is expected to have.
     pub fn of_file(&self, file: &Path) -> Option<&'static Format<W>> {
         let name = file.file_name()?.to_str()?;
-        self.0.iter().find(|format| format.endings.iter().any(|ending| name.ends_with(ending)))
+        self.0.iter().find(|format| format.extensions.iter().any(|extension| name.ends_with(extension)))
     }
 }
 
@@ -101,15 +101,15 @@ impl<W> Formats<W> {
 pub(crate) mod tests {
     use super::*;
 
-    const fn row(name: &'static str, endings: &'static [&'static str]) -> Format<()> {
-        Format { name, endings, help: "", reader: Audience::People, writer: () }
+    const fn row(name: &'static str, extensions: &'static [&'static str]) -> Format<()> {
+        Format { name, extensions, help: "", reader: Audience::People, writer: () }
     }
 
     static FORMATS: Formats<()> =
         Formats::new(&[row("text", &[".txt"]), row("pprof", &[".pb.gz", ".prof"]), row("plain", &[])]);
 
     #[test]
-    fn formats_go_by_name_and_by_ending() {
+    fn formats_go_by_name_and_by_extension() {
         let named = |name: &str| FORMATS.named(name).map(|format| format.name);
         let of_file = |name: &str| FORMATS.of_file(Path::new(name)).map(|format| format.name);
         assert_eq!((named("plain"), named("plai"), named("")), (Some("plain"), None, None));
@@ -118,20 +118,20 @@ pub(crate) mod tests {
             (Some("pprof"), Some("pprof"), Some("text"))
         );
         assert_eq!((of_file("g.gz"), of_file("txt"), of_file("a.txt/g")), (None, None, None));
-        assert_eq!(FORMATS.first().name, "text");
+        assert_eq!(FORMATS.default_format().name, "text");
     }
 
     /// What every table of formats keeps to: nobody is called as another, and no file could be in two formats.
     #[track_caller]
     pub(crate) fn assert_distinct<W>(formats: &Formats<W>) {
         let mut words: Vec<&str> = formats.0.iter().map(|format| format.name).collect();
-        words.extend(formats.0.iter().flat_map(|format| format.endings));
+        words.extend(formats.0.iter().flat_map(|format| format.extensions));
         let all = words.len();
         words.sort_unstable();
         words.dedup();
         assert_eq!(words.len(), all, "{words:?}");
         for format in formats.0 {
-            assert!(format.endings.iter().all(|ending| ending.starts_with('.')), "{format:?}");
+            assert!(format.extensions.iter().all(|extension| extension.starts_with('.')), "{format:?}");
             assert!(!format.help.is_empty() && !format.help.ends_with('.'), "{format:?}");
         }
     }

@@ -107,7 +107,7 @@ fn a_file_of_the_first_version_has_its_arguments() {
     let again = decode(&first_version(&dump)).unwrap();
     assert_eq!(again, dump);
     let mut text = Vec::new();
-    render(FORMATS.first(), &again, &Options::default(), &mut text).unwrap();
+    render(FORMATS.default_format(), &again, &Options::default(), &mut text).unwrap();
     assert!(String::from_utf8(text).unwrap().contains("main.f(0xc000012300, {0x1?})\n"));
 }
 

@@ -80,7 +80,7 @@ impl Output {
 
     /// To a file or standard error.
     pub(crate) fn to_stderr(file: Option<&Path>, format: Option<&'static Format>, wish: Color) -> Self {
-        let format = format.or_else(|| FORMATS.of_file(file?)).unwrap_or(FORMATS.first());
+        let format = format.or_else(|| FORMATS.of_file(file?)).unwrap_or(FORMATS.default_format());
         let color = wish == Color::Always && format.is_for_people();
         Self { file: file.map(Path::to_owned), stream: Stream::Stderr, format, color, in_place: false }
     }

@@ -21,6 +21,6 @@ pub fn run(args: &cli::diff::Diff) -> anyhow::Result<bool> {
 fn write(diff: &Diff, args: &cli::diff::Diff, destination: Destination) -> anyhow::Result<()> {
     let top = if args.top == 0 { usize::MAX } else { args.top };
     let by_file = || FORMATS.of_file(args.output.as_deref()?);
-    let format = args.format.or_else(by_file).unwrap_or(FORMATS.first());
+    let format = args.format.or_else(by_file).unwrap_or(FORMATS.default_format());
     destination.write(|out| (format.writer)(diff, top, out))
 }

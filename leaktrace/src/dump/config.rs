@@ -59,7 +59,7 @@ impl DumpConfig {
 /// Who asks for groups wants to see some, and tracebacks have none.
 fn default_format(view: &ViewArgs) -> &'static Format {
     let grouped = || FORMATS.all().iter().find(|format| format.writer.by);
-    view.by.and_then(|_| grouped()).unwrap_or_else(|| FORMATS.first())
+    view.by.and_then(|_| grouped()).unwrap_or_else(|| FORMATS.default_format())
 }
 
 fn refuse_binary(

@@ -71,10 +71,11 @@ fn wish(args: &Report) -> Wish {
     if args.recording.snapshot {
         return Wish::Snapshot;
     }
-    let by_file =
-        || FORMATS.of_file(args.wanted.output.as_deref()?).filter(|format| *format != FORMATS.first());
+    let by_file = || {
+        FORMATS.of_file(args.wanted.output.as_deref()?).filter(|format| *format != FORMATS.default_format())
+    };
     let Some(wanted) = args.wanted.format.or_else(by_file) else {
-        return Wish::Trace(render::FORMATS.first());
+        return Wish::Trace(render::FORMATS.default_format());
     };
     // What people read of a trace is another text than that of a dump.
     let format = render::FORMATS.named(wanted.name).filter(|format| !format.is_for_people());
@@ -109,7 +110,7 @@ mod tests {
     #[test]
     fn a_recording_shows_its_trace_unless_a_snapshot_is_meant() {
         for words in ["", "-o report.txt", "-o report"] {
-            assert_eq!(wish_of(words), Wish::Trace(render::FORMATS.first()), "{words}");
+            assert_eq!(wish_of(words), Wish::Trace(render::FORMATS.default_format()), "{words}");
         }
         for words in ["--format json", "-o report.json"] {
             assert_eq!(wish_of(words), Wish::Trace(render::FORMATS.named("json").unwrap()), "{words}");

@@ -28,14 +28,14 @@ pub type Format = format::Format<Writer>;
 pub static FORMATS: Formats<Writer> = Formats::new(&[
     Format {
         name: "text",
-        endings: &[".txt"],
+        extensions: &[".txt"],
         help: "Text for people",
         reader: Audience::People,
         writer: text::render,
     },
     Format {
         name: "json",
-        endings: &[".json"],
+        extensions: &[".json"],
         help: "JSON for programs",
         reader: Audience::Programs,
         writer: json::render,
