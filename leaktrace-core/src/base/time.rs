@@ -1,11 +1,18 @@
 //! Units of time in nanoseconds, and what happens in a minute.
 
+use std::time::Duration;
+
 /// A microsecond.
 pub(crate) const MICROSECOND_NS: u64 = 1_000;
 /// A second.
 pub(crate) const SECOND_NS: u64 = 1_000_000_000;
 /// A minute.
 pub(crate) const MINUTE_NS: u64 = 60 * SECOND_NS;
+
+/// So many nanoseconds, or all that can be counted.
+pub(crate) fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
 
 /// Over less time than this a rate in a minute would be a guess: one goroutine would count for more than a dozen.
 pub(crate) const SHORTEST_RATED_NS: u64 = 5 * SECOND_NS;

@@ -13,6 +13,7 @@ use leaktrace_common::event::Kind;
 use super::gather::{self, Doing, Tally};
 use super::{Sort, View, completeness};
 use crate::base::num::{Ktime, Pc};
+use crate::base::time::nanoseconds;
 use crate::go::goroutines::{Snapshot, StackId};
 use crate::go::pclntab::FuncId;
 use crate::go::symbols::{Names, Symbols};
@@ -64,7 +65,7 @@ pub fn build(sources: Sources<'_>, view: &View) -> Report {
         view,
         now: sources.now,
     };
-    let tallies = gather::by_site(sources.registry, sources.snapshot, sources.now, view.min_age);
+    let tallies = gather::by_site(sources.registry, sources.snapshot, sources.now, nanoseconds(view.min_age));
     let (candidates, runtime_hidden) = builder.group(tallies);
     let totals = builder.totals(&candidates, runtime_hidden);
     let (listed, not_listed) = select(candidates, view);
@@ -80,7 +81,7 @@ pub fn build(sources: Sources<'_>, view: &View) -> Report {
             probes: sources.probes.iter().map(|kind| kind.as_str().to_owned()).collect(),
         },
         view: Listing {
-            min_age_ns: view.min_age,
+            min_age_ns: nanoseconds(view.min_age),
             sort: view.sort.as_str().to_owned(),
             include_runtime: view.include_runtime,
         },
@@ -302,7 +303,7 @@ impl Candidate {
 /// The groups to list, in order; they come in the order of their names, which equal ones keep.
 fn select(mut groups: Vec<Candidate>, view: &View) -> (Vec<Candidate>, NotListed) {
     let live = |groups: &[Candidate]| groups.iter().map(|group| group.tally.live()).sum();
-    let is_old = |group: &Candidate| group.tally.long_lived > 0 || view.min_age == 0;
+    let is_old = |group: &Candidate| group.tally.long_lived > 0 || view.min_age.is_zero();
     let young: Vec<Candidate> = groups.extract_if(.., |group| !is_old(group)).collect();
     let (young, ended): (Vec<_>, Vec<_>) = young.into_iter().partition(|group| group.tally.live() > 0);
     groups.sort_by_cached_key(|group| Reverse(group.sort_key(view.sort)));

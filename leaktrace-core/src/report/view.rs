@@ -1,6 +1,6 @@
 //! What of a report is wanted.
 
-use crate::base::time::SECOND_NS;
+use std::time::Duration;
 
 /// By what groups are sorted, the greatest first. Equal ones are sorted by the number and age of their goroutines,
 /// and then by name, so that the order is always the same.
@@ -34,8 +34,8 @@ impl Sort {
 /// What of a report is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct View {
-    /// Groups with no goroutine as old as this, in nanoseconds, are counted and not listed.
-    pub min_age: u64,
+    /// Groups with no goroutine as old as this are counted and not listed.
+    pub min_age: Duration,
     /// How many groups are listed; `None` is all.
     pub top: Option<usize>,
     /// Which come first.
@@ -48,6 +48,12 @@ pub struct View {
 
 impl Default for View {
     fn default() -> Self {
-        Self { min_age: 10 * SECOND_NS, top: Some(10), sort: Sort::Live, include_runtime: false, places: 5 }
+        Self {
+            min_age: Duration::from_secs(10),
+            top: Some(10),
+            sort: Sort::Live,
+            include_runtime: false,
+            places: 5,
+        }
     }
 }

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use leaktrace_common::drops::DropReason;
+use leaktrace_common::event::Kind;
 
-use super::nanoseconds;
 use crate::base::num::Ktime;
+use crate::base::time::nanoseconds;
 use crate::trace::budget::Sample;
 
 /// Everything that only ever grows, at one time.
@@ -14,11 +15,11 @@ pub struct Reading {
     /// When.
     pub at: Ktime,
     /// Processor time of the target.
-    pub target: Duration,
+    pub target_cpu: Duration,
     /// Processor time of leaktrace.
-    pub own: Duration,
+    pub leaktrace_cpu: Duration,
     /// Hits of each kind.
-    pub hits: [u64; 4],
+    pub hits: [u64; Kind::ALL.len()],
     /// Creator stacks that were taken.
     pub stacks: u64,
 }
@@ -43,7 +44,7 @@ impl Reading {
             elapsed: self.at.since(earlier.at),
             hits,
             stacks: self.stacks.saturating_sub(earlier.stacks),
-            busy: nanoseconds(self.target.saturating_sub(earlier.target)),
+            busy: nanoseconds(self.target_cpu.saturating_sub(earlier.target_cpu)),
         }
     }
 
@@ -55,7 +56,7 @@ impl Reading {
 
     /// Our share of one core since `earlier`, in percent.
     pub(crate) fn own_percent(&self, earlier: &Self) -> f64 {
-        let used = nanoseconds(self.own.saturating_sub(earlier.own));
+        let used = nanoseconds(self.leaktrace_cpu.saturating_sub(earlier.leaktrace_cpu));
         real(used) * 100.0 / real(self.at.since(earlier.at).max(1))
     }
 }
@@ -70,8 +71,8 @@ mod tests {
     use super::*;
 
     fn reading(at: u64, target: u64, own: u64, park: u64) -> Reading {
-        let millis = Duration::from_millis;
-        Reading { at: Ktime(at), target: millis(target), own: millis(own), hits: [0, 0, park, 0], stacks: 0 }
+        let [target_cpu, leaktrace_cpu] = [target, own].map(Duration::from_millis);
+        Reading { at: Ktime(at), target_cpu, leaktrace_cpu, hits: [0, 0, park, 0], stacks: 0 }
     }
 
     #[test]

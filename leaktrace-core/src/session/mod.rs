@@ -33,14 +33,11 @@ pub use told::{Failure, Look, Prepared, StopReason, Told, Want};
 use std::time::Duration;
 
 use crate::base::num::Ktime;
+use crate::base::time::nanoseconds;
 
 /// The time that lies so long after another.
 fn after(time: Ktime, duration: Duration) -> Ktime {
     time.plus(nanoseconds(duration))
-}
-
-fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Later than anything.

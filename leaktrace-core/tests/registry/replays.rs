@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
+use std::time::Duration;
+
 use leaktrace_common::event::Kind;
 use leaktrace_core::base::num::{Ktime, Pc, ReturnPc};
 use leaktrace_core::go::goroutines::{Snapshot, StackEnd};
@@ -20,7 +22,8 @@ use crate::support::{SITE, birth_record, goroutine, record, snapshot};
 
 const SECOND: u64 = 1_000_000_000;
 const ATTACHED: Ktime = Ktime(SECOND);
-const VIEW: View = View { min_age: 0, top: None, sort: report::Sort::Live, include_runtime: true, places: 5 };
+const VIEW: View =
+    View { min_age: Duration::ZERO, top: None, sort: report::Sort::Live, include_runtime: true, places: 5 };
 
 /// One function for every 4096 addresses.
 struct Code;

@@ -118,7 +118,7 @@ impl World {
     fn go_to(&mut self, time: u64) {
         let elapsed = time - self.now;
         self.counted.reading.hits[Kind::Park.index()] += self.parks_per_second * elapsed / SECOND;
-        self.counted.reading.target += Duration::from_nanos(elapsed);
+        self.counted.reading.target_cpu += Duration::from_nanos(elapsed);
         self.now = time;
         self.counted.reading.at = Ktime(time);
     }

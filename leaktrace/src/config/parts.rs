@@ -74,7 +74,7 @@ impl View {
     /// What this means to a report.
     pub(crate) fn of_report(&self) -> report::View {
         report::View {
-            min_age: u64::try_from(self.min_age.as_nanos()).unwrap_or(u64::MAX),
+            min_age: self.min_age,
             top: self.top,
             sort: match self.sort {
                 Sort::Live => report::Sort::Live,

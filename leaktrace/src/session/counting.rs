@@ -30,10 +30,11 @@ impl Engine<'_> {
             _ => Counters::default(),
         };
         let stacks = member.target.as_ref().map_or(0, |target| target.tally().stacks);
-        let target = cpu::used_by(self.procfs, member.process.pid).unwrap_or_default();
-        let (own, at) = (cpu::used_by_us(), clock::now());
+        let target_cpu = cpu::used_by(self.procfs, member.process.pid).unwrap_or_default();
+        let (leaktrace_cpu, at) = (cpu::used_by_us(), clock::now());
         let dropped = DropReason::ALL.map(|reason| counters.dropped_for(reason));
-        Ok(Counted { reading: Reading { at, target, own, hits: counters.hits, stacks }, dropped })
+        let reading = Reading { at, target_cpu, leaktrace_cpu, hits: counters.hits, stacks };
+        Ok(Counted { reading, dropped })
     }
 
     /// Counts, with all that goes with it a few times a second.

@@ -1,5 +1,7 @@
 //! What is done with a recording.
 
+use std::time::Duration;
+
 use leaktrace_core::base::num::Ktime;
 use leaktrace_core::report::View;
 use leaktrace_core::trace::recording::{Bounds, Header, Records, Replay, Writer};
@@ -21,7 +23,7 @@ fn replay(file: &[u8]) {
     let Ok(replay) = Replay::run(file, None) else { return };
     let report = leaktrace_core::report::recorded(
         &replay,
-        &View { min_age: 0, top: None, include_runtime: true, ..View::default() },
+        &View { min_age: Duration::ZERO, top: None, include_runtime: true, ..View::default() },
     );
     let _ = (serde_json::to_vec(&report).is_ok(), replay.dump().is_ok());
 }
