@@ -23,7 +23,7 @@ const COMPARISONS: [&str; 5] = [
     r"\bGoVersion::new\(|\bGoVersion \{ (major|minor)",
     r"\.minor\b",
     // The release of a program with something, or something with it.
-    r"\b(program|build|info)\.version(\.line\(\))? *([<>=!]=|[<>])|([<>=!]=|[<>]) *&?(\w+\.)*(program|build|info)\.version\b",
+    r"\b(program|build|info)\.version(\.lang\(\))? *([<>=!]=|[<>])|([<>=!]=|[<>]) *&?(\w+\.)*(program|build|info)\.version\b",
     r"([<>=!]=|[<>]) *(NEWEST_TESTED|OLDEST)\b|\b(NEWEST_TESTED|OLDEST) *([<>=!]=|[<>])",
     // Its name.
     r#""(devel )?go1\.\d"#,
@@ -102,7 +102,7 @@ mod tests {
             "    const FRAMES_OWN: GoVersion = GoVersion::new(1, 21);",
             "    program.version.minor >= 26",
             "    if program.version >= FRAMES_OWN {",
-            "    program.version.line() <= NEWEST_TESTED",
+            "    program.version.lang() <= NEWEST_TESTED",
             "    if OLDEST > version {",
             "    if version.starts_with(\"go1.26\") {",
             "    match info.version { v if LIMIT < info.version => 1 }",

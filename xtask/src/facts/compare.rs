@@ -185,7 +185,7 @@ fn programs(root: &Path, release: &Release) -> Vec<Fact> {
 fn constants(root: &Path) -> Vec<Fact> {
     let mut files: Vec<(&str, Layouts)> = Vec::new();
     let mut facts = Vec::new();
-    for constant in &CONSTANTS {
+    for constant in CONSTANTS {
         for file in constant.files {
             if !files.iter().any(|(known, _)| known == file) {
                 files.push((file, Layouts::new(Package::of(&text(root, file.trim_start_matches("src/"))))));

@@ -17,6 +17,7 @@ mod moduledata;
 mod release;
 mod releases;
 pub mod same;
+pub mod status;
 #[cfg(test)]
 mod tests;
 mod traceback;
@@ -66,23 +67,16 @@ impl Facts {
     pub fn of(version: GoVersion, confirms: impl FnOnce(&Collector) -> bool) -> Self {
         const COLLECTOR: &str =
             "what is attached to objects (runtime.special and queues of finalizers and cleanups)";
-        let release = Release::tested(version);
         let confirmed = || Some(&Release::newest().collector).filter(|newest| confirms(newest));
         Self {
             traceback: Traceback::of(Some(version)),
-            collector: release
-                .map(|release| &release.collector)
-                .or_else(confirmed)
-                .ok_or(Untested { what: COLLECTOR, version }),
-            bubble: release
-                .map(|release| release.bubble)
-                .ok_or(Untested { what: "runtime.synctestBubble", version }),
-            finalizer_state: release
-                .map(|release| release.finalizer_state)
-                .ok_or(Untested { what: "runtime.fingStatus", version }),
-            lock_waits_are_linked: release
-                .map(|release| release.lock_waits_are_linked)
-                .ok_or(Untested { what: "what runtime.g.waiting leads to", version }),
+            collector: tested(version, COLLECTOR, |release| &release.collector)
+                .or_else(|untested| confirmed().ok_or(untested)),
+            bubble: tested(version, "runtime.synctestBubble", |release| release.bubble),
+            finalizer_state: tested(version, "runtime.fingStatus", |release| release.finalizer_state),
+            lock_waits_are_linked: tested(version, "what runtime.g.waiting leads to", |release| {
+                release.lock_waits_are_linked
+            }),
         }
     }
 
@@ -96,8 +90,16 @@ impl Facts {
 
 /// The offsets in `runtime.schedt`, which no type descriptor reaches.
 pub fn schedt(version: GoVersion) -> Result<Schedt, Untested> {
-    let untested = Untested { what: "the layout of runtime.schedt", version };
-    Release::tested(version).map(|release| release.schedt).ok_or(untested)
+    tested(version, "the layout of runtime.schedt", |release| release.schedt)
+}
+
+/// A fact of the release `version`, if that was tested.
+fn tested<T>(
+    version: GoVersion,
+    what: &'static str,
+    fact: impl FnOnce(&'static Release) -> T,
+) -> Result<T, Untested> {
+    Release::tested(version).map(fact).ok_or(Untested { what, version })
 }
 
 /// What `g.labels` points to. Of a release that was not tested this is a guess which every set of labels must confirm.
@@ -108,7 +110,7 @@ pub(crate) fn labels_format(version: GoVersion) -> LabelsFormat {
 /// All layouts of `moduledata`, each to be proved by what is there: that of `version` first, then from the newest to
 /// the oldest.
 pub(crate) fn moduledata_layouts(version: Option<GoVersion>) -> impl Iterator<Item = Moduledata> {
-    let likeliest = Release::tested_or_newest(version).moduledata;
+    let likeliest = Release::closest(version).moduledata;
     let mut layouts = vec![likeliest];
     for release in RELEASES.iter().rev() {
         if !layouts.contains(&release.moduledata) {

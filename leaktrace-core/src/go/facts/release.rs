@@ -48,8 +48,8 @@ impl Release {
         &RELEASES[RELEASES.len() - 1]
     }
 
-    /// The same of `version`, if that was tested; of the oldest for what is older.
-    pub(super) fn tested_or_newest(version: Option<GoVersion>) -> &'static Self {
+    /// The newest tested release that is not after `version`, or the oldest one. Only a first guess.
+    pub(super) fn closest(version: Option<GoVersion>) -> &'static Self {
         let Some(version) = version else { return Self::newest() };
         RELEASES.iter().rev().find(|release| release.version <= version).unwrap_or(&RELEASES[0])
     }

@@ -3,6 +3,8 @@
 //! Each has the name that Go's source gives it. [`CONSTANTS`] lists them with their files, so that `cargo xtask facts`
 //! finds a release in which one of them is another number.
 
+use super::status::{SCAN_BIT, Status};
+
 /// `semTabSize` (`src/runtime/sema.go`): the slots of `runtime.semtable`, each of which begins a cache line.
 pub(crate) const SEMTABLE_SLOTS: u64 = 251;
 /// `fingRunningFinalizer` (`src/runtime/mfinal.go`), from Go 1.20 on: the bit of `fingStatus` that is set while a finalizer
@@ -39,13 +41,13 @@ const fn constant(files: &'static [&'static str], name: &'static str, value: u64
     Constant { files, name, value, came_later: false }
 }
 
-/// The states of goroutines (`src/runtime/runtime2.go`), as [`Status`](crate::go::names::Status) has them.
+/// Where Go's source states the numbers of goroutine states.
 const STATES: &[&str] = &["src/runtime/runtime2.go"];
 const SYMTAB: &[&str] = &["src/internal/abi/symtab.go", "src/runtime/symtab.go"];
 const HEAP: &[&str] = &["src/runtime/mheap.go"];
 
-/// Every number above, and those that [`names`](crate::go::names) has.
-pub const CONSTANTS: [Constant; 19] = [
+/// Every number above, and those of [`Status`].
+pub const CONSTANTS: &[Constant] = &[
     constant(&["src/runtime/sema.go"], "semTabSize", SEMTABLE_SLOTS),
     Constant {
         came_later: true,
@@ -61,15 +63,15 @@ pub const CONSTANTS: [Constant; 19] = [
     ),
     constant(SYMTAB, "PCDATA_InlTreeIndex", PCDATA_INLINE_INDEX as u64),
     constant(SYMTAB, "FUNCDATA_InlTree", FUNCDATA_INLINE_TREE as u64),
-    constant(STATES, "_Gidle", 0),
-    constant(STATES, "_Grunnable", 1),
-    constant(STATES, "_Grunning", 2),
-    constant(STATES, "_Gsyscall", 3),
-    constant(STATES, "_Gwaiting", 4),
-    constant(STATES, "_Gdead", 6),
-    constant(STATES, "_Gcopystack", 8),
-    constant(STATES, "_Gpreempted", 9),
-    Constant { came_later: true, ..constant(STATES, "_Gleaked", 10) },
-    Constant { came_later: true, ..constant(STATES, "_Gdeadextra", 11) },
-    constant(STATES, "_Gscan", 0x1000),
+    constant(STATES, "_Gidle", Status::Idle as u64),
+    constant(STATES, "_Grunnable", Status::Runnable as u64),
+    constant(STATES, "_Grunning", Status::Running as u64),
+    constant(STATES, "_Gsyscall", Status::Syscall as u64),
+    constant(STATES, "_Gwaiting", Status::Waiting as u64),
+    constant(STATES, "_Gdead", Status::Dead as u64),
+    constant(STATES, "_Gcopystack", Status::CopyStack as u64),
+    constant(STATES, "_Gpreempted", Status::Preempted as u64),
+    Constant { came_later: true, ..constant(STATES, "_Gleaked", Status::Leaked as u64) },
+    Constant { came_later: true, ..constant(STATES, "_Gdeadextra", Status::DeadExtra as u64) },
+    constant(STATES, "_Gscan", SCAN_BIT as u64),
 ];

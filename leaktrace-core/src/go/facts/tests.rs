@@ -12,7 +12,7 @@ fn unseen() -> GoVersion {
 fn releases_are_listed_once_each_from_the_oldest_to_the_newest() {
     assert!(RELEASES.is_sorted_by(|one, next| next.version.minor == one.version.minor + 1));
     assert_eq!((RELEASES[0].version, RELEASES[RELEASES.len() - 1].version), (OLDEST, NEWEST_TESTED));
-    assert!(RELEASES.iter().all(|release| release.version == release.version.line()));
+    assert!(RELEASES.iter().all(|release| release.version == release.version.lang()));
 }
 
 #[test]

@@ -71,6 +71,6 @@ pub enum Elision {
 impl Traceback {
     /// How the release `version` writes; the newest one for those that are not known.
     pub fn of(version: Option<GoVersion>) -> &'static Self {
-        &Release::tested_or_newest(version).traceback
+        &Release::closest(version).traceback
     }
 }

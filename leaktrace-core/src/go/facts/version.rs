@@ -4,12 +4,12 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::releases;
+use super::releases::RELEASES;
 
 /// The oldest release whose programs leaktrace reads.
-pub const OLDEST: GoVersion = releases::ALL[0].version;
+pub const OLDEST: GoVersion = RELEASES[0].version;
 /// The newest release that leaktrace was tested with.
-pub const NEWEST_TESTED: GoVersion = releases::ALL[releases::ALL.len() - 1].version;
+pub const NEWEST_TESTED: GoVersion = RELEASES[RELEASES.len() - 1].version;
 
 /// A release of Go. Pre-releases and development versions count as the release they lead to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -50,17 +50,17 @@ impl GoVersion {
         Some(Self { major, minor, patch })
     }
 
-    /// This release without its patch number.
+    /// This release without its patch number, as `go/version.Lang` has it.
     #[must_use]
-    pub const fn line(self) -> Self {
+    pub const fn lang(self) -> Self {
         Self::new(self.major, self.minor)
     }
 
     /// Whether leaktrace supports it.
     pub fn support(self) -> Support {
-        if self.line() < OLDEST {
+        if self.lang() < OLDEST {
             Support::TooOld
-        } else if self.line() > NEWEST_TESTED {
+        } else if self.lang() > NEWEST_TESTED {
             Support::Newer
         } else {
             Support::Supported

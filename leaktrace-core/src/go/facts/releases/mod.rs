@@ -15,7 +15,7 @@ use super::release::Release;
 /// Every release that leaktrace was tested with, from the oldest to the newest.
 ///
 /// Of Go 1.20 only the source was compared.
-pub(super) const ALL: &[Release] = &[
+pub static RELEASES: &[Release] = &[
     go1_19::RELEASE,
     go1_20::RELEASE,
     go1_21::RELEASE,
@@ -26,6 +26,3 @@ pub(super) const ALL: &[Release] = &[
     go1_26::RELEASE,
     go1_27::RELEASE,
 ];
-
-/// The same at one address.
-pub static RELEASES: &[Release] = ALL;
