@@ -14,9 +14,6 @@ const CRATES: [&str; 2] = ["leaktrace-core/src", "leaktrace/src"];
 /// Where the order of the core's wings is written, for people and for this.
 const ORDER: &str = "leaktrace-core/src/lib.rs";
 
-/// Parts that may use each other, with the reason. One that does not is to be taken off the list.
-const TOGETHER: &[(&str, &[&str], &str)] = &[];
-
 /// Fails with every wing of the core that uses one that is not before it, and with every circle.
 pub(super) fn check(sources: &[Source]) -> Result<()> {
     let mut found = Vec::new();
@@ -30,10 +27,8 @@ pub(super) fn check(sources: &[Source]) -> Result<()> {
         for parent in parents(&uses) {
             let circles = circles(&level(&uses, &parent)).into_iter();
             let circles = circles.filter(|circle| parent.is_empty() || folders(&uses, &parent, circle) > 1);
-            found.extend(circles.filter_map(|circle| {
-                let place = [&[folder.to_owned()], parent.as_slice()].concat().join("/");
-                (!is_allowed(&place, &circle)).then(|| said(&place, &circle, &uses, &parent))
-            }));
+            let place = [&[folder.to_owned()], parent.as_slice()].concat().join("/");
+            found.extend(circles.map(|circle| describe_cycle(&place, &circle, &uses, &parent)));
         }
     }
     if !found.is_empty() {
@@ -56,7 +51,7 @@ fn wings(lib: &str) -> Result<Vec<String>> {
 fn out_of_order(wings: &[String], uses: &Uses) -> Vec<String> {
     let place = |wing: &String| wings.iter().position(|other| other == wing);
     let mut found = BTreeSet::new();
-    for (module, used) in &uses.of {
+    for (module, used) in &uses.by_module {
         let Some(wing) = module.first() else { continue };
         let Some(own) = place(wing) else {
             found.insert(format!("{ORDER} does not list {wing}"));
@@ -72,7 +67,7 @@ fn out_of_order(wings: &[String], uses: &Uses) -> Vec<String> {
 
 /// The folders that have others in them, from the crate down.
 fn parents(uses: &Uses) -> BTreeSet<Module> {
-    let modules = uses.of.keys().filter_map(|module| module.split_last());
+    let modules = uses.by_module.keys().filter_map(|module| module.split_last());
     modules.map(|(_, parent)| parent.to_vec()).collect()
 }
 
@@ -80,7 +75,7 @@ fn parents(uses: &Uses) -> BTreeSet<Module> {
 fn level(uses: &Uses, parent: &Module) -> BTreeMap<String, BTreeSet<String>> {
     let part = |module: &Module| module.strip_prefix(parent.as_slice())?.first().cloned();
     let mut level: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for (module, used) in &uses.of {
+    for (module, used) in &uses.by_module {
         if let Some(own) = part(module) {
             let others = used.iter().filter_map(part).filter(|other| *other != own);
             level.entry(own.clone()).or_default().extend(others);
@@ -93,7 +88,7 @@ fn level(uses: &Uses, parent: &Module) -> BTreeMap<String, BTreeSet<String>> {
 fn folders(uses: &Uses, parent: &Module, parts: &[String]) -> usize {
     let is_folder = |part: &&String| {
         let module = [parent.as_slice(), std::slice::from_ref(*part)].concat();
-        uses.of.keys().any(|other| other.len() > module.len() && other.starts_with(&module))
+        uses.by_module.keys().any(|other| other.len() > module.len() && other.starts_with(&module))
     };
     parts.iter().filter(is_folder).count()
 }
@@ -122,16 +117,11 @@ fn reachable<'l>(level: &'l BTreeMap<String, BTreeSet<String>>, from: &String) -
     seen
 }
 
-fn is_allowed(place: &str, circle: &[String]) -> bool {
-    let is_it = |parts: &[&str]| circle.iter().all(|part| parts.contains(&part.as_str()));
-    TOGETHER.iter().any(|(folder, parts, _)| *folder == place && is_it(parts))
-}
-
 /// A circle, with the modules that close it.
-fn said(place: &str, circle: &[String], uses: &Uses, parent: &Module) -> String {
+fn describe_cycle(place: &str, circle: &[String], uses: &Uses, parent: &Module) -> String {
     let part = |module: &Module| module.strip_prefix(parent.as_slice())?.first().cloned();
     let mut ways = BTreeSet::new();
-    for (module, used) in &uses.of {
+    for (module, used) in &uses.by_module {
         let Some(own) = part(module).filter(|own| circle.contains(own)) else { continue };
         let others = used
             .iter()

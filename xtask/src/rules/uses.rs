@@ -20,7 +20,7 @@ pub(super) type Module = Vec<String>;
 /// A crate's modules and what they use.
 pub(super) struct Uses {
     /// Each module with those of the same crate that it uses, by what `pub use` finally names.
-    pub(super) of: BTreeMap<Module, BTreeSet<Module>>,
+    pub(super) by_module: BTreeMap<Module, BTreeSet<Module>>,
 }
 
 impl Uses {
@@ -42,7 +42,7 @@ impl Uses {
             let paths = paths(text).into_iter().filter_map(|path| absolute(module, &path));
             (module.clone(), paths.map(|path| known.owner(&path)).filter(|used| used != module).collect())
         });
-        Self { of: uses.collect() }
+        Self { by_module: uses.collect() }
     }
 }
 
@@ -182,10 +182,10 @@ mod tests {
         let uses = Uses::of_crate(&sources, "core/src");
         let of = |path: &[&str]| {
             let module: Module = path.iter().map(|part| (*part).to_owned()).collect();
-            uses.of[&module].iter().map(|used| used.join("::")).collect::<Vec<_>>()
+            uses.by_module[&module].iter().map(|used| used.join("::")).collect::<Vec<_>>()
         };
         assert_eq!(of(&["a", "inner"]), ["b"]);
         assert_eq!(of(&["b"]), ["a", "a::inner"]);
-        assert_eq!(uses.of.len(), 4);
+        assert_eq!(uses.by_module.len(), 4);
     }
 }
