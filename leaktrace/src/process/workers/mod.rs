@@ -3,8 +3,8 @@
 //! A read of another process's memory can wait for ever: for a page that a userfaultfd is to serve and nobody does, or
 //! for one of a file whose server is gone. The kernel ends such a wait only together with the whole reading process
 //! (`TASK_KILLABLE`), so a thread that is in it cannot be joined. Whatever reads a process is therefore a job here that
-//! owns what it needs. A watching thread (`board`) gives up the job that does not get on, and whoever waits for its answer
-//! is told [why](Blocked).
+//! owns what it needs. A watchdog thread (`board`) abandons a job that makes no progress and tells whoever waits for its
+//! answer [why](Blocked).
 
 mod activity;
 mod board;
@@ -59,7 +59,7 @@ pub enum Lost {
 #[derive(Debug, Error)]
 pub enum Refused {
     /// So many were given up already.
-    #[error("{0} reads of process memory have not returned, so no further one is started")]
+    #[error("{0} earlier reads of process memory are still blocked, so leaktrace starts no more")]
     Stuck(usize),
     /// The system has no thread for it.
     #[error("cannot start a thread")]

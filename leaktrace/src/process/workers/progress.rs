@@ -1,4 +1,5 @@
-//! Whether a thread gets on, by what the kernel says of it: pure, so that it can be tested with made-up times.
+//! Detects threads that have stopped making progress, from what the kernel reports about them. Pure, so that tests can
+//! use made-up times.
 //!
 //! A page that is brought in, be it from a slow disk, counts as a fault of the thread that reads (`mm_account_fault` in
 //! `mm/memory.c`), and a fault that is only tried again does not. So a thread that reads what was swapped out is seen to get

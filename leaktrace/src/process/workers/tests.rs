@@ -151,7 +151,7 @@ fn no_more_threads_get_stuck_than_was_said() {
     let refused = workers.submit(read).unwrap_err();
     assert_eq!(
         refused.to_string(),
-        "2 reads of process memory have not returned, so no further one is started"
+        "2 earlier reads of process memory are still blocked, so leaktrace starts no more"
     );
     drop(dead);
     eventually(|| workers.stuck() == 0);
