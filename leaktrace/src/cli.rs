@@ -142,7 +142,7 @@ pub struct Watch {
     #[arg(long, conflicts_with_all = ["pid", "exe", "comm"], help_heading = "Target")]
     pub all: bool,
 
-    /// Print one report after TIME (`30s`, `5m`, `1h30m`) and exit; without it, run until Ctrl-C
+    /// Stop after TIME (`30s`, `5m`, `1h30m`) [default: run until Ctrl-C]
     #[arg(short, long, value_name = "TIME", value_parser = quantity::span, help_heading = "Target")]
     pub duration: Option<Span>,
 
@@ -194,7 +194,7 @@ pub struct Watch {
 /// By what groups are sorted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Sort {
-    /// Goroutines alive
+    /// Goroutines that have lived at least --min-age
     Live,
     /// Age of the oldest goroutine
     Age,

@@ -14,13 +14,13 @@ pub struct Rules {
     /// Do not report what RULE finds
     #[arg(long, value_name = "RULE", value_delimiter = ',')]
     pub allow: Vec<String>,
-    /// Report what RULE finds, and exit with status 1 if the last report contains any of it
+    /// Report what RULE finds, and exit with status 1 if the last report contains such a verdict
     #[arg(long, value_name = "RULE", value_delimiter = ',')]
     pub deny: Vec<String>,
-    /// Also look for the signatures of leaks in FILE; docs/rules.md describes the format
+    /// Load additional leak signatures from FILE (format: docs/rules.md)
     #[arg(long, value_name = "FILE")]
     pub signatures: Vec<PathBuf>,
-    /// Do not report what FILE, an earlier report in JSON, already contains
+    /// Hide verdicts that FILE, an earlier JSON report, already contains
     #[arg(long, value_name = "FILE")]
     pub baseline: Option<PathBuf>,
     /// Ignore goroutines whose innermost function is FUNC

@@ -13,7 +13,7 @@ use super::tracing::Tracing;
 
 /// A program that is run to be judged may cost what it takes.
 const MAX_OVERHEAD: &str = "Limit the cost of tracing, in percent of one core for each core that the program keeps \
-                            busy; `off` for no limit. What is left out to stay within it is reported";
+                            busy; `off` for no limit. The report lists what was not traced to stay within it";
 
 /// What `leaktrace run` takes.
 #[derive(Debug, ClapArgs)]

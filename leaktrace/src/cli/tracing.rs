@@ -18,7 +18,7 @@ pub struct Tracing {
     pub probes: Probes,
 
     /// Limit the cost of tracing, in percent of one core for each core that the target keeps busy; `off` for no limit.
-    /// What is left out to stay within it is reported
+    /// The report lists what was not traced to stay within it
     #[arg(
         long,
         value_name = "PERCENT",

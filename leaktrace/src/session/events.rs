@@ -118,7 +118,7 @@ async fn time(until: Ktime) {
 async fn filling(ring: Option<&AsyncFd<OwnedFd>>) {
     let Some(ring) = ring else { return std::future::pending().await };
     match ring.readable().await {
-        // Readable is not what matters but that it was told: whatever waits is drained next.
+        // Edge-triggered: clear the readiness without reading; the next round drains every ring.
         Ok(mut guard) => guard.clear_ready(),
         Err(_) => std::future::pending().await,
     }

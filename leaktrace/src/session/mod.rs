@@ -58,7 +58,7 @@ pub const fn remark(ended: &Ended) -> Option<&'static str> {
         StopReason::TimeUp | StopReason::Asked | StopReason::HeldAtExit | StopReason::Blocked => None,
         StopReason::Exited => Some("the process has exited; the last report shows what was known until then"),
         StopReason::Execed => Some(
-            "the process has become another program (exec); the last report shows what was known until then; start \
+            "the process called exec and now runs another program; the last report shows its state until then; start \
              leaktrace again to watch the new program",
         ),
     }

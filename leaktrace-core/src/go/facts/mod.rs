@@ -36,7 +36,7 @@ use self::version::{GoVersion, NEWEST_TESTED};
 /// A fact that no test has seen in this release, and that the target does not confirm either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error(
-    "{what} in {version} is unknown: that release is newer than {NEWEST_TESTED}, and the program does not show that it is unchanged"
+    "leaktrace does not know {what} in {version}: it was tested up to {NEWEST_TESTED}, and the program does not confirm that this is unchanged"
 )]
 pub struct Untested {
     /// What is not known, in the words of Go's source.

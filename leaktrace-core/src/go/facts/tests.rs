@@ -47,8 +47,8 @@ fn of_an_unseen_release_everything_is_refused_by_name() {
     assert_eq!(
         Untested { what: "runtime.special", version: GoVersion::new(1, 99) }.to_string(),
         format!(
-            "runtime.special in go1.99 is unknown: that release is newer than {NEWEST_TESTED}, and the program does not \
-             show that it is unchanged"
+            "leaktrace does not know runtime.special in go1.99: it was tested up to {NEWEST_TESTED}, and the program does \
+             not confirm that this is unchanged"
         )
     );
 }
