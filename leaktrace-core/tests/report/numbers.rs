@@ -1,5 +1,7 @@
 //! What the numbers of a report mean.
 
+use std::time::Duration;
+
 use leaktrace_core::base::num::{Pc, ReturnPc};
 use leaktrace_core::go::goroutines::StackEnd;
 use leaktrace_core::go::names::Status::{Running, Waiting};
@@ -58,7 +60,7 @@ fn the_first_report_adds_up_and_knows_no_rate_yet() {
     }
     service.in_memory(500, &go, Waiting, SELECT);
     service.look(HOUR + SECOND);
-    let report = service.report(HOUR + 2 * SECOND, &View { min_age: 0, ..View::default() });
+    let report = service.report(HOUR + 2 * SECOND, &View { min_age: Duration::ZERO, ..View::default() });
     let totals = &report.totals;
     assert_eq!((totals.live, totals.before_attach, totals.born, totals.ended), (301, 301, 300, 300));
     assert_eq!((totals.net_per_minute, report.groups[0].net_per_minute), (None, None));

@@ -81,7 +81,7 @@ fn write_stack(
         writeln!(out, "{INDENT}  … {} more", some((frames.len() - shown) as u64, "frame"))?;
     }
     if let Some(cut) = cut {
-        writeln!(out, "{INDENT}  {}", clean(&dump.place(&cut)))?;
+        writeln!(out, "{INDENT}  {}", dump.place(&cut))?;
     }
     // As in Go's own text: the first one was started by the runtime.
     match example.created_by.filter(|_| example.goid != Goid(1)) {
