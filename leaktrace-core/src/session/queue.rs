@@ -3,6 +3,9 @@
 //! A target has at most one job of each [`Class`] waiting or under way. What somebody waits for goes first; among equals
 //! the target goes first that was served the longest ago. What is routine has to be within the budget: the time that such jobs
 //! took is a debt, paid off as time passes.
+//!
+//! A job that has had its [`TURN`] keeps nobody from theirs: it may wait for a page that never comes, which takes no
+//! time of any core.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,11 +27,17 @@ pub enum Class {
 /// How much may be done.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bounds {
-    /// How many jobs at a time; at least 2.
+    /// How many jobs may be in their turn at a time; at least 2.
     pub at_a_time: usize,
     /// How much of a core routine jobs may take in the long run.
     pub cores: f64,
 }
+
+/// How long a job has a core to itself.
+const TURN: Duration = Duration::from_millis(100);
+
+/// How many jobs may be under way at a time, whatever they do: each has a thread.
+const MOST_UNDER_WAY: usize = 64;
 
 /// How much of the budget can be saved for later.
 const SAVED: Duration = Duration::from_secs(2);
@@ -81,7 +90,7 @@ impl<K: Copy + Ord> FairQueue<K> {
     /// The next job, if one can begin `now`; then it does.
     pub fn next(&mut self, now: Ktime) -> Option<(K, Class)> {
         self.earn(now);
-        if self.under_way.len() >= self.bounds.at_a_time {
+        if self.under_way.len() >= MOST_UNDER_WAY || self.turn_ends().is_some() {
             return None;
         }
         let heaps = self.under_way.keys().filter(|(_, class)| *class == Class::Heap).count();
@@ -99,25 +108,46 @@ impl<K: Copy + Ord> FairQueue<K> {
         Some((target, class))
     }
 
-    /// When a job that waits for nothing but the budget can begin.
+    /// When a job can begin that waits for nothing but the budget, or the end of another's turn.
     pub fn wakes_at(&self) -> Ktime {
-        let is_routine = |class: &Class| *class != Class::Awaited;
-        let waits = self.waiting.values().flatten().any(is_routine);
-        if !waits || self.balance > 0.0 || self.under_way.len() >= self.bounds.at_a_time {
+        let waiting = || self.waiting.values().flatten();
+        if self.under_way.len() >= MOST_UNDER_WAY || waiting().next().is_none() {
             return NEVER;
         }
+        let is_awaited = waiting().any(|class| *class == Class::Awaited);
+        let paid = if self.balance > 0.0 || is_awaited { None } else { Some(self.paid_at()) };
+        paid.max(self.turn_ends()).unwrap_or(NEVER)
+    }
+
+    /// When the debt is paid off.
+    fn paid_at(&self) -> Ktime {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a debt over a share")]
         let pause = (-self.balance / self.bounds.cores) as u64;
         after(self.at, Duration::from_nanos(pause + 1))
     }
 
-    /// A job has ended, or is given up because it does not.
+    /// When the next turn ends, if so many jobs are in theirs that no other may begin.
+    fn turn_ends(&self) -> Option<Ktime> {
+        let ends = || self.under_way.values().map(|began| after(*began, TURN)).filter(|end| *end > self.at);
+        if ends().count() < self.bounds.at_a_time { None } else { ends().min() }
+    }
+
+    /// A job has ended.
     pub fn done(&mut self, target: K, class: Class, now: Ktime) {
+        self.end(target, class, now, Duration::MAX);
+    }
+
+    /// A job is given up because it waits and does not end. That took none of the budget beyond its turn.
+    pub fn given_up(&mut self, target: K, class: Class, now: Ktime) {
+        self.end(target, class, now, TURN);
+    }
+
+    fn end(&mut self, target: K, class: Class, now: Ktime, most: Duration) {
         self.earn(now);
         if let Some(began) = self.under_way.remove(&(target, class))
             && class != Class::Awaited
         {
-            self.balance -= real(now.since(began));
+            self.balance -= real(now.since(began).min(nanoseconds(most)));
         }
     }
 
@@ -183,6 +213,50 @@ mod tests {
         assert_eq!(queue.next(Ktime(0)), Some((3, Class::Awaited)));
         assert_eq!(queue.next(Ktime(0)), Some((2, Class::Look)));
         assert_eq!(queue.next(Ktime(0)), None, "two at a time");
+    }
+
+    const MILLISECOND: u64 = 1_000_000;
+
+    #[test]
+    fn jobs_that_do_not_end_keep_nobody_from_their_turn() {
+        let mut queue = queue(2, 0.25);
+        for target in 1..=5 {
+            queue.push(target, Class::Awaited);
+        }
+        for (at, first) in [(0, 1), (100, 3)] {
+            let now = Ktime(at * MILLISECOND);
+            assert_eq!(queue.next(now), Some((first, Class::Awaited)));
+            assert_eq!(queue.next(now), Some((first + 1, Class::Awaited)));
+            assert_eq!(queue.next(Ktime((at + 99) * MILLISECOND)), None, "their turn has not ended");
+            assert_eq!(queue.wakes_at(), Ktime((at + 100) * MILLISECOND));
+        }
+        queue.push(6, Class::Look);
+        let now = Ktime(200 * MILLISECOND);
+        assert_eq!(queue.next(now), Some((5, Class::Awaited)));
+        assert_eq!(queue.next(now), Some((6, Class::Look)));
+        assert_eq!(queue.wakes_at(), NEVER, "nobody waits");
+    }
+
+    #[test]
+    fn so_many_at_most_are_under_way() {
+        let (mut queue, most) = (queue(2, 0.25), u32::try_from(MOST_UNDER_WAY).unwrap());
+        for target in 0..=most {
+            queue.push(target, Class::Awaited);
+        }
+        let begun = (0..1000).filter_map(|step| queue.next(Ktime(step * 50 * MILLISECOND))).count();
+        assert_eq!((begun, queue.wakes_at()), (MOST_UNDER_WAY, NEVER));
+        queue.given_up(0, Class::Awaited, Ktime(50 * SECOND));
+        assert_eq!(queue.next(Ktime(50 * SECOND)), Some((most, Class::Awaited)));
+    }
+
+    #[test]
+    fn what_was_given_up_used_no_more_than_its_turn() {
+        let mut queue = queue(2, 0.25);
+        queue.push(1, Class::Look);
+        queue.next(Ktime(0)).unwrap();
+        queue.given_up(1, Class::Look, Ktime(3 * SECOND));
+        queue.push(2, Class::Look);
+        assert_eq!(queue.next(Ktime(3 * SECOND)), Some((2, Class::Look)));
     }
 
     #[test]

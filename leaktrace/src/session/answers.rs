@@ -25,8 +25,10 @@ impl Engine<'_> {
         class: Option<Class>,
         answer: Result<Answer, Lost>,
     ) -> anyhow::Result<()> {
-        if let Some(class) = class {
-            self.queue.done(key, class, clock::now());
+        match (class, &answer) {
+            (Some(class), Err(Lost::Blocked(_))) => self.queue.given_up(key, class, clock::now()),
+            (Some(class), _) => self.queue.done(key, class, clock::now()),
+            (None, _) => {}
         }
         match answer {
             // Nobody waits for it any more.
