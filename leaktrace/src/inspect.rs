@@ -160,10 +160,19 @@ impl Inspected {
     }
 }
 
-/// Compares what was found out about a program with the process, which may only just be starting.
-pub fn confirm(program: &Program<'_>, memory: &ProcessMemory, exit: &ExitWatch) -> Result<(), InvalidLayout> {
+/// Compares what was found out about a program with the process, which may only just be starting. One that `is_held` at
+/// its exit will never be other than it is.
+pub fn confirm(
+    program: &Program<'_>,
+    memory: &ProcessMemory,
+    exit: &ExitWatch,
+    is_held: &dyn Fn() -> bool,
+) -> Result<(), InvalidLayout> {
     let validate = || program.layout.validate(memory, &program.globals);
     for _ in 1..START_TRIES {
+        if is_held() {
+            break;
+        }
         match validate() {
             Ok(()) => return Ok(()),
             // It may have ended between two reads: what does not fit then says nothing.

@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use leaktrace_tests::go::build;
 use leaktrace_tests::leaktrace::{binary, leaktrace};
@@ -211,6 +212,33 @@ fn at_exit_shows_where_they_stand() {
     let stands = group.blocked_at.first().expect("a stack");
     assert_eq!((stands.count, stands.wait_reason.as_str()), (4, "chan receive"));
     assert_eq!(stands.stack[0].function.as_deref(), Some("main.early"));
+}
+
+#[test]
+fn one_that_a_signal_ends_before_its_runtime_is_there_is_not_waited_for() {
+    if !can_probe() {
+        return;
+    }
+    let bench = Bench::new(Version::NEWEST);
+    for pause in (0..20).map(|step| Duration::from_millis(5 * step)) {
+        let began = Instant::now();
+        let child = bench.command("--at-exit", "5 0").spawn().expect("it can be started");
+        poll_until(PATIENCE, "the program is there", || children(child.id()));
+        poll_until(PATIENCE, "some time has passed", || (began.elapsed() > pause).then_some(()));
+        send(&child, Signal::TERM);
+        let signalled = Instant::now();
+        let output = child.wait_with_output().expect("it ends");
+        let took = signalled.elapsed();
+        assert!(took < Duration::from_secs(5), "{pause:?}: {took:?}: {}", text(&output.stderr));
+        assert_eq!(output.status.code(), Some(128 + 15), "{pause:?}: {}", text(&output.stderr));
+    }
+}
+
+/// Whether a thread of the process has a child.
+fn children(pid: u32) -> Option<()> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten();
+    let children = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    children.into_iter().any(|children| !children.is_empty()).then_some(())
 }
 
 #[test]

@@ -11,6 +11,8 @@ use crate::trace::registry::Registry;
 /// What a user is told where the memory never could be compared with the file.
 const TOO_SHORT: &str = "the program exited before its memory could be compared with its binary; --at-exit holds it for \
                          that";
+const NOT_STARTED: &str =
+    "the Go runtime had not started when the program's memory was last compared with its binary";
 
 impl Target {
     pub(super) fn wants_attach(&mut self) -> Option<Want> {
@@ -69,7 +71,11 @@ impl Target {
         self.confirmation = Confirmation::Done;
         match result {
             Ok(()) => Ok(()),
-            Err(InvalidLayout::NotStarted | InvalidLayout::Read(_)) => {
+            Err(InvalidLayout::NotStarted) => {
+                self.notices.push(NOT_STARTED.to_owned());
+                Ok(())
+            }
+            Err(InvalidLayout::Read(_)) => {
                 self.notices.push(TOO_SHORT.to_owned());
                 Ok(())
             }

@@ -10,6 +10,8 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::ptr::null_mut;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::JoinHandle;
 
@@ -42,8 +44,23 @@ pub struct Launched {
     pid: Pid,
     orders: Sender<Order>,
     leaving: Option<oneshot::Receiver<()>>,
+    is_leaving: Arc<AtomicBool>,
     keeper: JoinHandle<io::Result<u8>>,
     released: Cell<bool>,
+}
+
+/// Who is told that the program is held at its exit.
+struct Leaves {
+    told: oneshot::Sender<()>,
+    is_leaving: Arc<AtomicBool>,
+}
+
+impl Leaves {
+    /// Whether anybody still listens.
+    fn tell(self) -> bool {
+        self.is_leaving.store(true, Ordering::Release);
+        self.told.send(()).is_ok()
+    }
 }
 
 /// What the thread that traces is asked for.
@@ -65,7 +82,9 @@ impl Launched {
     fn fork(command: Command, signals: sigset_t) -> io::Result<Self> {
         let (orders, asked) = mpsc::channel();
         let (started, answer) = mpsc::channel();
-        let (leaves, leaving) = oneshot::channel();
+        let (told, leaving) = oneshot::channel();
+        let is_leaving = Arc::<AtomicBool>::default();
+        let leaves = Leaves { told, is_leaving: Arc::clone(&is_leaving) };
         let keeper = std::thread::Builder::new()
             .name("child".to_owned())
             .spawn(move || keep(command, signals, &started, &asked, leaves))?;
@@ -74,6 +93,7 @@ impl Launched {
                 pid: Pid(pid.cast_unsigned()),
                 orders,
                 leaving: Some(leaving),
+                is_leaving,
                 keeper,
                 released: Cell::new(false),
             }),
@@ -105,6 +125,11 @@ impl Launched {
         self.leaving.take()
     }
 
+    /// Becomes true when it is held at its exit: its memory is as it will ever be.
+    pub(crate) fn is_leaving(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.is_leaving)
+    }
+
     /// Lets it end, if it is held.
     pub(crate) fn let_end(&self) {
         self.order(Order::LetEnd);
@@ -132,7 +157,7 @@ fn keep(
     signals: sigset_t,
     started: &Sender<RawPid>,
     asked: &Receiver<Order>,
-    leaves: oneshot::Sender<()>,
+    leaves: Leaves,
 ) -> io::Result<u8> {
     // SAFETY: what runs between fork and exec are two system calls on values that it owns.
     unsafe { command.pre_exec(move || prepare(&signals)) };
@@ -168,7 +193,7 @@ fn prepare(signals: &sigset_t) -> io::Result<()> {
 }
 
 /// Waits for the end. While it is traced its signals come by here, and its exit.
-fn attend(pid: ChildPid, asked: &Receiver<Order>, leaves: oneshot::Sender<()>) -> io::Result<u8> {
+fn attend(pid: ChildPid, asked: &Receiver<Order>, leaves: Leaves) -> io::Result<u8> {
     let mut leaves = Some(leaves);
     loop {
         let status = next_status(pid)?;
@@ -179,7 +204,7 @@ fn attend(pid: ChildPid, asked: &Receiver<Order>, leaves: oneshot::Sender<()>) -
             && let Some(leaves) = leaves.take()
         {
             // Whoever no longer listens does not mind either.
-            if leaves.send(()).is_ok() {
+            if leaves.tell() {
                 _ = asked.recv();
             }
         }

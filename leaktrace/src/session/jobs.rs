@@ -165,8 +165,9 @@ const fn matters(reason: &MissedReason) -> bool {
 }
 
 /// Compares the memory of a program that we have started with its file.
-pub(super) fn confirm_layout(inspected: &Inspected) -> Answer {
-    Answer::Confirmed(confirm(inspected.program(), &inspected.memory(), &inspected.target().exit))
+pub(super) fn confirm_layout(inspected: &Inspected, is_leaving: &AtomicBool) -> Answer {
+    let (memory, exit) = (inspected.memory(), &inspected.target().exit);
+    Answer::Confirmed(confirm(inspected.program(), &memory, exit, &|| is_leaving.load(Ordering::Acquire)))
 }
 
 /// Looks at the memory.

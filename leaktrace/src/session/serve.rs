@@ -113,6 +113,7 @@ impl Engine<'_> {
     fn job(&mut self, key: Key, class: Class) -> Option<Box<dyn FnOnce() -> Answer + Send>> {
         let probing = self.probing.clone();
         let (procfs, is_launched) = (self.procfs.clone(), self.launched.is_some());
+        let is_leaving = self.launched.as_ref().map(|launched| launched.program.is_leaving());
         let is_recorded = self.recording.is_some();
         let member = self.members.get_mut(&key)?;
         let order = member.orders.remove(&class)?;
@@ -127,7 +128,10 @@ impl Engine<'_> {
         Some(match order {
             Order::Screen(_) | Order::Inspect => return None,
             Order::Plan => Box::new(move || jobs::plan(&inspected, probing.as_ref(), is_launched)),
-            Order::Confirm => Box::new(move || jobs::confirm_layout(&inspected)),
+            Order::Confirm => {
+                let is_leaving = is_leaving.unwrap_or_default();
+                Box::new(move || jobs::confirm_layout(&inspected, &is_leaving))
+            }
             Order::Walk(streaks) => {
                 let observer = member.observer.take()?;
                 Box::new(move || jobs::walk(observer, &streaks, &inspected))
