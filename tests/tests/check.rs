@@ -1,8 +1,11 @@
 //! Ring 2: `leaktrace check` on a live process.
 
+use std::time::{Duration, Instant};
+
 use leaktrace_tests::leaktrace::{Running, command, leaktrace};
 use leaktrace_tests::poll::{PATIENCE, poll_until};
 use leaktrace_tests::privilege::can_probe;
+use leaktrace_tests::report::Report;
 use leaktrace_tests::{Mode, Target, Version};
 
 fn check(target: &Target, options: &str) -> (Option<i32>, String) {
@@ -88,4 +91,30 @@ fn a_process_that_ends_has_not_passed() {
     target.send("exit 0");
     let outcome = running.finish();
     assert_eq!(outcome.code, Some(3), "{}", outcome.stderr);
+}
+
+#[test]
+fn what_ends_before_its_first_snapshot_has_no_report() {
+    if !can_probe() {
+        return;
+    }
+    let mut unseen = 0;
+    for pause in (0..32).map(|step| Duration::from_millis(8 * step)) {
+        let target = Target::start(Version::NEWEST, Mode::Plain, "driven=5");
+        let running =
+            Running::start(command(&format!("check --pid {} --for 1m --format json", target.pid())));
+        let began = Instant::now();
+        poll_until(PATIENCE, "some time has passed", || (began.elapsed() > pause).then_some(()));
+        drop(target);
+        let outcome = running.finish();
+        assert_eq!(outcome.code, Some(3), "{pause:?}: {outcome:?}");
+        let has_report = !outcome.stdout.is_empty();
+        assert_eq!(outcome.stderr.contains("the last report shows"), has_report, "{pause:?}: {outcome:?}");
+        if has_report {
+            let report: Report = serde_json::from_str(&outcome.stdout).expect("one report");
+            assert!(report.totals.live > 0, "{pause:?}: {outcome:?}");
+        }
+        unseen += usize::from(outcome.stderr.contains("before the first snapshot"));
+    }
+    eprintln!("{unseen} of 32 ended before their first snapshot");
 }

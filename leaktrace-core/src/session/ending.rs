@@ -127,8 +127,7 @@ impl Target {
             }
             Step::Detach | Step::Report => {
                 self.note_unconfirmed();
-                // Of a process that was never seen nothing would be right.
-                let is_unknown = reason == StopReason::Blocked && self.looks.taken() == 0;
+                let is_unknown = self.is_unknown(reason);
                 self.go_on_to(if is_unknown { Step::Close } else { Step::Reporting });
                 if is_unknown { self.wants_at_end(now) } else { Some(Want::Report { last: true }) }
             }
@@ -138,6 +137,13 @@ impl Target {
             }
             Step::Look { is_begun: true, .. } | Step::Detaching | Step::Empty | Step::Reporting => None,
         }
+    }
+
+    /// Whether the process was never seen, so that nothing in a report would be right. Of a program that we have started
+    /// the events alone say who is alive, if it could be compared with its file.
+    fn is_unknown(&self, reason: StopReason) -> bool {
+        let is_told_by_events = self.options.is_launched && reason != StopReason::Blocked;
+        self.looks.taken() == 0 && !is_told_by_events
     }
 
     /// A look has been taken in, with everything that happened until `at`, or has failed then.

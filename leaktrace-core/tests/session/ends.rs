@@ -107,6 +107,25 @@ fn of_one_that_blocks_the_first_look_there_is_no_report() {
 }
 
 #[test]
+fn of_one_that_ends_before_the_first_look_there_is_no_report_unless_we_have_started_it() {
+    let ended = |options: Options, reason| {
+        let mut world = World::new(options);
+        world.look_takes = None;
+        world.pass(0).unwrap();
+        world.tell(prepared()).unwrap();
+        world.event(Kind::Birth, 9, false);
+        world.pass(MILLI).unwrap();
+        world.tell(Told::Stop(reason)).unwrap();
+        assert_eq!(world.closed, Some(reason));
+        world.reports.iter().map(|report| report.totals.live).collect::<Vec<_>>()
+    };
+    for reason in [StopReason::Exited, StopReason::Execed] {
+        assert_eq!(ended(OPTIONS, reason), [0; 0], "{reason:?}");
+        assert_eq!(ended(Options { is_launched: true, ..OPTIONS }, reason), [1], "{reason:?}");
+    }
+}
+
+#[test]
 fn one_that_is_never_understood_does_not_hold_up_the_end() {
     let mut world = World::new(OPTIONS);
     world.pass(0).unwrap();

@@ -20,7 +20,7 @@ use crate::process::blocked::{Blocked, Cause};
 use crate::process::launch::LaunchError;
 use crate::process::privileges::Privileges;
 use crate::process::workers::{Lost, Refused};
-use crate::session::NothingFound;
+use crate::session::{NothingFound, Unseen};
 use crate::sources::SourceError;
 
 /// Why we end otherwise than well, as scripts see it.
@@ -142,6 +142,9 @@ fn meaning(cause: &(dyn std::error::Error + 'static), privileges: &Privileges) -
         let hint = "only processes that you may read are found: run as root, or try another --exe or --comm";
         return Some(Meaning::new(Exit::NoTarget, hint));
     }
+    if let Some(unseen) = cause.downcast_ref::<Unseen>() {
+        return Some(of_unseen(*unseen));
+    }
     if let Some(hint) = of_rules(cause) {
         return Some(Meaning::new(Exit::Usage, hint));
     }
@@ -179,6 +182,17 @@ fn of_process(error: &ProcessError, privileges: &Privileges) -> Meaning {
         }
         ProcessError::NotPermitted { .. } => Meaning::new(Exit::NotPermitted, permission(privileges)),
         ProcessError::Malformed { .. } | ProcessError::Io { .. } => Meaning::plain(Exit::Usage),
+    }
+}
+
+fn of_unseen(unseen: Unseen) -> Meaning {
+    match unseen {
+        Unseen::Exited => Meaning::new(
+            Exit::NoTarget,
+            "if a supervisor restarted it, use the new pid; `leaktrace run` watches a short program from its start",
+        ),
+        Unseen::Execed => Meaning::new(Exit::NoTarget, "start leaktrace again to watch the new program"),
+        Unseen::Late => Meaning::new(Exit::Usage, "watch it for longer"),
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use leaktrace_core::schema::ProcessState;
 use leaktrace_core::session::StopReason;
 use leaktrace_core::trace::budget::Kinds;
+use thiserror::Error;
 
 use super::engine::Engine;
 use super::jobs;
@@ -58,7 +59,11 @@ impl Engine<'_> {
         member.stop.store(true, Ordering::Relaxed);
         self.queue.forget(key);
         self.detaching.retain(|detaching| *detaching != key);
+        let is_seen = member.has_reported || self.launched.is_some();
+        let unseen = Unseen::of(&outcome).filter(|_| !is_seen);
         let (process, (state, reason)) = (member.process, told_of(&outcome));
+        let reason = reason.or_else(|| unseen.map(|unseen| unseen.to_string()));
+        let outcome = unseen.map_or(outcome, |unseen| Outcome::Failed(unseen.into()));
         if let Some(discovery) = &mut self.discovery
             && state == ProcessState::Execed
         {
@@ -87,6 +92,33 @@ impl Ledger {
         match outcome {
             Outcome::Ended(reason) => self.last_reason = Some(reason),
             Outcome::Failed(error) => _ = self.first_failure.get_or_insert((pid, error)),
+        }
+    }
+}
+
+/// Why there is no report on a process that could be watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Unseen {
+    /// It exited.
+    #[error("the process exited before the first snapshot of its memory")]
+    Exited,
+    /// It became another program.
+    #[error("the process became another program (exec) before the first snapshot of its memory")]
+    Execed,
+    /// The first snapshot took too long.
+    #[error("the first snapshot of its memory was not ready in time")]
+    Late,
+}
+
+impl Unseen {
+    /// What an outcome means where there was no report. Whoever interrupts us wants none.
+    const fn of(outcome: &Outcome) -> Option<Self> {
+        match outcome {
+            Outcome::Ended(StopReason::Exited) => Some(Self::Exited),
+            Outcome::Ended(StopReason::Execed) => Some(Self::Execed),
+            Outcome::Ended(StopReason::TimeUp) => Some(Self::Late),
+            Outcome::Ended(StopReason::Asked | StopReason::HeldAtExit | StopReason::Blocked)
+            | Outcome::Failed(_) => None,
         }
     }
 }

@@ -30,6 +30,7 @@ use crate::process::launch::Launched;
 use crate::process::workers::Workers;
 use crate::sources::SourceTree;
 use closing::Ledger;
+pub use closing::Unseen;
 use engine::Engine;
 use events::Events;
 pub use pass::{AsItIs, ReportPass};
