@@ -4,6 +4,7 @@ mod parts;
 mod writing;
 
 use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use leaktrace_core::judge::detect::Policy;
@@ -14,6 +15,7 @@ use crate::cli::{Color, Common, Watch};
 use crate::process::Pid;
 use parts::RING;
 pub use parts::{Judging, Schedule, Tracing, View};
+use writing::is_same_file;
 pub use writing::{Output, Record, Sources, Stream, Writing, sources};
 
 /// How often the report refreshes unless told otherwise.
@@ -37,6 +39,9 @@ pub enum ConfigError {
     /// A recording is of one process.
     #[error("--record keeps the trace of one process")]
     RecordsOne,
+    /// One file cannot hold both.
+    #[error("--record and --output name the same file, {}", .0.display())]
+    SameFile(PathBuf),
     /// The format has room for one process.
     #[error("--format {0} is for the report of one process")]
     FormatOfOne(&'static str),
@@ -168,6 +173,9 @@ fn record(watch: &Watch, many: bool) -> Result<Option<Record>, ConfigError> {
     if many {
         return Err(ConfigError::RecordsOne);
     }
+    if watch.output.as_deref().is_some_and(|output| is_same_file(output, &file)) {
+        return Err(ConfigError::SameFile(file));
+    }
     if max_bytes < SMALLEST_RECORDING {
         return Err(ConfigError::RecordingTooSmall(max_bytes));
     }
@@ -221,6 +229,26 @@ mod tests {
         assert_eq!(resolve("--pid 8 --record x", &PIPE).unwrap_err(), ConfigError::RecordsOne);
         assert_eq!(resolve("--pid 8 --format sarif", &PIPE).unwrap_err(), ConfigError::FormatOfOne("sarif"));
         assert_eq!(resolve("--pid 8", &PIPE).unwrap().tracing.ring_bytes, 2 << 20);
+    }
+
+    #[test]
+    fn a_recording_and_a_report_do_not_go_to_one_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| folder.path().join(name).display().to_string();
+        let both = |record: &str, output: &str| {
+            resolve(&format!("--record {} --output {}", file(record), file(output)), &PIPE)
+        };
+        std::fs::create_dir(folder.path().join("sub")).unwrap();
+        let same = || Err(ConfigError::SameFile(folder.path().join("a")));
+        assert_eq!(both("a", "sub/../a"), same(), "whether it is there or not");
+        std::fs::write(folder.path().join("a"), "").unwrap();
+        std::fs::hard_link(folder.path().join("a"), folder.path().join("b")).unwrap();
+        std::os::unix::fs::symlink("a", folder.path().join("c")).unwrap();
+        for other in ["a", "b", "c"] {
+            assert_eq!(both("a", other), same(), "{other}");
+        }
+        both("a", "d").unwrap();
+        resolve("--record /dev/null --output /dev/null", &PIPE).unwrap();
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Where and how reports go.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use leaktrace_core::report::render::{FORMATS, Format};
@@ -92,4 +93,18 @@ pub fn sources(wish: &Findings, format: &Format) -> Sources {
     let wanted = format.is_for_tools() || wish.blame;
     let folder = wish.source.clone().or_else(|| wanted.then(around).flatten());
     Sources { folder, blame: wish.blame }
+}
+
+/// Whether both would be written to the same file, be it there already or not. What is no regular file takes whatever
+/// is written.
+pub(super) fn is_same_file(one: &Path, other: &Path) -> bool {
+    if let (Ok(one), Ok(other)) = (one.metadata(), other.metadata()) {
+        return one.is_file() && (one.dev(), one.ino()) == (other.dev(), other.ino());
+    }
+    let place = |path: &Path| {
+        let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new(".")).canonicalize().ok()?;
+        Some(folder.join(path.file_name()?))
+    };
+    place(one).is_some_and(|place_of_one| place(other) == Some(place_of_one))
 }
