@@ -3,7 +3,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use leaktrace_tests::go::{Toolchain, build};
 use leaktrace_tests::leaktrace::{Outcome, Running, WHOLE, command};
@@ -202,6 +202,28 @@ fn assert_named(process: &Process) {
 }
 
 #[test]
+fn many_that_block_reads_hold_up_nobody() {
+    if !can_probe() {
+        return;
+    }
+    let mut healthy = Target::start(Version::NEWEST, Mode::Plain, "driven=5");
+    let blocking: [Blocking; 12] = std::array::from_fn(|_| Blocking::start());
+    let pids = blocking.iter().map(|process| process.0.id()).chain([healthy.pid()]);
+    let pids: Vec<String> = pids.map(|pid| format!("--pid {pid}")).collect();
+    let typed = format!("{} --duration 2s {WHOLE}", pids.join(" "));
+    let began = Instant::now();
+    let round = Round::of(&Running::start(command(&typed)).finish());
+    let took = began.elapsed();
+    assert!(took < Duration::from_millis(4_500), "{took:?}");
+    for process in &blocking {
+        assert_named(round.one(process.0.id(), "blocked"));
+    }
+    let report = round.report(healthy.pid(), "watched");
+    assert!(report.completeness.snapshots >= 2, "{:?}", report.completeness);
+    assert_right(report, &mut healthy, 0);
+}
+
+#[test]
 fn several_named_processes_and_one_that_is_not_there() {
     if !can_probe() {
         return;
@@ -248,4 +270,15 @@ fn what_is_about_one_process_is_refused_for_several() {
 fn nobody_who_is_like_that_is_an_error() {
     let outcome = Running::start(command("--exe /no/such/program --probes none --duration 1ms")).finish();
     outcome.refused(3, "no matching Go process was found");
+    // What an earlier run has left is not replaced with nothing.
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let file = folder.path().join("keep.json");
+    std::fs::write(&file, "kept").expect("it can be written");
+    let typed = "--exe /no/such/program --probes none --duration 1ms --format json";
+    for output in [None, Some(&file)] {
+        let mut command = command(typed);
+        output.map(|output| command.arg("--output").arg(output));
+        Running::start(command).finish().refused(3, "no matching Go process was found");
+    }
+    assert_eq!(std::fs::read_to_string(&file).expect("it is there"), "kept");
 }

@@ -21,6 +21,8 @@ struct Form {
     format: &'static Format,
     color: bool,
     gate: Gate,
+    /// Whether reports replace what is in a file.
+    is_file: bool,
 }
 
 /// Writes the reports on one process.
@@ -47,7 +49,8 @@ struct Known {
 pub(super) fn open(config: &Config, is_many: bool) -> anyhow::Result<Option<Box<dyn Consumer>>> {
     let output = &config.writing.output;
     let sink = Sink::open(output)?;
-    let form = Form { sink, format: output.format, color: output.color, gate: config.judging.gate.clone() };
+    let (gate, is_file) = (config.judging.gate.clone(), output.file.is_some());
+    let form = Form { sink, format: output.format, color: output.color, gate, is_file };
     Ok(Some(if is_many {
         Box::new(RoundWriter { form, known: BTreeMap::new(), forgotten: 0 })
     } else {
@@ -130,7 +133,11 @@ impl RoundWriter {
         }
     }
 
+    /// As long as there was no process there is nothing to replace a file with, and nothing to end with.
     fn write(&mut self, is_last: bool) -> anyhow::Result<()> {
+        if self.known.is_empty() && self.forgotten == 0 && (is_last || self.form.is_file) {
+            return Ok(());
+        }
         let processes = self.known.values().map(|known| ProcessReport {
             pid: known.process.pid.0,
             exe: known.process.exe.clone(),
