@@ -22,12 +22,22 @@ pub enum OutputError {
         /// What the system said.
         source: io::Error,
     },
+    /// What was opened cannot be written to.
+    #[error("cannot write to {to}")]
+    Write {
+        /// The file, or the stream.
+        to: String,
+        /// What the system said.
+        source: io::Error,
+    },
 }
 
 /// An open destination of reports.
 #[derive(Debug)]
 pub struct Sink {
     to: To,
+    /// What it is called in messages.
+    name: String,
 }
 
 #[derive(Debug)]
@@ -61,7 +71,12 @@ impl Sink {
                 Stream::Stderr => Append::Stderr,
             }),
         };
-        Ok(Self { to })
+        let stream = match output.stream {
+            Stream::Stdout => "standard output",
+            Stream::Stderr => "standard error",
+        };
+        let name = output.file.as_ref().map_or_else(|| stream.to_owned(), |path| path.display().to_string());
+        Ok(Self { to, name })
     }
 
     /// Where the lines of a report should be cut. The last one is left whole: it stays.
@@ -73,17 +88,24 @@ impl Sink {
     }
 
     /// Writes a report. On a screen all but the last one are cut to what it can show.
-    pub fn write(&mut self, report: &[u8], is_last: bool) -> io::Result<()> {
-        match &mut self.to {
-            To::Append(Append::Stdout) => write_all(&mut io::stdout().lock(), report),
-            To::Append(Append::Stderr) => write_all(&mut io::stderr().lock(), report),
-            To::Append(Append::File(file)) => write_all(file, report),
-            To::Rewrite(file) => {
+    pub fn write(&mut self, report: &[u8], is_last: bool) -> Result<(), OutputError> {
+        let written = self.to.write(report, is_last);
+        written.map_err(|source| OutputError::Write { to: self.name.clone(), source })
+    }
+}
+
+impl To {
+    fn write(&mut self, report: &[u8], is_last: bool) -> io::Result<()> {
+        match self {
+            Self::Append(Append::Stdout) => write_all(&mut io::stdout().lock(), report),
+            Self::Append(Append::Stderr) => write_all(&mut io::stderr().lock(), report),
+            Self::Append(Append::File(file)) => write_all(file, report),
+            Self::Rewrite(file) => {
                 file.seek(SeekFrom::Start(0))?;
                 file.set_len(0)?;
                 write_all(file, report)
             }
-            To::Screen { drawn } => {
+            Self::Screen { drawn } => {
                 let rows = if is_last { usize::MAX } else { screen_rows() };
                 let (frame, lines) = frame(&String::from_utf8_lossy(report), *drawn, rows);
                 *drawn = lines;
@@ -170,6 +192,13 @@ mod tests {
     fn a_file_that_cannot_be_opened_is_told_before_anything_else() {
         let error = Sink::open(&to_file(Path::new("/nonexistent/report.txt"))).unwrap_err();
         assert_eq!(error.to_string(), "cannot write to /nonexistent/report.txt");
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_told_with_the_file() {
+        let mut sink = Sink::open(&to_file(Path::new("/dev/full"))).unwrap();
+        let error = sink.write(b"report", true).unwrap_err();
+        assert_eq!(error.to_string(), "cannot write to /dev/full");
     }
 
     #[test]

@@ -136,6 +136,22 @@ fn a_recording_keeps_within_its_size_and_says_what_it_left_out() {
 }
 
 #[test]
+fn a_full_disk_is_told_with_the_file_and_what_is_there() {
+    if !can_probe() {
+        return;
+    }
+    let target = Target::start(Version::NEWEST, Mode::Plain, "driven=1");
+    let watch = |options: &str| leaktrace(&format!("--pid {} --duration 1s {options}", target.pid()));
+    let recording = watch("--record /dev/full --output /dev/null");
+    recording.refused(2, "leaktrace: cannot write to /dev/full: No space left on device");
+    assert!(recording.stderr.contains("hint: nothing was recorded"), "{}", recording.stderr);
+    let report = watch("--probes none --output /dev/full");
+    assert_eq!(report.code, Some(2), "{report:?}");
+    let message = "leaktrace: cannot write to /dev/full: No space left on device";
+    assert!(report.stderr.starts_with(message), "{}", report.stderr);
+}
+
+#[test]
 fn a_recording_that_cannot_be_made_is_told_before_anything_is_traced() {
     let target = Target::start(Version::NEWEST, Mode::Plain, "mutex=1");
     let mut run = command(&format!("--pid {}", target.pid()));

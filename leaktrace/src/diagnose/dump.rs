@@ -54,9 +54,13 @@ pub(super) fn meaning(
 fn of_record(error: &RecordError) -> Meaning {
     let hint = match error {
         RecordError::Open { .. } => "give --record a file in a directory that you may write to",
-        RecordError::Write(_) => {
+        RecordError::Write { is_empty: true, .. } => {
+            "nothing was recorded; check the disk that --record writes to"
+        }
+        RecordError::Write { is_empty: false, .. } => {
             "the recording is complete up to there; check the disk that --record writes to"
         }
+        RecordError::Thread(_) => return Meaning::plain(Exit::Usage),
     };
     Meaning::new(Exit::Usage, hint)
 }

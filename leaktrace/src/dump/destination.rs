@@ -3,32 +3,33 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::fd::AsFd as _;
-use std::path::Path;
-
-use anyhow::Context as _;
+use std::path::{Path, PathBuf};
 
 use crate::output::{Content, OutputError, create};
 
 /// Standard output, or a file.
 #[derive(Debug)]
 pub struct Destination {
-    file: Option<File>,
+    file: Option<(File, PathBuf)>,
 }
 
 impl Destination {
     /// Opens the file for what it is to hold, or standard output if none is named.
     pub fn open(path: Option<&Path>, content: Content) -> Result<Self, OutputError> {
-        Ok(Self { file: path.map(|path| create(path, content)).transpose()? })
+        let file = path.map(|path| Ok((create(path, content)?, path.to_owned()))).transpose()?;
+        Ok(Self { file })
     }
 
     /// Writes what `render` writes, replacing what is in the file.
     pub fn write(self, render: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> anyhow::Result<()> {
-        match self.file {
-            Some(file) => replace(&file, render),
+        let (written, to) = if let Some((file, path)) = self.file {
+            (replace(&file, render), path.display().to_string())
+        } else {
             // What looks for lines in what it is given would take as long as what makes it.
-            None => io::stdout().as_fd().try_clone_to_owned().and_then(|fd| buffered(File::from(fd), render)),
-        }
-        .context("cannot write")
+            let stdout = io::stdout().as_fd().try_clone_to_owned();
+            (stdout.and_then(|fd| buffered(File::from(fd), render)), "standard output".to_owned())
+        };
+        written.map_err(|source| OutputError::Write { to, source }.into())
     }
 }
 
@@ -65,5 +66,8 @@ mod tests {
     fn what_is_no_regular_file_is_written_to() {
         let null = Destination::open(Some(Path::new("/dev/null")), Content::Values).unwrap();
         null.write(|out| out.write_all(b"x")).unwrap();
+        let full = Destination::open(Some(Path::new("/dev/full")), Content::Values).unwrap();
+        let error = full.write(|out| out.write_all(b"x")).unwrap_err();
+        assert_eq!(error.to_string(), "cannot write to /dev/full");
     }
 }

@@ -110,7 +110,7 @@ mod tests {
         assert!(create(&path, Content::Values).is_ok());
         chown(&path, Some(NOBODY), None).unwrap();
         let error = create(&path, Content::Values).unwrap_err();
-        let OutputError::Open { source, .. } = error;
+        let (OutputError::Open { source, .. } | OutputError::Write { source, .. }) = error;
         assert_eq!(source.to_string(), "it belongs to user 65534, in a folder that all may write to");
     }
 }

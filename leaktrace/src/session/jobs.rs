@@ -16,12 +16,14 @@ use leaktrace_core::trace::plan::{AttachPlan, MissedReason, ProbedCode};
 use leaktrace_core::trace::registry::Suite;
 
 use super::observer::{Observer, Seen};
+use super::recorder::RecordError;
 use super::reporting::{Made, ReportOrder};
 use crate::clock;
 use crate::dump::facts;
 use crate::inspect::{Inspected, confirm};
 use crate::kernel::cost::CostPerHit;
 use crate::kernel::{Loaded, Loader, ProbeSite, TargetOptions, Tracee};
+use crate::output::OutputError;
 use crate::process::blocked::Blocked;
 use crate::process::exit::Gone;
 use crate::process::find::HeldProcess;
@@ -213,9 +215,11 @@ pub(super) fn is_blocked(error: &anyhow::Error) -> bool {
     error.chain().any(<dyn std::error::Error>::is::<Blocked>)
 }
 
-/// The context of what is refused about one process.
+/// The context of what is refused about one process. That a file cannot be written is not about any.
 pub(super) fn cannot_watch(error: anyhow::Error, pid: Pid, is_launched: bool) -> anyhow::Error {
-    if is_launched {
+    if error.is::<OutputError>() || error.is::<RecordError>() {
+        error
+    } else if is_launched {
         error.context("cannot watch the program")
     } else {
         error.context(format!("cannot watch pid {pid}"))

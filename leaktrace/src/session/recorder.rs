@@ -39,23 +39,38 @@ pub enum RecordError {
         source: io::Error,
     },
     /// It could not be written to its end.
-    #[error("cannot continue to write the recording")]
-    Write(#[source] io::Error),
+    #[error("cannot write to {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Whether neither a record nor a snapshot was written before.
+        is_empty: bool,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// There is no thread that could write it.
+    #[error("cannot start a thread that writes the recording")]
+    Thread(#[source] io::Error),
 }
 
 /// A file that is open for a recording.
 #[derive(Debug)]
 pub(super) struct Recording {
     file: File,
+    path: PathBuf,
     bounds: Bounds,
 }
 
 impl Recording {
     /// Opens the file. What is in it stays there until there is something to record.
     pub(super) fn create(record: &Record) -> Result<Self, RecordError> {
-        let file = output::create(&record.file, Content::Values)
-            .map_err(|OutputError::Open { path, source }| RecordError::Open { path, source })?;
-        Ok(Self { file, bounds: Bounds::of_total(record.max_bytes) })
+        let path = record.file.clone();
+        match output::create(&path, Content::Values) {
+            Ok(file) => Ok(Self { file, path, bounds: Bounds::of_total(record.max_bytes) }),
+            Err(OutputError::Open { source, .. } | OutputError::Write { source, .. }) => {
+                Err(RecordError::Open { path, source })
+            }
+        }
     }
 
     /// Makes the file an empty one. A pipe has nothing to be taken away.
@@ -105,7 +120,21 @@ pub(super) struct Recorder {
     is_ending: bool,
     waiting: Arc<AtomicUsize>,
     to: Sender<(Message, Ktime)>,
-    thread: JoinHandle<io::Result<()>>,
+    path: PathBuf,
+    thread: JoinHandle<Result<(), Broken>>,
+}
+
+/// Why writing ended early.
+struct Broken {
+    source: io::Error,
+    /// Whether neither a record nor a snapshot was written before.
+    is_empty: bool,
+}
+
+impl Broken {
+    fn of(self, path: PathBuf) -> RecordError {
+        RecordError::Write { path, is_empty: self.is_empty, source: self.source }
+    }
 }
 
 impl Recorder {
@@ -115,13 +144,16 @@ impl Recorder {
         header: &Header,
         inspected: Inspected,
     ) -> Result<Self, RecordError> {
-        recording.empty().map_err(RecordError::Write)?;
-        let writer = Writer::begin(recording.file, &header.to_text(), recording.bounds);
-        let writer = writer.map_err(RecordError::Write)?;
+        let begun = recording.empty();
+        let Recording { file, path, bounds } = recording;
+        let writer = match begun.and_then(|()| Writer::begin(file, &header.to_text(), bounds)) {
+            Ok(writer) => writer,
+            Err(source) => return Err(Broken { source, is_empty: true }.of(path)),
+        };
         let waiting = Arc::new(AtomicUsize::new(0));
         let (to, messages) = mpsc::channel();
         let desk = Desk {
-            spacing: Spacing::new(recording.bounds.total - recording.bounds.records),
+            spacing: Spacing::new(bounds.total - bounds.records),
             left_out_before: 0,
             writer,
             unnamed: names::Unnamed::default(),
@@ -131,7 +163,7 @@ impl Recorder {
             let debug = inspected.debug();
             desk.work(&messages, &inspected.symbols(&debug))
         });
-        let thread = thread.map_err(RecordError::Write)?;
+        let thread = thread.map_err(RecordError::Thread)?;
         Ok(Self {
             batch: Records::default(),
             left_out: 0,
@@ -139,6 +171,7 @@ impl Recorder {
             is_ending: false,
             waiting,
             to,
+            path,
             thread,
         })
     }
@@ -206,7 +239,7 @@ impl Recorder {
         self.flush();
         drop(self.to);
         match self.thread.join() {
-            Ok(result) => result.map_err(RecordError::Write),
+            Ok(result) => result.map_err(|broken| broken.of(self.path)),
             Err(panic) => std::panic::resume_unwind(panic),
         }
     }
@@ -223,7 +256,15 @@ struct Desk {
 }
 
 impl Desk {
-    fn work(mut self, messages: &Receiver<(Message, Ktime)>, symbols: &dyn Symbols) -> io::Result<()> {
+    fn work(mut self, messages: &Receiver<(Message, Ktime)>, symbols: &dyn Symbols) -> Result<(), Broken> {
+        let written = self.write(messages, symbols);
+        let totals = self.writer.totals();
+        written
+            .and_then(|()| self.writer.finish(clock::now()).map(drop))
+            .map_err(|source| Broken { source, is_empty: totals.records == 0 && totals.snapshots == 0 })
+    }
+
+    fn write(&mut self, messages: &Receiver<(Message, Ktime)>, symbols: &dyn Symbols) -> io::Result<()> {
         while let Ok((message, at)) = messages.recv() {
             match message {
                 Message::Records(records) => self.records(&records, at, symbols)?,
@@ -233,7 +274,7 @@ impl Desk {
                 Message::Counted(meter) => self.counted(*meter, at)?,
             }
         }
-        self.writer.finish(clock::now()).map(drop)
+        Ok(())
     }
 
     fn records(&mut self, records: &Records, at: Ktime, symbols: &dyn Symbols) -> io::Result<()> {

@@ -1,7 +1,6 @@
 //! Writes reports where users want them: those on one process as they come, those on several in rounds.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::sync::Arc;
 
 use leaktrace_core::judge::detect::Gate;
@@ -64,26 +63,26 @@ impl Form {
         Options { style, width: self.sink.width(is_last), gate: &self.gate }
     }
 
-    fn write(&mut self, report: &Report, is_last: bool) -> io::Result<()> {
+    fn write(&mut self, report: &Report, is_last: bool) -> anyhow::Result<()> {
         let mut bytes = Vec::new();
         (self.format.writer.report)(report, &self.options(is_last), &mut bytes)?;
-        self.sink.write(&bytes, is_last)
+        Ok(self.sink.write(&bytes, is_last)?)
     }
 
     /// Formats without rounds are refused for several processes before anything begins.
-    fn write_round(&mut self, round: &Round<&Report>, is_last: bool) -> io::Result<()> {
+    fn write_round(&mut self, round: &Round<&Report>, is_last: bool) -> anyhow::Result<()> {
         let mut bytes = Vec::new();
         if let Some(write) = self.format.writer.round {
             write(round, &self.options(is_last), &mut bytes)?;
         }
-        self.sink.write(&bytes, is_last)
+        Ok(self.sink.write(&bytes, is_last)?)
     }
 }
 
 impl Consumer for Writer {
     fn take(&mut self, publication: &Publication<'_>) -> anyhow::Result<()> {
         match publication {
-            Publication::Report { report, is_last, .. } => Ok(self.0.write(report, *is_last)?),
+            Publication::Report { report, is_last, .. } => self.0.write(report, *is_last),
             Publication::Ended { .. } | Publication::Round { .. } => Ok(()),
         }
     }
@@ -148,6 +147,6 @@ impl RoundWriter {
         let mut processes: Vec<_> = processes.collect();
         processes.sort_by_key(|process| process.pid);
         let round = Round { schema_version: SCHEMA_VERSION, processes, ended_and_forgotten: self.forgotten };
-        Ok(self.form.write_round(&round, is_last)?)
+        self.form.write_round(&round, is_last)
     }
 }
