@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use leaktrace_tests::go::build;
 use leaktrace_tests::go::prerequisites::ensure_gcore;
 use leaktrace_tests::go::run::run;
 use leaktrace_tests::leaktrace::{Outcome, leaktrace};
 use leaktrace_tests::matrix::each;
-use leaktrace_tests::{Mode, Target, Version};
+use leaktrace_tests::{Mode, Program, Target, Version};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -79,6 +80,12 @@ fn a_core_that_does_not_fit_is_refused_with_the_reason() {
     let refused = |core: &Path, exe: &Path, words: &str| dump_core(core, exe, "debug2").refused(2, words);
     let other = Target::start(Version::ALL[0], Mode::Plain, "mutex=1");
     refused(&core, other.binary(), "this executable did not produce the core file");
+    let (_folder, core_of_other) = core_of(&other);
+    refused(&core_of_other, target.binary(), "this executable did not produce the core file");
+    for program in [Program::Blocked, Program::Service] {
+        let built = build(program, Version::NEWEST, Mode::Plain, &mut |_| ()).expect("it builds");
+        refused(&core, &built, "this executable did not produce the core file");
+    }
     refused(target.binary(), target.binary(), "not a core file (4)");
     refused(&core, &core, "an ELF file of type 4");
     let text = folder.path().join("text");

@@ -15,14 +15,18 @@ use self::headers::Headers;
 pub use self::memory::CoreMemory;
 pub use self::notes::FileMapping;
 use self::notes::Notes;
-use super::{Elf, ElfError};
+use super::{Elf, ElfError, Segment};
 use crate::base::bytes;
 use crate::base::file::{MissingBytes, ReadAt};
 use crate::base::memory::Memory as _;
-use crate::base::num::{Avma, Bias};
+use crate::base::num::{Avma, Bias, Svma};
 
-/// How many bytes of the program's beginning are compared with its file.
-const COMPARED: usize = 64;
+/// How many bytes of the beginnings of the program's parts are compared with its file: the page that the kernel keeps of
+/// each ELF file. In a Go program it has the build id, while the headers alone can be those of any other.
+const COMPARED: usize = 4096;
+
+/// What programs are loaded at a multiple of.
+const PAGE: u64 = 4096;
 
 /// How long before the program's name on the stack its environment may begin, in bytes (`ARG_MAX`'s usual value).
 const MAX_ENVIRON: u64 = 128 << 10;
@@ -64,7 +68,7 @@ pub enum CoreError {
         exe: super::Arch,
     },
     /// The program's memory has not what its file has.
-    #[error("this executable did not produce the core file: their bytes differ at {at}")]
+    #[error("this executable did not produce the core file: they differ at {at}")]
     OtherProgram {
         /// Where the difference is.
         at: Avma,
@@ -130,6 +134,9 @@ impl<'d> CoreFile<'d> {
         }
         let entry = self.notes.entry.ok_or(CoreError::NoEntry)?;
         let bias = Bias::between(exe.entry(), entry);
+        if !self.can_be_at(bias, exe) {
+            return Err(CoreError::OtherProgram { at: entry });
+        }
         for segment in exe.segments().iter().filter(|segment| !segment.writable) {
             let at = bias.to_avma(segment.svma);
             let file =
@@ -142,6 +149,12 @@ impl<'d> CoreFile<'d> {
             }
         }
         Ok(bias)
+    }
+
+    /// Whether anything of `exe` was mapped with this `bias`, and the kernel could have chosen it.
+    fn can_be_at(&self, bias: Bias, exe: &Elf<'_>) -> bool {
+        let is_there = |segment: &Segment| self.part(bias.to_avma(segment.svma).0).is_some();
+        bias.to_avma(Svma(0)).0.is_multiple_of(PAGE) && exe.segments().iter().any(is_there)
     }
 
     /// The memory of the process, in which `exe` was loaded at `bias`.

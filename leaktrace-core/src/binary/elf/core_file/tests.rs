@@ -178,6 +178,32 @@ fn another_program_is_refused() {
     assert_eq!(error, Err(CoreError::OtherProgram { at: Avma(start) }));
 }
 
+#[test]
+fn a_program_that_cannot_have_been_where_the_core_has_its_entry_is_refused() {
+    let file = program();
+    let exe = Elf::parse(&file).unwrap();
+    let start = exe.segments()[0].svma.0;
+    for (moved, mapped) in [(16, start), (PAGE, start), (0, start + (1 << 30))] {
+        let entry = exe.entry().0 + moved;
+        let data = core(entry, &[(mapped, b"", PAGE)]);
+        let error = CoreFile::parse(&data.as_slice()).unwrap().bias(&exe);
+        assert_eq!(error, Err(CoreError::OtherProgram { at: Avma(entry) }), "{moved:#x} {mapped:#x}");
+    }
+}
+
+#[test]
+fn a_program_whose_headers_alone_are_the_same_is_refused() {
+    let mut file = tiny_elf(&[7; 200]);
+    file[68] = 5;
+    let exe = Elf::parse(&file).unwrap();
+    let start = exe.segments()[0].svma.0;
+    let mut stored = [7; 200];
+    stored[150] = 8;
+    let data = core(exe.entry().0, &[(start, &stored, PAGE)]);
+    let error = CoreFile::parse(&data.as_slice()).unwrap().bias(&exe);
+    assert_eq!(error, Err(CoreError::OtherProgram { at: Avma(start) }));
+}
+
 proptest! {
     #[test]
     fn any_bytes_end(bytes: Vec<u8>, at: u64, keep in 0_usize..400) {
