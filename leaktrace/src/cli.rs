@@ -70,15 +70,15 @@ Exit status:
   6    not a Go program, or one that leaktrace cannot read
   130  a check was interrupted
 
-`run` exits with the program's own status: 128+n if signal n killed it, 126 if it cannot be started, 127 if it is not found.";
+`run` exits with the program's own status, unless that is 0 and a failure condition was met: 128+n if signal n killed it, 126 if it cannot be started, 127 if it is not found.";
 
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run a program, trace it from its first instruction, and report the goroutines left at its exit
     ///
-    /// The program gets standard input and output and all signals, and leaktrace exits with its status unless a failure
-    /// condition is met. `go test -exec 'leaktrace run --' ./...` runs every test binary like this and names the test
+    /// The program gets standard input and output and all signals. If its exit status is not 0, leaktrace exits with the
+    /// same, even if a failure condition is met; if it is 0, with 1 if a failure condition is met. `go test -exec 'leaktrace run --' ./...` runs every test binary like this and names the test
     /// that created each goroutine left behind. If tracing is not permitted, leaktrace works from snapshots of the
     /// program's memory alone and takes the last one while the program is held at its exit.
     Run(run::Run),
