@@ -87,7 +87,7 @@ fn run(typed: &Typed) -> anyhow::Result<()> {
     let began = Instant::now();
     hub.set_kinds(id, Kinds::NONE)?;
     let asked = began.elapsed();
-    hub.wait_until_detached(id);
+    hub.wait_until_detached(id)?;
     println!("detached in {:.1?}, of which {asked:.1?} were waited for", began.elapsed());
     println!("{:?}", hub.counters(id)?);
     Ok(())

@@ -1,12 +1,13 @@
 //! Ring 2: nothing is lost in silence, whatever the ring buffer and the budget can take.
 
 use leaktrace_tests::agreement::assert_same_goroutines;
-use leaktrace_tests::leaktrace::{Running, WHOLE};
+use leaktrace_tests::leaktrace::{Running, WHOLE, command};
 use leaktrace_tests::matrix::each_version;
 use leaktrace_tests::poll::{PATIENCE, poll_until};
 use leaktrace_tests::privilege::can_probe;
 use leaktrace_tests::process::State;
 use leaktrace_tests::report::Report;
+use leaktrace_tests::text::patched_places;
 use leaktrace_tests::{Mode, Target, Version};
 
 /// Watches a spawn storm of at least `lives` goroutines that ends before leaktrace does.
@@ -68,7 +69,11 @@ fn over_its_budget_leaktrace_sheds_and_says_so() {
     }
     let mut target = Target::start(Version::NEWEST, Mode::Plain, "storm=2 leak_chan_send=3");
     let options = "--format json --top 0 --min-age 0s --max-overhead 1%";
-    let running = Running::attach_at(target.pid(), options, 1);
+    let running = Running::start(command(&format!("--pid {} {options}", target.pid())));
+    // They come and go.
+    poll_until(PATIENCE, "a probe in the target's code", || {
+        patched_places(target.pid()).is_ok_and(|places| !places.is_empty()).then_some(())
+    });
     let start = target.state().site("storm").spawned;
     poll_until(PATIENCE, "the storm rages", || {
         (target.state().site("storm").spawned >= start + 300_000).then_some(())

@@ -74,7 +74,7 @@ fn a_storm_in_one_process_is_nothing_to_another() {
     stormy.command("calm 0");
     quiet.command("settle");
     hub.set_kinds(storm, Kinds::NONE).expect("it is traced");
-    hub.wait_until_detached(storm);
+    hub.wait_until_detached(storm).expect("the keeper answers");
     hub.drain(storm, usize::MAX, |record| of_storm.take(storm, record));
     let counted = hub.counters(storm).expect("it is traced");
     let dropped: u64 = Kind::ALL.into_iter().map(|kind| counted.dropped_of(kind)).sum();

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use leaktrace_tests::agreement::{assert_same_goroutines, assert_watched};
 use leaktrace_tests::go::build;
@@ -31,6 +32,55 @@ fn kill_9_leaves_the_target_running_without_probes() {
     assert_eq!(after.site("driven").spawned, 15);
     // And a second leaktrace finds nothing strange.
     assert_same_goroutines(&watch(target.pid()), &target.goroutines());
+}
+
+/// How long probes that are hardly ever hit may stay when nobody governs them: a second, and what the kernel and a busy machine
+/// take.
+const SOON: Duration = Duration::from_millis(2500);
+
+#[test]
+fn one_that_is_stopped_leaves_no_probes_and_goes_on_later() {
+    if !can_probe() {
+        return;
+    }
+    let mut target = Target::start(Version::NEWEST, Mode::Plain, "driven=5");
+    let pid = target.pid();
+    let running = Running::attach(pid, WHOLE);
+    running.pause();
+    let began = Instant::now();
+    poll_until(PATIENCE, "the probes go by themselves", || {
+        patched_places(pid).unwrap().is_empty().then_some(())
+    });
+    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+    target.command("spawn 3");
+    running.resume();
+    poll_until(PATIENCE, "they are back", || (patched_places(pid).unwrap().len() >= 4).then_some(()));
+    let own = target.command("spawn 4");
+    let report = running.stop().report();
+    let driven = report.group("main.driven.func1");
+    assert_eq!(driven.live, own.site("driven").spawned);
+    assert!(driven.born >= 4, "{driven:?}");
+    assert!(report.overhead.shed.iter().any(|shed| shed.what == "births and ends"), "{:?}", report.overhead);
+    assert_untouched(pid);
+}
+
+#[test]
+fn without_its_keeper_it_ends_and_no_probe_is_left() {
+    if !can_probe() {
+        return;
+    }
+    let target = Target::start(Version::NEWEST, Mode::Plain, "driven=5 storm=1");
+    let running = Running::attach_at(target.pid(), WHOLE, 1);
+    let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", running.pid())).unwrap();
+    let keeper = children.split_whitespace().next().expect("it has a keeper");
+    let killed = Command::new("kill").args(["-KILL", keeper]).status().expect("kill can be started");
+    assert!(killed.success());
+    let outcome = running.finish();
+    assert_eq!(outcome.code, Some(5), "{} {}", outcome.stderr, outcome.stdout);
+    assert!(outcome.stderr.contains("lost the process that holds the probes"), "{}", outcome.stderr);
+    poll_until(PATIENCE, "the kernel takes the probes out", || {
+        patched_places(target.pid()).unwrap().is_empty().then_some(())
+    });
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! How the watch over a target begins.
 
 use super::target::{Confirmation, Phase};
-use super::{Counted, Failure, Target, Want};
+use super::{Counted, Failure, Leases, Target, Want};
 use crate::base::num::Ktime;
 use crate::go::program::ProgramError;
 use crate::go::validate::InvalidLayout;
-use crate::trace::budget::{Costs, Governor, Kinds};
+use crate::trace::budget::{Beginning, Governor};
 use crate::trace::registry::Registry;
 
 /// What a user is told where the memory never could be compared with the file.
@@ -15,11 +15,14 @@ const NOT_STARTED: &str =
     "the Go runtime had not started when the program's memory was last compared with its binary";
 
 impl Target {
-    pub(super) fn wants_attach(&mut self) -> Option<Want> {
+    pub(super) fn wants_attach(&mut self, now: Ktime) -> Option<Want> {
         match std::mem::replace(&mut self.phase, Phase::Over) {
             Phase::Prepared(prepared) => {
+                let beginning = if self.options.is_launched { Beginning::Whole } else { Beginning::Careful };
+                let (limit, costs, kinds) = (self.options.max_overhead, prepared.costs, prepared.kinds);
                 self.phase = Phase::Attaching(prepared);
-                Some(Want::Attach)
+                let governor = Governor::new(limit, costs, kinds, beginning, now);
+                Some(Want::Attach(Box::new(Leases::new(governor))))
             }
             other => {
                 self.phase = other;
@@ -45,12 +48,7 @@ impl Target {
                 return;
             }
         };
-        let (kinds, costs) = match untraced {
-            Some(_) => (Kinds::NONE, Costs::NOTHING),
-            None => (prepared.kinds, prepared.costs),
-        };
-        self.is_traced = !kinds.is_empty();
-        self.governor = Governor::new(self.options.max_overhead, costs, kinds, at);
+        self.is_traced = untraced.is_none() && !prepared.kinds.is_empty();
         self.registry = Registry::new(at);
         if self.options.is_launched {
             self.registry.set_seen_from_start();

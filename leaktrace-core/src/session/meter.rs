@@ -14,6 +14,8 @@ use crate::trace::budget::Sample;
 pub struct Reading {
     /// When.
     pub at: Ktime,
+    /// For how many nanoseconds there have been probes.
+    pub traced: u64,
     /// Processor time of the target.
     pub target_cpu: Duration,
     /// Processor time of leaktrace.
@@ -42,6 +44,7 @@ impl Reading {
         }
         Sample {
             elapsed: self.at.since(earlier.at),
+            traced: self.traced.saturating_sub(earlier.traced),
             hits,
             stacks: self.stacks.saturating_sub(earlier.stacks),
             busy: nanoseconds(self.target_cpu.saturating_sub(earlier.target_cpu)),
@@ -72,7 +75,7 @@ mod tests {
 
     fn reading(at: u64, target: u64, own: u64, park: u64) -> Reading {
         let [target_cpu, leaktrace_cpu] = [target, own].map(Duration::from_millis);
-        Reading { at: Ktime(at), target_cpu, leaktrace_cpu, hits: [0, 0, park, 0], stacks: 0 }
+        Reading { at: Ktime(at), target_cpu, leaktrace_cpu, hits: [0, 0, park, 0], ..Reading::default() }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use leaktrace_common::event::Kind;
 
-use super::{Counted, Reading, Target};
+use super::{Counted, Reading, Spending, Target};
 use crate::base::num::{Goid, Ktime};
 use crate::go::symbols::Symbols;
 use crate::judge::detect::{self, Policy, UNREACHABLE};
@@ -22,6 +22,8 @@ pub struct ReportInputs<'a> {
     pub policy: &'a Policy,
     /// What of it is wanted.
     pub view: &'a View,
+    /// What its probes cost, and what was left out.
+    pub spending: &'a Spending,
     /// The time of day in nanoseconds since 1970, if that is known.
     pub unix_ns: Option<u64>,
 }
@@ -29,7 +31,7 @@ pub struct ReportInputs<'a> {
 impl Target {
     /// The report on what is known `now`, with what was counted until now.
     pub fn report(&mut self, now: Ktime, counted: &Counted, inputs: ReportInputs<'_>) -> Report {
-        let overhead = self.overhead(&counted.reading, &self.reported);
+        let overhead = overhead(&counted.reading, &self.reported, inputs.spending);
         self.reported = counted.reading;
         let facts = |goids: &[Goid]| detect::facts(&self.registry, now, goids);
         let sources = Sources {
@@ -64,19 +66,19 @@ impl Target {
             dropped: counted.dropped,
         }
     }
+}
 
-    /// What tracing cost between two readings.
-    pub fn overhead(&self, reading: &Reading, last: &Reading) -> Overhead {
-        Overhead {
-            events_per_second: reading.events_per_second(last),
-            target_cpu_percent_estimate: Some(self.governor.cost(&reading.since(last)) * 100.0),
-            own_cpu_percent: Some(reading.own_percent(last)),
-            shed: self.governor.shed().into_iter().map(shed).collect(),
-        }
+/// What tracing cost between two readings.
+pub fn overhead(reading: &Reading, last: &Reading, spending: &Spending) -> Overhead {
+    Overhead {
+        events_per_second: reading.events_per_second(last),
+        target_cpu_percent_estimate: Some(spending.costs.of(&reading.since(last)) * 100.0),
+        own_cpu_percent: Some(reading.own_percent(last)),
+        shed: spending.shed.iter().map(shed).collect(),
     }
 }
 
-fn shed(shed: budget::Shed) -> Shed {
+fn shed(shed: &budget::Shed) -> Shed {
     Shed { what: shed.what.as_str().to_owned(), duration_ns: shed.nanoseconds, now: shed.now }
 }
 

@@ -11,12 +11,11 @@ use super::{Counted, Failure, Look, NEVER, Prepared, Reading, StopReason, Tally,
 use crate::base::num::Ktime;
 use crate::go::goroutines::{Snapshot, WalkError};
 use crate::judge::detect::{Cohort, Watched};
-use crate::trace::budget::{Costs, Governor, Kinds, Tracing};
 use crate::trace::decode::DecodeError;
 use crate::trace::registry::Registry;
 
-/// How often the cost is compared with the budget.
-const BUDGET_TICK: Duration = Duration::from_millis(250);
+/// How often to see whether it still runs the same program.
+const CHECK: Duration = Duration::from_millis(250);
 
 /// How long to leave a young process alone before it is looked at again.
 const YOUNG_PAUSE: Duration = Duration::from_millis(10);
@@ -74,7 +73,6 @@ pub struct Target {
     /// Why it is to end, while it cannot yet.
     pub(super) stop: Option<Stop>,
     pub(super) registry: Registry,
-    pub(super) governor: Governor,
     pub(super) tally: Tally,
     /// What happens later than this is not told of any more.
     pub(super) ends_at: Ktime,
@@ -90,17 +88,14 @@ pub struct Target {
     pub(super) is_traced: bool,
     /// Whether the probes are where the process runs.
     pub(super) reach: Reach,
-    /// What the governor wants that has not been handed out.
-    tracing: Option<Tracing>,
     /// Whether a look was taken in that a recording should keep, and whether it is the last one.
     keep: Option<bool>,
-    budget_due: Ktime,
+    check_due: Ktime,
     report_due: Ktime,
     /// Whether the next look is for a report, and whether that look is there.
     awaits_report: bool,
     has_report: bool,
-    /// What was counted when the governor was last asked, and when the last report was made.
-    budgeted: Reading,
+    /// What was counted when the last report was made.
     pub(super) reported: Reading,
 }
 
@@ -112,7 +107,6 @@ impl Target {
             phase: Phase::New { due: now },
             stop: None,
             registry: Registry::new(now),
-            governor: Governor::new(options.max_overhead, Costs::NOTHING, Kinds::NONE, now),
             tally: Tally::default(),
             ends_at: NEVER,
             drains: Drains::none(options.ring_bytes),
@@ -124,13 +118,11 @@ impl Target {
             confirmation: Confirmation::NotNeeded,
             is_traced: false,
             reach: Reach::default(),
-            tracing: None,
             keep: None,
-            budget_due: NEVER,
+            check_due: NEVER,
             report_due: NEVER,
             awaits_report: options.interval.is_some(),
             has_report: false,
-            budgeted: Reading::default(),
             reported: Reading::default(),
         }
     }
@@ -148,7 +140,6 @@ impl Target {
                 self.drained(more);
             }
             Told::Filling => self.drains.hurry(now),
-            Told::Counted(counted) => self.keep_budget(&counted.reading),
             Told::Walked(walked) => self.walked(now, walked)?,
             Told::HeapPassed { result, took } => self.heap.done(now, took, result),
             Told::Blocked(what) => {
@@ -180,7 +171,7 @@ impl Target {
                 Some(Want::Prepare)
             }
             Phase::New { .. } | Phase::Preparing => self.stop_early(now),
-            Phase::Prepared(_) => self.wants_attach(),
+            Phase::Prepared(_) => self.wants_attach(now),
             Phase::Watching => self.wants_while_watching(now),
             Phase::Ending(_) => self.wants_at_end(now),
             Phase::Attaching(_) | Phase::Over => None,
@@ -195,7 +186,7 @@ impl Target {
             Phase::Preparing => stop,
             Phase::Prepared(_) => Ktime(0),
             Phase::Watching => {
-                let due = [self.drains.due(), self.budget_due, self.report_due, self.looks.due()];
+                let due = [self.drains.due(), self.check_due, self.report_due, self.looks.due()];
                 due.into_iter().min().unwrap_or(NEVER)
             }
             Phase::Ending(ending) => ending.wakes_at().min(self.drains.due()),
@@ -235,8 +226,8 @@ impl Target {
 
     /// Begins the watch.
     pub(super) fn set_out(&mut self, now: Ktime, counted: &Counted) {
-        (self.budgeted, self.reported) = (counted.reading, counted.reading);
-        self.budget_due = after(now, BUDGET_TICK);
+        self.reported = counted.reading;
+        self.check_due = after(now, CHECK);
         self.report_due = self.options.interval.map_or(NEVER, |interval| after(now, interval));
         if self.is_traced {
             self.drains.start(now);
@@ -270,11 +261,11 @@ impl Target {
         if self.looks.take_hurry() {
             return Some(Want::Hurry);
         }
-        if self.budget_due <= now {
-            self.budget_due = after(now, BUDGET_TICK);
-            return Some(Want::Count);
+        if self.check_due <= now {
+            self.check_due = after(now, CHECK);
+            return Some(Want::Check);
         }
-        self.tracing.take().map(Want::Trace)
+        None
     }
 
     /// A look, if it is time for one and one can be taken.
@@ -296,17 +287,8 @@ impl Target {
 
     /// Ends what is only done while it is watched.
     pub(super) fn settle_down(&mut self) {
-        (self.budget_due, self.report_due) = (NEVER, NEVER);
-        (self.tracing, self.awaits_report, self.has_report) = (None, false, false);
-    }
-
-    fn keep_budget(&mut self, reading: &Reading) {
-        let before = self.governor.tracing();
-        let wanted = self.governor.tick(reading.at, &reading.since(&self.budgeted));
-        self.budgeted = *reading;
-        if self.is_traced && wanted != before && matches!(self.phase, Phase::Watching) {
-            self.tracing = Some(wanted);
-        }
+        (self.check_due, self.report_due) = (NEVER, NEVER);
+        (self.awaits_report, self.has_report) = (false, false);
     }
 
     fn walked(&mut self, now: Ktime, walked: Result<Box<Look>, WalkError>) -> Result<(), Failure> {

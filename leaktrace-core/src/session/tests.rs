@@ -30,7 +30,6 @@ enum Step {
     Refuted,
     Drained,
     Filling,
-    Counted,
     WalkFailed,
     ProcessGone,
     Blocked,
@@ -55,7 +54,6 @@ impl Step {
             Self::Refuted => Told::Confirmed(Err(InvalidLayout::BadLength { at: Avma(0), len: 1 })),
             Self::Drained => Told::Drained { bytes: 0, more: false },
             Self::Filling => Told::Filling,
-            Self::Counted => Told::Counted(Counted::default()),
             Self::WalkFailed => Told::Walked(Err(WalkError::List(ReadError::NotPermitted))),
             Self::ProcessGone => Told::Walked(Err(WalkError::List(ReadError::Gone))),
             Self::Blocked => Told::Blocked(String::new()),
@@ -77,7 +75,6 @@ fn step() -> impl Strategy<Value = Step> {
         Step::Refuted,
         Step::Drained,
         Step::Filling,
-        Step::Counted,
         Step::WalkFailed,
         Step::ProcessGone,
         Step::Blocked,
@@ -135,6 +132,6 @@ proptest! {
 fn an_attach_is_not_wanted_of_what_is_not_prepared() {
     let now = Ktime(1_000_000_000);
     let mut target = Target::new(OPTIONS, now);
-    assert!(target.wants_attach().is_none());
+    assert!(target.wants_attach(now).is_none());
     assert!(matches!(target.phase, Phase::New { .. }), "{:?}", target.phase);
 }

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::Counted;
+use super::{Counted, Leases};
 use crate::base::num::Ktime;
 use crate::go::goroutines::{Snapshot, WalkError};
 use crate::go::program::ProgramError;
 use crate::go::reach::{Refusal, Streaks};
 use crate::go::validate::InvalidLayout;
 use crate::judge::detect::Watched;
-use crate::trace::budget::{Costs, Kinds, Tracing};
+use crate::trace::budget::{Costs, Kinds};
 use crate::trace::plan::Reached;
 use crate::trace::registry::Suite;
 
@@ -96,8 +96,6 @@ pub enum Told {
     },
     /// A ring is filling, perhaps this target's.
     Filling,
-    /// What has been counted until now.
-    Counted(Counted),
     /// The look that was wanted.
     Walked(Result<Box<Look>, WalkError>),
     /// The pass through the heap that was wanted.
@@ -122,16 +120,14 @@ pub enum Told {
 pub enum Want {
     /// Find out about the process; [`Told::NotYet`] or [`Told::Prepared`] answers.
     Prepare,
-    /// Attach what [`Prepared::kinds`] says; [`Told::Attached`] answers.
-    Attach,
+    /// Attach what [`Prepared::kinds`] says, for as long as these allow it; [`Told::Attached`] answers.
+    Attach(Box<Leases>),
     /// Compare the memory with the file; [`Told::Confirmed`] answers.
     Confirm,
     /// Hand over the records of one batch; [`Told::Drained`] answers.
     Drain,
-    /// Say what was counted; [`Told::Counted`] answers.
-    Count,
-    /// Trace this from now on.
-    Trace(Tracing),
+    /// See whether it still runs the same program; [`Told::Stop`] answers if it doesn't.
+    Check,
     /// Look at the memory; [`Told::Walked`] answers.
     Walk {
         /// Whether somebody waits for it: a report, or the end.

@@ -69,6 +69,7 @@ proptest! {
     }
 }
 
+#[cfg(feature = "svg")]
 #[test]
 fn an_empty_picture_is_xml_whatever_its_title_is() {
     let options = Options { title: "<\u{ffff}\x1b&".to_owned(), ..Options::default() };

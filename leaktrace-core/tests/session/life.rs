@@ -37,7 +37,7 @@ fn a_whole_life() {
     world.parks_per_second = 10_000_000;
     world.pass(SECOND).unwrap();
     let shed = Kinds::ALL.without(Kind::Park).without(Kind::Ready);
-    assert_eq!(world.tracing.last().unwrap().kinds, shed);
+    assert_eq!(world.leased.last().unwrap().kinds, shed);
     // Exec: no look any more, but what is in the ring counts.
     world.parks_per_second = 0;
     world.log.clear();

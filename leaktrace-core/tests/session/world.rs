@@ -13,9 +13,9 @@ use leaktrace_core::judge::detect::{Policy, Watched};
 use leaktrace_core::report::View;
 use leaktrace_core::schema::{Report, TargetInfo};
 use leaktrace_core::session::{
-    Counted, Failure, Look, Options, Prepared, ReportInputs, StopReason, Target, Told, Want,
+    Counted, Failure, Leases, Look, Options, Prepared, ReportInputs, Spending, StopReason, Target, Told, Want,
 };
-use leaktrace_core::trace::budget::{Costs, Kinds, Tracing};
+use leaktrace_core::trace::budget::{Costs, Decision, Kinds, Lease, LeaseMeter};
 use leaktrace_core::trace::plan::Reached;
 
 use crate::records::{SITE, goroutine, record, snapshot};
@@ -42,7 +42,10 @@ pub(crate) struct World {
     /// What was wanted, in words.
     pub(crate) log: Vec<&'static str>,
     pub(crate) reports: Vec<Report>,
-    pub(crate) tracing: Vec<Tracing>,
+    /// What was leased, and the lease that there is.
+    pub(crate) leased: Vec<Lease>,
+    leases: Option<Leases>,
+    lease: Option<LeaseMeter>,
     pub(crate) closed: Option<StopReason>,
     /// The records in the ring.
     pub(crate) ring: Vec<Vec<u8>>,
@@ -66,7 +69,9 @@ impl World {
             now: START,
             log: Vec::new(),
             reports: Vec::new(),
-            tracing: Vec::new(),
+            leased: Vec::new(),
+            leases: None,
+            lease: None,
             closed: None,
             ring: Vec::new(),
             counted: Counted::default(),
@@ -100,10 +105,14 @@ impl World {
         self.serve()?;
         loop {
             let due = self.target.wakes_at().0.min(self.looking_until.unwrap_or(u64::MAX));
+            let renewal = self.leases.as_ref().map_or(u64::MAX, |leases| leases.due().0);
+            let check = self.lease.map_or(u64::MAX, |lease| lease.due().0);
+            let due = due.min(renewal).min(check);
             if due > end {
                 break;
             }
             self.go_to(due.max(self.now));
+            self.keep_leases();
             if self.looking_until.is_some_and(|until| until <= self.now) {
                 self.looking_until = None;
                 let look = self.look();
@@ -117,10 +126,39 @@ impl World {
 
     fn go_to(&mut self, time: u64) {
         let elapsed = time - self.now;
-        self.counted.reading.hits[Kind::Park.index()] += self.parks_per_second * elapsed / SECOND;
+        if self.lease.is_some() {
+            self.counted.reading.traced += elapsed;
+        }
+        if self.lease.is_some() && self.leased.last().is_some_and(|lease| lease.kinds.contains(Kind::Park)) {
+            self.counted.reading.hits[Kind::Park.index()] += self.parks_per_second * elapsed / SECOND;
+        }
         self.counted.reading.target_cpu += Duration::from_nanos(elapsed);
         self.now = time;
         self.counted.reading.at = Ktime(time);
+    }
+
+    /// What the keeper does, and who asks the governor.
+    fn keep_leases(&mut self) {
+        let now = Ktime(self.now);
+        let is_over = |lease: &mut LeaseMeter| {
+            lease.due() <= now && lease.look(now, self.counted.reading.hits).is_some()
+        };
+        let has_ended = self.lease.as_mut().is_some_and(is_over);
+        let Some(leases) = &mut self.leases else { return };
+        if has_ended {
+            self.lease = None;
+            leases.ended(now);
+        }
+        if leases.due() <= now {
+            let decision = leases.next(&self.counted.reading);
+            self.grant(&decision);
+        }
+    }
+
+    fn grant(&mut self, decision: &Decision) {
+        let hits = self.counted.reading.hits;
+        self.lease = decision.lease.map(|lease| LeaseMeter::new(lease, Ktime(self.now), hits));
+        self.leased.extend(decision.lease);
     }
 
     /// Does all that is wanted now.
@@ -132,9 +170,12 @@ impl World {
                     self.log.push("prepare");
                     None
                 }
-                Want::Attach => {
+                Want::Attach(mut leases) => {
                     self.log.push("attach");
                     self.counted.reading.at = now;
+                    let first = leases.begin(&self.counted.reading);
+                    self.grant(&first);
+                    self.leases = Some(*leases);
                     Some(Told::Attached { at: now, counted: self.counted, untraced: None })
                 }
                 Want::Confirm => {
@@ -142,11 +183,7 @@ impl World {
                     None
                 }
                 Want::Drain => Some(self.drain()),
-                Want::Count => Some(Told::Counted(self.counted)),
-                Want::Trace(tracing) => {
-                    self.tracing.push(tracing);
-                    None
-                }
+                Want::Check => None,
                 Want::Walk { urgent, .. } => {
                     self.log.push(if urgent { "look now" } else { "look" });
                     self.looking_until = self.look_takes.map(|takes| self.now + takes);
@@ -172,6 +209,8 @@ impl World {
                 Want::Detach => {
                     self.log.push("detach");
                     self.ring.append(&mut self.while_detaching);
+                    self.lease = None;
+                    self.leases.iter_mut().for_each(Leases::end);
                     Some(Told::Detached)
                 }
                 Want::Close(reason) => {
@@ -197,12 +236,14 @@ impl World {
 
     fn report(&mut self) {
         let (policy, view) = (Policy::default(), View::default());
+        let spending = self.leases.as_ref().map_or(Spending::NOTHING, Leases::spending);
         let inputs = ReportInputs {
             about: TargetInfo::default(),
             symbols: &NoNames,
             probes: &Kind::ALL,
             policy: &policy,
             view: &view,
+            spending: &spending,
             unix_ns: None,
         };
         self.reports.push(self.target.report(Ktime(self.now), &self.counted, inputs));

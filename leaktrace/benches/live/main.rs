@@ -1,6 +1,7 @@
 //! What leaktrace costs and how fast it is, on real Go programs and with the real kernel: run it with
 //! `cargo xtask bench [--quick] [NAME…]`. Needs root. It prints tables for docs/performance.md.
 
+mod budget;
 mod drain;
 mod dumps;
 mod effort;
@@ -25,8 +26,9 @@ use crate::effort::Effort;
 type Bench = (&'static str, fn(Effort) -> Result<()>);
 
 /// What can be asked for by name.
-const BENCHES: [Bench; 8] = [
+const BENCHES: &[Bench] = &[
     ("hits", hits::run),
+    ("budget", budget::run),
     ("targets", targets::run),
     ("drain", drain::run),
     ("start", start::run),

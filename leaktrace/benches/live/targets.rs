@@ -72,7 +72,7 @@ fn detach(hub: &mut Hub, ids: &[TargetId]) -> Result<(Duration, Duration)> {
     }
     let asked = began.elapsed();
     for &id in ids {
-        hub.wait_until_detached(id);
+        hub.wait_until_detached(id)?;
     }
     Ok((asked, began.elapsed()))
 }

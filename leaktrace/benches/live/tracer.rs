@@ -114,7 +114,7 @@ impl DrainThread {
         let joined = self.thread.join().map_err(|_| anyhow!("the reader panicked"))?;
         let (mut attached, mut registry, mut total) = joined?;
         attached.hub.set_kinds(attached.id, Kinds::NONE)?;
-        attached.hub.wait_until_detached(attached.id);
+        attached.hub.wait_until_detached(attached.id)?;
         let rest = drain(&mut attached, &mut registry);
         total.events += rest.events;
         total.undecodable += rest.undecodable;

@@ -40,7 +40,10 @@ fn of_attach(error: &AttachError, privileges: &Privileges) -> Meaning {
         | AttachError::Multi { source, .. }
         | AttachError::Perf { source, .. } => of_io(source, privileges),
         AttachError::Load(error) => of_load(error, privileges),
-        AttachError::UnknownTarget(_) | AttachError::Wait(_) | AttachError::NoFilter => cannot(),
+        AttachError::UnknownTarget(_)
+        | AttachError::Keeper(_)
+        | AttachError::Wait(_)
+        | AttachError::NoFilter => cannot(),
     }
 }
 

@@ -85,6 +85,9 @@ pub enum AttachError {
     /// It is not traced, or no more.
     #[error("target {0} is not being traced")]
     UnknownTarget(TargetId),
+    /// The process that holds the probes does not do what it is for.
+    #[error("lost the process that holds the probes")]
+    Keeper(#[source] std::io::Error),
     /// Its ring buffer cannot be waited for.
     #[error("cannot wait for a ring buffer")]
     Wait(#[source] std::io::Error),
@@ -123,13 +126,20 @@ pub(super) fn open(path: &Path) -> Result<File, AttachError> {
     raised(|| File::open(path)).map_err(|source| AttachError::Exe { path: path.to_owned(), source })
 }
 
+/// An instruction as the kernel knows it, and what its hits bring along.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) offset: FileOffset,
+    pub(super) cookie: u64,
+}
+
 /// Where to attach one program.
 pub(super) struct Places<'a> {
     pub(super) kind: Kind,
     pub(super) exe: &'a File,
     /// The process whose hits the kernel is to let through; 0 for all.
     pub(super) pid: u32,
-    pub(super) sites: &'a [ProbeSite],
+    pub(super) all: &'a [Place],
 }
 
 impl Places<'_> {
@@ -148,8 +158,8 @@ impl Places<'_> {
     }
 
     fn link_multi(&self, program: BorrowedFd<'_>, path: &CString) -> Result<Vec<OwnedFd>, AttachError> {
-        let offsets: Vec<u64> = self.sites.iter().map(|site| site.offset.0).collect();
-        let cookies: Vec<u64> = self.sites.iter().map(|site| site.g.cookie()).collect();
+        let offsets: Vec<u64> = self.all.iter().map(|place| place.offset.0).collect();
+        let cookies: Vec<u64> = self.all.iter().map(|place| place.cookie).collect();
         let link = MultiLink { path, offsets: &offsets, cookies: &cookies, pid: self.pid, returns: false };
         let link = sys::link_uprobe_multi(program, &link).map_err(|source| self.refused_multi(source))?;
         Ok(vec![link])
@@ -157,10 +167,10 @@ impl Places<'_> {
 
     fn link_perf(&self, program: BorrowedFd<'_>, path: &CString) -> Result<Vec<OwnedFd>, AttachError> {
         let mut links = Vec::new();
-        for site in self.sites {
-            let refused = |source| AttachError::Perf { kind: self.kind, offset: site.offset, source };
-            let event = perf::open_uprobe(path, site.offset.0, self.pid).map_err(refused)?;
-            links.push(sys::link_perf_event(program, event.as_fd(), site.g.cookie()).map_err(refused)?);
+        for place in self.all {
+            let refused = |source| AttachError::Perf { kind: self.kind, offset: place.offset, source };
+            let event = perf::open_uprobe(path, place.offset.0, self.pid).map_err(refused)?;
+            links.push(sys::link_perf_event(program, event.as_fd(), place.cookie).map_err(refused)?);
             links.push(event);
         }
         Ok(links)

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How many links are let go of at a time. The kernel's waits overlap.
 const WORKERS: usize = 16;
@@ -22,7 +22,6 @@ struct Queue {
 #[derive(Default)]
 pub(super) struct Pending {
     count: Mutex<usize>,
-    done: Condvar,
 }
 
 impl Detacher {
@@ -71,22 +70,11 @@ impl Pending {
         drop(link);
         let mut count = lock(&self.count);
         *count -= 1;
-        if *count == 0 {
-            self.done.notify_all();
-        }
     }
 
     /// Whether everything is taken away.
     pub(super) fn is_done(&self) -> bool {
         *lock(&self.count) == 0
-    }
-
-    /// Waits until everything is taken away.
-    pub(super) fn wait(&self) {
-        let mut count = lock(&self.count);
-        while *count > 0 {
-            count = self.done.wait(count).unwrap_or_else(PoisonError::into_inner);
-        }
     }
 }
 
@@ -98,6 +86,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use std::fs::File;
+    use std::time::{Duration, Instant};
 
     use super::*;
 
@@ -109,8 +98,11 @@ mod tests {
         detacher.let_go(links(), &a);
         assert!(lock(&detacher.0).workers <= WORKERS);
         detacher.let_go(links(), &b);
-        a.wait();
-        b.wait();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !(a.is_done() && b.is_done()) {
+            assert!(Instant::now() < deadline, "they are never closed");
+            std::thread::yield_now();
+        }
         assert!(a.is_done() && b.is_done() && lock(&detacher.0).waiting.is_empty());
     }
 }

@@ -1,8 +1,9 @@
 //! What the programs of a target have counted: hits, and hits that became no record.
 
 use std::fmt;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
-use aya::maps::{MapData, MapError, PerCpuArray};
+use aya::maps::{Map, MapData, MapError, PerCpuArray};
 use leaktrace_common::drops::DropReason;
 use leaktrace_common::event::Kind;
 use leaktrace_common::layout::KindCounters;
@@ -86,14 +87,28 @@ impl fmt::Display for Mishap {
 }
 
 /// The map that the programs count in.
-pub(super) struct CounterMap(pub(super) PerCpuArray<MapData, KindCounters>);
+pub(super) struct CounterMap {
+    map: PerCpuArray<MapData, KindCounters>,
+    /// The same map, for somebody else to read.
+    fd: OwnedFd,
+}
 
 impl CounterMap {
+    pub(super) fn new(map: MapData) -> Result<Self, MapError> {
+        let fd = map.fd().as_fd().try_clone_to_owned().map_err(MapError::IoError)?;
+        Ok(Self { map: PerCpuArray::try_from(Map::from_map_data(map)?)?, fd })
+    }
+
+    /// What the kernel knows it by.
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
     /// Adds up what all CPUs have counted. There are never more drops than hits.
     pub(super) fn read(&self) -> Result<Counters, MapError> {
         let mut counters = Counters::default();
         for (kind, index) in Kind::ALL.into_iter().zip(0..) {
-            for of_cpu in self.0.get(&index, 0)?.iter() {
+            for of_cpu in self.map.get(&index, 0)?.iter() {
                 counters.add(kind, of_cpu);
             }
         }

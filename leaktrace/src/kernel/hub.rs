@@ -1,24 +1,26 @@
 //! Everything that is traced: whose programs are attached where, and who has something to say.
 //!
 //! Each target has its own programs, ring, counters, control and sampling of stacks, so that none can take another's.
-//! What is shared is held once: the parsed object, what the kernel can, what a hit costs here, and a few threads that
-//! take probes away.
+//! What is shared is held once: the parsed object, what the kernel can, what a hit costs here, and the process that holds
+//! the probes.
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use aya::maps::MapError;
 use leaktrace_common::event::Kind;
 use leaktrace_common::layout::Control;
-use leaktrace_core::trace::budget::Kinds;
+use leaktrace_core::base::num::Ktime;
+use leaktrace_core::trace::budget::{Kinds, Lease, LeaseEnd};
 use rustix::event::epoll;
 
-use super::attach::{AttachError, Backend, Places, Tracee};
+use super::attach::{AttachError, Backend, Tracee};
 use super::cost::{self, CostError, CostPerHit};
-use super::detach::{Detacher, Pending};
 use super::drops::{Counters, Mishap};
+use super::keeper::{Keeper, Refused, Reply};
 use super::load::{LoadError, Loaded, Loader, TargetOptions};
 use super::ring::Drained;
 use super::sys;
@@ -51,11 +53,11 @@ pub struct HubOptions {
     pub backend: Option<Backend>,
 }
 
-/// All targets. Dropping it detaches everything, and waits until that is done.
+/// All targets. Dropping it detaches everything, and waits until that is done: with its keeper.
 pub struct Hub {
     loader: Arc<Loader>,
     targets: BTreeMap<TargetId, TracedProcess>,
-    detacher: Detacher,
+    keeper: Keeper,
     /// Readable when one of the rings is.
     rings: OwnedFd,
     /// Which target comes first in the next round.
@@ -66,10 +68,12 @@ pub struct Hub {
 /// One process.
 struct TracedProcess {
     loaded: Loaded,
-    links: BTreeMap<Kind, Vec<OwnedFd>>,
+    /// The kinds that are attached as far as we know, and the lease of which some that it does not have may be left.
+    kinds: Kinds,
+    detaching: Option<u32>,
     /// The link by which its execs are watched.
+    #[expect(dead_code, reason = "only held")]
     exec: Option<OwnedFd>,
-    pending: Arc<Pending>,
     /// The kinds of event of which a mishap was told.
     told: Kinds,
 }
@@ -81,7 +85,7 @@ impl Hub {
         Ok(Self {
             loader: Arc::new(Loader::new(options)?),
             targets: BTreeMap::new(),
-            detacher: Detacher::default(),
+            keeper: Keeper::start().map_err(LoadError::System)?,
             rings: rings.map_err(|error| LoadError::System(error.into()))?,
             first: TargetId(0),
             cost: None,
@@ -119,51 +123,107 @@ impl Hub {
         let data = epoll::EventData::new_u64(id.0.into());
         epoll::add(&self.rings, &loaded.programs.maps.ring, data, epoll::EventFlags::IN)
             .map_err(|error| AttachError::Wait(error.into()))?;
+        let pid = self.loader.filtered(loaded.pid);
+        self.keeper.add(&loaded, pid, self.loader.backend()).map_err(AttachError::Keeper)?;
         let exec = loaded.programs.exec.as_ref().and_then(|program| watch_execs(program.as_fd()));
-        let pending = Arc::new(Pending::default());
-        let target = TracedProcess { loaded, links: BTreeMap::new(), exec, pending, told: Kinds::NONE };
+        let target = TracedProcess { loaded, kinds: Kinds::NONE, detaching: None, exec, told: Kinds::NONE };
         self.targets.insert(id, target);
         Ok(id)
     }
 
-    /// Attaches the kinds that are missing, of those that the process has places for, and lets go of all others in the
-    /// background. If one is refused, none is attached that was not before.
-    pub fn set_kinds(&mut self, id: TargetId, kinds: Kinds) -> Result<(), AttachError> {
-        let target = self.targets.get_mut(&id).ok_or(AttachError::UnknownTarget(id))?;
-        let unwanted = target.links.extract_if(.., |kind, _| !kinds.contains(*kind));
-        self.detacher.let_go(unwanted.flat_map(|(_, links)| links), &target.pending);
-        let mut attached = BTreeMap::new();
-        for (&kind, program) in &target.loaded.programs.by_kind {
-            if !kinds.contains(kind) || target.links.contains_key(&kind) {
-                continue;
-            }
-            match target.loaded.places(kind, &self.loader).link(self.loader.backend(), program.as_fd()) {
-                Ok(links) => _ = attached.insert(kind, links),
-                Err(error) => {
-                    self.detacher.let_go(attached.into_values().flatten(), &target.pending);
-                    return Err(error);
-                }
+    /// Lets probes of a process stay for a while; what that allows is spent by hits beyond `hits`. [`KeeperEvent`]s tell
+    /// what comes of it.
+    pub fn lease(
+        &mut self,
+        id: TargetId,
+        lease: Lease,
+        hits: [u64; Kind::ALL.len()],
+    ) -> Result<(), AttachError> {
+        let is_awaited = lease.kinds.is_empty();
+        self.send_lease(id, lease, hits, is_awaited).map(drop)
+    }
+
+    /// What has become of leases, if anything has since this was last asked.
+    pub fn next_event(&mut self) -> Result<Option<KeeperEvent>, AttachError> {
+        loop {
+            let Some(reply) = self.keeper.hear().map_err(AttachError::Keeper)? else { return Ok(None) };
+            if let Some(event) = self.heard(reply) {
+                return Ok(Some(event));
             }
         }
-        target.links.extend(attached);
-        Ok(())
+    }
+
+    /// Becomes readable when there is something to be asked for.
+    pub fn keeper(&self) -> BorrowedFd<'_> {
+        self.keeper.as_fd()
+    }
+
+    /// Attaches the kinds that are missing, of those that the process has places for, and lets go of all others in the
+    /// background. They stay until this is called again. If one is refused, none is attached that was not before.
+    pub fn set_kinds(&mut self, id: TargetId, kinds: Kinds) -> Result<(), AttachError> {
+        let sent = self.send_lease(id, Lease::without_end(kinds), [0; Kind::ALL.len()], true)?;
+        let is_it = |reply: &Reply| matches!(reply, Reply::Leased { sequence, .. } if *sequence == sent);
+        let reply = self.keeper.await_reply(is_it).map_err(AttachError::Keeper)?;
+        match self.heard(reply) {
+            Some(KeeperEvent::Leased { refused: Some(refused), .. }) => Err(refused),
+            _ => Ok(()),
+        }
+    }
+
+    fn send_lease(
+        &mut self,
+        id: TargetId,
+        lease: Lease,
+        hits: [u64; Kind::ALL.len()],
+        is_awaited: bool,
+    ) -> Result<u32, AttachError> {
+        let target = self.targets.get_mut(&id).ok_or(AttachError::UnknownTarget(id))?;
+        let sent = self.keeper.lease(id, lease, hits, is_awaited).map_err(AttachError::Keeper)?;
+        if is_awaited {
+            target.detaching = Some(sent);
+        }
+        Ok(sent)
+    }
+
+    fn heard(&mut self, reply: Reply) -> Option<KeeperEvent> {
+        match reply {
+            Reply::Leased { target, at, kinds, refused, .. } => {
+                let id = TargetId(target);
+                self.targets.get_mut(&id)?.kinds = kinds;
+                Some(KeeperEvent::Leased { id, at, kinds, refused: refused.map(refusal) })
+            }
+            Reply::Ended { target, at, end, .. } => {
+                let id = TargetId(target);
+                self.targets.get_mut(&id)?.kinds = Kinds::NONE;
+                Some(KeeperEvent::Ended { id, at, end })
+            }
+            Reply::Detached { target, sequence } => {
+                let id = TargetId(target);
+                self.targets.get_mut(&id)?.detaching.take_if(|awaited| *awaited == sequence)?;
+                Some(KeeperEvent::Detached { id })
+            }
+        }
     }
 
     /// The kinds that are attached.
     pub fn kinds(&self, id: TargetId) -> Kinds {
-        self.targets.get(&id).map_or(Kinds::NONE, |target| target.links.keys().copied().collect())
+        self.targets.get(&id).map_or(Kinds::NONE, |target| target.kinds)
     }
 
-    /// Whether the kernel has taken away every probe of this target that was let go.
+    /// Whether every probe of this target that was let go is gone, as far as we have heard.
     pub fn is_detached(&self, id: TargetId) -> bool {
-        self.targets.get(&id).is_none_or(|target| target.pending.is_done())
+        self.targets.get(&id).is_none_or(|target| target.detaching.is_none())
     }
 
-    /// Waits for that: tens of milliseconds.
-    pub fn wait_until_detached(&self, id: TargetId) {
-        if let Some(target) = self.targets.get(&id) {
-            target.pending.wait();
+    /// Waits until the kernel has taken away every probe of this target that was let go: tens of milliseconds.
+    pub fn wait_until_detached(&mut self, id: TargetId) -> Result<(), AttachError> {
+        if let Some(awaited) = self.targets.get(&id).and_then(|target| target.detaching) {
+            let is_it =
+                |reply: &Reply| matches!(reply, Reply::Detached { sequence, .. } if *sequence == awaited);
+            let reply = self.keeper.await_reply(is_it).map_err(AttachError::Keeper)?;
+            self.heard(reply);
         }
+        Ok(())
     }
 
     /// Changes what the programs of one target do, from the next hit on.
@@ -228,10 +288,11 @@ impl Hub {
 
     /// Detaches everything from a process, in the background, and forgets it with all that was recorded and counted.
     pub fn remove(&mut self, id: TargetId) {
-        if let Some(mut target) = self.targets.remove(&id) {
+        if let Some(target) = self.targets.remove(&id) {
             // It is closed with the ring anyway.
             let _: rustix::io::Result<()> = epoll::delete(&self.rings, &target.loaded.programs.maps.ring);
-            self.detacher.let_go(target.take_links(), &target.pending);
+            // A keeper that does not hear this has ended, and its probes with it.
+            let _: io::Result<()> = self.keeper.remove(id);
         }
     }
 
@@ -250,28 +311,42 @@ impl AsFd for Hub {
     }
 }
 
-impl Drop for Hub {
-    fn drop(&mut self) {
-        let mut targets = std::mem::take(&mut self.targets);
-        for target in targets.values_mut() {
-            self.detacher.let_go(target.take_links(), &target.pending);
-        }
-        for target in targets.values() {
-            target.pending.wait();
-        }
-    }
+/// What the keeper of the probes has told.
+#[derive(Debug)]
+pub enum KeeperEvent {
+    /// These kinds have their probes since then.
+    Leased {
+        /// Whose.
+        id: TargetId,
+        /// Since when.
+        at: Ktime,
+        /// Which.
+        kinds: Kinds,
+        /// Why others have not.
+        refused: Option<AttachError>,
+    },
+    /// A lease is over, and its probes are being taken away.
+    Ended {
+        /// Whose.
+        id: TargetId,
+        /// Since when.
+        at: Ktime,
+        /// Why.
+        end: LeaseEnd,
+    },
+    /// No probe that was let go is left.
+    Detached {
+        /// Of whom.
+        id: TargetId,
+    },
 }
 
-impl TracedProcess {
-    fn take_links(&mut self) -> impl Iterator<Item = OwnedFd> + use<> {
-        std::mem::take(&mut self.links).into_values().flatten().chain(self.exec.take())
-    }
-}
-
-impl Loaded {
-    fn places(&self, kind: Kind, loader: &Loader) -> Places<'_> {
-        let sites = self.sites.get(&kind).map_or(&[][..], Vec::as_slice);
-        Places { kind, exe: &self.exe, pid: loader.filtered(self.pid), sites }
+fn refusal(refused: Refused) -> AttachError {
+    let Refused { kind, offset, errno } = refused;
+    let source = io::Error::from_raw_os_error(errno);
+    match offset {
+        Some(offset) => AttachError::Perf { kind, offset, source },
+        None => AttachError::Multi { kind, source },
     }
 }
 

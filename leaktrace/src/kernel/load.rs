@@ -5,7 +5,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use aya::maps::{Array, Map, MapData, MapError, PerCpuArray, RingBuf};
+use aya::maps::{Array, Map, MapData, MapError, RingBuf};
 use aya::util::nr_cpus;
 use leaktrace_common::event::Kind;
 use leaktrace_common::layout::{Constants, Control, IN_COOKIE};
@@ -227,6 +227,7 @@ impl Loader {
 
 impl TargetMaps {
     fn of(mut maps: HashMap<&str, MapData>) -> Result<Self, LoadError> {
+        let counters = maps.remove(COUNTERS).ok_or(ObjectError::NoMap(COUNTERS))?;
         let mut take = |name: &'static str| -> Result<Map, LoadError> {
             let map = maps.remove(name).ok_or(ObjectError::NoMap(name))?;
             Ok(Map::from_map_data(map)?)
@@ -235,7 +236,7 @@ impl TargetMaps {
             ring: Ring::new(RingBuf::try_from(take(RING)?)?),
             control: Array::try_from(take(CONTROL)?)?,
             execed: Array::try_from(take(EXECED)?)?,
-            counters: CounterMap(PerCpuArray::try_from(take(COUNTERS)?)?),
+            counters: CounterMap::new(counters)?,
         })
     }
 }

@@ -9,6 +9,7 @@ mod detach;
 mod drops;
 pub mod features;
 mod hub;
+mod keeper;
 mod load;
 #[cfg(feature = "bench")]
 pub mod nothing;
@@ -20,6 +21,6 @@ mod sys;
 
 pub use attach::{AttachError, Backend, ProbeSite, Tracee};
 pub use drops::{Counters, Mishap};
-pub use hub::{Hub, HubOptions, TargetId};
+pub use hub::{Hub, HubOptions, KeeperEvent, TargetId};
 pub use load::{LoadError, Loaded, Loader, TargetOptions};
 pub use ring::Drained;

@@ -3,13 +3,13 @@
 use std::sync::atomic::Ordering;
 
 use leaktrace_core::schema::ProcessState;
-use leaktrace_core::session::StopReason;
-use leaktrace_core::trace::budget::Kinds;
+use leaktrace_core::session::{Spending, StopReason, Told};
 use thiserror::Error;
 
 use super::engine::Engine;
 use super::jobs;
 use super::member::{Key, Outcome};
+use super::probes::Probes;
 use super::publish::Publication;
 use super::recorder::Recorder;
 use super::reporting::ReportOrder;
@@ -29,19 +29,20 @@ impl Engine<'_> {
         let Some((target, reporter)) = member.target.take().zip(member.reporter.take()) else {
             return Ok(());
         };
-        let order = ReportOrder { target, reporter, counted, is_last };
+        let spending = member.probes.as_ref().map_or(Spending::NOTHING, Probes::spending);
+        let order = ReportOrder { target, reporter, counted, spending, is_last };
         let job = self.workers.submit(move || jobs::report(order))?;
         self.events.await_job(key, None, job);
         Ok(())
     }
 
-    pub(super) fn detach(&mut self, key: Key) -> anyhow::Result<()> {
-        let probes = self.members.get(&key).and_then(|member| member.probes.as_ref());
-        if let Some((probes, hub)) = probes.zip(self.hub.as_mut()) {
-            hub.set_kinds(probes.id(), Kinds::NONE)?;
-        }
+    /// Has the probes of a target taken away.
+    pub(super) fn detach(&mut self, key: Key) -> anyhow::Result<Option<Told>> {
+        let probes = self.members.get_mut(&key).and_then(|member| member.probes.as_mut());
+        let Some((probes, hub)) = probes.zip(self.hub.as_mut()) else { return Ok(Some(Told::Detached)) };
+        probes.detach(hub)?;
         self.detaching.push(key);
-        Ok(())
+        Ok(None)
     }
 
     /// The watch over a target has ended as it should.

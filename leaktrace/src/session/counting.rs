@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use leaktrace_common::drops::DropReason;
-use leaktrace_core::session::{Counted, Reading, StopReason, Told};
+use leaktrace_core::session::{Counted, Reading, Spending, StopReason, Told, overhead};
 use leaktrace_core::trace::recording::{Meter, Totals};
 
 use super::engine::Engine;
 use super::jobs::{self, Answer};
 use super::member::Key;
+use super::probes::Probes;
 use crate::clock;
 use crate::kernel::{Counters, Hub};
 use crate::process::cpu;
@@ -23,35 +24,41 @@ const MISHAPS: u64 = 1_000_000_000;
 
 impl Engine<'_> {
     /// What has been counted and used until now.
-    pub(super) fn count(&self, key: Key) -> anyhow::Result<Counted> {
-        let Some(member) = self.members.get(&key) else { return Ok(Counted::default()) };
+    pub(super) fn count(&mut self, key: Key) -> anyhow::Result<Counted> {
+        let Some(member) = self.members.get_mut(&key) else { return Ok(Counted::default()) };
         let counters = match (&member.probes, &self.hub) {
             (Some(probes), Some(hub)) => probes.counters(hub)?,
             _ => Counters::default(),
         };
-        let stacks = member.target.as_ref().map_or(0, |target| target.tally().stacks);
+        let taken = member.target.as_ref().map(|target| target.tally().stacks);
+        let stacks = taken.or(member.probes.as_ref().map(|probes| probes.stacks_taken)).unwrap_or(0);
         let target_cpu = cpu::used_by(self.procfs, member.process.pid).unwrap_or_default();
         let (leaktrace_cpu, at) = (cpu::used_by_us(), clock::now());
+        let traced = member.probes.as_ref().map_or(0, |probes| probes.traced(at));
         let dropped = DropReason::ALL.map(|reason| counters.dropped_for(reason));
-        let reading = Reading { at, target_cpu, leaktrace_cpu, hits: counters.hits, stacks };
+        if let Some(probes) = &mut member.probes {
+            probes.stacks_taken = stacks;
+        }
+        let reading = Reading { at, traced, target_cpu, leaktrace_cpu, hits: counters.hits, stacks };
         Ok(Counted { reading, dropped })
     }
 
-    /// Counts, with all that goes with it a few times a second.
-    pub(super) fn keep_count(&mut self, key: Key) -> anyhow::Result<Told> {
+    /// What is done a few times a second.
+    pub(super) fn check(&mut self, key: Key) -> anyhow::Result<Option<Told>> {
         if self.has_execed(key) {
-            return Ok(Told::Stop(StopReason::Execed));
+            return Ok(Some(Told::Stop(StopReason::Execed)));
         }
         self.tell_mishaps()?;
         self.ask(key);
-        let counted = self.count(key)?;
-        if let Some(recorder) = self.recorder(key) {
+        let wants_meter = self.recorder(key).is_some_and(|recorder| {
             recorder.flush();
-            if recorder.wants_meter() {
-                self.write_meter(key, &counted);
-            }
+            recorder.wants_meter()
+        });
+        if wants_meter {
+            let counted = self.count(key)?;
+            self.write_meter(key, &counted);
         }
-        Ok(Told::Counted(counted))
+        Ok(None)
     }
 
     pub(super) fn has_execed(&self, key: Key) -> bool {
@@ -93,13 +100,14 @@ impl Engine<'_> {
     pub(super) fn write_meter(&mut self, key: Key, counted: &Counted) {
         let Some(member) = self.members.get_mut(&key) else { return };
         let (Some(recorder), Some(target)) = (&mut member.recorder, &member.target) else { return };
+        let spending = member.probes.as_ref().map_or(Spending::NOTHING, Probes::spending);
         let traced = target.traced(counted);
         let names = DropReason::ALL.map(|reason| reason.as_str().to_owned());
         recorder.counted(Meter {
             unix_ns: clock::unix_ns(),
             produced: traced.produced,
             dropped: names.into_iter().zip(traced.dropped).collect(),
-            overhead: target.overhead(&counted.reading, &member.metered),
+            overhead: overhead(&counted.reading, &member.metered, &spending),
             totals: Totals::default(),
         });
         member.metered = counted.reading;

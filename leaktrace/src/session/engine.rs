@@ -24,9 +24,6 @@ use crate::kernel::{Hub, HubOptions, TargetOptions};
 use crate::process::workers::Workers;
 use crate::process::{Pid, Procfs};
 
-/// How often it is seen whether the kernel has taken probes away that were let go.
-const DETACH_PAUSE: Duration = Duration::from_millis(2);
-
 /// How long after the beginning the time of `--duration` begins at the latest, whatever has not been understood by then.
 const SETTLING: Duration = Duration::from_secs(5);
 
@@ -183,6 +180,7 @@ impl<'e> Engine<'e> {
             Event::Stop(reason) => self.stop_all(reason),
             Event::Exited(key) => self.tell(key, Told::Stop(StopReason::Exited)),
             Event::Answer(key, class, answer) => self.answered(key, class, *answer),
+            Event::Keeper => self.hear_keeper(),
             Event::Filling => self.hurry_drains(),
             Event::Tick => Ok(()),
         }
@@ -194,7 +192,7 @@ impl<'e> Engine<'e> {
         self.keep_time()?;
         self.discover(now);
         self.show_round(now)?;
-        self.finish_detaching()?;
+        self.renew_leases()?;
         let keys: Vec<Key> = self.members.keys().copied().collect();
         for key in keys {
             self.serve(key)?;
@@ -232,22 +230,9 @@ impl<'e> Engine<'e> {
         keys.into_iter().try_for_each(|key| self.tell(key, Told::Filling))
     }
 
-    /// Tells those whose probes are gone.
-    fn finish_detaching(&mut self) -> anyhow::Result<()> {
-        let (Some(hub), members) = (&self.hub, &self.members) else { return Ok(()) };
-        let is_done = |key: &mut Key| {
-            let probes = members.get(key).and_then(|member| member.probes.as_ref());
-            probes.is_none_or(|probes| hub.is_detached(probes.id()))
-        };
-        let done: Vec<Key> = self.detaching.extract_if(.., is_done).collect();
-        done.into_iter().try_for_each(|key| self.tell(key, Told::Detached))
-    }
-
     /// When something is due next.
     fn wakes_at(&self) -> Ktime {
         let targets = self.members.values().map(Member::wakes_at).min().unwrap_or(Ktime(u64::MAX));
-        let now = clock::now();
-        let detached = if self.detaching.is_empty() { Ktime(u64::MAX) } else { later(now, DETACH_PAUSE) };
         let end = if self.is_ending || self.config.schedule.duration.is_none() {
             Ktime(u64::MAX)
         } else {
@@ -256,7 +241,7 @@ impl<'e> Engine<'e> {
         let never = Ktime(u64::MAX);
         let round = self.round_due.filter(|_| !self.is_ending).unwrap_or(never);
         let scan = self.discovery.as_ref().filter(|_| !self.is_ending).map_or(never, Discovery::due);
-        targets.min(detached).min(end).min(round).min(scan).min(self.queue.wakes_at())
+        targets.min(end).min(round).min(scan).min(self.queue.wakes_at())
     }
 
     /// Tells a target something. What it cannot go on with is its end, and nobody else's.
@@ -285,7 +270,7 @@ impl<'e> Engine<'e> {
         }
         let mut hub = Hub::new(HubOptions::default()).context("cannot load the eBPF programs")?;
         let cost = jobs::cost(&mut hub);
-        self.events.watch_rings(&hub)?;
+        self.events.watch_hub(&hub)?;
         self.probing = Some(Probing { kinds: tracing.probes.clone(), loader: hub.loader(), options, cost });
         self.hub = Some(hub);
         Ok(self.probing.clone())

@@ -1,7 +1,7 @@
 //! What wakes the engine.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use leaktrace_core::base::num::Ktime;
@@ -14,6 +14,7 @@ use super::jobs::Answer;
 use super::member::Key;
 use super::{readiness, signals};
 use crate::clock;
+use crate::kernel::Hub;
 use crate::process::exit::ExitWatch;
 use crate::process::launch::Launched;
 use crate::process::workers::{Job, Lost};
@@ -29,6 +30,8 @@ pub(super) enum Event {
     Exited(Key),
     /// A job has ended; of the queue's, with its class.
     Answer(Key, Option<Class>, Box<Result<Answer, Lost>>),
+    /// The keeper of the probes has told something.
+    Keeper,
     /// A ring is filling.
     Filling,
     /// It is time.
@@ -39,6 +42,7 @@ pub(super) enum Event {
 pub(super) struct Events {
     ends: Ends,
     ring: Option<AsyncFd<OwnedFd>>,
+    keeper: Option<AsyncFd<OwnedFd>>,
     exits: (mpsc::UnboundedSender<Key>, mpsc::UnboundedReceiver<Key>),
     answers: (mpsc::UnboundedSender<Answered>, mpsc::UnboundedReceiver<Answered>),
 }
@@ -51,14 +55,16 @@ impl Events {
         Ok(Self {
             ends: Ends::of(launched)?,
             ring: None,
+            keeper: None,
             exits: mpsc::unbounded_channel(),
             answers: mpsc::unbounded_channel(),
         })
     }
 
-    /// Tells when a ring is filling.
-    pub(super) fn watch_rings(&mut self, hub: impl AsFd) -> io::Result<()> {
+    /// Tells when a ring is filling, and when the keeper of the probes has told something.
+    pub(super) fn watch_hub(&mut self, hub: &Hub) -> io::Result<()> {
         self.ring = Some(readiness::of(hub)?);
+        self.keeper = Some(readiness::of(hub.keeper())?);
         Ok(())
     }
 
@@ -98,7 +104,8 @@ impl Events {
             reason = self.ends.next() => Event::Stop(reason),
             Some(key) = self.exits.1.recv() => Event::Exited(key),
             Some((key, class, answer)) = self.answers.1.recv() => Event::Answer(key, class, answer),
-            () = filling(self.ring.as_ref()) => Event::Filling,
+            () = readable(self.keeper.as_ref()) => Event::Keeper,
+            () = readable(self.ring.as_ref()) => Event::Filling,
             () = time(until) => Event::Tick,
         }
     }
@@ -114,11 +121,10 @@ async fn time(until: Ktime) {
     }
 }
 
-/// Comes when the kernel side says that a ring is filling.
-async fn filling(ring: Option<&AsyncFd<OwnedFd>>) {
-    let Some(ring) = ring else { return std::future::pending().await };
-    match ring.readable().await {
-        // Edge-triggered: clear the readiness without reading; the next round drains every ring.
+/// Comes when a descriptor becomes readable. Whatever there is to be read is read next.
+async fn readable(descriptor: Option<&AsyncFd<OwnedFd>>) {
+    let Some(descriptor) = descriptor else { return std::future::pending().await };
+    match descriptor.readable().await {
         Ok(mut guard) => guard.clear_ready(),
         Err(_) => std::future::pending().await,
     }

@@ -122,7 +122,9 @@ impl Member {
 
     /// When it wants something next.
     pub(super) fn wakes_at(&self) -> Ktime {
-        self.target.as_ref().map_or(Ktime(u64::MAX), |target| target.wakes_at())
+        let target = self.target.as_ref().map_or(Ktime(u64::MAX), |target| target.wakes_at());
+        let renewal = self.probes.as_ref().filter(|probes| probes.attaching_since.is_none());
+        renewal.map_or(target, |probes| target.min(probes.due()))
     }
 
     /// Whether it is past its beginning.

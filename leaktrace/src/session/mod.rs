@@ -7,6 +7,7 @@ mod discovery;
 mod engine;
 mod events;
 mod jobs;
+mod keeping;
 mod member;
 mod observer;
 mod pass;

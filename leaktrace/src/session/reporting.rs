@@ -7,7 +7,7 @@ use leaktrace_common::event::Kind;
 use leaktrace_core::judge::detect::Policy;
 use leaktrace_core::report::{LazyDebugInfo, ProgramSymbols, View};
 use leaktrace_core::schema::{self, Report};
-use leaktrace_core::session::{Counted, ReportInputs, Target};
+use leaktrace_core::session::{Counted, ReportInputs, Spending, Target};
 
 use super::pass::ReportPass;
 use crate::clock;
@@ -45,6 +45,7 @@ pub(super) struct ReportOrder {
     pub(super) target: Box<Target>,
     pub(super) reporter: Box<Reporter>,
     pub(super) counted: Counted,
+    pub(super) spending: Spending,
     pub(super) is_last: bool,
 }
 
@@ -67,7 +68,7 @@ impl Reporter {
 
 impl ReportOrder {
     pub(super) fn make(self) -> Made {
-        let Self { mut target, mut reporter, counted, is_last } = self;
+        let Self { mut target, mut reporter, counted, spending, is_last } = self;
         let Reporter { names, about, shared, pass } = &mut *reporter;
         let report = names.with_dependent(|inspected, debug| {
             let symbols = ProgramSymbols::new(inspected.program(), inspected.bias(), debug);
@@ -77,6 +78,7 @@ impl ReportOrder {
                 probes: &shared.probes,
                 policy: &shared.policy,
                 view: &shared.view,
+                spending: &spending,
                 unix_ns: clock::unix_ns(),
             };
             let mut report = target.report(clock::now(), &counted, inputs);

@@ -10,10 +10,8 @@ use super::discovery::screen;
 use super::engine::Engine;
 use super::jobs::{self, Answer};
 use super::member::{Key, Order};
-use super::observer::Observer;
-use super::probes::Probes;
 use super::recorder::Recorder;
-use super::reporting::{self, Reporter};
+use super::reporting;
 use crate::clock;
 
 /// How many records are taken at a time before anybody else's turn.
@@ -55,15 +53,9 @@ impl Engine<'_> {
             }
             Want::HeapPass(streaks) => self.order(key, Class::Heap, Order::HeapPass(streaks)),
             Want::Hurry => self.hurry(key),
-            Want::Attach => self.attach(key)?,
+            Want::Attach(leases) => self.attach(key, *leases)?,
             Want::Drain => return Ok(self.drain(key)),
-            Want::Count => return self.keep_count(key).map(Some),
-            Want::Trace(tracing) => {
-                let probes = self.members.get_mut(&key).and_then(|member| member.probes.as_mut());
-                if let Some((probes, hub)) = probes.zip(self.hub.as_mut()) {
-                    probes.apply(hub, tracing)?;
-                }
-            }
+            Want::Check => return self.check(key),
             Want::Keep { last } => {
                 let Some(member) = self.members.get_mut(&key) else { return Ok(None) };
                 if let Some((recorder, recorded)) = member.recorder.as_mut().zip(member.recorded.take()) {
@@ -71,7 +63,7 @@ impl Engine<'_> {
                 }
             }
             Want::Report { last } => self.begin_report(key, last)?,
-            Want::Detach => self.detach(key)?,
+            Want::Detach => return self.detach(key),
             Want::Close(reason) => self.end(key, reason)?,
         }
         Ok(None)
@@ -143,41 +135,7 @@ impl Engine<'_> {
         })
     }
 
-    /// Attaches what was loaded, and begins what goes with it.
-    fn attach(&mut self, key: Key) -> anyhow::Result<()> {
-        let at = clock::now();
-        let Some(member) = self.members.get_mut(&key) else { return Ok(()) };
-        let loaded = member.loaded.take().unwrap_or(Ok(None));
-        let attached = loaded.and_then(|loaded| match (loaded, &mut self.hub, &self.probing) {
-            (Some(loaded), Some(hub), Some(probing)) => {
-                Probes::attach(hub, loaded, &probing.options).map(Some)
-            }
-            _ => Ok(None),
-        });
-        let untraced = match attached {
-            Ok(probes) => {
-                member.probes = probes;
-                None
-            }
-            Err(error) if self.launched.is_some() => Some(jobs::untraced(&error)),
-            Err(error) => return Err(error),
-        };
-        let (inspected, facts) = (member.inspected.clone(), member.facts.take());
-        if let Some(inspected) = inspected {
-            let code = member.code.take().filter(|_| member.probes.is_some());
-            member.observer = Some(Box::new(Observer::new(inspected.clone(), facts, code)));
-            let shared = Arc::clone(&self.shared);
-            member.reporter = Some(Box::new(Reporter::new(inspected, shared, (self.make_pass)())));
-        }
-        if let Some(launched) = &self.launched {
-            launched.program.release(launched.at_exit || member.probes.is_none());
-        }
-        let counted = self.count(key)?;
-        self.tell(key, Told::Attached { at, counted, untraced })?;
-        self.begin_recording(key, at, &counted)
-    }
-
-    fn begin_recording(&mut self, key: Key, at: Ktime, counted: &Counted) -> anyhow::Result<()> {
+    pub(super) fn begin_recording(&mut self, key: Key, at: Ktime, counted: &Counted) -> anyhow::Result<()> {
         let (Some(recording), Some(member)) = (self.recording.take(), self.members.get_mut(&key)) else {
             return Ok(());
         };

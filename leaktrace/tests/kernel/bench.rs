@@ -127,7 +127,7 @@ impl Bench {
 
     pub(crate) fn set_kinds(&mut self, kinds: Kinds) {
         self.hub.set_kinds(self.id(), kinds).expect("it was attached before");
-        self.hub.wait_until_detached(self.id());
+        self.hub.wait_until_detached(self.id()).expect("the keeper answers");
         assert!(self.hub.is_detached(self.id()));
         assert_eq!(self.hub.kinds(self.id()), kinds);
     }

@@ -1,31 +1,35 @@
 //! Keeps what tracing costs the target below a limit: a state machine over counted hits and calibrated costs.
 //!
-//! It does not attach or detach anything. It is told what was counted ([`Sample`]) and answers what should be
-//! traced ([`Tracing`]); someone else makes it so, and the report says what was [shed](Shed) and for how long.
+//! It does not attach or detach anything. It is told what was counted ([`Sample`]) and answers with a [`Lease`]: what may
+//! be traced for the next quarter of a second, and what that may cost. Someone else makes it so, and the report says what
+//! was [shed](Shed) and for how long.
 //!
-//! What is shed, in this order: parks and readies, because the target's memory says who waits for what anyway;
-//! creator stacks, except for a few; births and ends, which are then traced in windows. All of it comes back
-//! when the load falls. A stage whose cost cannot be predicted is tried again after a time that doubles with
-//! every failure.
+//! Two things decide. A bucket that fills with the limit bounds what is spent in any short time, from the first moment on
+//! and whatever the target does; while it is empty, nothing is traced. Stages shed what a limit does not allow in the
+//! long run, in this order: parks and readies, because the target's memory says who waits for what anyway; creator stacks,
+//! except for a few; births and ends, which then come in slices, as the bucket has it. All of it comes back when the load
+//! falls. A stage whose cost cannot be predicted is tried again after a time that doubles with every failure.
 
+mod bucket;
 mod kinds;
+mod lease;
 mod rates;
 mod stacks;
 
 use leaktrace_common::event::Kind;
 
+use bucket::Bucket;
 pub use kinds::Kinds;
+pub use lease::{Lease, LeaseEnd, LeaseMeter};
 use rates::{Proportions, Rates};
 pub use stacks::{StackSampling, THINNING};
 
 use crate::base::num::Ktime;
 use crate::base::time::SECOND_NS;
 
-/// Decisions are made on at least this much time, so that one burst is no reason.
+/// Decisions are made on at least this much time, so that one burst is no reason, and on this much of it traced.
 const OBSERVE_NS: u64 = SECOND_NS / 2;
-
-/// Beyond this multiple of the limit nothing waits for the end of [`OBSERVE_NS`].
-const EMERGENCY: f64 = 3.0;
+const OBSERVE_TRACED_NS: u64 = SECOND_NS / 500;
 
 /// A target that is nearly idle is given the budget of one that keeps this much of a core busy, so that a few
 /// thousand events a second need not be shed.
@@ -41,9 +45,23 @@ const SHORTEST_STAGE_NS: u64 = 5 * SECOND_NS;
 const RETRY_NS: u64 = 30 * SECOND_NS;
 const LONGEST_RETRY_NS: u64 = 600 * SECOND_NS;
 
-/// How long births and ends are traced at a time, once that is all that the limit allows.
-const WINDOW_NS: u64 = SECOND_NS;
-const LONGEST_GAP_NS: u64 = 60 * SECOND_NS;
+/// How long a lease is, unless it is renewed: probes of somebody who is stuck or stopped stay no longer than that.
+const TERM_NS: u64 = SECOND_NS / 4;
+
+/// How often it is renewed.
+const RENEW_NS: u64 = 100_000_000;
+
+/// How soon after the first kinds of events the next one is added, while it is not known what they cost.
+const INTRODUCE_NS: u64 = 10_000_000;
+
+/// How long to wait at least for a bucket to fill.
+const SHORTEST_GAP_NS: u64 = 20_000_000;
+
+/// Gaps that are shorter are nobody's concern.
+const GAP_NS: u64 = 5_000_000;
+
+/// Over how long a target's own use of processors is averaged.
+const BUSY_MEMORY_NS: f64 = 1e9;
 
 /// What one hit costs the target.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -57,6 +75,11 @@ pub struct Costs {
 impl Costs {
     /// Those of a session that traces nothing.
     pub const NOTHING: Self = Self { hit: [0.0; 4], stack: 0.0 };
+
+    /// What tracing cost the target in the time of a sample, in cores.
+    pub fn of(&self, sample: &Sample) -> f64 {
+        rates::cost(sample, self) / real(sample.elapsed.max(1))
+    }
 }
 
 /// What was counted since the sample before.
@@ -64,21 +87,14 @@ impl Costs {
 pub struct Sample {
     /// How long that is, in nanoseconds.
     pub elapsed: u64,
+    /// For how many of them there were probes.
+    pub traced: u64,
     /// Hits of each kind, in the order of [`Kind::ALL`].
     pub hits: [u64; 4],
     /// Creator stacks that were taken.
     pub stacks: u64,
     /// Nanoseconds of processor time that the target used, the probes' share among them.
     pub busy: u64,
-}
-
-/// What should be traced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tracing {
-    /// The probes that should be there.
-    pub kinds: Kinds,
-    /// The creator stacks that should be taken.
-    pub stacks: StackSampling,
 }
 
 /// Something that is left out to stay within the limit.
@@ -99,7 +115,7 @@ pub enum Load {
     Waits,
     /// Most creator stacks.
     Stacks,
-    /// Births and ends, outside of windows.
+    /// Births and ends, outside of slices.
     Births,
 }
 
@@ -122,19 +138,39 @@ enum Stage {
     Full,
     NoWaits,
     ThinStacks,
-    Windows,
+    Slices,
 }
 
 impl Stage {
-    const ALL: [Self; 4] = [Self::Full, Self::NoWaits, Self::ThinStacks, Self::Windows];
+    const ALL: [Self; 4] = [Self::Full, Self::NoWaits, Self::ThinStacks, Self::Slices];
 
     const fn sheds(self, load: Load) -> bool {
         match load {
             Load::Waits => self as u8 >= Self::NoWaits as u8,
             Load::Stacks => self as u8 >= Self::ThinStacks as u8,
-            Load::Births => self as u8 >= Self::Windows as u8,
+            Load::Births => self as u8 >= Self::Slices as u8,
         }
     }
+}
+
+/// Where to begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beginning {
+    /// With births and ends; what the others cost is found out one after the other.
+    Careful,
+    /// With everything: nothing of a program that has not run yet may be missed.
+    Whole,
+}
+
+/// What is to be traced, and when to decide again.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Decision {
+    /// What may be traced from now on; nothing where nothing can be afforded just now.
+    pub lease: Option<Lease>,
+    /// Which creator stacks are taken.
+    pub stacks: StackSampling,
+    /// When to decide again at the latest.
+    pub again: Ktime,
 }
 
 /// Decides what is traced.
@@ -143,9 +179,13 @@ pub struct Governor {
     limit: Option<f64>,
     costs: Costs,
     wanted: Kinds,
+    /// Of these it is known what they cost, or is being found out.
+    introduced: Kinds,
+    bucket: Bucket,
+    /// Whether there is a lease as far as we know, and whether the last one was cut short.
+    leased: bool,
     stage: Stage,
     since: Ktime,
-    window: Window,
     /// Whether this stage was entered in the hope that it is affordable again, and when to hope next.
     trying: bool,
     retry: u64,
@@ -153,50 +193,49 @@ pub struct Governor {
     known: Proportions,
     /// Everything, as last reckoned while births were traced.
     whole: Rates,
+    /// Cores that the target keeps busy on its own account.
+    busy: f64,
+    /// For how long that has been known, up to [`BUSY_MEMORY_NS`].
+    seen: f64,
     shed: [u64; 3],
     last_tick: Ktime,
 }
 
-/// Whether births and ends are traced just now, and until when, in [`Stage::Windows`].
-#[derive(Clone, Copy, Debug)]
-struct Window {
-    open: bool,
-    until: Ktime,
-}
-
 impl Governor {
     /// One that keeps to `limit`, a share of the cores that the target keeps busy, or to none.
-    pub fn new(limit: Option<f64>, costs: Costs, wanted: Kinds, now: Ktime) -> Self {
-        Self {
+    pub fn new(limit: Option<f64>, costs: Costs, wanted: Kinds, beginning: Beginning, now: Ktime) -> Self {
+        let first = [Kind::Birth, Kind::End].into_iter().filter(|kind| wanted.contains(*kind)).collect();
+        let is_whole = beginning == Beginning::Whole || limit.is_none();
+        let mut governor = Self {
             limit,
             costs,
             wanted,
+            introduced: if is_whole { wanted } else { first },
+            bucket: Bucket::new(limit.unwrap_or(1.0) * IDLE_FLOOR),
+            leased: false,
             stage: Stage::Full,
             since: now,
-            window: Window { open: true, until: now },
             trying: false,
             retry: RETRY_NS,
             pending: Sample::default(),
             known: Proportions::default(),
             whole: Rates::default(),
+            busy: 0.0,
+            seen: 0.0,
             shed: [0; 3],
             last_tick: now,
+        };
+        if governor.introduced.is_empty() {
+            governor.introduce();
         }
+        governor
     }
 
-    /// What should be traced now.
-    pub fn tracing(&self) -> Tracing {
-        let mut kinds = self.wanted;
-        if self.stage.sheds(Load::Waits) {
-            kinds = kinds.without(Kind::Park).without(Kind::Ready);
-        }
-        if self.is_in_gap() {
-            kinds = Kinds::NONE;
-        }
-        Tracing {
-            kinds,
-            stacks: if self.stage.sheds(Load::Stacks) { StackSampling::Thin } else { StackSampling::Normal },
-        }
+    /// What may be traced first.
+    pub fn first(&mut self, now: Ktime) -> Decision {
+        self.last_tick = now;
+        self.leased = true;
+        self.decision(now)
     }
 
     /// What was shed so far, and is now.
@@ -207,49 +246,107 @@ impl Governor {
             .collect()
     }
 
-    /// What tracing cost the target in the time of a sample, in cores.
-    pub fn cost(&self, sample: &Sample) -> f64 {
-        Rates::of(sample, &self.costs).total()
+    /// What a hit is taken to cost.
+    pub const fn costs(&self) -> Costs {
+        self.costs
     }
 
-    /// Takes notice of what was counted until `now`, and says what should be traced from now on.
-    pub fn tick(&mut self, now: Ktime, sample: &Sample) -> Tracing {
-        self.account(now);
+    /// A lease has ended before it was renewed.
+    pub const fn lease_ended(&mut self) {
+        self.leased = false;
+    }
+
+    /// Takes notice of what was counted until `now`, and says what may be traced from now on.
+    pub fn tick(&mut self, now: Ktime, sample: &Sample) -> Decision {
+        self.account(now, sample);
         self.pending = sum(&self.pending, sample);
-        let rates = Rates::of(&self.pending, &self.costs);
-        if !self.is_in_gap() && self.is_due(&rates) {
+        if self.is_due() {
+            let rates = Rates::of(&self.pending, &self.costs, self.busy);
             self.pending = Sample::default();
             self.adjust(now, &rates);
         }
-        self.turn_window(now);
-        self.tracing()
+        let affordable = if self.leased { !self.bucket.is_empty() } else { self.bucket.full_in() == 0 };
+        self.leased = affordable || self.limit.is_none();
+        if self.leased && sample.traced > 0 {
+            self.introduce();
+        }
+        self.decision(now)
     }
 
-    /// Whether births and ends are left out just now. What is counted then says nothing of what tracing costs.
-    fn is_in_gap(&self) -> bool {
-        self.stage.sheds(Load::Births) && !self.window.open
+    fn decision(&self, now: Ktime) -> Decision {
+        let stacks = if self.stage.sheds(Load::Stacks) { StackSampling::Thin } else { StackSampling::Normal };
+        let kinds = self.kinds();
+        let wait = if !self.leased {
+            self.bucket.full_in().clamp(SHORTEST_GAP_NS, SECOND_NS)
+        } else if self.introduced == self.wanted {
+            RENEW_NS
+        } else {
+            INTRODUCE_NS
+        };
+        let lease = (self.leased && !kinds.is_empty()).then(|| Lease {
+            kinds,
+            until: now.plus(TERM_NS),
+            allowance: self.limit.map_or(u64::MAX, |_| self.bucket.allowance()),
+            costs: self.costs_with_stacks(),
+        });
+        Decision { lease, stacks, again: now.plus(wait) }
     }
 
-    /// Whether enough has been seen to decide, or more than enough.
-    fn is_due(&self, rates: &Rates) -> bool {
-        let emergency =
-            self.pending.elapsed >= OBSERVE_NS / 5 && self.pressure(rates.total(), rates.busy) > EMERGENCY;
-        self.pending.elapsed >= OBSERVE_NS || emergency
-    }
-
-    fn account(&mut self, now: Ktime) {
-        let passed = now.since(self.last_tick);
-        self.last_tick = now;
-        for (load, total) in Load::ALL.into_iter().zip(&mut self.shed) {
-            if self.stage.sheds(load) {
-                *total += passed;
-            }
+    /// The kinds that the stage has.
+    fn kinds(&self) -> Kinds {
+        if self.stage.sheds(Load::Waits) {
+            self.introduced.without(Kind::Park).without(Kind::Ready)
+        } else {
+            self.introduced
         }
     }
 
+    /// Adds one kind, after those before it were seen.
+    fn introduce(&mut self) {
+        let next = self.wanted.iter().find(|kind| !self.introduced.contains(*kind));
+        if let Some(kind) = next.filter(|_| self.kinds() == self.introduced) {
+            self.introduced = self.introduced.with(kind);
+        }
+    }
+
+    /// As a birth costs with its share of stacks; as long as that is not known, with one.
+    fn costs_with_stacks(&self) -> [f64; 4] {
+        let mut costs = self.costs.hit;
+        costs[Kind::Birth.index()] += self.costs.stack * self.known.stacks_a_birth().unwrap_or(1.0);
+        costs
+    }
+
+    fn account(&mut self, now: Ktime, sample: &Sample) {
+        let passed = now.since(self.last_tick);
+        self.last_tick = now;
+        let gap = passed.saturating_sub(sample.traced);
+        let shed = [
+            if self.stage.sheds(Load::Waits) { passed } else { 0 },
+            if self.stage.sheds(Load::Stacks) { passed } else { 0 },
+            if gap >= GAP_NS { gap } else { 0 },
+        ];
+        for (total, more) in self.shed.iter_mut().zip(shed) {
+            *total += more;
+        }
+        let cost = rates::cost(sample, &self.costs);
+        let own = ((real(sample.busy) - cost) / real(sample.elapsed.max(1))).max(0.0);
+        // At first, the mean of all there is.
+        self.seen = (self.seen + real(sample.elapsed)).min(BUSY_MEMORY_NS);
+        let weight = (real(sample.elapsed) / self.seen.max(1.0)).min(1.0);
+        self.busy += (own - self.busy) * weight;
+        self.bucket.pass(passed, cost, self.limit.unwrap_or(1.0) * self.busy.max(IDLE_FLOOR));
+    }
+
+    /// Whether enough has been seen to decide, or more than enough.
+    fn is_due(&self) -> bool {
+        let seen = self.pending.traced >= OBSERVE_TRACED_NS;
+        seen && (self.pending.elapsed >= OBSERVE_NS || self.bucket.is_empty())
+    }
+
     fn adjust(&mut self, now: Ktime, rates: &Rates) {
-        self.known.learn(rates, self.stage);
-        self.whole = self.known.complete(rates, self.stage);
+        let has_waits = !self.stage.sheds(Load::Waits) && self.introduced == self.wanted;
+        self.known.learn(rates, has_waits, self.stage);
+        self.whole = self.known.complete(rates, has_waits, self.stage);
         if self.pressure_in(self.stage) > 1.0 {
             self.tighten(now);
         } else {
@@ -257,20 +354,16 @@ impl Governor {
         }
     }
 
-    /// How many times the limit this is.
-    fn pressure(&self, cost: f64, busy: f64) -> f64 {
-        self.limit.map_or(0.0, |limit| cost / (limit * busy.max(IDLE_FLOOR)))
-    }
-
-    /// How many times the limit a stage would cost, windows kept open.
+    /// How many times the limit a stage would cost if nothing stopped it.
     fn pressure_in(&self, stage: Stage) -> f64 {
-        self.pressure(self.whole.in_stage(stage), self.whole.busy)
+        let cost = self.whole.in_stage(stage);
+        self.limit.map_or(0.0, |limit| cost / (limit * self.whole.busy.max(IDLE_FLOOR)))
     }
 
     /// Goes on to the first stage that is enough, at once.
     fn tighten(&mut self, now: Ktime) {
         let mut heavier = Stage::ALL.into_iter().filter(|stage| *stage > self.stage);
-        let next = heavier.find(|stage| self.pressure_in(*stage) <= ROOM).unwrap_or(Stage::Windows);
+        let next = heavier.find(|stage| self.pressure_in(*stage) <= ROOM).unwrap_or(Stage::Slices);
         if next == self.stage {
             return;
         }
@@ -289,29 +382,10 @@ impl Governor {
         }
     }
 
-    fn enter(&mut self, stage: Stage, now: Ktime, trying: bool) {
+    const fn enter(&mut self, stage: Stage, now: Ktime, trying: bool) {
         self.stage = stage;
         self.since = now;
         self.trying = trying;
-        self.window = Window { open: true, until: now.plus(WINDOW_NS) };
-    }
-
-    /// Which share of the time births and ends can be traced.
-    fn duty(&self) -> f64 {
-        let pressure = self.pressure_in(Stage::Windows);
-        if pressure > ROOM { ROOM / pressure } else { 1.0 }
-    }
-
-    fn turn_window(&mut self, now: Ktime) {
-        if !self.stage.sheds(Load::Births) || now < self.window.until {
-            return;
-        }
-        let gap = real(WINDOW_NS) * (1.0 / self.duty() - 1.0);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded on both sides")]
-        let gap = gap.clamp(real(WINDOW_NS), real(LONGEST_GAP_NS)) as u64;
-        let open = !self.window.open;
-        self.window = Window { open, until: now.plus(if open { WINDOW_NS } else { gap }) };
-        self.pending = Sample::default();
     }
 }
 
@@ -320,7 +394,13 @@ fn sum(a: &Sample, b: &Sample) -> Sample {
     for (total, more) in hits.iter_mut().zip(b.hits) {
         *total += more;
     }
-    Sample { elapsed: a.elapsed + b.elapsed, hits, stacks: a.stacks + b.stacks, busy: a.busy + b.busy }
+    Sample {
+        elapsed: a.elapsed + b.elapsed,
+        traced: a.traced + b.traced,
+        hits,
+        stacks: a.stacks + b.stacks,
+        busy: a.busy + b.busy,
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of one tick are far below 2^52")]

@@ -10,25 +10,31 @@ pub(super) struct Rates {
     pub(super) waits: f64,
     pub(super) stacks: f64,
     pub(super) births: f64,
+    pub(super) births_a_second: f64,
+    pub(super) stacks_a_second: f64,
     /// Cores that the target keeps busy on its own account.
     pub(super) busy: f64,
 }
 
-impl Rates {
-    pub(super) fn of(sample: &Sample, costs: &Costs) -> Self {
-        let elapsed = real(sample.elapsed.max(1));
-        let kind = |kind: Kind| real(sample.hits[kind.index()]) * costs.hit[kind.index()] / elapsed;
-        let rates = Self {
-            waits: kind(Kind::Park) + kind(Kind::Ready),
-            stacks: real(sample.stacks) * costs.stack / elapsed,
-            births: kind(Kind::Birth) + kind(Kind::End),
-            busy: 0.0,
-        };
-        Self { busy: (real(sample.busy) / elapsed - rates.total()).max(0.0), ..rates }
-    }
+/// What tracing cost in the time of a sample, in nanoseconds.
+pub(super) fn cost(sample: &Sample, costs: &Costs) -> f64 {
+    let hits: f64 = sample.hits.iter().zip(costs.hit).map(|(hits, cost)| real(*hits) * cost).sum();
+    hits + real(sample.stacks) * costs.stack
+}
 
-    pub(super) fn total(&self) -> f64 {
-        self.waits + self.stacks + self.births
+impl Rates {
+    /// What was traced costs so much while it is traced.
+    pub(super) fn of(sample: &Sample, costs: &Costs, busy: f64) -> Self {
+        let traced = real(sample.traced.max(1));
+        let kind = |kind: Kind| real(sample.hits[kind.index()]) * costs.hit[kind.index()] / traced;
+        Self {
+            waits: kind(Kind::Park) + kind(Kind::Ready),
+            stacks: real(sample.stacks) * costs.stack / traced,
+            births: kind(Kind::Birth) + kind(Kind::End),
+            births_a_second: real(sample.hits[Kind::Birth.index()]) * 1e9 / traced,
+            stacks_a_second: real(sample.stacks) * 1e9 / traced,
+            busy,
+        }
     }
 
     /// What these would cost in a stage, windows kept open.
@@ -44,23 +50,33 @@ impl Rates {
 pub(super) struct Proportions {
     waits_per_busy: f64,
     stacks_per_birth: f64,
+    stacks_a_birth: Option<f64>,
 }
 
 impl Proportions {
-    pub(super) fn learn(&mut self, rates: &Rates, stage: Stage) {
-        if !stage.sheds(Load::Waits) && rates.busy > 0.0 {
+    /// What a sample teaches of which the waits were traced or not.
+    pub(super) fn learn(&mut self, rates: &Rates, has_waits: bool, stage: Stage) {
+        if has_waits && rates.busy > 0.0 {
             self.waits_per_busy = rates.waits / rates.busy;
+        }
+        if rates.births_a_second > 0.0 {
+            self.stacks_a_birth = Some(rates.stacks_a_second / rates.births_a_second);
         }
         if !stage.sheds(Load::Stacks) && rates.births > 0.0 {
             self.stacks_per_birth = rates.stacks / rates.births;
         }
     }
 
+    /// How many stacks come with a birth as things are, if that is known.
+    pub(super) const fn stacks_a_birth(&self) -> Option<f64> {
+        self.stacks_a_birth
+    }
+
     /// The rates as they would be if nothing were shed.
-    pub(super) fn complete(&self, rates: &Rates, stage: Stage) -> Rates {
+    pub(super) fn complete(&self, rates: &Rates, has_waits: bool, stage: Stage) -> Rates {
         let (waits, stacks) = (self.waits_per_busy * rates.busy, self.stacks_per_birth * rates.births);
         Rates {
-            waits: if stage.sheds(Load::Waits) { waits } else { rates.waits },
+            waits: if has_waits { rates.waits } else { waits.max(rates.waits) },
             stacks: if stage.sheds(Load::Stacks) { stacks } else { rates.stacks },
             ..*rates
         }

@@ -149,7 +149,7 @@ impl Bench<'_> {
         let answer = self.program.ask(&format!("{} {MILLISECONDS}", row.round))?;
         let counted = self.hub.counters(id)?.since(&before);
         self.hub.set_kinds(id, Kinds::NONE)?;
-        self.hub.wait_until_detached(id);
+        self.hub.wait_until_detached(id)?;
         self.hub.remove(id);
         ensure!(counted.lost() == 0, "{} records were lost", counted.lost());
         let (rounds, cpu) = answer.first().zip(answer.get(1)).context("no answer")?;

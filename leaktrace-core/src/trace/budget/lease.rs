@@ -1,0 +1,193 @@
+//! How long probes may stay. A lease ends by itself, in time or when what it allows is spent, whatever has become of those
+//! who asked for it.
+
+use leaktrace_common::event::Kind;
+
+use super::Kinds;
+use crate::base::num::Ktime;
+
+/// How soon after its beginning a lease is looked at first, in nanoseconds: what a target does is not known before; and
+/// after that of one that follows a calm one.
+const FIRST_LOOK_NS: u64 = 1_000_000;
+const CALM_LOOK_NS: u64 = 8_000_000;
+
+/// How long after a look the next one is at least.
+const SHORTEST_PAUSE_NS: u64 = 500_000;
+
+/// A lease of which at most this share is spent is a calm one: who asked for it may be late for so long on a busy machine,
+/// and taking the probes away meanwhile would cost the target more than they do.
+const CALM: f64 = 0.02;
+const GRACE_NS: u64 = 750_000_000;
+
+/// That some kinds of events may be probed for a while.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Lease {
+    /// Which.
+    pub kinds: Kinds,
+    /// Until when.
+    pub until: Ktime,
+    /// What hits may cost the target meanwhile, in nanoseconds; [`u64::MAX`] for no limit.
+    pub allowance: u64,
+    /// What a hit of each kind is taken to cost, in nanoseconds.
+    pub costs: [f64; Kind::ALL.len()],
+}
+
+impl Lease {
+    /// One that does not end by itself.
+    pub const fn without_end(kinds: Kinds) -> Self {
+        Self { kinds, until: Ktime(u64::MAX), allowance: u64::MAX, costs: [0.0; Kind::ALL.len()] }
+    }
+}
+
+impl Lease {
+    fn first_look(&self, now: Ktime, after_ns: u64) -> Ktime {
+        if self.allowance == u64::MAX { self.until } else { now.plus(after_ns).min(self.until) }
+    }
+}
+
+/// Why a lease has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeaseEnd {
+    /// Its time was over and nobody had asked for more.
+    Expired,
+    /// What it allows was spent.
+    Spent,
+}
+
+/// Watches over a lease: says when to look at the counters again, and when it is over.
+#[derive(Clone, Copy, Debug)]
+pub struct LeaseMeter {
+    lease: Lease,
+    since: Ktime,
+    hits: [u64; Kind::ALL.len()],
+    due: Ktime,
+}
+
+impl LeaseMeter {
+    /// A lease that begins `now`; so many `hits` have been counted until then.
+    pub fn new(lease: Lease, now: Ktime, hits: [u64; Kind::ALL.len()]) -> Self {
+        Self { lease, since: now, hits, due: lease.first_look(now, FIRST_LOOK_NS) }
+    }
+
+    /// The same, where it follows another of the same kinds, of which `before` was the meter.
+    pub fn renewed(before: &Self, lease: Lease, now: Ktime, hits: [u64; Kind::ALL.len()]) -> Self {
+        let first = if before.is_calm(before.spent(hits)) { CALM_LOOK_NS } else { FIRST_LOOK_NS };
+        Self { lease, since: now, hits, due: lease.first_look(now, first) }
+    }
+
+    /// When to look next.
+    pub const fn due(&self) -> Ktime {
+        self.due
+    }
+
+    /// Whether the lease is over, now that so many `hits` have been counted.
+    pub fn look(&mut self, now: Ktime, hits: [u64; Kind::ALL.len()]) -> Option<LeaseEnd> {
+        if self.lease.allowance == u64::MAX {
+            return (now >= self.lease.until).then_some(LeaseEnd::Expired);
+        }
+        let (spent, allowance) = (self.spent(hits), real(self.lease.allowance));
+        if spent >= allowance {
+            return Some(LeaseEnd::Spent);
+        }
+        let until = if self.is_calm(spent) { self.lease.until.plus(GRACE_NS) } else { self.lease.until };
+        if now >= until {
+            return Some(LeaseEnd::Expired);
+        }
+        // Halfway to where it would be spent at this rate, since the rate may grow.
+        let passed = real(now.since(self.since).max(1));
+        let left = if spent > 0.0 { (allowance - spent) * passed / spent / 2.0 } else { f64::MAX };
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "bounded; the cast saturates"
+        )]
+        let pause = (left as u64).clamp(SHORTEST_PAUSE_NS, now.since(self.since).max(FIRST_LOOK_NS) * 2);
+        self.due = now.plus(pause).min(until);
+        None
+    }
+
+    fn is_calm(&self, spent: f64) -> bool {
+        spent <= real(self.lease.allowance) * CALM
+    }
+
+    fn spent(&self, hits: [u64; Kind::ALL.len()]) -> f64 {
+        let costs = hits.iter().zip(self.hits).zip(self.lease.costs);
+        costs.map(|((hits, before), cost)| real(hits.saturating_sub(before)) * cost).sum()
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts and times of a fraction of a second are far below 2^52"
+)]
+const fn real(count: u64) -> f64 {
+    count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+    const COSTS: [f64; 4] = [500.0; 4];
+
+    fn lease(allowance: u64) -> Lease {
+        Lease { kinds: Kinds::ALL, until: Ktime(250 * MS), allowance, costs: COSTS }
+    }
+
+    /// How a program with so many hits a second ends a lease, when, and after how many looks.
+    fn run(allowance: u64, a_second: u64) -> (LeaseEnd, Ktime, u32) {
+        let mut meter = LeaseMeter::new(lease(allowance), Ktime(0), [7; 4]);
+        for looks in 1.. {
+            let now = meter.due();
+            let births = 7 + u64::try_from(u128::from(a_second) * u128::from(now.0) / 1_000_000_000).unwrap();
+            if let Some(end) = meter.look(now, [births, 7, 7, 7]) {
+                return (end, now, looks);
+            }
+        }
+        unreachable!()
+    }
+
+    #[test]
+    fn a_quiet_program_has_all_of_its_time_and_is_seldom_looked_at() {
+        let (end, at, looks) = run(10 * MS, 10_000);
+        assert_eq!((end, at), (LeaseEnd::Expired, Ktime(250 * MS)), "it is not calm");
+        assert!(looks <= 9, "{looks}");
+        let (end, at, looks) = run(10 * MS, 100);
+        assert_eq!((end, at), (LeaseEnd::Expired, Ktime(1000 * MS)), "who asked for it may be late");
+        assert!(looks <= 9, "{looks}");
+    }
+
+    #[test]
+    fn a_busy_program_spends_it_and_little_more() {
+        // A million hits of 500 ns a second spend ten milliseconds in twenty.
+        let (end, at, _) = run(10 * MS, 1_000_000);
+        assert_eq!(end, LeaseEnd::Spent);
+        assert!((20 * MS..21 * MS).contains(&at.0), "{at:?}");
+    }
+
+    #[test]
+    fn a_sudden_load_is_noticed_no_later_than_in_twice_the_time_that_was_quiet() {
+        let mut meter = LeaseMeter::new(lease(10 * MS), Ktime(0), [0; 4]);
+        let mut quiet = Ktime(0);
+        while meter.due() < Ktime(40 * MS) {
+            quiet = meter.due();
+            assert_eq!(meter.look(quiet, [0; 4]), None);
+        }
+        assert!(meter.due().since(quiet) <= 2 * quiet.0);
+    }
+
+    #[test]
+    fn after_a_calm_lease_the_next_is_looked_at_later() {
+        let before = LeaseMeter::new(lease(10 * MS), Ktime(0), [0; 4]);
+        let due = |hits| LeaseMeter::renewed(&before, lease(10 * MS), Ktime(80 * MS), [hits; 4]).due();
+        assert_eq!((due(1), due(1000)), (Ktime(88 * MS), Ktime(81 * MS)));
+    }
+
+    #[test]
+    fn one_without_end_is_looked_at_never() {
+        let mut meter = LeaseMeter::new(Lease::without_end(Kinds::ALL), Ktime(0), [0; 4]);
+        assert_eq!(meter.due(), Ktime(u64::MAX));
+        assert_eq!(meter.look(Ktime(1), [u64::MAX; 4]), None);
+    }
+}

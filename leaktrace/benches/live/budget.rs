@@ -1,0 +1,112 @@
+//! What the default budget leaves a saturated program at any moment: its throughput in steps of 25 ms from before leaktrace
+//! starts, and the least of it in a quarter of a second and in a second.
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::effort::Effort;
+use crate::go::{Running, build};
+use crate::statistics::{Samples, grouped, in_seconds};
+
+/// Samples of each loop.
+const ROUNDS: usize = 5;
+
+/// How long each loop runs alone, before and after, and watched.
+const ALONE: Duration = Duration::from_secs(2);
+const WATCHED: Duration = Duration::from_secs(8);
+
+/// A step, in milliseconds, and how many are in what is looked at.
+const STEP_MS: u64 = 25;
+const QUARTER: usize = 10;
+const SECOND: usize = 40;
+
+/// The loops of `benches/go/loops` that have events.
+const LOOPS: [&str; 2] = ["spawn", "pingpong"];
+
+/// Measures it.
+pub(crate) fn run(effort: Effort) -> Result<()> {
+    let rounds = effort.rounds(ROUNDS);
+    println!("### What the default budget leaves at any moment (`cargo xtask bench budget`)\n");
+    println!("Share of the throughput without leaktrace; median and worst of {rounds} rounds.\n");
+    println!(
+        "| loop | alone, a second | mean | first second | least second | least 250 ms | the same without leaktrace |"
+    );
+    println!("|---|---:|---:|---:|---:|---:|---:|");
+    for name in LOOPS {
+        let mut all: [Samples; 6] = Default::default();
+        for _ in 0..rounds {
+            for (column, value) in all.iter_mut().zip(round(name)?.columns()) {
+                column.add(value);
+            }
+        }
+        let [alone, shares @ ..] = &all;
+        let shares =
+            shares.each_ref().map(|share| format!("{:.0}% ({:.0}%)", share.median(), share.range().0));
+        println!("| {name} | {} | {} |", grouped(alone.median()), shares.join(" | "));
+    }
+    println!();
+    Ok(())
+}
+
+/// Throughput by steps.
+struct Round {
+    before: Vec<f64>,
+    watched: Vec<f64>,
+    after: Vec<f64>,
+}
+
+impl Round {
+    fn columns(&self) -> [f64; 6] {
+        let alone: Samples = self.before.iter().chain(&self.after).copied().collect();
+        let whole = alone.median();
+        let percent = |value: f64| value / whole * 100.0;
+        let first = &self.watched[..SECOND.min(self.watched.len())];
+        [
+            whole,
+            percent(mean(&self.watched)),
+            percent(mean(first)),
+            percent(least(&self.watched, SECOND)),
+            percent(least(&self.watched, QUARTER)),
+            percent(least(&self.before, QUARTER)),
+        ]
+    }
+}
+
+fn round(name: &str) -> Result<Round> {
+    let mut program = Running::start(&mut Command::new(build("loops")?))?;
+    steps(&mut program, name, Duration::from_millis(300))?;
+    let before = steps(&mut program, name, ALONE)?;
+    let mut leaktrace = Command::new(env!("CARGO_BIN_EXE_leaktrace"))
+        .args(["--pid", &program.pid().to_string(), "--duration", &format!("{}s", WATCHED.as_secs())])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .context("cannot start leaktrace")?;
+    let watched = steps(&mut program, name, WATCHED)?;
+    let status = leaktrace.wait()?;
+    ensure!(status.success(), "leaktrace failed: {status}");
+    let after = steps(&mut program, name, ALONE)?;
+    Ok(Round { before, watched, after })
+}
+
+/// How often it went around in a second, in each step.
+fn steps(program: &mut Running, name: &str, how_long: Duration) -> Result<Vec<f64>> {
+    let (began, mut rates) = (Instant::now(), Vec::new());
+    while began.elapsed() < how_long {
+        let step = Instant::now();
+        let count = program.ask(&format!("{name} {STEP_MS}"))?;
+        rates.push(count.first().context("it says how often")? / in_seconds(step.elapsed()));
+    }
+    Ok(rates)
+}
+
+fn mean(rates: &[f64]) -> f64 {
+    rates.iter().sum::<f64>() / crate::statistics::real(rates.len() as u64)
+}
+
+/// The least mean of so many steps.
+fn least(rates: &[f64], steps: usize) -> f64 {
+    rates.windows(steps.min(rates.len())).map(mean).fold(f64::MAX, f64::min)
+}

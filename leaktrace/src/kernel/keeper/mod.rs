@@ -1,0 +1,222 @@
+//! The keeper: a process that holds all probes, and takes them away on its own when their time is over.
+//!
+//! Whatever stops or delays us (Ctrl-Z, a debugger, a pipe that nobody reads) must not leave probes in a target that nobody
+//! governs. So we never hold one: each is attached by the keeper for a [`Lease`], and goes when that is over. When we end in
+//! any way, the keeper sees the end of its socket, and ends when all probes are gone; when it ends, the kernel takes them
+//! away.
+//!
+//! It is forked and not another program, so that it works from tests, with a binary that was deleted, and where nothing
+//! can be executed.
+
+mod process;
+mod target;
+mod wire;
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use leaktrace_common::event::Kind;
+use leaktrace_core::trace::budget::Lease;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+};
+use rustix::process::{Pid, WaitOptions, waitpid};
+
+use super::attach::Backend;
+use super::hub::TargetId;
+use super::load::Loaded;
+use super::sys::{self, Forked};
+use wire::{Addition, MAX_DESCRIPTORS, MAX_MESSAGE, Request};
+pub(super) use wire::{Refused, Reply};
+
+/// How long to wait for an answer that comes in milliseconds.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The keeper, seen from us.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    socket: OwnedFd,
+    process: Pid,
+    sequence: u32,
+    /// What it has said and nobody has heard yet.
+    replies: VecDeque<Reply>,
+}
+
+impl Keeper {
+    /// Starts it.
+    pub(super) fn start() -> io::Result<Self> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let (ours, its) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+        // SAFETY: the child runs `process::run`, which takes no lock that another thread of ours may have held, and never
+        // returns.
+        match unsafe { sys::fork() }? {
+            Forked::Child => process::run(its),
+            Forked::Parent(process) => {
+                Ok(Self { socket: ours, process, sequence: 0, replies: VecDeque::new() })
+            }
+        }
+    }
+
+    /// Hands it the programs of one more target, whose hits the kernel lets through if they are of the process `pid`.
+    pub(super) fn add(&self, loaded: &Loaded, pid: u32, backend: Backend) -> io::Result<()> {
+        let programs = &loaded.programs;
+        let places = |kind| {
+            let sites = loaded.sites.get(&kind).map_or(&[][..], Vec::as_slice);
+            (kind, sites.iter().map(|site| (site.offset, site.g.cookie())).collect())
+        };
+        let kinds = programs.by_kind.keys().map(|kind| places(*kind)).collect();
+        let request = Request::Add(Addition { target: loaded.id.number(), pid, backend, kinds });
+        let fixed = [loaded.exe.as_fd(), programs.maps.counters.fd()];
+        let of_kinds = programs.by_kind.values().map(AsFd::as_fd);
+        send(self.socket.as_fd(), &request.encode(), &fixed.into_iter().chain(of_kinds).collect::<Vec<_>>())
+    }
+
+    /// Lets the probes of a target stay for a while; one with other kinds than before attaches and detaches. What it
+    /// allows is spent by hits beyond `hits`. The number that comes back is in the answer. Where it `is_awaited`, it is told
+    /// as well when what is not leased is gone.
+    pub(super) fn lease(
+        &mut self,
+        id: TargetId,
+        lease: Lease,
+        hits: [u64; Kind::ALL.len()],
+        is_awaited: bool,
+    ) -> io::Result<u32> {
+        self.sequence += 1;
+        let (target, sequence) = (id.number(), self.sequence);
+        let request = Request::Lease { target, sequence, lease, hits, is_awaited };
+        send(self.socket.as_fd(), &request.encode(), &[])?;
+        Ok(self.sequence)
+    }
+
+    /// Takes away what a target has, and forgets it.
+    pub(super) fn remove(&self, id: TargetId) -> io::Result<()> {
+        send(self.socket.as_fd(), &Request::Remove { target: id.number() }.encode(), &[])
+    }
+
+    /// What it has said, if anything. Its end is an error.
+    pub(super) fn hear(&mut self) -> io::Result<Option<Reply>> {
+        match self.replies.pop_front() {
+            Some(reply) => Ok(Some(reply)),
+            None => self.receive(),
+        }
+    }
+
+    /// Waits for an answer for which `is_it` holds; what else is said meanwhile is kept.
+    pub(super) fn await_reply(&mut self, is_it: impl Fn(&Reply) -> bool) -> io::Result<Reply> {
+        let deadline = Instant::now() + PATIENCE;
+        if let Some(index) = self.replies.iter().position(&is_it) {
+            return self.replies.remove(index).ok_or_else(|| Errno::AGAIN.into());
+        }
+        loop {
+            match self.receive()? {
+                Some(reply) if is_it(&reply) => return Ok(reply),
+                Some(other) => self.replies.push_back(other),
+                None if Instant::now() >= deadline => return Err(Errno::TIMEDOUT.into()),
+                None => wait_readable(self.socket.as_fd(), Duration::from_millis(100))?,
+            }
+        }
+    }
+
+    fn receive(&self) -> io::Result<Option<Reply>> {
+        match receive(self.socket.as_fd())? {
+            Received::Message(bytes, _) => Reply::decode(&bytes).map(Some),
+            Received::Nothing => Ok(None),
+            Received::End => Err(ended()),
+        }
+    }
+}
+
+/// Becomes readable when it says something.
+impl AsFd for Keeper {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl Drop for Keeper {
+    /// Ends it, and waits until the last probe is gone.
+    fn drop(&mut self) {
+        // It sees the end of the socket.
+        let _: rustix::io::Result<()> = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
+        while let Err(Errno::INTR) = waitpid(Some(self.process), WaitOptions::empty()) {}
+    }
+}
+
+/// What came through the socket.
+enum Received {
+    Message(Vec<u8>, Vec<OwnedFd>),
+    Nothing,
+    End,
+}
+
+fn receive(socket: BorrowedFd<'_>) -> io::Result<Received> {
+    let mut bytes = vec![0; MAX_MESSAGE];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let mut buffers = [IoSliceMut::new(&mut bytes)];
+    let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
+    let len = match recvmsg(socket, &mut buffers, &mut ancillary, flags) {
+        Ok(message) if message.bytes == 0 => return Ok(Received::End),
+        Ok(message) => message.bytes,
+        Err(Errno::AGAIN | Errno::INTR) => return Ok(Received::Nothing),
+        Err(Errno::CONNRESET) => return Ok(Received::End),
+        Err(errno) => return Err(errno.into()),
+    };
+    let rights = ancillary.drain().filter_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(rights) => Some(rights),
+        _ => None,
+    });
+    let descriptors = rights.flatten().collect();
+    bytes.truncate(len);
+    Ok(Received::Message(bytes, descriptors))
+}
+
+fn ended() -> io::Error {
+    io::Error::other("it has ended")
+}
+
+fn send(socket: BorrowedFd<'_>, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    if !descriptors.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(descriptors)) {
+        return Err(Errno::INVAL.into());
+    }
+    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    loop {
+        match sendmsg(socket, &[IoSlice::new(bytes)], &mut ancillary, flags) {
+            Err(Errno::INTR) => {}
+            // Not as a broken pipe, which is what the end of a reader of ours looks like.
+            Err(Errno::PIPE | Errno::CONNRESET) => return Err(ended()),
+            sent => return sent.map(drop).map_err(io::Error::from),
+        }
+    }
+}
+
+fn wait_readable(socket: BorrowedFd<'_>, at_most: Duration) -> io::Result<()> {
+    let timeout = Timespec::try_from(at_most).map_err(io::Error::other)?;
+    match poll(&mut [PollFd::new(&socket, PollFlags::IN)], Some(&timeout)) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// The descriptors that come with [`Request::Add`], each in its place.
+struct Descriptors {
+    exe: File,
+    counters: OwnedFd,
+    programs: Vec<OwnedFd>,
+}
+
+impl Descriptors {
+    fn of(descriptors: Vec<OwnedFd>) -> Option<Self> {
+        let mut all = descriptors.into_iter();
+        Some(Self { exe: File::from(all.next()?), counters: all.next()?, programs: all.collect() })
+    }
+}

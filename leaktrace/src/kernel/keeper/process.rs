@@ -1,0 +1,232 @@
+//! What the keeper does. It runs in a process of its own, forked from one with many threads: whatever might take a lock
+//! of theirs, such as a log line, is left alone here.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use leaktrace_core::base::num::Ktime;
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::io::Errno;
+
+use super::target::{Made, Next, Target, Wanted, Wish};
+use super::wire::{Refused, Reply, Request};
+use super::{Descriptors, Received, receive, send};
+use crate::clock;
+use crate::kernel::detach::Detacher;
+use crate::kernel::sys;
+
+/// How often it is seen whether probes that were let go of are gone, while somebody waits for that.
+const DETACH_PAUSE: Duration = Duration::from_millis(2);
+
+/// How long the last probes are waited for before the kernel is left to take them away.
+const LAST_PATIENCE_NS: u64 = 10_000_000_000;
+
+/// How urgent it is: a probe that stays too long costs the target more than anything that the keeper does.
+const NICE: i32 = -10;
+
+/// Runs until the other end of the socket is closed.
+pub(super) fn run(socket: OwnedFd) -> ! {
+    let keep = || {
+        let socket = sys::become_keeper(socket, NICE)?;
+        KeeperLoop::new(socket)?.run()
+    };
+    // Nothing of the process that this one was forked from may be unwound or dropped here.
+    let code = match catch_unwind(AssertUnwindSafe(keep)) {
+        Ok(Ok(())) => 0,
+        Ok(Err(_)) | Err(_) => 1,
+    };
+    sys::exit_now(code)
+}
+
+/// What was attached for a target, and for which of its leases.
+type Attached = (u32, u32, Made);
+
+/// All targets, and what is heard and said of them.
+struct KeeperLoop {
+    socket: OwnedFd,
+    targets: BTreeMap<u32, Target>,
+    detacher: Detacher,
+    made: (Sender<Attached>, Receiver<Attached>),
+    /// Readable when links were made.
+    wake: Arc<OwnedFd>,
+    /// Replies that found no room.
+    unsent: Vec<Reply>,
+}
+
+impl KeeperLoop {
+    fn new(socket: OwnedFd) -> io::Result<Self> {
+        Ok(Self {
+            socket,
+            targets: BTreeMap::new(),
+            detacher: Detacher::default(),
+            made: channel(),
+            wake: Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?),
+            unsent: Vec::new(),
+        })
+    }
+
+    fn run(&mut self) -> io::Result<()> {
+        loop {
+            self.wait()?;
+            loop {
+                match receive(self.socket.as_fd())? {
+                    Received::Message(bytes, descriptors) => {
+                        self.obey(Request::decode(&bytes)?, descriptors)?;
+                    }
+                    Received::Nothing => break,
+                    Received::End => {
+                        self.end();
+                        return Ok(());
+                    }
+                }
+            }
+            self.take_over();
+            self.look();
+            self.tell_detached();
+            for reply in std::mem::take(&mut self.unsent) {
+                self.say(reply);
+            }
+        }
+    }
+
+    /// Waits for whatever comes first.
+    fn wait(&self) -> io::Result<()> {
+        let due = self.targets.values().filter_map(Target::due).min();
+        let until = due.map(|due| Duration::from_nanos(due.0.saturating_sub(clock::now().0)));
+        let is_awaited =
+            self.targets.values().any(|target| target.awaited.is_some()) || !self.unsent.is_empty();
+        let pause = is_awaited.then_some(DETACH_PAUSE);
+        let timeout = until.into_iter().chain(pause).min().unwrap_or(Duration::from_hours(1));
+        let timeout = Timespec::try_from(timeout).map_err(io::Error::other)?;
+        let mut polled = [PollFd::new(&self.socket, PollFlags::IN), PollFd::new(&*self.wake, PollFlags::IN)];
+        match poll(&mut polled, Some(&timeout)) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    fn obey(&mut self, request: Request, descriptors: Vec<OwnedFd>) -> io::Result<()> {
+        match request {
+            Request::Add(addition) => {
+                let descriptors = Descriptors::of(descriptors).ok_or(Errno::BADF)?;
+                let number = addition.target;
+                let target = Target::new(addition, descriptors).map_err(io::Error::other)?;
+                self.targets.insert(number, target);
+            }
+            Request::Lease { target, sequence, lease, hits, is_awaited } => {
+                self.grant(target, Wish { sequence, lease, hits, is_awaited });
+            }
+            Request::Remove { target } => {
+                if let Some(target) = self.targets.get_mut(&target) {
+                    target.let_go(&self.detacher);
+                    (target.is_removed, target.awaited) = (true, Some(0));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn grant(&mut self, number: u32, wish: Wish) {
+        let (now, sequence) = (clock::now(), wish.sequence);
+        let Some(target) = self.targets.get_mut(&number) else { return };
+        if wish.is_awaited {
+            target.awaited = Some(sequence);
+        }
+        match target.grant(now, wish, &self.detacher) {
+            Next::Leased => self.leased(number, sequence, now, None),
+            Next::Attach(wanted) => self.attach(number, wanted),
+            Next::Later => {}
+        }
+    }
+
+    /// Attaching can wait for the target's file, so it is not done here.
+    fn attach(&self, number: u32, wanted: Wanted) {
+        let (sender, wake) = (self.made.0.clone(), Arc::clone(&self.wake));
+        let work = move || {
+            let made = wanted.attach();
+            // Nobody listens at the end.
+            let _ = sender.send((number, wanted.sequence, made));
+            let _ = rustix::io::write(&*wake, &1_u64.to_ne_bytes());
+        };
+        let started = std::thread::Builder::new().name("attach".to_owned()).spawn(work);
+        if started.is_err() {
+            let kind = leaktrace_common::event::Kind::Birth;
+            let refused = Refused { kind, offset: None, errno: libc::EAGAIN };
+            let _ = self.made.0.send((number, 0, Err(refused)));
+        }
+    }
+
+    /// Takes over what was attached meanwhile.
+    fn take_over(&mut self) {
+        let mut count = [0; 8];
+        let _ = rustix::io::read(&*self.wake, &mut count);
+        while let Ok((number, sequence, made)) = self.made.1.try_recv() {
+            let Some(target) = self.targets.get_mut(&number) else { continue };
+            let (refused, next) = target.attached(made, &self.detacher);
+            self.leased(number, sequence, clock::now(), refused);
+            if let Some(next) = next {
+                self.grant(number, next);
+            }
+        }
+    }
+
+    fn leased(&mut self, number: u32, sequence: u32, at: Ktime, refused: Option<Refused>) {
+        let kinds = self.targets.get(&number).map(Target::kinds).unwrap_or_default();
+        self.say(Reply::Leased { target: number, sequence, at, kinds, refused });
+    }
+
+    /// Looks at the leases that are due.
+    fn look(&mut self) {
+        let now = clock::now();
+        let mut ended = Vec::new();
+        for (number, target) in &mut self.targets {
+            if target.due().is_some_and(|due| due <= now) {
+                let end = target.look(now, &self.detacher);
+                ended.extend(end.map(|(sequence, end)| Reply::Ended {
+                    target: *number,
+                    sequence,
+                    at: now,
+                    end,
+                }));
+            }
+        }
+        for reply in ended {
+            self.say(reply);
+        }
+    }
+
+    fn tell_detached(&mut self) {
+        let mut gone = Vec::new();
+        for (number, target) in self.targets.iter_mut().filter(|(_, target)| !target.is_changing()) {
+            let awaited = target.awaited.take();
+            gone.extend(awaited.map(|sequence| Reply::Detached { target: *number, sequence }));
+        }
+        self.targets.retain(|_, target| !target.is_removed || target.awaited.is_some());
+        for reply in gone {
+            self.say(reply);
+        }
+    }
+
+    /// Says something, or keeps it for later where nobody listens.
+    fn say(&mut self, reply: Reply) {
+        if send(self.socket.as_fd(), &reply.encode(), &[]).is_err() {
+            self.unsent.push(reply);
+        }
+    }
+
+    /// Takes all probes away, and waits until they are gone.
+    fn end(&mut self) {
+        self.targets.values_mut().for_each(|target| target.let_go(&self.detacher));
+        let deadline = clock::now().plus(LAST_PATIENCE_NS);
+        while self.targets.values().any(Target::is_changing) && clock::now() < deadline {
+            self.take_over();
+            self.targets.values_mut().for_each(|target| target.let_go(&self.detacher));
+            std::thread::sleep(DETACH_PAUSE);
+        }
+    }
+}
