@@ -1,5 +1,5 @@
 //! What a dump is taken of: a process, a core file, or a file of ours that has a dump already. Whatever has a program's
-//! memory is read in one way, as an [`Image`].
+//! memory is read in one way, as an `Image`.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};

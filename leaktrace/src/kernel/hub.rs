@@ -13,14 +13,13 @@ use std::sync::Arc;
 use aya::maps::MapError;
 use leaktrace_common::event::Kind;
 use leaktrace_common::layout::Control;
-use leaktrace_core::base::num::Ktime;
-use leaktrace_core::trace::budget::{Kinds, Lease, LeaseEnd};
+use leaktrace_core::trace::budget::{Kinds, Lease};
 use rustix::event::epoll;
 
 use super::attach::{AttachError, Backend, Tracee};
 use super::cost::{self, CostError, CostPerHit};
 use super::drops::{Counters, Mishap};
-use super::keeper::{Keeper, Refused, Reply};
+use super::keeper::{Keeper, KeeperEvent, Reply, refusal};
 use super::load::{LoadError, Loaded, Loader, TargetOptions};
 use super::ring::Drained;
 use super::sys;
@@ -308,45 +307,6 @@ impl Hub {
 impl AsFd for Hub {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.rings.as_fd()
-    }
-}
-
-/// What the keeper of the probes has told.
-#[derive(Debug)]
-pub enum KeeperEvent {
-    /// These kinds have their probes since then.
-    Leased {
-        /// Whose.
-        id: TargetId,
-        /// Since when.
-        at: Ktime,
-        /// Which.
-        kinds: Kinds,
-        /// Why others have not.
-        refused: Option<AttachError>,
-    },
-    /// A lease is over, and its probes are being taken away.
-    Ended {
-        /// Whose.
-        id: TargetId,
-        /// Since when.
-        at: Ktime,
-        /// Why.
-        end: LeaseEnd,
-    },
-    /// No probe that was let go is left.
-    Detached {
-        /// Of whom.
-        id: TargetId,
-    },
-}
-
-fn refusal(refused: Refused) -> AttachError {
-    let Refused { kind, offset, errno } = refused;
-    let source = io::Error::from_raw_os_error(errno);
-    match offset {
-        Some(offset) => AttachError::Perf { kind, offset, source },
-        None => AttachError::Multi { kind, source },
     }
 }
 

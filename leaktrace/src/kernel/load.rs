@@ -87,7 +87,7 @@ pub struct Loader {
     next: AtomicU32,
 }
 
-/// The programs of one process, loaded and attached to nothing; see [`Hub::adopt`](super::Hub::adopt).
+/// The programs of one process, loaded and attached to nothing; see `Hub::adopt`.
 pub struct Loaded {
     pub(super) id: TargetId,
     pub(super) pid: u32,

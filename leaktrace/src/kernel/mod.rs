@@ -21,6 +21,7 @@ mod sys;
 
 pub use attach::{AttachError, Backend, ProbeSite, Tracee};
 pub use drops::{Counters, Mishap};
-pub use hub::{Hub, HubOptions, KeeperEvent, TargetId};
+pub use hub::{Hub, HubOptions, TargetId};
+pub use keeper::KeeperEvent;
 pub use load::{LoadError, Loaded, Loader, TargetOptions};
 pub use ring::Drained;

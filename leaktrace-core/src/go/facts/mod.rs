@@ -6,7 +6,7 @@
 //!
 //! A release that is newer than all of these has no row. What is needed of it is then either confirmed by the target
 //! itself, whose code and tables are looked at (by whoever asks for [`Facts`], and for the candidates that
-//! [`moduledata_layouts`] and [`func_id_numberings`] give), or refused by name with [`Untested`]. Only the ways in which
+//! `moduledata_layouts` and `func_id_numberings` give), or refused by name with [`Untested`]. Only the ways in which
 //! Go writes text ([`Traceback`]) are taken from the newest release: they are no claim about the target.
 //!
 //! Everybody else is handed [`Facts`], filled for one program, and never sees a release; `cargo xtask check` looks.

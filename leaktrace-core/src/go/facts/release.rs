@@ -84,7 +84,7 @@ pub enum LabelsFormat {
 pub enum FinalizerState {
     /// No variable does: the reason for waiting has to.
     Absent,
-    /// The bit [`FINALIZER_RUNS`](super::same::FINALIZER_RUNS) of `runtime.fingStatus`.
+    /// The bit `FINALIZER_RUNS` of `runtime.fingStatus`.
     FingStatus,
 }
 

@@ -134,7 +134,7 @@ impl DumpBuilder {
         self.dump.frames(stack)
     }
 
-    /// Adds how the arguments of a stack's frames are printed, innermost first, with a [`HOLE`](super::HOLE) in the
+    /// Adds how the arguments of a stack's frames are printed, innermost first, with a `HOLE` in the
     /// place of each value.
     pub fn arguments(&mut self, texts: Box<[Option<StrId>]>) -> ArgumentsId {
         intern(&mut self.arguments, &mut self.dump.tables.arguments, texts, ArgumentsId::next_of)

@@ -177,7 +177,7 @@ pub struct Tables {
     /// What goroutines are blocked on.
     pub blocked: Vec<BlockedOn>,
     /// How the arguments of a stack's frames are printed, innermost first, without the parentheses and with a
-    /// [`HOLE`](super::HOLE) in the place of each value.
+    /// `HOLE` in the place of each value.
     pub arguments: Vec<Box<[Option<StrId>]>>,
     /// The values of goroutines' arguments.
     pub values: Values,

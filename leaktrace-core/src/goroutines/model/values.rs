@@ -21,7 +21,7 @@ pub struct Arguments {
 /// How the arguments of one frame are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameArguments<'d> {
-    /// What is between the parentheses, a [`HOLE`] in the place of each value.
+    /// What is between the parentheses, a `HOLE` in the place of each value.
     pub text: &'d str,
     /// Which of the goroutine's values is the first one of this frame.
     pub first: usize,

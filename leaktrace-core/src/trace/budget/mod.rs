@@ -14,6 +14,7 @@ mod bucket;
 mod kinds;
 mod lease;
 mod rates;
+mod shed;
 mod stacks;
 
 use leaktrace_common::event::Kind;
@@ -21,7 +22,10 @@ use leaktrace_common::event::Kind;
 use bucket::Bucket;
 pub use kinds::Kinds;
 pub use lease::{Lease, LeaseEnd, LeaseMeter};
+pub use rates::Costs;
 use rates::{Proportions, Rates};
+use shed::Stage;
+pub use shed::{Load, Shed};
 pub use stacks::{StackSampling, THINNING};
 
 use crate::base::num::Ktime;
@@ -63,25 +67,6 @@ const GAP_NS: u64 = 5_000_000;
 /// Over how long a target's own use of processors is averaged.
 const BUSY_MEMORY_NS: f64 = 1e9;
 
-/// What one hit costs the target.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Costs {
-    /// Nanoseconds for a hit of each kind, in the order of [`Kind::ALL`].
-    pub hit: [f64; 4],
-    /// Nanoseconds more for a creator's stack.
-    pub stack: f64,
-}
-
-impl Costs {
-    /// Those of a session that traces nothing.
-    pub const NOTHING: Self = Self { hit: [0.0; 4], stack: 0.0 };
-
-    /// What tracing cost the target in the time of a sample, in cores.
-    pub fn of(&self, sample: &Sample) -> f64 {
-        rates::cost(sample, self) / real(sample.elapsed.max(1))
-    }
-}
-
 /// What was counted since the sample before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Sample {
@@ -95,62 +80,6 @@ pub struct Sample {
     pub stacks: u64,
     /// Nanoseconds of processor time that the target used, the probes' share among them.
     pub busy: u64,
-}
-
-/// Something that is left out to stay within the limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shed {
-    /// What.
-    pub what: Load,
-    /// For how many nanoseconds so far.
-    pub nanoseconds: u64,
-    /// Whether it is left out now.
-    pub now: bool,
-}
-
-/// What can be shed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Load {
-    /// Park and ready events.
-    Waits,
-    /// Most creator stacks.
-    Stacks,
-    /// Births and ends, outside of slices.
-    Births,
-}
-
-impl Load {
-    const ALL: [Self; 3] = [Self::Waits, Self::Stacks, Self::Births];
-
-    /// The word for it in reports.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Waits => "park and ready",
-            Self::Stacks => "creator stacks",
-            Self::Births => "births and ends",
-        }
-    }
-}
-
-/// How far we have had to go. Each stage also sheds what those before it do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Stage {
-    Full,
-    NoWaits,
-    ThinStacks,
-    Slices,
-}
-
-impl Stage {
-    const ALL: [Self; 4] = [Self::Full, Self::NoWaits, Self::ThinStacks, Self::Slices];
-
-    const fn sheds(self, load: Load) -> bool {
-        match load {
-            Load::Waits => self as u8 >= Self::NoWaits as u8,
-            Load::Stacks => self as u8 >= Self::ThinStacks as u8,
-            Load::Births => self as u8 >= Self::Slices as u8,
-        }
-    }
 }
 
 /// Where to begin.

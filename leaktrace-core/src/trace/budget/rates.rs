@@ -2,7 +2,26 @@
 
 use leaktrace_common::event::Kind;
 
-use super::{Costs, Load, Sample, Stage, THINNING, real};
+use super::{Load, Sample, Stage, THINNING, real};
+
+/// What one hit costs the target.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Costs {
+    /// Nanoseconds for a hit of each kind, in the order of [`Kind::ALL`].
+    pub hit: [f64; 4],
+    /// Nanoseconds more for a creator's stack.
+    pub stack: f64,
+}
+
+impl Costs {
+    /// Those of a session that traces nothing.
+    pub const NOTHING: Self = Self { hit: [0.0; 4], stack: 0.0 };
+
+    /// What tracing cost the target in the time of a sample, in cores.
+    pub fn of(&self, sample: &Sample) -> f64 {
+        cost(sample, self) / real(sample.elapsed.max(1))
+    }
+}
 
 /// Costs in cores, split by what could be shed.
 #[derive(Clone, Copy, Debug, Default)]

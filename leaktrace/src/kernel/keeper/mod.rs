@@ -8,6 +8,8 @@
 //! It is forked and not another program, so that it works from tests, with a binary that was deleted, and where nothing
 //! can be executed.
 
+mod event;
+mod fork;
 mod process;
 mod target;
 mod wire;
@@ -32,9 +34,10 @@ use rustix::process::{Pid, WaitOptions, waitpid};
 use super::attach::Backend;
 use super::hub::TargetId;
 use super::load::Loaded;
-use super::sys::{self, Forked};
+pub use event::KeeperEvent;
+pub(super) use event::refusal;
+pub(super) use wire::Reply;
 use wire::{Addition, MAX_DESCRIPTORS, MAX_MESSAGE, Request};
-pub(super) use wire::{Refused, Reply};
 
 /// How long to wait for an answer that comes in milliseconds.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -56,9 +59,9 @@ impl Keeper {
         let (ours, its) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
         // SAFETY: the child runs `process::run`, which takes no lock that another thread of ours may have held, and never
         // returns.
-        match unsafe { sys::fork() }? {
-            Forked::Child => process::run(its),
-            Forked::Parent(process) => {
+        match unsafe { fork::fork() }? {
+            fork::Forked::Child => process::run(its),
+            fork::Forked::Parent(process) => {
                 Ok(Self { socket: ours, process, sequence: 0, replies: VecDeque::new() })
             }
         }

@@ -15,10 +15,9 @@ use rustix::io::Errno;
 
 use super::target::{Made, Next, Target, Wanted, Wish};
 use super::wire::{Refused, Reply, Request};
-use super::{Descriptors, Received, receive, send};
+use super::{Descriptors, Received, fork, receive, send};
 use crate::clock;
 use crate::kernel::detach::Detacher;
-use crate::kernel::sys;
 
 /// How often it is seen whether probes that were let go of are gone, while somebody waits for that.
 const DETACH_PAUSE: Duration = Duration::from_millis(2);
@@ -32,7 +31,7 @@ const NICE: i32 = -10;
 /// Runs until the other end of the socket is closed.
 pub(super) fn run(socket: OwnedFd) -> ! {
     let keep = || {
-        let socket = sys::become_keeper(socket, NICE)?;
+        let socket = fork::become_keeper(socket, NICE)?;
         KeeperLoop::new(socket)?.run()
     };
     // Nothing of the process that this one was forked from may be unwound or dropped here.
@@ -40,7 +39,7 @@ pub(super) fn run(socket: OwnedFd) -> ! {
         Ok(Ok(())) => 0,
         Ok(Err(_)) | Err(_) => 1,
     };
-    sys::exit_now(code)
+    fork::exit_now(code)
 }
 
 /// What was attached for a target, and for which of its leases.

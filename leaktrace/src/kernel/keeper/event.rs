@@ -1,0 +1,50 @@
+//! What others than the hub learn of the keeper.
+
+use std::io;
+
+use leaktrace_core::base::num::Ktime;
+use leaktrace_core::trace::budget::{Kinds, LeaseEnd};
+
+use super::wire::Refused;
+use crate::kernel::attach::AttachError;
+use crate::kernel::hub::TargetId;
+
+/// What the keeper of the probes has told.
+#[derive(Debug)]
+pub enum KeeperEvent {
+    /// These kinds have their probes since then.
+    Leased {
+        /// Whose.
+        id: TargetId,
+        /// Since when.
+        at: Ktime,
+        /// Which.
+        kinds: Kinds,
+        /// Why others have not.
+        refused: Option<AttachError>,
+    },
+    /// A lease is over, and its probes are being taken away.
+    Ended {
+        /// Whose.
+        id: TargetId,
+        /// Since when.
+        at: Ktime,
+        /// Why.
+        end: LeaseEnd,
+    },
+    /// No probe that was let go is left.
+    Detached {
+        /// Of whom.
+        id: TargetId,
+    },
+}
+
+/// The same as an error.
+pub(in crate::kernel) fn refusal(refused: Refused) -> AttachError {
+    let Refused { kind, offset, errno } = refused;
+    let source = io::Error::from_raw_os_error(errno);
+    match offset {
+        Some(offset) => AttachError::Perf { kind, offset, source },
+        None => AttachError::Multi { kind, source },
+    }
+}

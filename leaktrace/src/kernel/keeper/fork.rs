@@ -1,0 +1,72 @@
+//! Makes a process of its own for the keeper.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
+
+use rustix::process::Pid;
+
+/// Which of two processes this is.
+pub(super) enum Forked {
+    Parent(Pid),
+    Child,
+}
+
+/// Makes a second process of this one, of which only the calling thread goes on.
+///
+/// # Safety
+/// Until the child ends by [`exit_now`], it must not take any lock that another thread of this process may hold (those of
+/// the allocator excepted, which both glibc and musl hold themselves during a fork), nor drop what it did not make.
+pub(super) unsafe fn fork() -> io::Result<Forked> {
+    // SAFETY: the caller's promise.
+    match unsafe { libc::fork() } {
+        0 => Ok(Forked::Child),
+        pid => {
+            Pid::from_raw(pid).filter(|_| pid > 0).map(Forked::Parent).ok_or_else(io::Error::last_os_error)
+        }
+    }
+}
+
+/// Turns a forked process into one of its own session that has no descriptor but `socket`, and that nothing ends but the
+/// end of that: a signal in the wrong moment could end it while the kernel takes probes away.
+pub(super) fn become_keeper(socket: OwnedFd, nice: i32) -> io::Result<OwnedFd> {
+    let inherited = socket.into_raw_fd();
+    // SAFETY: it is open, and whoever owns it in the other process doesn't here.
+    let socket = rustix::io::fcntl_dupfd_cloexec(unsafe { BorrowedFd::borrow_raw(inherited) }, 3)?;
+    let kept = socket.as_raw_fd().cast_unsigned();
+    for (first, last) in [(0, kept - 1), (kept + 1, u32::MAX)] {
+        // SAFETY: nothing of what was open in the process that this one was forked from is used here any more.
+        unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+    }
+    for _ in 0..3 {
+        // These are the standard streams now: a message of the runtime must not go into anything else.
+        std::mem::forget(std::fs::File::options().read(true).write(true).open("/dev/null")?);
+    }
+    let ignored = [
+        libc::SIGINT,
+        libc::SIGTERM,
+        libc::SIGHUP,
+        libc::SIGQUIT,
+        libc::SIGPIPE,
+        libc::SIGUSR1,
+        libc::SIGUSR2,
+        libc::SIGTSTP,
+        libc::SIGTTIN,
+        libc::SIGTTOU,
+    ];
+    for signal in ignored {
+        // SAFETY: no handler is installed.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
+    let _: rustix::io::Result<Pid> = rustix::process::setsid();
+    let _: rustix::io::Result<()> = rustix::thread::set_name(c"leaktrace-keep");
+    // Without the privilege it is as urgent as everything else. In a session of its own, what counts is the session's.
+    let _: rustix::io::Result<()> = rustix::process::setpriority_process(None, nice);
+    let _: io::Result<()> = std::fs::write("/proc/self/autogroup", nice.to_string());
+    Ok(socket)
+}
+
+/// Ends this process at once: nothing is dropped, and nothing that was registered for its end is run.
+pub(super) fn exit_now(code: i32) -> ! {
+    // SAFETY: nothing of Rust runs afterwards.
+    unsafe { libc::_exit(code) }
+}
