@@ -14,10 +14,8 @@ const CALM_LOOK_NS: u64 = 8_000_000;
 /// How long after a look the next one is at least.
 const SHORTEST_PAUSE_NS: u64 = 500_000;
 
-/// A lease of which at most this share is spent is a calm one: who asked for it may be late for so long on a busy machine,
-/// and taking the probes away meanwhile would cost the target more than they do.
-const CALM: f64 = 0.02;
-const GRACE_NS: u64 = 750_000_000;
+/// A lease of which at most this share is spent is a calm one.
+pub(super) const CALM: f64 = 0.02;
 
 /// That some kinds of events may be probed for a while.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -89,8 +87,7 @@ impl LeaseMeter {
         if spent >= allowance {
             return Some(LeaseEnd::Spent);
         }
-        let until = if self.is_calm(spent) { self.lease.until.plus(GRACE_NS) } else { self.lease.until };
-        if now >= until {
+        if now >= self.lease.until {
             return Some(LeaseEnd::Expired);
         }
         // Halfway to where it would be spent at this rate, since the rate may grow.
@@ -102,7 +99,7 @@ impl LeaseMeter {
             reason = "bounded; the cast saturates"
         )]
         let pause = (left as u64).clamp(SHORTEST_PAUSE_NS, now.since(self.since).max(FIRST_LOOK_NS) * 2);
-        self.due = now.plus(pause).min(until);
+        self.due = now.plus(pause).min(self.lease.until);
         None
     }
 
@@ -150,12 +147,9 @@ mod tests {
 
     #[test]
     fn a_quiet_program_has_all_of_its_time_and_is_seldom_looked_at() {
-        let (end, at, looks) = run(10 * MS, 10_000);
-        assert_eq!((end, at), (LeaseEnd::Expired, Ktime(250 * MS)), "it is not calm");
-        assert!(looks <= 9, "{looks}");
-        let (end, at, looks) = run(10 * MS, 100);
-        assert_eq!((end, at), (LeaseEnd::Expired, Ktime(1000 * MS)), "who asked for it may be late");
-        assert!(looks <= 9, "{looks}");
+        let (end, at, looks) = run(10 * MS, 1_000);
+        assert_eq!((end, at), (LeaseEnd::Expired, Ktime(250 * MS)));
+        assert!(looks <= 8, "{looks}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Keeps what tracing costs the target below a limit: a state machine over counted hits and calibrated costs.
 //!
 //! It does not attach or detach anything. It is told what was counted ([`Sample`]) and answers with a [`Lease`]: what may
-//! be traced for the next quarter of a second, and what that may cost. Someone else makes it so, and the report says what
+//! be traced for a while, and what that may cost. Someone else makes it so, and the report says what
 //! was [shed](Shed) and for how long.
 //!
 //! Two things decide. A bucket that fills with the limit bounds what is spent in any short time, from the first moment on
@@ -21,6 +21,7 @@ use leaktrace_common::event::Kind;
 
 use bucket::Bucket;
 pub use kinds::Kinds;
+use lease::CALM;
 pub use lease::{Lease, LeaseEnd, LeaseMeter};
 pub use rates::Costs;
 use rates::{Proportions, Rates};
@@ -49,19 +50,20 @@ const SHORTEST_STAGE_NS: u64 = 5 * SECOND_NS;
 const RETRY_NS: u64 = 30 * SECOND_NS;
 const LONGEST_RETRY_NS: u64 = 600 * SECOND_NS;
 
-/// How long a lease is, unless it is renewed: probes of somebody who is stuck or stopped stay no longer than that.
-const TERM_NS: u64 = SECOND_NS / 4;
+/// How long a lease is, unless it is renewed: probes of somebody who is stuck or stopped stay no longer than that, nor
+/// longer than what it allows is spent. Where nothing bounds that, it is short.
+const TERM_NS: u64 = SECOND_NS;
+const UNBOUNDED_TERM_NS: u64 = SECOND_NS / 4;
 
-/// How often it is renewed.
+/// How often it is renewed, and how often one of which next to nothing is spent.
 const RENEW_NS: u64 = 100_000_000;
+const CALM_RENEW_NS: u64 = 400_000_000;
 
 /// How soon after the first kinds of events the next one is added, while it is not known what they cost.
 const INTRODUCE_NS: u64 = 10_000_000;
 
-/// How long to wait at least for a bucket to fill.
+/// How long to wait at least for a bucket to fill, and which gaps are nobody's concern.
 const SHORTEST_GAP_NS: u64 = 20_000_000;
-
-/// Gaps that are shorter are nobody's concern.
 const GAP_NS: u64 = 5_000_000;
 
 /// Over how long a target's own use of processors is averaged.
@@ -111,8 +113,9 @@ pub struct Governor {
     /// Of these it is known what they cost, or is being found out.
     introduced: Kinds,
     bucket: Bucket,
-    /// Whether there is a lease as far as we know, and whether the last one was cut short.
+    /// Whether there is a lease as far as we know, and whether next to nothing is spent.
     leased: bool,
+    is_calm: bool,
     stage: Stage,
     since: Ktime,
     /// Whether this stage was entered in the hope that it is affordable again, and when to hope next.
@@ -142,6 +145,7 @@ impl Governor {
             introduced: if is_whole { wanted } else { first },
             bucket: Bucket::new(limit.unwrap_or(1.0) * IDLE_FLOOR),
             leased: false,
+            is_calm: false,
             stage: Stage::Full,
             since: now,
             trying: false,
@@ -196,6 +200,7 @@ impl Governor {
         }
         let affordable = if self.leased { !self.bucket.is_empty() } else { self.bucket.full_in() == 0 };
         self.leased = affordable || self.limit.is_none();
+        self.is_calm = rates::cost(sample, &self.costs) <= real(self.bucket.allowance()) * CALM;
         if self.leased && sample.traced > 0 {
             self.introduce();
         }
@@ -207,14 +212,17 @@ impl Governor {
         let kinds = self.kinds();
         let wait = if !self.leased {
             self.bucket.full_in().clamp(SHORTEST_GAP_NS, SECOND_NS)
-        } else if self.introduced == self.wanted {
-            RENEW_NS
-        } else {
+        } else if self.introduced != self.wanted {
             INTRODUCE_NS
+        } else if self.is_calm && self.limit.is_some() {
+            CALM_RENEW_NS
+        } else {
+            RENEW_NS
         };
+        let term = if self.limit.is_some() { TERM_NS } else { UNBOUNDED_TERM_NS };
         let lease = (self.leased && !kinds.is_empty()).then(|| Lease {
             kinds,
-            until: now.plus(TERM_NS),
+            until: now.plus(term),
             allowance: self.limit.map_or(u64::MAX, |_| self.bucket.allowance()),
             costs: self.costs_with_stacks(),
         });

@@ -37,7 +37,7 @@ use super::load::Loaded;
 pub use event::KeeperEvent;
 pub(super) use event::refusal;
 pub(super) use wire::Reply;
-use wire::{Addition, MAX_DESCRIPTORS, MAX_MESSAGE, Request};
+use wire::{Addition, MAX_DESCRIPTORS, MAX_REPLY, Request};
 
 /// How long to wait for an answer that comes in milliseconds.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -128,8 +128,9 @@ impl Keeper {
     }
 
     fn receive(&self) -> io::Result<Option<Reply>> {
-        match receive(self.socket.as_fd())? {
-            Received::Message(bytes, _) => Reply::decode(&bytes).map(Some),
+        let mut buffer = [0; MAX_REPLY];
+        match receive(self.socket.as_fd(), &mut buffer)? {
+            Received::Message(len, _) => Reply::decode(&buffer[..len]).map(Some),
             Received::Nothing => Ok(None),
             Received::End => Err(ended()),
         }
@@ -152,18 +153,17 @@ impl Drop for Keeper {
     }
 }
 
-/// What came through the socket.
+/// What came through the socket: so many bytes, and descriptors.
 enum Received {
-    Message(Vec<u8>, Vec<OwnedFd>),
+    Message(usize, Vec<OwnedFd>),
     Nothing,
     End,
 }
 
-fn receive(socket: BorrowedFd<'_>) -> io::Result<Received> {
-    let mut bytes = vec![0; MAX_MESSAGE];
+fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Received> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let mut buffers = [IoSliceMut::new(&mut bytes)];
+    let mut buffers = [IoSliceMut::new(buffer)];
     let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
     let len = match recvmsg(socket, &mut buffers, &mut ancillary, flags) {
         Ok(message) if message.bytes == 0 => return Ok(Received::End),
@@ -177,8 +177,7 @@ fn receive(socket: BorrowedFd<'_>) -> io::Result<Received> {
         _ => None,
     });
     let descriptors = rights.flatten().collect();
-    bytes.truncate(len);
-    Ok(Received::Message(bytes, descriptors))
+    Ok(Received::Message(len, descriptors))
 }
 
 fn ended() -> io::Error {

@@ -14,7 +14,7 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::Errno;
 
 use super::target::{Made, Next, Target, Wanted, Wish};
-use super::wire::{Refused, Reply, Request};
+use super::wire::{MAX_MESSAGE, Refused, Reply, Request};
 use super::{Descriptors, Received, fork, receive, send};
 use crate::clock;
 use crate::kernel::detach::Detacher;
@@ -70,12 +70,13 @@ impl KeeperLoop {
     }
 
     fn run(&mut self) -> io::Result<()> {
+        let mut buffer = vec![0; MAX_MESSAGE];
         loop {
             self.wait()?;
             loop {
-                match receive(self.socket.as_fd())? {
-                    Received::Message(bytes, descriptors) => {
-                        self.obey(Request::decode(&bytes)?, descriptors)?;
+                match receive(self.socket.as_fd(), &mut buffer)? {
+                    Received::Message(len, descriptors) => {
+                        self.obey(Request::decode(&buffer[..len])?, descriptors)?;
                     }
                     Received::Nothing => break,
                     Received::End => {

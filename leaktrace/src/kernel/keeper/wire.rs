@@ -12,6 +12,9 @@ use crate::kernel::attach::Backend;
 /// The longest message, in bytes: a target with as many places as any has, and ten times that.
 pub(super) const MAX_MESSAGE: usize = 1 << 16;
 
+/// The longest reply, in bytes, and some.
+pub(super) const MAX_REPLY: usize = 64;
+
 /// The most descriptors in a message: a file, a map, and a program of each kind.
 pub(super) const MAX_DESCRIPTORS: usize = 2 + Kind::ALL.len();
 
