@@ -73,7 +73,9 @@ fn sees_births_by_their_callers(plan: &AttachPlan, version: Version, mode: Mode)
     let wanted = if version.minor >= 23 { vec![coroutine, goroutine] } else { vec![goroutine] };
     assert_eq!(found, wanted, "{plan}");
     let end = if version.minor >= 22 { "runtime.gdestroy" } else { "runtime.goexit0" };
-    assert!(plan.sites_of(Kind::End).all(|site| site.function == end), "{plan}");
+    // Where a profile had gdestroy inlined into its caller, that has a place as well.
+    let is_known = |function: &str| function == end || (mode == Mode::Pgo && function == "runtime.goexit0");
+    assert!(plan.sites_of(Kind::End).all(|site| is_known(&site.function)), "{plan}");
 }
 
 #[test]
