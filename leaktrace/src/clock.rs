@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use leaktrace_core::base::num::Ktime;
+use leaktrace_core::goroutines::model::UnixTime;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::process::time_namespace::monotonic_ahead;
@@ -23,6 +24,11 @@ pub fn now() -> Ktime {
 pub fn unix_ns() -> Option<u64> {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()?;
     u64::try_from(since.as_nanos()).ok()
+}
+
+/// The same for what is kept; 1970 where it is not known.
+pub(crate) fn unix_time() -> UnixTime {
+    UnixTime(unix_ns().unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! The target's root is another, and its program is at a path that is not on the host; its pid, mount, network and user
 //! namespaces are its own.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use leaktrace_tests::agreement::assert_watched;
@@ -21,8 +22,7 @@ const INSIDE: &str = "mount -t tmpfs none /mnt && cp \"$0\" /mnt/inner && mkdir 
 const NAMESPACES: [&str; 5] = ["--mount", "--pid", "--net", "--fork", "--kill-child"];
 
 fn contained(more: &[&str]) -> Target {
-    let built = build(Program::Scenarios, Version::NEWEST, Mode::Stripped, &mut |_| ());
-    let built = built.expect("it can be built");
+    let built = scenarios(Mode::Stripped);
     let mut unshare = Command::new("unshare");
     unshare.args(NAMESPACES).args(more).args(["sh", "-c", INSIDE]).arg(&built);
     unshare.args(["leak_chan_send=4", "io_wait=2", "driven=2"]);
@@ -80,6 +80,11 @@ fn the_host_sees_into_a_container() {
     }
 }
 
+/// The scenarios of the newest release, to be started in a way of a test's own.
+fn scenarios(mode: Mode) -> PathBuf {
+    build(Program::Scenarios, Version::NEWEST, mode, &mut |_| ()).expect("it can be built")
+}
+
 /// The program runs from an overlay.
 const OVERLAID: &str = "mount -t tmpfs none /mnt && cd /mnt && mkdir low up work all && cp \"$0\" low/inner \
 && mount -t overlay none -o lowerdir=low,upperdir=up,workdir=work all && exec all/inner \"$@\"";
@@ -91,8 +96,7 @@ fn a_program_whose_file_was_copied_up_is_told_by_memory_and_that_is_said() {
     if !can_probe() {
         return;
     }
-    let built = build(Program::Scenarios, Version::NEWEST, Mode::Stripped, &mut |_| ());
-    let built = built.expect("it can be built");
+    let built = scenarios(Mode::Stripped);
     let mut unshare = Command::new("unshare");
     unshare.args(["--mount", "sh", "-c", OVERLAID]).arg(&built).arg("leak_chan_send=4");
     let mut target = Target::spawn(unshare, &built);
@@ -109,8 +113,7 @@ fn a_program_that_has_moved_its_code_is_told_by_memory_and_that_is_said() {
     if !can_probe() {
         return;
     }
-    let built = build(Program::Scenarios, Version::NEWEST, Mode::Cgo, &mut |_| ());
-    let built = built.expect("it can be built");
+    let built = scenarios(Mode::Cgo);
     let mut moving = Command::new(&built);
     moving.env("MOVE_CODE", "1").arg("leak_chan_send=4");
     let mut target = Target::spawn(moving, &built);
@@ -180,8 +183,7 @@ fn a_time_namespace_makes_nobody_older() {
     if !can_probe() {
         return;
     }
-    let built = build(Program::Scenarios, Version::NEWEST, Mode::Stripped, &mut |_| ());
-    let built = built.expect("it can be built");
+    let built = scenarios(Mode::Stripped);
     let mut shifted = ahead();
     shifted.arg(&built).args(["sleep=2", "leak_chan_send=4"]);
     let mut target = Target::spawn(shifted, &built);

@@ -9,6 +9,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+/// A count, or a time in nanoseconds, to reckon with. Exact below 2^53: a hundred days.
+#[expect(clippy::cast_precision_loss, reason = "what it is used for is an estimate")]
+pub(crate) const fn real(count: u64) -> f64 {
+    count as f64
+}
+
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident($inner:ty), $format:literal) => {
         $(#[$doc])*

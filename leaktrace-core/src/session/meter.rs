@@ -5,7 +5,7 @@ use std::time::Duration;
 use leaktrace_common::drops::DropReason;
 use leaktrace_common::event::Kind;
 
-use crate::base::num::Ktime;
+use crate::base::num::{Ktime, real};
 use crate::base::time::nanoseconds;
 use crate::trace::budget::Sample;
 
@@ -62,11 +62,6 @@ impl Reading {
         let used = nanoseconds(self.leaktrace_cpu.saturating_sub(earlier.leaktrace_cpu));
         real(used) * 100.0 / real(self.at.since(earlier.at).max(1))
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a report rounds far more")]
-const fn real(count: u64) -> f64 {
-    count as f64
 }
 
 #[cfg(test)]

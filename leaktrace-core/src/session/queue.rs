@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{NEVER, after, nanoseconds};
-use crate::base::num::Ktime;
+use crate::base::num::{Ktime, real};
 
 /// What sort of job it is, the most urgent first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -171,11 +171,6 @@ impl<K: Copy + Ord> FairQueue<K> {
         self.balance = (self.balance + earned).min(real(nanoseconds(SAVED)));
         self.at = self.at.max(now);
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "nanoseconds of jobs")]
-const fn real(count: u64) -> f64 {
-    count as f64
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ mod differences;
 mod files;
 mod filters;
 mod formats;
-#[path = "../shared/hostile.rs"]
+#[path = "../helpers/hostile.rs"]
 mod hostile;
 mod made_up;
 mod names;

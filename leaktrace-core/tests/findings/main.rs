@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "../shared/hostile.rs"]
+#[path = "../helpers/hostile.rs"]
 mod hostile;
 mod left;
 mod limits;

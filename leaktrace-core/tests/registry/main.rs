@@ -1,7 +1,7 @@
 //! The registry from outside: stories told event by event, and random lives that must end in the truth.
 
 mod converges;
-#[path = "../shared/records.rs"]
+#[path = "../helpers/records.rs"]
 mod records;
 mod replays;
 mod stories;

@@ -2,6 +2,6 @@
 
 mod ends;
 mod life;
-#[path = "../shared/records.rs"]
+#[path = "../helpers/records.rs"]
 mod records;
 mod world;

@@ -2,13 +2,11 @@
 //! memory is read in one way, as an `Image`.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use leaktrace_core::base::memory::Memory;
 use leaktrace_core::base::num::Ktime;
 use leaktrace_core::go::goroutines::Snapshot;
 use leaktrace_core::go::program::Program;
-use leaktrace_core::goroutines::model::UnixTime;
 use leaktrace_core::goroutines::{Dump, Facts, from_walk};
 
 use super::walk::{self, Walked};
@@ -46,7 +44,7 @@ fn read(pid: Pid, procfs: &Procfs, with_arguments: bool) -> anyhow::Result<Dump>
     let target = inspect::open(procfs, pid)?;
     let inspected = Inspected::new(Arc::clone(&target), procfs)?;
     let facts = facts::of_process(&target, inspected.elf(), procfs)?;
-    let facts = Facts { taken_at: now(), ..facts };
+    let facts = Facts { taken_at: clock::unix_time(), ..facts };
     let (program, memory) = (inspected.program(), &inspected.memory());
     let image = Image { program, memory, facts, clock: Clock::Running(&clock::now) };
     let dump = image.dump(with_arguments).map(|mut dump| {
@@ -109,10 +107,4 @@ fn stop_at_latest_wait(snapshot: &mut Snapshot) {
     let latest = snapshot.goroutines.iter().filter_map(|goroutine| goroutine.wait_since).max();
     snapshot.started = latest.unwrap_or_default();
     snapshot.finished = snapshot.started;
-}
-
-/// The time of day.
-fn now() -> UnixTime {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    UnixTime(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }

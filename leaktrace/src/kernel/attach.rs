@@ -133,6 +133,12 @@ pub(super) struct Place {
     pub(super) cookie: u64,
 }
 
+impl Place {
+    pub(super) const fn of(site: &ProbeSite) -> Self {
+        Self { offset: site.offset, cookie: site.g.cookie() }
+    }
+}
+
 /// Where to attach one program.
 pub(super) struct Places<'a> {
     pub(super) kind: Kind,

@@ -133,12 +133,13 @@ impl Engine<'_> {
 
     /// Renews the leases that are due.
     pub(super) fn renew_leases(&mut self) -> anyhow::Result<()> {
+        let now = clock::now();
+        if self.due_leases(now).is_empty() {
+            return Ok(());
+        }
         // If we were stopped, leases have ended that seem to be in force.
         self.hear_keeper()?;
-        let now = clock::now();
-        let is_due = |probes: &Probes| probes.attaching_since.is_none() && probes.due() <= now;
-        let due = self.members.iter().filter(|(_, member)| member.probes.as_ref().is_some_and(is_due));
-        let keys: Vec<Key> = due.map(|(key, _)| *key).collect();
+        let keys = self.due_leases(now);
         for key in keys {
             let reading = self.count(key)?.reading;
             let probes = self.members.get_mut(&key).and_then(|member| member.probes.as_mut());
@@ -149,5 +150,11 @@ impl Engine<'_> {
             }
         }
         Ok(())
+    }
+
+    fn due_leases(&self, now: Ktime) -> Vec<Key> {
+        let is_due = |probes: &Probes| probes.attaching_since.is_none() && probes.due() <= now;
+        let due = self.members.iter().filter(|(_, member)| member.probes.as_ref().is_some_and(is_due));
+        due.map(|(key, _)| *key).collect()
     }
 }

@@ -7,7 +7,6 @@ use leaktrace_core::base::num::Avma;
 use leaktrace_core::go::goroutines::{Snapshot, WalkError, WalkMemo, Walker, WalkerInput, Want};
 use leaktrace_core::go::holders::holders;
 use leaktrace_core::go::reach::Streaks;
-use leaktrace_core::goroutines::model::UnixTime;
 use leaktrace_core::goroutines::{Dump, Facts, from_snapshot};
 use leaktrace_core::judge::detect::{Contexts, History, Observation, Sampler, Watched};
 use leaktrace_core::session::Look;
@@ -79,7 +78,7 @@ impl Observer {
 
     /// What a recording should know besides, if there is one.
     fn recorded_facts(&self) -> Option<Facts> {
-        Some(Facts { taken_at: UnixTime(clock::unix_ns().unwrap_or(0)), ..self.facts.clone()? })
+        Some(Facts { taken_at: clock::unix_time(), ..self.facts.clone()? })
     }
 
     fn dump(&self, snapshot: &Snapshot, facts: Facts) -> Dump {

@@ -4,7 +4,7 @@
 use leaktrace_common::event::Kind;
 
 use super::Kinds;
-use crate::base::num::Ktime;
+use crate::base::num::{Ktime, real};
 
 /// How soon after its beginning a lease is looked at first, in nanoseconds: what a target does is not known before; and
 /// after that of one that follows a calm one.
@@ -15,7 +15,12 @@ const CALM_LOOK_NS: u64 = 8_000_000;
 const SHORTEST_PAUSE_NS: u64 = 500_000;
 
 /// A lease of which at most this share is spent is a calm one.
-pub(super) const CALM: f64 = 0.02;
+const CALM: f64 = 0.02;
+
+/// Whether so little of an allowance is spent.
+pub(super) fn is_calm(spent: f64, allowance: u64) -> bool {
+    spent <= real(allowance) * CALM
+}
 
 /// That some kinds of events may be probed for a while.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -69,7 +74,8 @@ impl LeaseMeter {
 
     /// The same, where it follows another of the same kinds, of which `before` was the meter.
     pub fn renewed(before: &Self, lease: Lease, now: Ktime, hits: [u64; Kind::ALL.len()]) -> Self {
-        let first = if before.is_calm(before.spent(hits)) { CALM_LOOK_NS } else { FIRST_LOOK_NS };
+        let first =
+            if is_calm(before.spent(hits), before.lease.allowance) { CALM_LOOK_NS } else { FIRST_LOOK_NS };
         Self { lease, since: now, hits, due: lease.first_look(now, first) }
     }
 
@@ -103,22 +109,10 @@ impl LeaseMeter {
         None
     }
 
-    fn is_calm(&self, spent: f64) -> bool {
-        spent <= real(self.lease.allowance) * CALM
-    }
-
     fn spent(&self, hits: [u64; Kind::ALL.len()]) -> f64 {
         let costs = hits.iter().zip(self.hits).zip(self.lease.costs);
         costs.map(|((hits, before), cost)| real(hits.saturating_sub(before)) * cost).sum()
     }
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "counts and times of a fraction of a second are far below 2^52"
-)]
-const fn real(count: u64) -> f64 {
-    count as f64
 }
 
 #[cfg(test)]

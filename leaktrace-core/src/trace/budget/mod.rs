@@ -21,7 +21,7 @@ use leaktrace_common::event::Kind;
 
 use bucket::Bucket;
 pub use kinds::Kinds;
-use lease::CALM;
+use lease::is_calm;
 pub use lease::{Lease, LeaseEnd, LeaseMeter};
 pub use rates::Costs;
 use rates::{Proportions, Rates};
@@ -29,7 +29,7 @@ use shed::Stage;
 pub use shed::{Load, Shed};
 pub use stacks::{StackSampling, THINNING};
 
-use crate::base::num::Ktime;
+use crate::base::num::{Ktime, real};
 use crate::base::time::SECOND_NS;
 
 /// Decisions are made on at least this much time, so that one burst is no reason, and on this much of it traced.
@@ -200,7 +200,7 @@ impl Governor {
         }
         let affordable = if self.leased { !self.bucket.is_empty() } else { self.bucket.full_in() == 0 };
         self.leased = affordable || self.limit.is_none();
-        self.is_calm = rates::cost(sample, &self.costs) <= real(self.bucket.allowance()) * CALM;
+        self.is_calm = is_calm(rates::cost(sample, &self.costs), self.bucket.allowance());
         if self.leased && sample.traced > 0 {
             self.introduce();
         }
@@ -338,11 +338,6 @@ fn sum(a: &Sample, b: &Sample) -> Sample {
         stacks: a.stacks + b.stacks,
         busy: a.busy + b.busy,
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts of one tick are far below 2^52")]
-const fn real(count: u64) -> f64 {
-    count as f64
 }
 
 #[cfg(test)]

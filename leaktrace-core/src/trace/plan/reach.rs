@@ -1,7 +1,7 @@
 //! Whether probes reach the code that a process runs. The kernel attaches them to a file: a process that runs a copy of it is
 //! never hit, as one whose file was copied up in an overlay after it started, or that moved its code to pages of its own.
 
-use crate::base::memory::{Memory, ReadError};
+use crate::base::memory::{Memory, ReadError, Span};
 use crate::base::num::{Avma, Bias};
 use crate::trace::plan::AttachPlan;
 
@@ -35,11 +35,17 @@ impl AttachPlan {
 impl ProbedCode {
     /// Looks whether the probes are there.
     pub fn look(&self, memory: &dyn Memory) -> Result<Reached, ReadError> {
-        let (mut untouched, mut found) = (0, Vec::new());
-        for (at, expected) in &self.0 {
-            found.resize(expected.len(), 0);
-            memory.read(*at, &mut found)?;
-            untouched += usize::from(found == *expected);
+        let spans: Vec<Span> = self.0.iter().map(|(at, bytes)| Span { at: *at, len: bytes.len() }).collect();
+        let (mut found, mut readable) = (vec![0; spans.iter().map(|span| span.len).sum()], Vec::new());
+        memory.read_spans(&spans, &mut found, &mut readable)?;
+        let (mut untouched, mut rest) = (0, &found[..]);
+        for ((at, expected), is_readable) in self.0.iter().zip(readable) {
+            let (now, behind) = rest.split_at(expected.len());
+            rest = behind;
+            if !is_readable {
+                return Err(ReadError::Unmapped { at: *at, len: expected.len() });
+            }
+            untouched += usize::from(now == expected);
         }
         Ok(Reached { places: self.0.len(), untouched })
     }

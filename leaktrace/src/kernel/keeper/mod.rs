@@ -31,13 +31,13 @@ use rustix::net::{
 };
 use rustix::process::{Pid, WaitOptions, waitpid};
 
-use super::attach::Backend;
+use super::attach::{Backend, Place};
 use super::hub::TargetId;
 use super::load::Loaded;
 pub use event::KeeperEvent;
 pub(super) use event::refusal;
 pub(super) use wire::Reply;
-use wire::{Addition, MAX_DESCRIPTORS, MAX_REPLY, Request};
+use wire::{Addition, MAX_DESCRIPTORS, MAX_REPLY, Request, Wish};
 
 /// How long to wait for an answer that comes in milliseconds.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -72,7 +72,7 @@ impl Keeper {
         let programs = &loaded.programs;
         let places = |kind| {
             let sites = loaded.sites.get(&kind).map_or(&[][..], Vec::as_slice);
-            (kind, sites.iter().map(|site| (site.offset, site.g.cookie())).collect())
+            (kind, sites.iter().map(Place::of).collect())
         };
         let kinds = programs.by_kind.keys().map(|kind| places(*kind)).collect();
         let request = Request::Add(Addition { target: loaded.id.number(), pid, backend, kinds });
@@ -93,7 +93,7 @@ impl Keeper {
     ) -> io::Result<u32> {
         self.sequence += 1;
         let (target, sequence) = (id.number(), self.sequence);
-        let request = Request::Lease { target, sequence, lease, hits, is_awaited };
+        let request = Request::Lease { target, wish: Wish { sequence, lease, hits, is_awaited } };
         send(self.socket.as_fd(), &request.encode(), &[])?;
         Ok(self.sequence)
     }

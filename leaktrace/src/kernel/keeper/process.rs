@@ -13,8 +13,8 @@ use leaktrace_core::base::num::Ktime;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::Errno;
 
-use super::target::{Made, Next, Target, Wanted, Wish};
-use super::wire::{MAX_MESSAGE, Refused, Reply, Request};
+use super::target::{Made, Next, Target, Wanted};
+use super::wire::{MAX_MESSAGE, Refused, Reply, Request, Wish};
 use super::{Descriptors, Received, fork, receive, send};
 use crate::clock;
 use crate::kernel::detach::Detacher;
@@ -118,9 +118,7 @@ impl KeeperLoop {
                 let target = Target::new(addition, descriptors).map_err(io::Error::other)?;
                 self.targets.insert(number, target);
             }
-            Request::Lease { target, sequence, lease, hits, is_awaited } => {
-                self.grant(target, Wish { sequence, lease, hits, is_awaited });
-            }
+            Request::Lease { target, wish } => self.grant(target, wish),
             Request::Remove { target } => {
                 if let Some(target) = self.targets.get_mut(&target) {
                     target.let_go(&self.detacher);
@@ -146,18 +144,18 @@ impl KeeperLoop {
 
     /// Attaching can wait for the target's file, so it is not done here.
     fn attach(&self, number: u32, wanted: Wanted) {
-        let (sender, wake) = (self.made.0.clone(), Arc::clone(&self.wake));
+        let (sender, wake, sequence) = (self.made.0.clone(), Arc::clone(&self.wake), wanted.sequence);
         let work = move || {
             let made = wanted.attach();
             // Nobody listens at the end.
-            let _ = sender.send((number, wanted.sequence, made));
+            let _ = sender.send((number, sequence, made));
             let _ = rustix::io::write(&*wake, &1_u64.to_ne_bytes());
         };
         let started = std::thread::Builder::new().name("attach".to_owned()).spawn(work);
         if started.is_err() {
             let kind = leaktrace_common::event::Kind::Birth;
             let refused = Refused { kind, offset: None, errno: libc::EAGAIN };
-            let _ = self.made.0.send((number, 0, Err(refused)));
+            let _ = self.made.0.send((number, sequence, Err(refused)));
         }
     }
 

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use aya::maps::{MapData, MapError};
 use leaktrace_common::event::Kind;
 use leaktrace_core::base::num::Ktime;
-use leaktrace_core::trace::budget::{Kinds, Lease, LeaseEnd, LeaseMeter};
+use leaktrace_core::trace::budget::{Kinds, LeaseEnd, LeaseMeter};
 
 use super::Descriptors;
-use super::wire::{Addition, Refused};
+use super::wire::{Addition, Refused, Wish};
 use crate::kernel::attach::{AttachError, Backend, Place, Places};
 use crate::kernel::detach::{Detacher, Pending};
 use crate::kernel::drops::CounterMap;
@@ -22,11 +22,11 @@ pub(super) struct Target {
     counters: CounterMap,
     links: BTreeMap<Kind, Vec<OwnedFd>>,
     lease: Option<(u32, LeaseMeter)>,
-    /// Kinds that are being attached, for the lease with this number.
-    attaching: Option<u32>,
+    /// Whether kinds are being attached.
+    is_attaching: bool,
     /// What is to be done when that is over.
     next: Option<Wish>,
-    pub(super) pending: Arc<Pending>,
+    pending: Arc<Pending>,
     /// The number of the lease of which it is to be told when what it does not lease is gone.
     pub(super) awaited: Option<u32>,
     pub(super) is_removed: bool,
@@ -38,15 +38,6 @@ pub(super) struct Fixed {
     pid: u32,
     backend: Backend,
     kinds: BTreeMap<Kind, (OwnedFd, Vec<Place>)>,
-}
-
-/// A lease that is wanted.
-pub(super) struct Wish {
-    pub(super) sequence: u32,
-    pub(super) lease: Lease,
-    /// What it allows is spent by hits beyond these.
-    pub(super) hits: [u64; Kind::ALL.len()],
-    pub(super) is_awaited: bool,
 }
 
 /// Links that are to be made.
@@ -74,16 +65,14 @@ impl Target {
         let Descriptors { exe, counters, programs } = descriptors;
         let counters = CounterMap::new(MapData::from_fd(counters)?)?;
         let kinds = addition.kinds.into_iter().zip(programs);
-        let kinds = kinds.map(|((kind, places), program)| {
-            (kind, (program, places.into_iter().map(|(offset, cookie)| Place { offset, cookie }).collect()))
-        });
+        let kinds = kinds.map(|((kind, places), program)| (kind, (program, places)));
         let fixed = Fixed { exe, pid: addition.pid, backend: addition.backend, kinds: kinds.collect() };
         Ok(Self {
             fixed: Arc::new(fixed),
             counters,
             links: BTreeMap::new(),
             lease: None,
-            attaching: None,
+            is_attaching: false,
             next: None,
             pending: Arc::default(),
             awaited: None,
@@ -103,12 +92,12 @@ impl Target {
 
     /// Whether anything is being attached or detached.
     pub(super) fn is_changing(&self) -> bool {
-        self.attaching.is_some() || !self.pending.is_done()
+        self.is_attaching || !self.pending.is_done()
     }
 
     /// Grants a lease.
     pub(super) fn grant(&mut self, now: Ktime, wish: Wish, detacher: &Detacher) -> Next {
-        if self.attaching.is_some() {
+        if self.is_attaching {
             if wish.lease.kinds.is_empty() {
                 self.lease = None;
             }
@@ -130,13 +119,13 @@ impl Target {
         if missing.is_empty() {
             return Next::Leased;
         }
-        self.attaching = Some(sequence);
+        self.is_attaching = true;
         Next::Attach(Wanted { fixed: Arc::clone(&self.fixed), sequence, kinds: missing })
     }
 
     /// Takes over links that were made; those that come too late are let go of. What waited for that comes back.
     pub(super) fn attached(&mut self, made: Made, detacher: &Detacher) -> (Option<Refused>, Option<Wish>) {
-        self.attaching = None;
+        self.is_attaching = false;
         let refused = match made {
             Ok(links) if self.lease.is_some() && !self.is_removed => {
                 self.links.extend(links);

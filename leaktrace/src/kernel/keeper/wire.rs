@@ -7,7 +7,7 @@ use leaktrace_common::event::Kind;
 use leaktrace_core::base::num::{FileOffset, Ktime};
 use leaktrace_core::trace::budget::{Kinds, Lease, LeaseEnd};
 
-use crate::kernel::attach::Backend;
+use crate::kernel::attach::{Backend, Place};
 
 /// The longest message, in bytes: a target with as many places as any has, and ten times that.
 pub(super) const MAX_MESSAGE: usize = 1 << 16;
@@ -23,10 +23,22 @@ pub(super) const MAX_DESCRIPTORS: usize = 2 + Kind::ALL.len();
 pub(super) enum Request {
     /// There is one more target. With it come its binary, its counters and the program of each kind, in this order.
     Add(Addition),
-    /// The probes of a target may stay for so long. What it allows is spent by hits beyond these.
-    Lease { target: u32, sequence: u32, lease: Lease, hits: [u64; Kind::ALL.len()], is_awaited: bool },
+    /// The probes of a target may stay for so long.
+    Lease { target: u32, wish: Wish },
     /// A target is no more.
     Remove { target: u32 },
+}
+
+/// A lease that is wanted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Wish {
+    /// Its number, which the answers have.
+    pub(super) sequence: u32,
+    pub(super) lease: Lease,
+    /// What it allows is spent by hits beyond these.
+    pub(super) hits: [u64; Kind::ALL.len()],
+    /// Whether it is to be told when what is not leased is gone.
+    pub(super) is_awaited: bool,
 }
 
 /// What the keeper has to know of a target.
@@ -37,7 +49,7 @@ pub(super) struct Addition {
     pub(super) pid: u32,
     pub(super) backend: Backend,
     /// The places of each kind, with their cookies.
-    pub(super) kinds: Vec<(Kind, Vec<(FileOffset, u64)>)>,
+    pub(super) kinds: Vec<(Kind, Vec<Place>)>,
 }
 
 /// What the keeper has done.
@@ -76,12 +88,12 @@ impl Request {
                 out.u32(count(kinds.len()));
                 for (kind, places) in kinds {
                     out.u32(*kind as u32).u32(count(places.len()));
-                    for (offset, cookie) in places {
-                        out.u64(offset.0).u64(*cookie);
+                    for place in places {
+                        out.u64(place.offset.0).u64(place.cookie);
                     }
                 }
             }
-            Self::Lease { target, sequence, lease, hits, is_awaited } => {
+            Self::Lease { target, wish: Wish { sequence, lease, hits, is_awaited } } => {
                 out.u32(LEASE).u32(*target).u32(*sequence).u32(u32::from(*is_awaited)).kinds(lease.kinds);
                 out.u64(lease.until.0).u64(lease.allowance);
                 for number in lease.costs.map(f64::to_bits).into_iter().chain(*hits) {
@@ -107,13 +119,8 @@ impl Request {
                 let (is_awaited, kinds) = (input.u32()? != 0, input.kinds()?);
                 let (until, allowance) = (Ktime(input.u64()?), input.u64()?);
                 let (costs, hits) = (input.of_kinds()?.map(f64::from_bits), input.of_kinds()?);
-                Ok(Self::Lease {
-                    target,
-                    sequence,
-                    lease: Lease { kinds, until, allowance, costs },
-                    hits,
-                    is_awaited,
-                })
+                let lease = Lease { kinds, until, allowance, costs };
+                Ok(Self::Lease { target, wish: Wish { sequence, lease, hits, is_awaited } })
             }
             REMOVE => Ok(Self::Remove { target: input.u32()? }),
             _ => Err(senseless()),
@@ -214,9 +221,9 @@ impl In<'_> {
         Ok(numbers)
     }
 
-    fn places(&mut self) -> io::Result<(Kind, Vec<(FileOffset, u64)>)> {
+    fn places(&mut self) -> io::Result<(Kind, Vec<Place>)> {
         let (kind, places) = (self.kind()?, self.u32()?);
-        let place = |input: &mut Self| Ok((FileOffset(input.u64()?), input.u64()?));
+        let place = |input: &mut Self| Ok(Place { offset: FileOffset(input.u64()?), cookie: input.u64()? });
         Ok((kind, (0..places).map(|_| place(self)).collect::<io::Result<_>>()?))
     }
 
@@ -240,12 +247,16 @@ mod tests {
 
     #[test]
     fn messages_come_through_whole_and_never_in_part() {
-        let places = vec![(FileOffset(0x1234), 7), (FileOffset(u64::MAX - 1), u64::MAX)];
+        let place = |offset, cookie| Place { offset: FileOffset(offset), cookie };
+        let places = vec![place(0x1234, 7), place(u64::MAX - 1, u64::MAX)];
         let kinds = vec![(Kind::Birth, places), (Kind::Ready, Vec::new())];
         let lease = Lease { kinds: Kinds::ALL, until: Ktime(5), allowance: 6, costs: [1.5, 2.5, 0.0, 4.0] };
         let requests = [
             Request::Add(Addition { target: 1, pid: 2, backend: Backend::PerfEvent, kinds }),
-            Request::Lease { target: 1, sequence: 9, lease, hits: [1, 2, 3, 4], is_awaited: true },
+            Request::Lease {
+                target: 1,
+                wish: Wish { sequence: 9, lease, hits: [1, 2, 3, 4], is_awaited: true },
+            },
             Request::Remove { target: 1 },
         ];
         for request in requests {

@@ -95,14 +95,14 @@ impl Workers {
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
     {
-        self.start(job, |run| thread::Builder::new().name("reader".to_owned()).spawn(run))
+        self.start(job, false)
     }
 
-    fn start<T, F, S>(&self, job: F, spawn: S) -> Result<Job<T>, Refused>
+    /// The same, on the CPU that we are on if whoever starts it `waits` for it.
+    fn start<T, F>(&self, job: F, waits: bool) -> Result<Job<T>, Refused>
     where
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
-        S: FnOnce(Box<dyn FnOnce() + Send>) -> io::Result<thread::JoinHandle<()>>,
     {
         let stuck = self.stuck();
         if stuck >= self.most_stuck {
@@ -124,7 +124,14 @@ impl Workers {
         };
         // The entry ends with the thread's last clone of the party.
         self.board.enter(&party, write_off)?;
-        spawn(Box::new(run))?;
+        let placement = if waits { Placement::here() } else { None };
+        let begin = move || {
+            lift(placement);
+            run();
+        };
+        let started = thread::Builder::new().name("reader".to_owned()).spawn(begin);
+        lift(placement);
+        started?;
         Ok(Job { answer })
     }
 
@@ -134,20 +141,7 @@ impl Workers {
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
     {
-        let placed = |run: Box<dyn FnOnce() + Send>| {
-            let placement = Placement::here();
-            let started = thread::Builder::new().name("reader".to_owned()).spawn(move || {
-                if let Some(placement) = placement {
-                    placement.lift();
-                }
-                run();
-            });
-            if let Some(placement) = placement {
-                placement.lift();
-            }
-            started
-        };
-        Ok(self.start(job, placed)?.wait()?)
+        Ok(self.start(job, true)?.wait()?)
     }
 }
 
@@ -191,6 +185,12 @@ impl<T: Send> WriteOff for Answer<T> {
             drop(place);
             drop(sender.send(Err(Lost::Blocked(Box::new(blocked)))));
         }
+    }
+}
+
+fn lift(placement: Option<Placement>) {
+    if let Some(placement) = placement {
+        placement.lift();
     }
 }
 
