@@ -17,6 +17,7 @@ use crate::go::unwind::{StackWords, Unwinder};
 
 use super::header::{Header, HeaderReader};
 use super::kind::StartKind;
+use super::still::StillStacks;
 use super::under_way::Walk;
 use super::{Code, Goroutine, StackEnd, StackId, Want, to_usize};
 
@@ -51,6 +52,7 @@ pub(super) struct Batch {
     start_kinds: KeyedMap<Pc, StartKind>,
     headers: HeaderReader,
     unwinder: Unwinder,
+    still: StillStacks,
     /// The reason whose waits leave no trace in the `runtime.g`.
     coroutine: Option<u8>,
 
@@ -79,6 +81,7 @@ impl Batch {
             start_kinds: KeyedMap::default(),
             headers: HeaderReader::new(fields),
             unwinder: Unwinder::new(arch),
+            still: StillStacks::default(),
             coroutine: reasons.number("coroutine"),
             gs: Vec::new(),
             read: Vec::new(),
@@ -95,12 +98,29 @@ impl Batch {
         }
     }
 
-    /// Adds the goroutines at `gs` to the snapshot.
-    pub(super) fn add(&mut self, walk: &mut Walk<'_, '_>, gs: &[GPtr]) -> Result<(), ReadError> {
+    /// Begins a walk of the whole list, or of a part of it, which is not compared with others.
+    pub(super) fn begin(&mut self, is_whole: bool) {
+        self.still.begin();
+        if !is_whole {
+            self.still.forget();
+        }
+    }
+
+    /// Ends a walk.
+    pub(super) fn finish(&mut self, walk: &Walk<'_, '_>) {
+        self.still.finish(&walk.snapshot.stacks);
+    }
+
+    /// Adds the goroutines at `gs`, the entries of the list from `first` on, to the snapshot.
+    pub(super) fn add(&mut self, walk: &mut Walk<'_, '_>, first: u64, gs: &[GPtr]) -> Result<(), ReadError> {
         self.headers.read(walk.memory, gs, &mut self.read)?;
         self.again.clear();
-        for index in 0..self.read.len() {
-            self.sort_out(walk, self.read[index]);
+        for (index, entry) in (0..self.read.len()).zip(u32::try_from(first).unwrap_or(u32::MAX)..) {
+            let header = self.read[index].map(|header| Header { entry, ..header });
+            match header.and_then(|header| self.still_at(walk, &header).map(|stack| (header, stack))) {
+                Some((header, stack)) => self.show(walk, &header, Some(stack), false),
+                None => self.sort_out(walk, header),
+            }
         }
         for _ in 0..ATTEMPTS {
             std::mem::swap(&mut self.pending, &mut self.again);
@@ -116,6 +136,19 @@ impl Batch {
             self.show(walk, &header, None, true);
         }
         Ok(())
+    }
+
+    /// Where a goroutine stands that has not run since the walk before. Words of stacks are not kept from then.
+    fn still_at(&mut self, walk: &mut Walk<'_, '_>, header: &Header) -> Option<StackId> {
+        let is_sure = header.is_parked() && header.leaves_trace(self.coroutine);
+        let wanted = walk.snapshot.want == Want::Stacks && walk.keeper.is_none();
+        let stack = if is_sure && wanted {
+            self.still.stack(header, &mut walk.snapshot.stacks)?
+        } else {
+            return None;
+        };
+        self.still.remember(header, stack);
+        Some(stack)
     }
 
     /// Deals with a header that is news.
@@ -144,11 +177,15 @@ impl Batch {
         for index in 0..self.pending.len() {
             let window = end..end + self.spans[index].len;
             end = window.end;
-            let (before, later, walked) = (self.pending[index], self.read[index], self.walked[index]);
+            let (before, walked) = (self.pending[index], self.walked[index]);
+            let later = self.read[index].map(|later| Header { entry: before.entry, ..later });
             match later {
                 Some(later) if walked.sound && later.is_parked() && before.is_still(&later) => {
                     let stack = self.intern(walk, &walked);
                     self.keep_words(walk, &later, stack, window)?;
+                    if let Some(stack) = stack.filter(|_| !matches!(walked.why, StackEnd::Broken(_))) {
+                        self.still.remember(&later, stack);
+                    }
                     self.show(walk, &later, stack, false);
                 }
                 later => self.sort_out(walk, later),

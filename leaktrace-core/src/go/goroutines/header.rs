@@ -21,6 +21,8 @@ const MAX_PIECE: u64 = 64 << 10;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Header {
     pub(super) g: GPtr,
+    /// Which entry of the list it is, for who knows the list.
+    pub(super) entry: u32,
     pub(super) goid: Goid,
     pub(super) status: Status,
     pub(super) wait_reason: u8,
@@ -179,6 +181,7 @@ fn header(fields: &GFields, g: GPtr, data: &[u8]) -> Option<Header> {
     let in_syscall = Standing { pc: Pc(word(fields.syscall_pc)?), sp: syscall_sp, lr: 0, in_syscall: true };
     Some(Header {
         g,
+        entry: 0,
         goid: Goid(word(fields.goid)?),
         status,
         wait_reason: byte(fields.waitreason)?,

@@ -10,6 +10,7 @@ mod keeper;
 mod kind;
 mod rows;
 mod stacks;
+mod still;
 mod under_way;
 mod walk;
 mod words;

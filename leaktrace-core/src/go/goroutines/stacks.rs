@@ -68,6 +68,11 @@ impl StackTable {
         self.entries.len()
     }
 
+    /// How many addresses there are in all.
+    pub(super) fn pcs(&self) -> usize {
+        self.pcs.len()
+    }
+
     /// Whether there are no stacks.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()

@@ -1,4 +1,5 @@
 mod kept;
+mod still;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;

@@ -170,14 +170,16 @@ impl<'p> Walker<'p> {
         // A length is worth the room if there is something at the end that it tells of.
         let is_whole = len <= BATCH || self.memo.list(self.globals, memory, len - 1, 1).is_ok();
         let end = entries.end.min(len);
+        self.memo.batch.begin(entries.start == 0 && entries.end >= len);
         for first in (entries.start..end).step_by(to_usize(BATCH)) {
             self.memo.list(self.globals, memory, first, BATCH.min(end - first))?;
             // Later parts have room as well, since they are put behind the first.
             if is_whole {
                 walk.reserve(to_usize(len - first));
             }
-            self.memo.batch.add(&mut walk, &self.memo.gs).map_err(WalkError::Goroutines)?;
+            self.memo.batch.add(&mut walk, first, &self.memo.gs).map_err(WalkError::Goroutines)?;
         }
+        self.memo.batch.finish(&walk);
         walk.snapshot.finished = clock();
         if self.clock_ahead != 0 {
             let times = walk.snapshot.goroutines.iter_mut().filter_map(|one| one.wait_since.as_mut());
