@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 
 use crate::effort::Effort;
-use crate::go::{Running, build};
+use crate::go::{Running, build, numbers};
+use crate::service::Service;
 use crate::statistics::{Samples, grouped, in_seconds};
 
-/// Samples of each loop.
+/// Samples of each load.
 const ROUNDS: usize = 5;
 
-/// How long each loop runs alone, before and after, and watched.
+/// How long each load runs alone, before and after, and watched.
 const ALONE: Duration = Duration::from_secs(2);
 const WATCHED: Duration = Duration::from_secs(8);
 
@@ -22,8 +23,12 @@ const STEP_MS: u64 = 25;
 const QUARTER: usize = 10;
 const SECOND: usize = 40;
 
-/// The loops of `benches/go/loops` that have events.
-const LOOPS: [&str; 2] = ["spawn", "pingpong"];
+/// The loops of `benches/go/loops` that have events, and an HTTP server.
+const LOADS: [&str; 3] = ["spawn", "pingpong", HTTP];
+const HTTP: &str = "HTTP";
+
+/// How long each runs before anything counts.
+const WARM_UP: Duration = Duration::from_millis(300);
 
 /// Measures it.
 pub(crate) fn run(effort: Effort) -> Result<()> {
@@ -31,10 +36,10 @@ pub(crate) fn run(effort: Effort) -> Result<()> {
     println!("### What the default budget leaves at any moment (`cargo xtask bench budget`)\n");
     println!("Share of the throughput without leaktrace; median and worst of {rounds} rounds.\n");
     println!(
-        "| loop | alone, a second | mean | first second | least second | least 250 ms | the same without leaktrace |"
+        "| load | alone, a second | mean | first second | least second | least 250 ms | the same without leaktrace |"
     );
     println!("|---|---:|---:|---:|---:|---:|---:|");
-    for name in LOOPS {
+    for name in LOADS {
         let mut all: [Samples; 6] = Default::default();
         for _ in 0..rounds {
             for (column, value) in all.iter_mut().zip(round(name)?.columns()) {
@@ -74,32 +79,69 @@ impl Round {
     }
 }
 
-fn round(name: &str) -> Result<Round> {
-    let mut program = Running::start(&mut Command::new(build("loops")?))?;
-    steps(&mut program, name, Duration::from_millis(300))?;
-    let before = steps(&mut program, name, ALONE)?;
+/// A program at full speed.
+enum Saturated {
+    /// One that does so many rounds of a loop as fast as it can.
+    Loop(&'static str, Running),
+    /// A server, and a client that asks it as fast as it answers.
+    Server(Service, Running),
+}
+
+impl Saturated {
+    fn start(name: &'static str) -> Result<Self> {
+        if name != HTTP {
+            return Ok(Self::Loop(name, Running::start(&mut Command::new(build("loops")?))?));
+        }
+        let service = Service::start("server")?;
+        let client = service.ask_in_steps(WARM_UP + ALONE + WATCHED + ALONE * 2, STEP_MS)?;
+        Ok(Self::Server(service, client))
+    }
+
+    fn pid(&self) -> u32 {
+        match self {
+            Self::Loop(_, program) => program.pid(),
+            Self::Server(service, _) => service.pid().0,
+        }
+    }
+
+    /// How often it went around in a second, in each step.
+    fn steps(&mut self, how_long: Duration) -> Result<Vec<f64>> {
+        let (began, mut rates) = (Instant::now(), Vec::new());
+        while began.elapsed() < how_long {
+            rates.push(self.step()?);
+        }
+        Ok(rates)
+    }
+
+    fn step(&mut self) -> Result<f64> {
+        let step = Instant::now();
+        match self {
+            Self::Loop(name, program) => {
+                let count = program.ask(&format!("{name} {STEP_MS}"))?;
+                Ok(count.first().context("it says how often")? / in_seconds(step.elapsed()))
+            }
+            Self::Server(_, client) => {
+                numbers(&client.line()?)?.first().copied().context("it says how often")
+            }
+        }
+    }
+}
+
+fn round(name: &'static str) -> Result<Round> {
+    let mut program = Saturated::start(name)?;
+    program.steps(WARM_UP)?;
+    let before = program.steps(ALONE)?;
     let mut leaktrace = Command::new(env!("CARGO_BIN_EXE_leaktrace"))
         .args(["--pid", &program.pid().to_string(), "--duration", &format!("{}s", WATCHED.as_secs())])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .context("cannot start leaktrace")?;
-    let watched = steps(&mut program, name, WATCHED)?;
+    let watched = program.steps(WATCHED)?;
     let status = leaktrace.wait()?;
     ensure!(status.success(), "leaktrace failed: {status}");
-    let after = steps(&mut program, name, ALONE)?;
+    let after = program.steps(ALONE)?;
     Ok(Round { before, watched, after })
-}
-
-/// How often it went around in a second, in each step.
-fn steps(program: &mut Running, name: &str, how_long: Duration) -> Result<Vec<f64>> {
-    let (began, mut rates) = (Instant::now(), Vec::new());
-    while began.elapsed() < how_long {
-        let step = Instant::now();
-        let count = program.ask(&format!("{name} {STEP_MS}"))?;
-        rates.push(count.first().context("it says how often")? / in_seconds(step.elapsed()));
-    }
-    Ok(rates)
 }
 
 fn mean(rates: &[f64]) -> f64 {

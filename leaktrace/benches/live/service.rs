@@ -48,6 +48,14 @@ impl Service {
         Ok(())
     }
 
+    /// Asks it as often as it answers, for so long, and says in steps of so many milliseconds how often that was.
+    pub(crate) fn ask_in_steps(&self, length: Duration, step_ms: u64) -> Result<Running> {
+        let mut command = Command::new(&self.load);
+        let [connections, rate] = [CONNECTIONS, 0].map(|number| number.to_string());
+        let [length, step] = [length.as_millis().to_string(), step_ms.to_string()];
+        Running::start(command.args([&self.address, &connections, &rate, &length, &step]))
+    }
+
     /// The same without noting anything: requests a second, and two percentiles of the latency in microseconds.
     pub(crate) fn ask(&self, rate: u32, length: Duration) -> Result<[f64; 3]> {
         let mut command = Command::new(&self.load);

@@ -1,6 +1,8 @@
 // Command load asks an HTTP server: `load ADDRESS CONNECTIONS RATE MILLISECONDS`, with a rate in requests a second, or
 // 0 for as fast as it goes. It answers with the requests a second, and p50 and p99 of the latency in microseconds.
 //
+// With a fifth argument, STEP in milliseconds, it says instead as it goes on how many answers came in each step.
+//
 // The latency of a request that was due before the answer to the one before it came counts from when it was due.
 package main
 
@@ -12,12 +14,14 @@ import (
 	"sort"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 var (
 	request = []byte("GET / HTTP/1.1\r\nHost: bench\r\n\r\n")
 	ending  = []byte("\r\n\r\nok\n")
+	answers atomic.Int64
 )
 
 func main() {
@@ -27,6 +31,9 @@ func main() {
 		pause = time.Second * time.Duration(connections) / time.Duration(rate)
 	}
 	latencies := make([][]time.Duration, connections)
+	if len(os.Args) > 5 {
+		go count(time.Duration(number(5)) * time.Millisecond)
+	}
 	began := time.Now()
 	var group sync.WaitGroup
 	for i := range latencies {
@@ -38,6 +45,9 @@ func main() {
 		}()
 	}
 	group.Wait()
+	if len(os.Args) > 5 {
+		return
+	}
 	took := time.Since(began)
 	var all []time.Duration
 	for _, some := range latencies {
@@ -45,6 +55,15 @@ func main() {
 	}
 	sort.Slice(all, func(a, b int) bool { return all[a] < all[b] })
 	fmt.Printf("%.1f %.1f %.1f\n", float64(len(all))/took.Seconds(), percentile(all, 50), percentile(all, 99))
+}
+
+func count(step time.Duration) {
+	before, last := time.Now(), int64(0)
+	for range time.Tick(step) {
+		now, all := time.Now(), answers.Load()
+		fmt.Printf("%.1f\n", float64(all-last)/now.Sub(before).Seconds())
+		before, last = now, all
+	}
 }
 
 func number(argument int) int {
@@ -76,6 +95,7 @@ func ask(address string, due, end time.Time, pause time.Duration) []time.Duratio
 			from = time.Now()
 		}
 		exchange(connection, answer)
+		answers.Add(1)
 		free = time.Now()
 		latencies = append(latencies, free.Sub(from))
 	}
