@@ -57,10 +57,11 @@ impl HeapScans {
     }
 
     /// Some of so many `goroutines` may be stuck. What is wanted too early is wanted no more: the next look says so again.
-    pub(super) fn request(&mut self, now: Ktime, goroutines: usize) {
+    /// Passes beyond the first ones wait for that `pause` to be over.
+    pub(super) fn request(&mut self, now: Ktime, goroutines: usize, pause: Duration) {
         if goroutines > MOST_GOROUTINES {
             self.refuse(format!("{goroutines} goroutines exceed the limit of {MOST_GOROUTINES}"));
-        } else if self.pace.begin(now) {
+        } else if (pause.is_zero() || self.pace.is_at_first()) && self.pace.begin(now) {
             self.is_wanted = true;
         }
     }
@@ -103,6 +104,11 @@ impl Pace {
         Self { due: now, made: 0, refusals: 0 }
     }
 
+    /// Whether there have been too few passes for a verdict.
+    const fn is_at_first(&self) -> bool {
+        self.made < STRONG
+    }
+
     /// Whether a pass may begin `now`; then it does.
     fn begin(&mut self, now: Ktime) -> bool {
         let may = self.due <= now;
@@ -122,7 +128,7 @@ impl Pace {
     fn after_pass(&mut self) -> (Duration, u32) {
         self.refusals = 0;
         self.made = self.made.saturating_add(1);
-        (PAUSE, if self.made < STRONG { PAUSE_TIMES_AT_FIRST } else { PAUSE_TIMES })
+        (PAUSE, if self.is_at_first() { PAUSE_TIMES_AT_FIRST } else { PAUSE_TIMES })
     }
 
     fn after_refusal(&mut self) -> (Duration, u32) {
@@ -176,10 +182,10 @@ mod tests {
     #[test]
     fn too_many_goroutines_are_a_refusal_that_is_said() {
         let mut scans = HeapScans::new(START);
-        scans.request(START, MOST_GOROUTINES + 1);
+        scans.request(START, MOST_GOROUTINES + 1, Duration::ZERO);
         assert_eq!(scans.passes().refused.as_deref(), Some("150001 goroutines exceed the limit of 150000"));
         assert!(scans.take().is_none());
-        scans.request(START, 7);
+        scans.request(START, 7, SECOND);
         assert!(scans.take().is_some() && scans.take().is_none());
     }
 }

@@ -6,9 +6,8 @@ use super::{Look, NEVER, after};
 use crate::base::num::Ktime;
 
 /// How long after a look the next one follows where no report asks for it, so that what was lost is repaired and
-/// rules see how things change; and as a multiple of the time that the last one took, so that this costs little.
-const OBSERVE: Duration = Duration::from_secs(2);
-const OBSERVE_TIMES: u32 = 20;
+/// rules see how things change, unless they cost too much.
+pub(super) const OBSERVE: Duration = Duration::from_secs(2);
 
 /// Looks that may fail one after the other before we give up.
 const MOST_FAILURES: u32 = 5;
@@ -27,6 +26,10 @@ pub(super) struct Looks {
     /// Whether the one that was begun last ends the series.
     last: bool,
     took: Duration,
+    /// When the next one was last scheduled, and whether it was put off.
+    scheduled: Ktime,
+    put_off: bool,
+    longest_gap: Duration,
     taken: u64,
     failures: u32,
 }
@@ -56,6 +59,9 @@ impl Looks {
             is_hurried: false,
             last: false,
             took: Duration::ZERO,
+            scheduled: Ktime(0),
+            put_off: false,
+            longest_gap: Duration::ZERO,
             taken: 0,
             failures: 0,
         }
@@ -115,7 +121,7 @@ impl Looks {
 
     /// The look that can be taken in, now that all records until `newest` have been handed over, or all there are; and
     /// whether it is the last one.
-    pub(super) fn land(&mut self, now: Ktime, newest: Ktime, more: bool) -> Option<(Box<Look>, bool)> {
+    pub(super) fn land(&mut self, newest: Ktime, more: bool) -> Option<(Box<Look>, bool)> {
         let State::Landing(look) = &self.state else { return None };
         if more && newest <= look.snapshot.finished {
             return None;
@@ -123,16 +129,14 @@ impl Looks {
         let State::Landing(look) = std::mem::replace(&mut self.state, State::Idle) else { return None };
         (self.took, self.failures) = (look.took, 0);
         self.taken += 1;
-        self.schedule(now);
         Some((look, self.last))
     }
 
     /// The one under way has failed; whether that is the end. It is if nothing was ever seen, unless it is because the
     /// process has `gone`, which others tell.
-    pub(super) fn failed(&mut self, now: Ktime, gone: bool) -> bool {
+    pub(super) fn failed(&mut self, gone: bool) -> bool {
         self.state = State::Idle;
         self.failures += 1;
-        self.schedule(now);
         (self.taken == 0 && !gone) || self.failures >= MOST_FAILURES
     }
 
@@ -146,12 +150,22 @@ impl Looks {
         self.took
     }
 
+    /// The longest time between two looks of which the second was put off.
+    pub(super) const fn longest_gap(&self) -> Duration {
+        self.longest_gap
+    }
+
     /// How many have been taken in.
     pub(super) const fn taken(&self) -> u64 {
         self.taken
     }
 
-    fn schedule(&mut self, now: Ktime) {
-        self.due = after(now, OBSERVE.max(self.took * OBSERVE_TIMES));
+    /// The next one is not before that `pause` is over.
+    pub(super) fn schedule(&mut self, now: Ktime, pause: Duration) {
+        if self.put_off {
+            self.longest_gap = self.longest_gap.max(Duration::from_nanos(now.since(self.scheduled)));
+        }
+        (self.scheduled, self.put_off) = (now, pause > OBSERVE);
+        self.due = after(now, OBSERVE.max(pause));
     }
 }

@@ -20,6 +20,8 @@ pub struct Reading {
     pub target_cpu: Duration,
     /// Processor time of leaktrace.
     pub leaktrace_cpu: Duration,
+    /// What of it went into looking at this target.
+    pub looks_cpu: Duration,
     /// Hits of each kind.
     pub hits: [u64; Kind::ALL.len()],
     /// Creator stacks that were taken.
@@ -48,6 +50,7 @@ impl Reading {
             hits,
             stacks: self.stacks.saturating_sub(earlier.stacks),
             busy: nanoseconds(self.target_cpu.saturating_sub(earlier.target_cpu)),
+            looks: nanoseconds(self.looks_cpu.saturating_sub(earlier.looks_cpu)),
         }
     }
 

@@ -13,6 +13,7 @@ mod heap;
 mod leases;
 mod looks;
 mod meter;
+mod own_share;
 mod queue;
 mod report;
 mod selection;
@@ -25,6 +26,7 @@ mod unreached;
 
 pub use leases::{Leases, Spending};
 pub use meter::{Counted, Reading};
+pub use own_share::Part;
 pub use queue::{Bounds, Class, FairQueue};
 pub use report::{ReportInputs, overhead};
 pub use selection::{Matcher, MatcherError};

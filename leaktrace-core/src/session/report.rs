@@ -50,6 +50,7 @@ impl Target {
         let mut report = build(sources, inputs.view);
         let heap = self.heap.passes();
         report.notices.extend(heap.refused.as_ref().map(|why| unsought(why)));
+        report.notices.extend(self.seldom());
         let unreached = self.unreached(counted.reading.hits.iter().sum());
         report.completeness.unreached = unreached.is_some();
         report.notices.extend(unreached);

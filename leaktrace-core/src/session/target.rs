@@ -6,6 +6,7 @@ use super::drains::Drains;
 use super::ending::{Ending, Stop};
 use super::heap::HeapScans;
 use super::looks::{Looks, Urgency};
+use super::own_share::{OwnShare, Part};
 use super::unreached::Reach;
 use super::{Counted, Failure, Look, NEVER, Prepared, Reading, StopReason, Tally, Told, Want, after};
 use crate::base::num::Ktime;
@@ -79,6 +80,9 @@ pub struct Target {
     pub(super) drains: Drains,
     pub(super) looks: Looks,
     pub(super) heap: HeapScans,
+    /// What looks and reports may use of the processor, and what passes may.
+    pub(super) for_looks: OwnShare,
+    pub(super) for_passes: OwnShare,
     /// The last one that the registry has taken in.
     pub(super) snapshot: Option<Snapshot>,
     /// What was observed until now.
@@ -112,6 +116,8 @@ impl Target {
             drains: Drains::none(options.ring_bytes),
             looks: Looks::new(),
             heap: HeapScans::new(now),
+            for_looks: OwnShare::new(Part::Looks, options.max_overhead, now),
+            for_passes: OwnShare::new(Part::Passes, options.max_overhead, now),
             snapshot: None,
             watched: Watched::default(),
             notices: Vec::new(),
@@ -142,6 +148,8 @@ impl Target {
             Told::Filling => self.drains.hurry(now),
             Told::Walked(walked) => self.walked(now, walked)?,
             Told::HeapPassed { result, took } => self.heap.done(now, took, result),
+            Told::Used { part: Part::Looks, ours, target } => self.for_looks.used(now, ours, target),
+            Told::Used { part: Part::Passes, ours, target } => self.for_passes.used(now, ours, target),
             Told::Blocked(what) => {
                 self.notices.push(what);
                 self.stop(now, StopReason::Blocked);
@@ -303,7 +311,8 @@ impl Target {
             Err(_) if !self.looks.is_running() => Ok(()),
             Err(error) => {
                 self.registry.cancel_snapshot();
-                if self.looks.failed(now, error.is_gone()) {
+                self.schedule_look(now);
+                if self.looks.failed(error.is_gone()) {
                     self.phase = Phase::Over;
                     return Err(error.into());
                 }
@@ -315,14 +324,15 @@ impl Target {
 
     /// Takes a look in, after every record that it may show the effect of.
     fn land(&mut self, now: Ktime, more: bool) {
-        let Some((look, last)) = self.looks.land(now, self.tally.newest, more) else { return };
+        let Some((look, last)) = self.looks.land(self.tally.newest, more) else { return };
+        self.schedule_look(now);
         let Look { snapshot, watched, reached, .. } = *look;
         self.reach.looked(reached);
         let shown = self.tally.newest.max(snapshot.finished);
         self.registry.reconcile(&snapshot);
         let stuck = self.options.seeks_unreachable && watched.cohorts.iter().any(Cohort::may_be_stuck);
         if stuck && matches!(self.phase, Phase::Watching) {
-            self.heap.request(now, snapshot.goroutines.len());
+            self.heap.request(now, snapshot.goroutines.len(), self.for_passes.pause());
         }
         (self.snapshot, self.watched, self.keep) = (Some(snapshot), watched, Some(last));
         self.has_report |= std::mem::take(&mut self.awaits_report);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::{Counted, Leases};
+use super::{Counted, Leases, Part};
 use crate::base::num::Ktime;
 use crate::go::goroutines::{Snapshot, WalkError};
 use crate::go::program::ProgramError;
@@ -104,6 +104,15 @@ pub enum Told {
         result: Result<Streaks, Refusal>,
         /// How long it took.
         took: Duration,
+    },
+    /// leaktrace has used the processor to look at it.
+    Used {
+        /// What for.
+        part: Part,
+        /// How much.
+        ours: Duration,
+        /// What the target had used by then in all, where that is known.
+        target: Option<Duration>,
     },
     /// Reading the memory does not return; the sentence says where.
     Blocked(String),

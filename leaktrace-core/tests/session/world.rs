@@ -13,7 +13,8 @@ use leaktrace_core::judge::detect::{Policy, Watched};
 use leaktrace_core::report::View;
 use leaktrace_core::schema::{Report, TargetInfo};
 use leaktrace_core::session::{
-    Counted, Failure, Leases, Look, Options, Prepared, ReportInputs, Spending, StopReason, Target, Told, Want,
+    Counted, Failure, Leases, Look, Options, Part, Prepared, ReportInputs, Spending, StopReason, Target,
+    Told, Want,
 };
 use leaktrace_core::trace::budget::{Costs, Decision, Kinds, Lease, LeaseMeter};
 use leaktrace_core::trace::plan::Reached;
@@ -116,6 +117,8 @@ impl World {
             if self.looking_until.is_some_and(|until| until <= self.now) {
                 self.looking_until = None;
                 let look = self.look();
+                let used = Told::Used { part: Part::Looks, ours: look.took, target: None };
+                self.target.told(Ktime(self.now), used)?;
                 self.target.told(Ktime(self.now), Told::Walked(Ok(look)))?;
             }
             self.serve()?;
@@ -300,7 +303,7 @@ impl World {
 pub(crate) fn prepared() -> Told {
     Told::Prepared(Box::new(Prepared {
         kinds: Kinds::ALL,
-        costs: Costs { hit: [100.0; 4], stack: 0.0 },
+        costs: Costs { hit: [100.0; 4], stack: 0.0, handling: 0.0 },
         notices: vec!["as built".to_owned()],
         suite: None,
     }))

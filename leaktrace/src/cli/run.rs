@@ -12,8 +12,9 @@ use super::rules::Rules;
 use super::tracing::Tracing;
 
 /// A program that is run to be judged may cost what it takes.
-const MAX_OVERHEAD: &str = "Limit the cost of tracing, in percent of one core for each core that the program keeps \
-                            busy; `off` for no limit. The report lists what was not traced to stay within it";
+const MAX_OVERHEAD: &str = "Limit what tracing costs the program and what leaktrace itself uses, in percent of one core for \
+                            each core that the program keeps busy; `off` for no limit. The report says what was left out, \
+                            or done less often, to stay within it";
 
 /// What `leaktrace run` takes.
 #[derive(Debug, ClapArgs)]

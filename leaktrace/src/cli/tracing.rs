@@ -17,8 +17,8 @@ pub struct Tracing {
     )]
     pub probes: Probes,
 
-    /// Limit the cost of tracing, in percent of one core for each core that the target keeps busy; `off` for no limit.
-    /// The report lists what was not traced to stay within it
+    /// Limit what tracing costs the target and what leaktrace itself uses, in percent of one core for each core that the
+    /// target keeps busy; `off` for no limit. The report says what was left out, or done less often, to stay within it
     #[arg(
         long,
         value_name = "PERCENT",

@@ -16,7 +16,16 @@ pub fn used_by(procfs: &Procfs, pid: Pid) -> Result<Duration, ProcessError> {
 
 /// All the time on a processor that this process has used since it started.
 pub(crate) fn used_by_us() -> Duration {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
+    used(ClockId::ProcessCPUTime)
+}
+
+/// All the time on a processor that this thread has used since it started.
+pub(crate) fn used_by_this_thread() -> Duration {
+    used(ClockId::ThreadCPUTime)
+}
+
+fn used(clock: ClockId) -> Duration {
+    let time = clock_gettime(clock);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 

@@ -1,12 +1,14 @@
 //! What jobs have brought.
 
+use std::time::Duration;
+
 use leaktrace_core::go::goroutines::WalkError;
 use leaktrace_core::goroutines::Facts;
-use leaktrace_core::session::{Class, StopReason, Told};
+use leaktrace_core::session::{Class, Part, StopReason, Told};
 
 use super::discovery::MOST_WATCHED;
 use super::engine::Engine;
-use super::jobs::{self, Answer, Planned};
+use super::jobs::{self, Answer, Done, Planned};
 use super::member::{Key, Order};
 use super::observer::{Observer, Seen};
 use super::publish::Publication;
@@ -14,6 +16,7 @@ use super::reporting::{self, Made};
 use crate::clock;
 use crate::inspect::Inspected;
 use crate::process::ProcessError;
+use crate::process::cpu;
 use crate::process::exit::Gone;
 use crate::process::workers::Lost;
 
@@ -23,19 +26,35 @@ impl Engine<'_> {
         &mut self,
         key: Key,
         class: Option<Class>,
-        answer: Result<Answer, Lost>,
+        done: Result<Done, Lost>,
     ) -> anyhow::Result<()> {
-        match (class, &answer) {
+        match (class, &done) {
             (Some(class), Err(Lost::Blocked(_))) => self.queue.given_up(key, class, clock::now()),
             (Some(class), _) => self.queue.done(key, class, clock::now()),
             (None, _) => {}
         }
-        match answer {
+        match done {
             // Nobody waits for it any more.
             _ if !self.members.contains_key(&key) => Ok(()),
-            Ok(answer) => self.take(key, answer),
+            Ok(Done { answer, used }) => {
+                self.used(key, &answer, used)?;
+                self.take(key, answer)
+            }
             Err(lost) => self.lost(key, lost),
         }
+    }
+
+    /// Puts down what a job has used of the processor where it is one of many: what a target costs once counts for nothing.
+    fn used(&mut self, key: Key, answer: &Answer, ours: Duration) -> anyhow::Result<()> {
+        let part = match answer {
+            Answer::Walked { .. } | Answer::Reported(_) => Part::Looks,
+            Answer::HeapPassed { .. } => Part::Passes,
+            _ => return Ok(()),
+        };
+        let Some(member) = self.members.get_mut(&key) else { return Ok(()) };
+        member.looks_cpu += ours;
+        let target = cpu::used_by(self.procfs, member.process.pid).ok();
+        self.tell(key, Told::Used { part, ours, target })
     }
 
     fn take(&mut self, key: Key, answer: Answer) -> anyhow::Result<()> {

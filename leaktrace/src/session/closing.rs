@@ -31,7 +31,7 @@ impl Engine<'_> {
         };
         let spending = member.probes.as_ref().map_or(Spending::NOTHING, Probes::spending);
         let order = ReportOrder { target, reporter, counted, spending, is_last };
-        let job = self.workers.submit(move || jobs::report(order))?;
+        let job = self.workers.submit(move || jobs::counted(|| jobs::report(order)))?;
         self.events.await_job(key, None, job);
         Ok(())
     }

@@ -39,7 +39,9 @@ impl Engine<'_> {
         if let Some(probes) = &mut member.probes {
             probes.stacks_taken = stacks;
         }
-        let reading = Reading { at, traced, target_cpu, leaktrace_cpu, hits: counters.hits, stacks };
+        let looks_cpu = member.looks_cpu;
+        let hits = counters.hits;
+        let reading = Reading { at, traced, target_cpu, leaktrace_cpu, looks_cpu, hits, stacks };
         Ok(Counted { reading, dropped })
     }
 
@@ -88,7 +90,7 @@ impl Engine<'_> {
         if u128::from(now.since(member.asked)) < pause.as_nanos() {
             return;
         }
-        let asked = self.workers.submit(move || Answer::Gone(jobs::gone(&inspected)));
+        let asked = self.workers.submit(move || jobs::counted(|| Answer::Gone(jobs::gone(&inspected))));
         // Where no thread can be had, a look will find it out.
         if let Ok(job) = asked {
             (member.is_asked, member.asked) = (true, now);

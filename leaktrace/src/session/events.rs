@@ -10,7 +10,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
-use super::jobs::Answer;
+use super::jobs::Done;
 use super::member::Key;
 use super::{readiness, signals};
 use crate::clock;
@@ -29,7 +29,7 @@ pub(super) enum Event {
     /// A target has exited.
     Exited(Key),
     /// A job has ended; of the queue's, with its class.
-    Answer(Key, Option<Class>, Box<Result<Answer, Lost>>),
+    Answer(Key, Option<Class>, Box<Result<Done, Lost>>),
     /// The keeper of the probes has told something.
     Keeper,
     /// A ring is filling.
@@ -47,7 +47,7 @@ pub(super) struct Events {
     answers: (mpsc::UnboundedSender<Answered>, mpsc::UnboundedReceiver<Answered>),
 }
 
-type Answered = (Key, Option<Class>, Box<Result<Answer, Lost>>);
+type Answered = (Key, Option<Class>, Box<Result<Done, Lost>>);
 
 impl Events {
     /// Listens to signals, or, with a program that we have started and that gets them itself, to that.
@@ -81,7 +81,7 @@ impl Events {
     }
 
     /// Tells when a job has ended.
-    pub(super) fn await_job(&self, key: Key, class: Option<Class>, job: Job<Answer>) {
+    pub(super) fn await_job(&self, key: Key, class: Option<Class>, job: Job<Done>) {
         let answers = self.answers.0.clone();
         tokio::spawn(async move {
             let answer = Box::new(job.await);

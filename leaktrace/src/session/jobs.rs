@@ -25,9 +25,27 @@ use crate::kernel::cost::CostPerHit;
 use crate::kernel::{Loaded, Loader, ProbeSite, TargetOptions, Tracee};
 use crate::output::OutputError;
 use crate::process::blocked::Blocked;
+use crate::process::cpu;
 use crate::process::exit::Gone;
 use crate::process::find::HeldProcess;
 use crate::process::{Pid, ProcessError, Procfs};
+
+/// Nanoseconds of our own for each record, from the ring to the registry (`cargo xtask bench drain`: 60 to 95).
+const HANDLING: f64 = 90.0;
+
+/// A job that has ended.
+pub(super) struct Done {
+    pub(super) answer: Answer,
+    /// How much of the processor its thread has used for it.
+    pub(super) used: Duration,
+}
+
+/// Counts what `job` uses of the processor.
+pub(super) fn counted(job: impl FnOnce() -> Answer) -> Done {
+    let before = cpu::used_by_this_thread();
+    let answer = job();
+    Done { answer, used: cpu::used_by_this_thread().saturating_sub(before) }
+}
 
 /// What a job brings.
 pub(super) enum Answer {
@@ -145,7 +163,7 @@ fn costs(measured: &CostPerHit, plan: &AttachPlan) -> Costs {
         *cost = cost.max(measured.of(site.kind, site.cost));
     }
     tracing::info!(?hit, stack = measured.stack, "nanoseconds for a hit of each kind");
-    Costs { hit, stack: measured.stack }
+    Costs { hit, stack: measured.stack, handling: HANDLING }
 }
 
 /// What every report on this process should say.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use leaktrace_core::base::num::Ktime;
 use leaktrace_core::go::reach::Streaks;
@@ -67,6 +68,8 @@ pub(super) struct Member {
     /// Whether it is being found out whether it runs something else by now, and when that was last asked.
     pub(super) is_asked: bool,
     pub(super) asked: Ktime,
+    /// What looks, passes and reports have used of the processor.
+    pub(super) looks_cpu: Duration,
     /// Ends a pass through its heap.
     pub(super) stop: Arc<AtomicBool>,
     /// Where reading it does not return.
@@ -100,6 +103,7 @@ impl Member {
             metered: Reading::default(),
             is_asked: false,
             asked: now,
+            looks_cpu: Duration::ZERO,
             stop: Arc::default(),
             blocked: None,
             has_reported: false,

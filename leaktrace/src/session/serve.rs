@@ -92,7 +92,7 @@ impl Engine<'_> {
             self.queue.done(key, class, clock::now());
             return Ok(());
         };
-        match self.workers.submit(job) {
+        match self.workers.submit(move || jobs::counted(job)) {
             Ok(job) => self.events.await_job(key, Some(class), job),
             Err(refused) => {
                 self.queue.done(key, class, clock::now());

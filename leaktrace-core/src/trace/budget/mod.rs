@@ -1,4 +1,4 @@
-//! Keeps what tracing costs the target below a limit: a state machine over counted hits and calibrated costs.
+//! Keeps what tracing costs the target and us below a limit: a state machine over counted hits and calibrated costs.
 //!
 //! It does not attach or detach anything. It is told what was counted ([`Sample`]) and answers with a [`Lease`]: what may
 //! be traced for a while, and what that may cost. Someone else makes it so, and the report says what
@@ -66,6 +66,12 @@ const INTRODUCE_NS: u64 = 10_000_000;
 const SHORTEST_GAP_NS: u64 = 20_000_000;
 const GAP_NS: u64 = 5_000_000;
 
+/// What tracing has of the limit at least, however much looks use of it.
+const LEAST_FOR_TRACING: f64 = 0.5;
+
+/// Over how long our own use of processors is averaged: it comes in looks, seconds apart.
+const LOOKS_MEMORY_NS: f64 = 10e9;
+
 /// Over how long a target's own use of processors is averaged.
 const BUSY_MEMORY_NS: f64 = 1e9;
 
@@ -82,6 +88,8 @@ pub struct Sample {
     pub stacks: u64,
     /// Nanoseconds of processor time that the target used, the probes' share among them.
     pub busy: u64,
+    /// Nanoseconds of processor time that we used to look at the target.
+    pub looks: u64,
 }
 
 /// Where to begin.
@@ -129,6 +137,8 @@ pub struct Governor {
     busy: f64,
     /// For how long that has been known, up to [`BUSY_MEMORY_NS`].
     seen: f64,
+    /// Cores that looks at the target keep busy.
+    looks: f64,
     shed: [u64; 3],
     last_tick: Ktime,
 }
@@ -155,6 +165,7 @@ impl Governor {
             whole: Rates::default(),
             busy: 0.0,
             seen: 0.0,
+            looks: 0.0,
             shed: [0; 3],
             last_tick: now,
         };
@@ -248,7 +259,7 @@ impl Governor {
 
     /// As a birth costs with its share of stacks; as long as that is not known, with one.
     fn costs_with_stacks(&self) -> [f64; 4] {
-        let mut costs = self.costs.hit;
+        let mut costs = self.costs.hit.map(|hit| hit + self.costs.handling);
         costs[Kind::Birth.index()] += self.costs.stack * self.known.stacks_a_birth().unwrap_or(1.0);
         costs
     }
@@ -266,12 +277,16 @@ impl Governor {
             *total += more;
         }
         let cost = rates::cost(sample, &self.costs);
+        let looks = real(sample.looks) / real(sample.elapsed.max(1));
+        self.looks += (looks - self.looks) * (real(sample.elapsed) / LOOKS_MEMORY_NS).min(1.0);
+        let spent = cost + rates::handling(sample, &self.costs);
         let own = ((real(sample.busy) - cost) / real(sample.elapsed.max(1))).max(0.0);
         // At first, the mean of all there is.
         self.seen = (self.seen + real(sample.elapsed)).min(BUSY_MEMORY_NS);
         let weight = (real(sample.elapsed) / self.seen.max(1.0)).min(1.0);
         self.busy += (own - self.busy) * weight;
-        self.bucket.pass(passed, cost, self.limit.unwrap_or(1.0) * self.busy.max(IDLE_FLOOR));
+        let whole = self.limit.unwrap_or(1.0) * self.busy.max(IDLE_FLOOR);
+        self.bucket.pass(passed, spent, (whole - self.looks).max(whole * LEAST_FOR_TRACING));
     }
 
     /// Whether enough has been seen to decide, or more than enough.
@@ -337,6 +352,7 @@ fn sum(a: &Sample, b: &Sample) -> Sample {
         hits,
         stacks: a.stacks + b.stacks,
         busy: a.busy + b.busy,
+        looks: a.looks + b.looks,
     }
 }
 

@@ -11,11 +11,13 @@ pub struct Costs {
     pub hit: [f64; 4],
     /// Nanoseconds more for a creator's stack.
     pub stack: f64,
+    /// Nanoseconds that it takes us to handle what a hit brings.
+    pub handling: f64,
 }
 
 impl Costs {
     /// Those of a session that traces nothing.
-    pub const NOTHING: Self = Self { hit: [0.0; 4], stack: 0.0 };
+    pub const NOTHING: Self = Self { hit: [0.0; 4], stack: 0.0, handling: 0.0 };
 
     /// What tracing cost the target in the time of a sample, in cores.
     pub fn of(&self, sample: &Sample) -> f64 {
@@ -41,11 +43,18 @@ pub(super) fn cost(sample: &Sample, costs: &Costs) -> f64 {
     hits + real(sample.stacks) * costs.stack
 }
 
+/// What it took us to handle what came in the time of a sample, in nanoseconds.
+pub(super) fn handling(sample: &Sample, costs: &Costs) -> f64 {
+    real(sample.hits.iter().sum()) * costs.handling
+}
+
 impl Rates {
     /// What was traced costs so much while it is traced.
     pub(super) fn of(sample: &Sample, costs: &Costs, busy: f64) -> Self {
         let traced = real(sample.traced.max(1));
-        let kind = |kind: Kind| real(sample.hits[kind.index()]) * costs.hit[kind.index()] / traced;
+        let kind = |kind: Kind| {
+            real(sample.hits[kind.index()]) * (costs.hit[kind.index()] + costs.handling) / traced
+        };
         Self {
             waits: kind(Kind::Park) + kind(Kind::Ready),
             stacks: real(sample.stacks) * costs.stack / traced,

@@ -3,7 +3,7 @@
 use super::*;
 
 const MS: u64 = 1_000_000;
-const COSTS: Costs = Costs { hit: [500.0; 4], stack: 600.0 };
+const COSTS: Costs = Costs { hit: [500.0; 4], stack: 600.0, handling: 0.0 };
 
 /// Events a second that the target would make, and cores that it keeps busy.
 #[derive(Clone, Copy)]
@@ -194,6 +194,7 @@ fn without_a_limit_nothing_is_shed() {
         traced: SECOND_NS,
         hits: [1_000_000, 1_000_000, 0, 0],
         stacks: 0,
+        looks: 0,
         busy: SECOND_NS,
     };
     assert!((COSTS.of(&second) - 1.0).abs() < 1e-9);

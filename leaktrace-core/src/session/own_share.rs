@@ -1,0 +1,177 @@
+//! What leaktrace itself may use of the processor to look at a target: a share of what the target uses, within the limit
+//! that holds for both together.
+
+use std::time::Duration;
+
+use super::Target;
+use super::looks::OBSERVE;
+use crate::base::human;
+use crate::base::num::{Ktime, real};
+use crate::base::time::{SECOND_NS, nanoseconds};
+
+/// How much of the limit our own use may take of a busy target; what tracing costs it has the rest, and what is left over.
+const OF_LIMIT: f64 = 0.5;
+
+/// What a target that is nearly idle is taken to use of what is ours, in cores: with a limit of 5 %, looks then may
+/// take 1.8 % of a core and passes 1.2 %.
+const LEAST_BUSY: f64 = 0.6;
+
+/// What may be used without a limit, in cores.
+const WITHOUT_LIMIT: f64 = 0.05;
+
+/// How many seconds' worth can be saved, and is there to begin with: the first looks tell most.
+const SAVED_SECONDS: f64 = 30.0;
+
+/// Who uses it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Snapshots, what they are looked through for, and reports.
+    Looks,
+    /// Passes through the heap.
+    Passes,
+}
+
+impl Part {
+    const fn share(self) -> f64 {
+        match self {
+            Self::Looks => 0.6,
+            Self::Passes => 0.4,
+        }
+    }
+}
+
+/// An account of processor time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OwnShare {
+    part: Part,
+    limit: Option<f64>,
+    /// Nanoseconds that may be used; less than nothing where more was.
+    saved: f64,
+    /// Until when that is reckoned.
+    at: Ktime,
+    /// What the target had used, and when.
+    target: Option<(Ktime, Duration)>,
+    /// Cores that it keeps busy.
+    busy: f64,
+}
+
+impl OwnShare {
+    pub(super) fn new(part: Part, limit: Option<f64>, now: Ktime) -> Self {
+        let mut share = Self { part, limit, saved: 0.0, at: now, target: None, busy: 0.0 };
+        share.saved = share.most();
+        share
+    }
+
+    /// So much was used until `now`, and the target had used so much in all.
+    pub(super) fn used(&mut self, now: Ktime, ours: Duration, target: Option<Duration>) {
+        self.earn(now);
+        self.saved -= real(nanoseconds(ours));
+        let Some(total) = target else { return };
+        if let Some((before, used)) = self.target {
+            let passed = real(now.since(before).max(1));
+            self.busy = real(nanoseconds(total.saturating_sub(used))) / passed;
+        }
+        self.target = Some((now, total));
+    }
+
+    /// How long until what was used is earned.
+    pub(super) fn pause(&self) -> Duration {
+        let nanoseconds = (-self.saved).max(0.0) / self.rate().max(f64::MIN_POSITIVE);
+        Duration::try_from_secs_f64(nanoseconds / real(SECOND_NS)).unwrap_or(Duration::MAX)
+    }
+
+    fn earn(&mut self, now: Ktime) {
+        let earned = real(now.since(self.at)) * self.rate();
+        (self.saved, self.at) = ((self.saved + earned).min(self.most()), now);
+    }
+
+    /// Cores that may be used.
+    fn rate(&self) -> f64 {
+        let limit = self.limit.map_or(WITHOUT_LIMIT, |limit| limit * (self.busy * OF_LIMIT).max(LEAST_BUSY));
+        limit * self.part.share()
+    }
+
+    fn most(&self) -> f64 {
+        self.rate() * SAVED_SECONDS * 1e9
+    }
+}
+
+impl Target {
+    /// Plans the next look, for when the last ones are earned.
+    pub(super) fn schedule_look(&mut self, now: Ktime) {
+        self.looks.schedule(now, self.for_looks.pause());
+    }
+
+    /// What users should know where looks are rarer than usual.
+    pub(super) fn seldom(&self) -> Option<String> {
+        let gap = self.looks.longest_gap();
+        (gap > OBSERVE * 2).then(|| seldom(gap, self.options.max_overhead.is_some()))
+    }
+}
+
+fn seldom(gap: Duration, is_limited: bool) -> String {
+    let why = if is_limited { ", to stay within --max-overhead" } else { "" };
+    format!(
+        "snapshots of this program take so long that they are up to {} apart{why}; verdicts take longer",
+        human::duration(nanoseconds(gap))
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = SECOND_NS;
+
+    /// When looks are taken that take `look` each, of a target that keeps `busy` cores busy.
+    fn looks(limit: Option<f64>, look: Duration, busy: u32, until: u64) -> Vec<u64> {
+        let mut share = OwnShare::new(Part::Looks, limit, Ktime(0));
+        let (mut now, mut all) = (0, Vec::new());
+        while now < until * SECOND {
+            let target = Duration::from_nanos(now) * busy;
+            share.used(Ktime(now), look, Some(target));
+            all.push(now);
+            now += nanoseconds(share.pause()).max(2 * SECOND);
+        }
+        all
+    }
+
+    fn used(limit: f64, look: u64, busy: u32) -> f64 {
+        let taken = looks(Some(limit), Duration::from_millis(look), busy, 600);
+        real(taken.len() as u64 * look) / 600_000.0
+    }
+
+    #[test]
+    fn cheap_looks_are_never_put_off() {
+        assert_eq!(looks(Some(0.05), Duration::from_millis(30), 0, 600).len(), 300);
+        assert_eq!(looks(None, Duration::from_millis(55), 0, 600).len(), 300);
+    }
+
+    #[test]
+    fn dear_looks_keep_to_the_share() {
+        for (limit, look, busy, most) in [
+            (0.05, 200, 0, 0.018 + 0.0011),
+            (0.05, 2000, 0, 0.018 + 0.0045),
+            (0.05, 2000, 8, 0.12 + 0.009),
+            (0.01, 200, 0, 0.0036 + 0.0007),
+        ] {
+            let share = used(limit, look, busy);
+            assert!((most * 0.8..=most).contains(&share), "{limit} {look} {busy}: {share}");
+        }
+    }
+
+    #[test]
+    fn the_first_looks_are_taken_at_once() {
+        let taken = looks(Some(0.05), Duration::from_millis(100), 0, 10);
+        assert_eq!(taken, [0, 2, 4, 6, 8].map(|at| at * SECOND));
+    }
+
+    #[test]
+    fn a_target_that_went_backwards_is_idle() {
+        let mut share = OwnShare::new(Part::Looks, Some(0.05), Ktime(0));
+        share.used(Ktime(SECOND), Duration::ZERO, Some(Duration::from_secs(9)));
+        share.used(Ktime(2 * SECOND), Duration::ZERO, Some(Duration::from_secs(1)));
+        assert!(share.busy.abs() < f64::EPSILON);
+        assert_eq!(share.pause(), Duration::ZERO);
+    }
+}
