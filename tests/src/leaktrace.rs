@@ -170,6 +170,24 @@ impl Running {
         self.signal(Signal::STOP);
     }
 
+    /// Asks it to stop, as Ctrl-Z does.
+    ///
+    /// # Panics
+    /// When it has ended already.
+    #[track_caller]
+    pub fn suspend(&self) {
+        self.signal(Signal::TSTP);
+    }
+
+    /// Whether it is stopped.
+    ///
+    /// # Panics
+    /// When it has ended already.
+    pub fn is_stopped(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("it is there");
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+    }
+
     /// Lets it go on.
     ///
     /// # Panics

@@ -38,20 +38,33 @@ fn kill_9_leaves_the_target_running_without_probes() {
 /// take.
 const SOON: Duration = Duration::from_millis(2500);
 
+/// How long they may stay when they are taken away first.
+const SOONER: Duration = Duration::from_millis(700);
+
 #[test]
 fn one_that_is_stopped_leaves_no_probes_and_goes_on_later() {
+    pause_and_resume(Running::pause, SOON);
+}
+
+#[test]
+fn ctrl_z_takes_the_probes_away_first() {
+    pause_and_resume(Running::suspend, SOONER);
+}
+
+fn pause_and_resume(pause: fn(&Running), within: Duration) {
     if !can_probe() {
         return;
     }
     let mut target = Target::start(Version::NEWEST, Mode::Plain, "driven=5");
     let pid = target.pid();
     let running = Running::attach(pid, WHOLE);
-    running.pause();
     let began = Instant::now();
+    pause(&running);
     poll_until(PATIENCE, "the probes go by themselves", || {
         patched_places(pid).unwrap().is_empty().then_some(())
     });
-    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+    assert!(began.elapsed() < within, "{:?}", began.elapsed());
+    poll_until(PATIENCE, "it is stopped", || running.is_stopped().then_some(()));
     target.command("spawn 3");
     running.resume();
     poll_until(PATIENCE, "they are back", || (patched_places(pid).unwrap().len() >= 4).then_some(()));

@@ -181,6 +181,7 @@ impl<'e> Engine<'e> {
             Event::Exited(key) => self.tell(key, Told::Stop(StopReason::Exited)),
             Event::Answer(key, class, answer) => self.answered(key, class, *answer),
             Event::Keeper => self.hear_keeper(),
+            Event::Suspend(done) => self.suspend(done),
             Event::Filling => self.hurry_drains(),
             Event::Tick => Ok(()),
         }

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::jobs::Done;
 use super::member::Key;
+use super::signals::Wishes;
 use super::{readiness, signals};
 use crate::clock;
 use crate::kernel::Hub;
@@ -32,6 +33,8 @@ pub(super) enum Event {
     Answer(Key, Option<Class>, Box<Result<Done, Lost>>),
     /// The keeper of the probes has told something.
     Keeper,
+    /// We are to stop for a while; dropped when that will be done.
+    Suspend(oneshot::Sender<()>),
     /// A ring is filling.
     Filling,
     /// It is time.
@@ -41,19 +44,23 @@ pub(super) enum Event {
 /// Everything that wakes the engine.
 pub(super) struct Events {
     ends: Ends,
+    suspensions: Option<Suspensions>,
     ring: Option<AsyncFd<OwnedFd>>,
     keeper: Option<AsyncFd<OwnedFd>>,
     exits: (mpsc::UnboundedSender<Key>, mpsc::UnboundedReceiver<Key>),
     answers: (mpsc::UnboundedSender<Answered>, mpsc::UnboundedReceiver<Answered>),
 }
 
+type Suspensions = mpsc::UnboundedReceiver<oneshot::Sender<()>>;
 type Answered = (Key, Option<Class>, Box<Result<Done, Lost>>);
 
 impl Events {
     /// Listens to signals, or, with a program that we have started and that gets them itself, to that.
     pub(super) fn new(launched: Option<&mut Launched>) -> io::Result<Self> {
+        let (ends, suspensions) = Ends::of(launched)?;
         Ok(Self {
-            ends: Ends::of(launched)?,
+            ends,
+            suspensions,
             ring: None,
             keeper: None,
             exits: mpsc::unbounded_channel(),
@@ -102,6 +109,7 @@ impl Events {
         tokio::select! {
             biased;
             reason = self.ends.next() => Event::Stop(reason),
+            Some(done) = suspended(&mut self.suspensions) => Event::Suspend(done),
             Some(key) = self.exits.1.recv() => Event::Exited(key),
             Some((key, class, answer)) = self.answers.1.recv() => Event::Answer(key, class, answer),
             () = readable(self.keeper.as_ref()) => Event::Keeper,
@@ -140,11 +148,12 @@ struct Ends {
 
 impl Ends {
     /// A program that we have started gets the signals itself.
-    fn of(launched: Option<&mut Launched>) -> io::Result<Self> {
-        match launched {
-            Some(launched) => Ok(Self { interrupted: None, leaving: launched.leaving() }),
-            None => Ok(Self { interrupted: Some(signals::listen()?), leaving: None }),
+    fn of(launched: Option<&mut Launched>) -> io::Result<(Self, Option<Suspensions>)> {
+        if let Some(launched) = launched {
+            return Ok((Self { interrupted: None, leaving: launched.leaving() }, None));
         }
+        let Wishes { end, suspend } = signals::listen()?;
+        Ok((Self { interrupted: Some(end), leaving: None }, Some(suspend)))
     }
 
     /// The next end that is told. Safe to cancel.
@@ -154,6 +163,14 @@ impl Ends {
             () = told(&mut self.interrupted) => StopReason::Asked,
             () = told(&mut self.leaving) => StopReason::HeldAtExit,
         }
+    }
+}
+
+/// The next time that we are to stop for a while; never, if nobody tells. Safe to cancel.
+async fn suspended(suspensions: &mut Option<Suspensions>) -> Option<oneshot::Sender<()>> {
+    match suspensions {
+        Some(suspensions) => suspensions.recv().await,
+        None => std::future::pending().await,
     }
 }
 

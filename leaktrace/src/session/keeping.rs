@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use leaktrace_core::base::num::Ktime;
 use leaktrace_core::session::{Leases, Told};
+use tokio::sync::oneshot;
 
 use super::engine::Engine;
 use super::jobs;
@@ -11,6 +12,7 @@ use super::member::Key;
 use super::observer::Observer;
 use super::probes::Probes;
 use super::reporting::Reporter;
+use super::signals;
 use crate::clock;
 use crate::kernel::{AttachError, Hub, KeeperEvent, TargetId};
 
@@ -129,6 +131,19 @@ impl Engine<'_> {
         all.find_map(|(key, member)| {
             member.probes.as_mut().filter(|probes| probes.id() == id).map(|probes| (*key, probes))
         })
+    }
+
+    /// Stops this process until it is told to go on: no probe stays meanwhile.
+    pub(super) fn suspend(&mut self, done: oneshot::Sender<()>) -> anyhow::Result<()> {
+        let keys = self.members.iter_mut().filter_map(|(key, member)| Some((*key, member.probes.as_mut()?)));
+        let (mut failed, now) = (Vec::new(), clock::now());
+        for (key, probes) in keys {
+            let taken = self.hub.as_mut().map_or(Ok(()), |hub| probes.take_away(hub, now));
+            failed.extend(taken.err().map(|error| (key, error)));
+        }
+        drop(done);
+        signals::suspend();
+        failed.into_iter().try_for_each(|(key, error)| self.fail(key, error.into()))
     }
 
     /// Renews the leases that are due.

@@ -118,6 +118,13 @@ impl Probes {
         self.since = None;
     }
 
+    /// Has them taken away; they come back with the next lease.
+    pub(super) fn take_away(&mut self, hub: &mut Hub, now: Ktime) -> Result<(), AttachError> {
+        let taken = hub.lease(self.id, Lease::without_end(Kinds::NONE), [0; Kind::ALL.len()]);
+        self.ended(now);
+        taken
+    }
+
     /// Has them taken away for good.
     pub(super) fn detach(&mut self, hub: &mut Hub) -> Result<(), AttachError> {
         self.leases.end();
