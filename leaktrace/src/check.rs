@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use anyhow::Context as _;
 use leaktrace_core::go::symbols::Symbols;
 use leaktrace_core::judge::detect::Policy;
 use leaktrace_core::judge::thresholds::{CODES, Thresholds};
@@ -19,7 +20,8 @@ use crate::config::{
 use crate::diagnose::Exit;
 use crate::policy;
 use crate::process::{Pid, Procfs};
-use crate::session::{self, INTERRUPTED, ReportPass};
+use crate::session::{self, Ended, ReportPass};
+use crate::signals::Interrupts;
 
 /// How often limits are looked at: so many times in a check, but not more or less often than this.
 const LOOKS: u32 = 60;
@@ -30,6 +32,7 @@ const CUT_SHORT: &str = "the check was interrupted by a signal; the report cover
 
 /// Checks a process.
 pub fn run(args: &Check, common: &Common, system: &System, procfs: &Procfs) -> anyhow::Result<Done> {
+    let interrupts = Interrupts::listen().context("cannot listen to signals")?;
     let config = resolve(args, policy::resolve(&args.rules)?, common, system)?;
     let limits = || Limits {
         thresholds: Thresholds::new(args.max.iter().chain(&args.max_growth).cloned()),
@@ -37,16 +40,16 @@ pub fn run(args: &Check, common: &Common, system: &System, procfs: &Procfs) -> a
         hides_notices: config.writing.output.format.is_for_tools(),
     };
     let selection = Selection::Pids(vec![Pid(args.pid)]);
-    let ended = session::run(&config, &selection, procfs, Box::new(|| Box::new(limits())))?;
+    let ended = session::run(&config, &selection, procfs, interrupts, Box::new(|| Box::new(limits())))?;
     let remark = if ended.reason == StopReason::Asked { Some(CUT_SHORT) } else { session::remark(&ended) };
-    Ok(Done { remark: remark.map(str::to_owned), found: ended.found, code: code(ended.reason) })
+    Ok(Done { remark: remark.map(str::to_owned), found: ended.found, code: code(&ended) })
 }
 
 /// What could not be watched to the end has not passed.
-const fn code(reason: StopReason) -> u8 {
-    match reason {
+fn code(ended: &Ended) -> u8 {
+    match ended.reason {
         StopReason::TimeUp => 0,
-        StopReason::Asked => INTERRUPTED,
+        StopReason::Asked => ended.interrupted.unwrap_or(Exit::Usage as u8),
         StopReason::Exited | StopReason::Execed | StopReason::HeldAtExit => Exit::NoTarget as u8,
         StopReason::Blocked => Exit::Usage as u8,
     }

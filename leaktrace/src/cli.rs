@@ -61,14 +61,14 @@ leaktrace --pid <PID>... [OPTIONS]
 
 const EXIT_CODES: &str = "\
 Exit status:
-  0    a report was made
-  1    a failure condition was met (--fail-on, --deny, --max, --max-growth, --fail-if-grew)
-  2    invalid usage, an unreadable file or a system error
-  3    no such process, or it has exited
-  4    permission denied
-  5    a kernel feature is missing
-  6    not a Go program, or one that leaktrace cannot read
-  130  a check was interrupted
+  0      a report was made
+  1      a failure condition was met (--fail-on, --deny, --max, --max-growth, --fail-if-grew)
+  2      invalid usage, an unreadable file or a system error
+  3      no such process, or it has exited
+  4      permission denied
+  5      a kernel feature is missing
+  6      not a Go program, or one that leaktrace cannot read
+  128+n  signal n ended it before there was a report, or ended a check
 
 `run` exits with the program's own status, unless that is 0 and a failure condition was met: 128+n if signal n killed it, 126 if it cannot be started, 127 if it is not found.";
 

@@ -18,11 +18,16 @@ pub mod process;
 pub mod quantity;
 pub mod run;
 pub mod session;
+pub mod signals;
 pub mod sources;
+
+use anyhow::Context as _;
 
 use crate::cli::{Args, Command};
 use crate::config::{Config, Selection, System};
 use crate::process::{Pid, Procfs};
+use crate::session::ReportPass;
+use crate::signals::{Interrupts, Mask, Taken};
 
 /// How what was asked for ended, where it did not fail.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,12 +40,22 @@ pub struct Done {
     pub code: u8,
 }
 
-/// Does what was typed.
-pub fn run(args: &Args) -> anyhow::Result<Done> {
+/// Who takes signals while that is done.
+pub const fn takes_signals(args: &Args) -> Taken {
+    match &args.command {
+        Some(Command::Run(_)) => Taken::ByProgram,
+        Some(Command::Check(_)) => Taken::Here,
+        None if !args.list_rules => Taken::Here,
+        _ => Taken::Never,
+    }
+}
+
+/// Does what was typed, with `blocked` signals for the programs that it starts.
+pub fn run(args: &Args, blocked: Mask) -> anyhow::Result<Done> {
     let (system, procfs) = (System::probe(), Procfs::system());
     let mut done = Done::default();
     match &args.command {
-        Some(Command::Run(run)) => done = run::run(run, &args.common, &procfs)?,
+        Some(Command::Run(run)) => done = run::run(run, &args.common, &procfs, blocked)?,
         Some(Command::Check(check)) => done = check::run(check, &args.common, &system, &procfs)?,
         Some(Command::Dump(dump)) => dump::run(dump, &system, &procfs)?,
         Some(Command::Report(report)) => dump::report(report, &args.common, &system)?,
@@ -51,14 +66,18 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
         }
         Some(Command::Explain(explain)) => policy::explain(&explain.rule, &mut std::io::stdout().lock())?,
         None if args.list_rules => policy::list(&mut std::io::stdout().lock())?,
-        None => {
-            let selection = Selection::new(&args.watch)?;
-            let policy = policy::resolve(&args.rules)?;
-            let config = Config::resolve(&args.watch, selection.is_many(), policy, &args.common, &system)?;
-            let ended = session::run(&config, &selection, &procfs, Box::new(|| Box::new(session::AsItIs)))?;
-            done.remark = session::remark(&ended).map(str::to_owned);
-            done.found = ended.found;
-        }
+        None => done = watch(args, &system, &procfs)?,
     }
     Ok(done)
+}
+
+fn watch(args: &Args, system: &System, procfs: &Procfs) -> anyhow::Result<Done> {
+    let interrupts = Interrupts::listen().context("cannot listen to signals")?;
+    let selection = Selection::new(&args.watch)?;
+    let policy = policy::resolve(&args.rules)?;
+    let config = Config::resolve(&args.watch, selection.is_many(), policy, &args.common, system)?;
+    let make_pass = Box::new(|| -> Box<dyn ReportPass> { Box::new(session::AsItIs) });
+    let ended = session::run(&config, &selection, procfs, interrupts, make_pass)?;
+    let code = ended.interrupted.filter(|_| !ended.has_reported).unwrap_or(0);
+    Ok(Done { remark: session::remark(&ended).map(str::to_owned), found: ended.found, code })
 }

@@ -1,19 +1,23 @@
 //! `leaktrace`: finds goroutine leaks in running Go processes from outside.
 
+use std::io;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::Parser;
 use leaktrace::cli::Args;
 use leaktrace::diagnose::{Exit, diagnose, is_broken_pipe};
 use leaktrace::privilege;
 use leaktrace::process::Procfs;
 use leaktrace::process::privileges::Privileges;
+use leaktrace::signals::{self, Mask};
 use leaktrace_core::base::escape;
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    let blocked = signals::hold(leaktrace::takes_signals(&args));
     leaktrace::logs::start(args.common.verbose);
-    match privilege::settle().map_err(Into::into).and_then(|()| leaktrace::run(&args)) {
+    match settle(blocked).and_then(|blocked| leaktrace::run(&args, blocked)) {
         Ok(done) => {
             if let Some(remark) = done.remark {
                 eprintln!("leaktrace: {}", escape::line(&remark));
@@ -27,4 +31,9 @@ fn main() -> ExitCode {
             ExitCode::from(diagnosis.exit as u8)
         }
     }
+}
+
+fn settle(blocked: io::Result<Mask>) -> anyhow::Result<Mask> {
+    privilege::settle()?;
+    blocked.context("cannot block signals")
 }

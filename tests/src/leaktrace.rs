@@ -197,8 +197,12 @@ impl Running {
         self.signal(Signal::CONT);
     }
 
+    /// Sends it a signal.
+    ///
+    /// # Panics
+    /// When it has been waited for.
     #[track_caller]
-    fn signal(&self, signal: Signal) {
+    pub fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a child has a pid");
         kill_process(pid, signal).expect("it runs");
     }

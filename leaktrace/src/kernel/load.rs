@@ -11,6 +11,7 @@ use leaktrace_common::event::Kind;
 use leaktrace_common::layout::{Constants, Control, IN_COOKIE};
 use thiserror::Error;
 
+use super::again::again;
 use super::attach::{AttachError, Backend, ProbeSite, Tracee, by_kind, open};
 use super::drops::CounterMap;
 use super::features::in_initial_pid_namespace;
@@ -202,7 +203,8 @@ impl Loader {
                 SITES => definition.set_max_entries(self.sites),
                 _ => {}
             }
-            let map = raised(|| MapData::create(definition, name, None)).map_err(not_permitted_or)?;
+            let map = again(|| raised(|| MapData::create(definition.clone(), name, None)));
+            let map = map.map_err(not_permitted_or)?;
             if name == CONSTANTS {
                 set_constants(&map, &constants.to_bytes())?;
             }

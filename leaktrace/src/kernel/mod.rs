@@ -3,6 +3,7 @@
 //! Each target has programs of its own, attached to it alone, and [`Hub`] has all targets. Nothing is pinned and no
 //! event is created in tracefs: whatever ends this process ends its probes.
 
+mod again;
 mod attach;
 pub mod cost;
 mod detach;

@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
+use super::again::again;
 use crate::privilege::raised;
 use aya_obj::generated::{PERF_FLAG_FD_CLOEXEC, perf_event_attr};
 
@@ -25,13 +26,13 @@ pub(super) fn open_uprobe(path: &CStr, offset: u64, pid: u32) -> io::Result<Owne
     attr.__bindgen_anon_3.config1 = path.as_ptr() as u64;
     attr.__bindgen_anon_4.config2 = offset;
     let pid = i32::try_from(pid).map_err(io::Error::other)?;
-    // SAFETY: the attributes and the path that they point to live until the call is done.
-    let fd = raised(|| unsafe {
-        libc::syscall(libc::SYS_perf_event_open, &raw mut attr, pid, ANY, -1, PERF_FLAG_FD_CLOEXEC)
-    });
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
+    let fd = again(|| {
+        // SAFETY: the attributes and the path that they point to live until the call is done.
+        let fd = raised(|| unsafe {
+            libc::syscall(libc::SYS_perf_event_open, &raw mut attr, pid, ANY, -1, PERF_FLAG_FD_CLOEXEC)
+        });
+        if fd < 0 { Err(io::Error::last_os_error()) } else { Ok(fd) }
+    })?;
     let fd = RawFd::try_from(fd).map_err(io::Error::other)?;
     // SAFETY: the kernel has just made this descriptor for us.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })

@@ -10,6 +10,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use aya_obj::generated::bpf_insn;
 
+use super::again::again;
 use crate::privilege::raised;
 
 const BPF_MAP_UPDATE_ELEM: c_long = 2;
@@ -285,10 +286,12 @@ unsafe fn bpf<T>(command: c_long, attr: &mut T) -> io::Result<OwnedFd> {
 /// # Safety
 /// `attr` must be what `command` takes, with valid pointers in it.
 unsafe fn call<T>(command: c_long, attr: &mut T) -> io::Result<c_long> {
-    // SAFETY: the caller's promise; the kernel reads no more than the size that it is given.
-    let result =
-        raised(|| unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attr), size_of::<T>()) });
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+    again(|| {
+        let attr = std::ptr::from_mut(attr);
+        // SAFETY: the caller's promise; the kernel reads no more than the size that it is given.
+        let result = raised(|| unsafe { libc::syscall(libc::SYS_bpf, command, attr, size_of::<T>()) });
+        if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+    })
 }
 
 /// The kernel keeps 15 bytes of a name.

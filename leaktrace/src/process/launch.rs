@@ -4,23 +4,26 @@
 //! attached then. After that the child is no longer traced, unless it is to be held once more: at its exit, when its
 //! memory is still there. All of this is one thread's business, because only the thread that traces may ask for it.
 
+mod ptrace;
+
 use std::cell::Cell;
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
-use std::ptr::null_mut;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::JoinHandle;
 
-use libc::{c_int, c_uint, sigset_t};
+use libc::c_int;
 use rustix::process::{Pid as ChildPid, RawPid, Signal, WaitOptions, WaitStatus, kill_process, waitpid};
 use thiserror::Error;
 use tokio::sync::oneshot;
 
+use self::ptrace::{ptrace, set_mask, set_options};
 use super::Pid;
+use crate::signals::Mask;
 
 /// What a shell adds to the number of the signal that ended a program.
 const SIGNALLED: c_int = 128;
@@ -74,12 +77,12 @@ enum Order {
 
 impl Launched {
     /// Starts `command`, with `signals` blocked and no others. It stands still when this returns.
-    pub fn start(command: Command, signals: sigset_t) -> Result<Self, LaunchError> {
+    pub fn start(command: Command, signals: Mask) -> Result<Self, LaunchError> {
         let program = command.get_program().to_owned();
         Self::fork(command, signals).map_err(|source| LaunchError { program, source })
     }
 
-    fn fork(command: Command, signals: sigset_t) -> io::Result<Self> {
+    fn fork(command: Command, signals: Mask) -> io::Result<Self> {
         let (orders, asked) = mpsc::channel();
         let (started, answer) = mpsc::channel();
         let (told, leaving) = oneshot::channel();
@@ -154,19 +157,20 @@ fn joined(keeper: JoinHandle<io::Result<u8>>) -> io::Result<u8> {
 /// The life of the thread that traces.
 fn keep(
     mut command: Command,
-    signals: sigset_t,
+    signals: Mask,
     started: &Sender<RawPid>,
     asked: &Receiver<Order>,
     leaves: Leaves,
 ) -> io::Result<u8> {
     // SAFETY: what runs between fork and exec are two system calls on values that it owns.
-    unsafe { command.pre_exec(move || prepare(&signals)) };
+    unsafe { command.pre_exec(prepare) };
     let pid = ChildPid::from_child(&command.spawn()?);
     if let Some(code) = exit_code(next_status(pid)?) {
         return Ok(code);
     }
     // Should we die now, nobody would ever let it run.
     set_options(pid, libc::PTRACE_O_EXITKILL)?;
+    set_mask(pid, &signals)?;
     _ = started.send(pid.as_raw_pid());
     match asked.recv() {
         Ok(Order::Release { hold: false }) => ptrace(libc::PTRACE_DETACH, Some(pid), 0)?,
@@ -182,14 +186,11 @@ fn keep(
     attend(pid, asked, leaves)
 }
 
-/// In the child: to be traced, and with the signals that we have blocked for ourselves open again.
-fn prepare(signals: &sigset_t) -> io::Result<()> {
-    ptrace(libc::PTRACE_TRACEME, None, 0)?;
-    // SAFETY: `signals` is initialised, and the old mask is not asked for.
-    match unsafe { libc::sigprocmask(libc::SIG_SETMASK, signals, null_mut()) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
+/// In the child: to be traced. A signal before its exec would stop it, for whoever traces it to decide about, and we only
+/// learn of it at its exec: so there is none before but the one that the kernel stops it with then.
+fn prepare() -> io::Result<()> {
+    Mask::all_but(libc::SIGTRAP).set()?;
+    ptrace(libc::PTRACE_TRACEME, None, 0)
 }
 
 /// Waits for the end. While it is traced its signals come by here, and its exit.
@@ -241,21 +242,6 @@ const fn event(status: WaitStatus) -> c_int {
     status.as_raw() >> 16
 }
 
-fn set_options(pid: ChildPid, options: c_int) -> io::Result<()> {
-    ptrace(libc::PTRACE_SETOPTIONS, Some(pid), options)
-}
-
-/// A request whose last argument is a number and that has no other. Rustix has none, and nix hands no real-time signals
-/// through, which cgo's `setuid` sends to all threads.
-fn ptrace(request: c_uint, pid: Option<ChildPid>, data: c_int) -> io::Result<()> {
-    let (pid, data) = (pid.map_or(0, ChildPid::as_raw_pid), libc::c_long::from(data));
-    // SAFETY: none of the requests that are made here reads or writes our memory.
-    match unsafe { libc::ptrace(request, pid, null_mut::<libc::c_void>(), data) } {
-        -1 => Err(io::Error::last_os_error()),
-        _ => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, Instant};
@@ -264,12 +250,8 @@ mod tests {
     use crate::process::Procfs;
     use crate::process::stat::Stat;
 
-    fn no_signals() -> sigset_t {
-        let mut set = std::mem::MaybeUninit::uninit();
-        // SAFETY: it initialises what it is given.
-        unsafe { libc::sigemptyset(set.as_mut_ptr()) };
-        // SAFETY: it has been initialised.
-        unsafe { set.assume_init() }
+    fn no_signals() -> Mask {
+        Mask::of(&[])
     }
 
     fn shell(script: &str) -> Launched {
@@ -319,6 +301,26 @@ mod tests {
         held(&mut launched);
         launched.let_end();
         assert_eq!(launched.wait().unwrap(), 5);
+    }
+
+    /// The kernel stops a traced process at a signal, and the thread that traces it hears of it only at its exec.
+    #[test]
+    fn a_signal_before_its_first_instruction_holds_up_nobody() {
+        let mut command = Command::new("sleep");
+        command.arg("60");
+        let signal_ourselves = || {
+            Mask::of(&[libc::SIGTERM]).set()?;
+            Ok(kill_process(rustix::process::getpid(), Signal::TERM)?)
+        };
+        // SAFETY: two system calls on values that it owns.
+        unsafe { command.pre_exec(signal_ourselves) };
+        let (sender, receiver) = mpsc::channel();
+        std::thread::spawn(move || {
+            let launched = Launched::start(command, no_signals()).unwrap();
+            launched.release(false);
+            sender.send(launched.wait().unwrap())
+        });
+        assert_eq!(receiver.recv_timeout(Duration::from_secs(10)), Ok(128 + 15));
     }
 
     #[test]

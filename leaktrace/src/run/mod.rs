@@ -26,14 +26,14 @@ use crate::process::Procfs;
 use crate::process::exit::ExitWatch;
 use crate::process::launch::Launched;
 use crate::session::{self, Ended, ReportPass};
+use crate::signals::Mask;
 
 const WRONG_PROCESS: &str = "this traces the go command, not the programs that it starts; to trace those, use \
                              `go test -exec 'leaktrace run --' ./...` or `go run -exec 'leaktrace run --' .`";
 
 /// Runs the program to its end. The exit status to end with is the program's own, or 1 if that is 0 and there is what
 /// the user wants to fail on.
-pub fn run(args: &Run, common: &Common, procfs: &Procfs) -> anyhow::Result<Done> {
-    let signals = forward::block().context("cannot block signals")?;
+pub fn run(args: &Run, common: &Common, procfs: &Procfs, blocked: Mask) -> anyhow::Result<Done> {
     let (name, arguments) = args.program.split_first().context("no program given")?;
     let policy = policy::resolve(&args.rules)?;
     let mut command = Command::new(name);
@@ -43,7 +43,7 @@ pub fn run(args: &Run, common: &Common, procfs: &Procfs) -> anyhow::Result<Done>
     }
     // What makes no sense is refused before anything is started.
     let tracing = Tracing { every_stack: true, ..Tracing::new(&args.tracing, false)? };
-    let mut launched = Launched::start(command, signals)?;
+    let mut launched = Launched::start(command, blocked)?;
     let pid = launched.pid();
     let config = configure(args, common, tracing, policy, |file| place::fill_in(file, name, pid));
     forward::start(ExitWatch::open(procfs, pid)?).context("cannot forward signals")?;

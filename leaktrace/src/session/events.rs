@@ -6,19 +6,20 @@ use std::time::Duration;
 
 use leaktrace_core::base::num::Ktime;
 use leaktrace_core::session::{Class, StopReason};
+use libc::c_int;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use super::jobs::Done;
 use super::member::Key;
-use super::signals::Wishes;
-use super::{readiness, signals};
+use super::readiness;
 use crate::clock;
 use crate::kernel::Hub;
 use crate::process::exit::ExitWatch;
 use crate::process::launch::Launched;
 use crate::process::workers::{Job, Lost};
+use crate::signals::{self, Interrupts, Suspension, Wishes};
 
 /// How long nothing at all may wake it.
 const IDLE: Duration = Duration::from_hours(1);
@@ -34,7 +35,7 @@ pub(super) enum Event {
     /// The keeper of the probes has told something.
     Keeper,
     /// We are to stop for a while; dropped when that will be done.
-    Suspend(oneshot::Sender<()>),
+    Suspend(Suspension),
     /// A ring is filling.
     Filling,
     /// It is time.
@@ -51,21 +52,20 @@ pub(super) struct Events {
     answers: (mpsc::UnboundedSender<Answered>, mpsc::UnboundedReceiver<Answered>),
 }
 
-type Suspensions = mpsc::UnboundedReceiver<oneshot::Sender<()>>;
+type Suspensions = mpsc::UnboundedReceiver<Suspension>;
 type Answered = (Key, Option<Class>, Box<Result<Done, Lost>>);
 
 impl Events {
-    /// Listens to signals, or, with a program that we have started and that gets them itself, to that.
-    pub(super) fn new(launched: Option<&mut Launched>) -> io::Result<Self> {
-        let (ends, suspensions) = Ends::of(launched)?;
-        Ok(Self {
-            ends,
-            suspensions,
-            ring: None,
-            keeper: None,
-            exits: mpsc::unbounded_channel(),
-            answers: mpsc::unbounded_channel(),
-        })
+    /// Listens to what may end the session.
+    pub(super) fn new(mut ends: Ends) -> Self {
+        let (exits, answers) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+        let suspensions = ends.suspensions.take();
+        Self { ends, suspensions, ring: None, keeper: None, exits, answers }
+    }
+
+    /// The exit status of whoever a signal has ended as it has ended the session.
+    pub(super) fn interrupted(&self) -> Option<u8> {
+        self.ends.signal.map(signals::status)
     }
 
     /// Tells when a ring is filling, and when the keeper of the probes has told something.
@@ -139,35 +139,43 @@ async fn readable(descriptor: Option<&AsyncFd<OwnedFd>>) {
 }
 
 /// What ends a session from outside of it.
-struct Ends {
+pub(super) struct Ends {
     /// The user wants it to end.
-    interrupted: Option<oneshot::Receiver<()>>,
+    interrupted: Option<oneshot::Receiver<c_int>>,
+    /// The signal that said so.
+    signal: Option<c_int>,
     /// The program is held at its exit.
     leaving: Option<oneshot::Receiver<()>>,
+    /// The user wants us to stop for a while, until somebody else waits for that.
+    suspensions: Option<Suspensions>,
 }
 
 impl Ends {
+    pub(super) fn of_signals(interrupts: Interrupts) -> Self {
+        let Wishes { end, suspend } = interrupts.wishes();
+        Self { interrupted: Some(end), signal: None, leaving: None, suspensions: Some(suspend) }
+    }
+
     /// A program that we have started gets the signals itself.
-    fn of(launched: Option<&mut Launched>) -> io::Result<(Self, Option<Suspensions>)> {
-        if let Some(launched) = launched {
-            return Ok((Self { interrupted: None, leaving: launched.leaving() }, None));
-        }
-        let Wishes { end, suspend } = signals::listen()?;
-        Ok((Self { interrupted: Some(end), leaving: None }, Some(suspend)))
+    pub(super) const fn of_program(launched: &mut Launched) -> Self {
+        Self { interrupted: None, signal: None, leaving: launched.leaving(), suspensions: None }
     }
 
     /// The next end that is told. Safe to cancel.
     async fn next(&mut self) -> StopReason {
         tokio::select! {
             biased;
-            () = told(&mut self.interrupted) => StopReason::Asked,
+            signal = told(&mut self.interrupted) => {
+                self.signal = Some(signal);
+                StopReason::Asked
+            }
             () = told(&mut self.leaving) => StopReason::HeldAtExit,
         }
     }
 }
 
 /// The next time that we are to stop for a while; never, if nobody tells. Safe to cancel.
-async fn suspended(suspensions: &mut Option<Suspensions>) -> Option<oneshot::Sender<()>> {
+async fn suspended(suspensions: &mut Option<Suspensions>) -> Option<Suspension> {
     match suspensions {
         Some(suspensions) => suspensions.recv().await,
         None => std::future::pending().await,
@@ -175,13 +183,13 @@ async fn suspended(suspensions: &mut Option<Suspensions>) -> Option<oneshot::Sen
 }
 
 /// Comes once, when the other side tells; never, if there is none or it has gone.
-async fn told(receiver: &mut Option<oneshot::Receiver<()>>) {
+async fn told<T>(receiver: &mut Option<oneshot::Receiver<T>>) -> T {
     if let Some(waiting) = receiver {
         let result = waiting.await;
         *receiver = None;
-        if result.is_ok() {
-            return;
+        if let Ok(told) = result {
+            return told;
         }
     }
-    std::future::pending::<()>().await;
+    std::future::pending().await
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use leaktrace_common::event::Kind;
 use leaktrace_core::go::goroutines::WalkError;
 use leaktrace_core::go::reach::{Limits, Process, Reach, Refusal, Streaks};
@@ -256,8 +255,9 @@ pub(super) fn untraced(error: &anyhow::Error) -> String {
 
 /// The costs that were measured, or the usual ones.
 pub(super) fn cost(hub: &mut crate::kernel::Hub) -> CostPerHit {
-    hub.cost().context("cannot measure the cost of a probe").unwrap_or_else(|error| {
-        tracing::warn!(error = %error, "cannot measure the cost of a probe");
+    hub.cost().unwrap_or_else(|error| {
+        let error = format!("{:#}", anyhow::Error::new(error));
+        tracing::warn!(error, "cannot measure the cost of a probe");
         CostPerHit::USUAL
     })
 }

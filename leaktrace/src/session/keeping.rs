@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use leaktrace_core::base::num::Ktime;
 use leaktrace_core::session::{Leases, Told};
-use tokio::sync::oneshot;
 
 use super::engine::Engine;
 use super::jobs;
@@ -12,9 +11,9 @@ use super::member::Key;
 use super::observer::Observer;
 use super::probes::Probes;
 use super::reporting::Reporter;
-use super::signals;
 use crate::clock;
 use crate::kernel::{AttachError, Hub, KeeperEvent, TargetId};
+use crate::signals::{self, Suspension};
 
 impl Engine<'_> {
     /// Has what was loaded attached.
@@ -134,7 +133,7 @@ impl Engine<'_> {
     }
 
     /// Stops this process until it is told to go on: no probe stays meanwhile.
-    pub(super) fn suspend(&mut self, done: oneshot::Sender<()>) -> anyhow::Result<()> {
+    pub(super) fn suspend(&mut self, done: Suspension) -> anyhow::Result<()> {
         let keys = self.members.iter_mut().filter_map(|(key, member)| Some((*key, member.probes.as_mut()?)));
         let (mut failed, now) = (Vec::new(), clock::now());
         for (key, probes) in keys {

@@ -17,11 +17,11 @@ mod readiness;
 pub mod recorder;
 pub(crate) mod reporting;
 mod serve;
-mod signals;
 mod writer;
 
 use std::sync::{Arc, Mutex};
 
+use anyhow::Context as _;
 use leaktrace_core::session::StopReason;
 use thiserror::Error;
 
@@ -29,16 +29,16 @@ use crate::config::{Config, Selection};
 use crate::process::Procfs;
 use crate::process::launch::Launched;
 use crate::process::workers::Workers;
+use crate::signals::Interrupts;
 use crate::sources::SourceTree;
 use closing::Ledger;
 pub use closing::Unseen;
 use engine::Engine;
-use events::Events;
+use events::{Ends, Events};
 pub use pass::{AsItIs, ReportPass};
 use publish::{Consumer, Consumers};
 use recorder::Recording;
 use reporting::Shared;
-pub(crate) use signals::INTERRUPTED;
 
 /// What came of a session.
 #[derive(Debug)]
@@ -47,6 +47,10 @@ pub struct Ended {
     pub reason: StopReason,
     /// Whether that was found on which the user wants to fail.
     pub found: bool,
+    /// The exit status of whoever a signal has ended as it has ended this session.
+    pub interrupted: Option<u8>,
+    /// Whether there is a report on any process.
+    pub has_reported: bool,
     /// Whether no probe was ever hit of a process that had some.
     pub is_unreached: bool,
 }
@@ -77,6 +81,26 @@ struct LaunchedProgram<'e> {
     at_exit: bool,
 }
 
+/// What is watched, and who gets the signals that would end that.
+enum Source<'e> {
+    /// Processes that run anyway. We do.
+    Running(Interrupts),
+    /// A program that we have started, and whether it is held at its exit. It does.
+    Launched(&'e mut Launched, bool),
+}
+
+impl<'e> Source<'e> {
+    /// What ends the session from outside, and the program, if it is one.
+    fn split(self) -> (Ends, Option<LaunchedProgram<'e>>) {
+        match self {
+            Self::Running(interrupts) => (Ends::of_signals(interrupts), None),
+            Self::Launched(program, at_exit) => {
+                (Ends::of_program(program), Some(LaunchedProgram { program, at_exit }))
+            }
+        }
+    }
+}
+
 /// How many targets may block reads until no other is read.
 const MOST_STUCK: usize = 64;
 
@@ -96,9 +120,10 @@ pub fn run(
     config: &Config,
     selection: &Selection,
     procfs: &Procfs,
+    interrupts: Interrupts,
     make_pass: PassMaker<'_>,
 ) -> anyhow::Result<Ended> {
-    watch(config, selection, procfs, None, make_pass)
+    watch(config, selection, procfs, Source::Running(interrupts), make_pass)
 }
 
 /// Watches a program that we have started, from its first instruction to its end. With `at_exit` it is held at its exit
@@ -111,30 +136,29 @@ pub(crate) fn run_launched(
     make_pass: PassMaker<'_>,
 ) -> anyhow::Result<Ended> {
     let selection = Selection::Pids(vec![launched.pid()]);
-    watch(config, &selection, procfs, Some((launched, at_exit)), make_pass)
+    watch(config, &selection, procfs, Source::Launched(launched, at_exit), make_pass)
 }
 
 fn watch(
     config: &Config,
     selection: &Selection,
     procfs: &Procfs,
-    mut launched: Option<(&mut Launched, bool)>,
+    source: Source<'_>,
     make_pass: PassMaker<'_>,
 ) -> anyhow::Result<Ended> {
     let is_many = selection.is_many();
     let mut consumers = Consumers::open(config, is_many)?;
     let recording = config.writing.record.as_ref().map(Recording::create).transpose()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let events = {
-        let _inside = runtime.enter();
-        Events::new(launched.as_mut().map(|(program, _)| &mut **program))?
-    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.context("cannot start the event loop")?;
+    let (ends, launched) = source.split();
+    let events = Events::new(ends);
     let is_launched = launched.is_some();
     let inputs = SessionInputs {
         config,
         procfs,
         consumer: &mut consumers,
-        launched: launched.map(|(program, at_exit)| LaunchedProgram { program, at_exit }),
+        launched,
         make_pass,
         shared: Arc::new(shared(config)?),
         workers: Workers::new(MOST_STUCK),
@@ -158,7 +182,8 @@ fn watch(
 /// What comes of a session that ends for a reason.
 fn ended(engine: &Engine<'_>) -> impl FnOnce(StopReason) -> Ended + use<> {
     let (found, is_unreached) = (engine.has_found, engine.is_unreached);
-    move |reason| Ended { reason, found, is_unreached }
+    let (interrupted, has_reported) = (engine.events.interrupted(), engine.ledger.has_reported);
+    move |reason| Ended { reason, found, interrupted, has_reported, is_unreached }
 }
 
 /// What came of the only process.
