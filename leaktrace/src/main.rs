@@ -5,13 +5,18 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser;
+use leaktrace::allocator::Allocator;
 use leaktrace::cli::Args;
 use leaktrace::diagnose::{Exit, diagnose, is_broken_pipe};
 use leaktrace::privilege;
 use leaktrace::process::Procfs;
+use leaktrace::process::limits::Limits;
 use leaktrace::process::privileges::Privileges;
 use leaktrace::signals::{self, Mask};
 use leaktrace_core::base::escape;
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -26,7 +31,8 @@ fn main() -> ExitCode {
         }
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            let diagnosis = diagnose(&error, &Privileges::of_this_process(&Procfs::system()));
+            let diagnosis =
+                diagnose(&error, &Privileges::of_this_process(&Procfs::system()), &Limits::of_this_process());
             eprintln!("{diagnosis}");
             ExitCode::from(diagnosis.exit as u8)
         }

@@ -1,14 +1,20 @@
 //! Ring 2: whatever happens while leaktrace starts, a signal or a limit of the system, ends it in time and as it should,
 //! and leaves nothing in the target.
 
+use std::io;
+use std::os::unix::process::CommandExt as _;
 use std::time::{Duration, Instant};
 
-use leaktrace_tests::leaktrace::{Running, command};
+use leaktrace_tests::leaktrace::{Outcome, Running, command};
 use leaktrace_tests::poll::{PATIENCE, poll_until};
 use leaktrace_tests::privilege::can_probe;
 use leaktrace_tests::text::patched_places;
 use leaktrace_tests::{Mode, Target, Version};
-use rustix::process::Signal;
+use rustix::process::{Resource, Rlimit, Signal, Uid, setrlimit};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, configure_capability_in_ambient_set, set_capabilities,
+    set_keep_capabilities, set_thread_uid,
+};
 
 /// How many times it is started, and the time over which the moments of the signals are spread.
 const STARTS: u32 = 50;
@@ -45,4 +51,97 @@ fn a_signal_at_any_moment_of_the_start_ends_it_as_a_signal_does() {
     poll_until(PATIENCE, "the kernel takes the probes out", || {
         patched_places(target.pid()).unwrap().is_empty().then_some(())
     });
+}
+
+/// leaktrace under a limit, once watching and once dumping.
+fn limited(pid: u32, resource: Resource, most: u64) -> [Outcome; 2] {
+    [format!("--pid {pid} --duration 50ms"), format!("dump --pid {pid}")].map(|typed| {
+        let mut command = command(&typed);
+        let limit = Rlimit { current: Some(most), maximum: Some(most) };
+        // SAFETY: a system call on a value of its own.
+        unsafe { command.pre_exec(move || Ok(setrlimit(resource, limit)?)) };
+        Running::start(command).finish()
+    })
+}
+
+/// That it made a report, or said what ran out.
+#[track_caller]
+fn is_told(outcome: &Outcome, limit: &str) {
+    let is_told = match outcome.code {
+        Some(0) => !outcome.stdout.is_empty(),
+        // The dynamic loader's own words.
+        Some(127) => outcome.stderr.contains("error while loading shared libraries"),
+        Some(2) => outcome.stderr.contains("\nhint: ") && outcome.stderr.contains(limit),
+        _ => false,
+    };
+    assert!(is_told && !outcome.stderr.contains("panicked"), "{limit}: {outcome:?}");
+}
+
+#[test]
+fn a_limit_on_open_files_is_named() {
+    if !can_probe() {
+        return;
+    }
+    let target = Target::start(Version::NEWEST, Mode::Plain, "leak_chan_send=3");
+    let mut failed = 0;
+    for most in 3..36 {
+        for outcome in limited(target.pid(), Resource::Nofile, most) {
+            is_told(&outcome, &format!("the limit on open files is {most}: raise it with `ulimit -n`"));
+            failed += u32::from(outcome.code == Some(2));
+        }
+    }
+    assert!(failed > 10, "{failed}");
+}
+
+#[test]
+fn a_limit_on_address_space_is_named() {
+    if !can_probe() {
+        return;
+    }
+    let target = Target::start(Version::NEWEST, Mode::Plain, "leak_chan_send=3");
+    let mut failed = 0;
+    for most in (80..320_u64).step_by(20).map(|mebibytes| mebibytes << 20) {
+        for outcome in limited(target.pid(), Resource::As, most) {
+            is_told(&outcome, "`ulimit -v`");
+            failed += u32::from(outcome.code == Some(2));
+        }
+    }
+    assert!(failed > 0, "it needs less than 80 MiB");
+}
+
+/// A user who runs nothing else, with the capabilities that tracing needs and none that lifts limits.
+const ALONE: u32 = 54_321;
+const TRACING: [CapabilitySet; 4] =
+    [CapabilitySet::BPF, CapabilitySet::PERFMON, CapabilitySet::SYS_PTRACE, CapabilitySet::DAC_READ_SEARCH];
+
+/// Makes the calling process that user's, who may have so many processes.
+fn be_alone(most: u64) -> io::Result<()> {
+    let all = TRACING.into_iter().fold(CapabilitySet::empty(), |all, one| all | one);
+    set_keep_capabilities(true)?;
+    set_thread_uid(Uid::from_raw(ALONE))?;
+    set_capabilities(None, CapabilitySets { effective: all, permitted: all, inheritable: all })?;
+    for capability in TRACING {
+        configure_capability_in_ambient_set(capability, true)?;
+    }
+    Ok(setrlimit(Resource::Nproc, Rlimit { current: Some(most), maximum: Some(most) })?)
+}
+
+#[test]
+fn a_limit_on_processes_is_named() {
+    if !can_probe() {
+        return;
+    }
+    let target = Target::start(Version::NEWEST, Mode::Plain, "leak_chan_send=3");
+    let mut failed = 0;
+    for most in 1..14 {
+        for typed in ["--duration 50ms", "dump", "doctor"] {
+            let mut command = command(&format!("{typed} --pid {}", target.pid()));
+            // SAFETY: system calls on values of its own.
+            unsafe { command.pre_exec(move || be_alone(most)) };
+            let outcome = Running::start(command).finish();
+            is_told(&outcome, &format!("`ulimit -u` is {most}"));
+            failed += u32::from(outcome.code == Some(2));
+        }
+    }
+    assert!(failed > 3, "{failed}");
 }

@@ -2,6 +2,7 @@
 
 mod dump;
 mod kernel;
+mod limits;
 mod program;
 
 use std::fmt::{self, Write as _};
@@ -18,6 +19,7 @@ use crate::privilege::PrivilegeError;
 use crate::process::ProcessError;
 use crate::process::blocked::{Blocked, Cause};
 use crate::process::launch::LaunchError;
+use crate::process::limits::Limits;
 use crate::process::privileges::Privileges;
 use crate::process::workers::{Lost, Refused};
 use crate::session::{NothingFound, Unseen};
@@ -84,9 +86,12 @@ impl Meaning {
 }
 
 /// Says what went wrong and what can be done about it.
-pub fn diagnose(error: &anyhow::Error, privileges: &Privileges) -> Diagnosis {
-    let of_dump = error.chain().find_map(|cause| dump::meaning(error, cause, privileges));
-    let meaning = of_dump.or_else(|| error.chain().find_map(|cause| meaning(cause, privileges)));
+pub fn diagnose(error: &anyhow::Error, privileges: &Privileges, limits: &Limits) -> Diagnosis {
+    // What has run out is the cause of whatever else fails.
+    let of_limits = error.chain().find_map(|cause| limits::meaning(cause, limits));
+    let of_dump = || error.chain().find_map(|cause| dump::meaning(error, cause, privileges));
+    let meaning =
+        of_limits.or_else(of_dump).or_else(|| error.chain().find_map(|cause| meaning(cause, privileges)));
     let meaning = meaning.unwrap_or_else(|| Meaning::plain(Exit::Usage));
     Diagnosis { message: one_line(error), hint: meaning.hint, exit: meaning.exit }
 }
@@ -213,7 +218,8 @@ fn of_refused(error: &Refused) -> Meaning {
         Refused::Stuck(_) => {
             "let the userfaultfd handlers or file servers of these processes continue, or do not watch them"
         }
-        Refused::NoThread(_) => "raise the limit on processes (`ulimit -u`, or the cgroup's pids.max)",
+        // What the system said of that is known to `limits`.
+        Refused::NoThread(_) => return Meaning::plain(Exit::Usage),
     };
     Meaning::new(Exit::Usage, hint)
 }

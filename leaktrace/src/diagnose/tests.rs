@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use rustix::io::Errno;
 
 use super::*;
 use leaktrace_core::base::num::Avma;
@@ -22,9 +23,16 @@ use crate::process::blocked::BlockedAt;
 use crate::process::privileges::Capability;
 use crate::session::recorder::RecordError;
 
+const LIMITS: Limits = Limits {
+    open_files: Some(20),
+    address_space: Some(100 << 20),
+    processes: None,
+    cgroup_processes: Some(12),
+};
+
 #[track_caller]
 fn check(error: &anyhow::Error, privileges: &[Capability], exit: Exit, text: &str) {
-    let diagnosis = diagnose(error, &Privileges::with(privileges));
+    let diagnosis = diagnose(error, &Privileges::with(privileges), &LIMITS);
     assert_eq!((diagnosis.to_string().as_str(), diagnosis.exit), (text, exit));
 }
 
@@ -225,11 +233,36 @@ fn a_dump_needs_less_than_tracing() {
     );
     let mut scope = Privileges::with(&[]);
     scope.ptrace_scope = Some(1);
-    let hint = diagnose(&refused(), &scope).hint.unwrap();
+    let hint = diagnose(&refused(), &scope, &LIMITS).hint.unwrap();
     assert!(
         hint.starts_with("kernel.yama.ptrace_scope is 1, which protects even your own processes; "),
         "{hint}"
     );
+}
+
+#[test]
+fn what_runs_out_is_named_with_its_limit() {
+    let hint = |errno: Errno, limits: &Limits| {
+        let error =
+            anyhow::Error::new(LoadError::System(errno.into())).context("cannot load the eBPF programs");
+        let diagnosis = diagnose(&error, &Privileges::with(&[]), limits);
+        assert_eq!(diagnosis.exit, Exit::Usage);
+        diagnosis.hint.unwrap()
+    };
+    assert_eq!(hint(Errno::MFILE, &LIMITS), "the limit on open files is 20: raise it with `ulimit -n`");
+    assert_eq!(
+        hint(Errno::NOMEM, &LIMITS),
+        "the limit on address space is 102400 KiB: raise it with `ulimit -v`"
+    );
+    assert_eq!(
+        hint(Errno::AGAIN, &LIMITS),
+        "no more threads are allowed: the cgroup's pids.max is 12, `ulimit -v` is 102400; raise the one that is reached"
+    );
+    let map = anyhow::Error::new(LoadError::Map(io::Error::from(Errno::MFILE).into()));
+    assert!(diagnose(&map, &Privileges::with(&[]), &LIMITS).hint.unwrap().contains("`ulimit -n`"));
+    let unlimited = Limits::default();
+    assert!(hint(Errno::NOMEM, &unlimited).contains("memory.max"));
+    assert!(hint(Errno::AGAIN, &unlimited).contains("kernel.threads-max"));
 }
 
 /// What a name may end in that would show another line, or change what is on the screen.
@@ -299,7 +332,7 @@ fn messages(name: &str) -> Vec<anyhow::Error> {
 fn a_name_cannot_forge_a_hint() {
     let does_something = |c: char| c.is_control() || !escape::is_printable(&c.to_string());
     for error in HOSTILE.iter().flat_map(|name| messages(name)) {
-        let text = diagnose(&error, &Privileges::with(&[])).to_string();
+        let text = diagnose(&error, &Privileges::with(&[]), &LIMITS).to_string();
         let lines: Vec<&str> = text.split('\n').collect();
         assert!(!lines.iter().any(|line| line.contains(does_something)), "{text:?}");
         assert!(lines.len() <= 2 && lines[0].starts_with("leaktrace: "), "{text}");

@@ -57,11 +57,13 @@ pub(super) fn walk(
     let middle = entries / 2;
     let party = Party::current();
     thread::scope(|scope| {
-        let later = scope.spawn(|| {
+        let later = thread::Builder::new().spawn_scoped(scope, || {
             // Joined only if both come to an end: if one does not, the job is given up with both.
             let _member = party.map(|party| party.join());
             read(middle..u64::MAX, MAX_VALUES / 2)
         });
+        // Where no other thread can be had, this one reads all of it.
+        let Ok(later) = later else { return read(0..u64::MAX, MAX_VALUES) };
         let mut walked = read(0..middle, MAX_VALUES / 2)?;
         walked.append(later.join().unwrap_or_else(|panic| resume_unwind(panic))?);
         Ok(walked)

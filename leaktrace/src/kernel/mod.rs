@@ -26,3 +26,11 @@ pub use hub::{Hub, HubOptions, TargetId};
 pub use keeper::KeeperEvent;
 pub use load::{LoadError, Loaded, Loader, TargetOptions};
 pub use ring::Drained;
+
+/// What the system said, where this is an error of aya's that shows it as its own words and not as its cause.
+pub(crate) fn of_system<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e std::io::Error> {
+    match error.downcast_ref() {
+        Some(aya::maps::MapError::IoError(error)) => Some(error),
+        _ => None,
+    }
+}

@@ -6,6 +6,7 @@ pub mod exe;
 pub mod exit;
 pub mod find;
 pub mod launch;
+pub mod limits;
 pub mod maps;
 pub mod memory;
 pub(crate) mod mounts;

@@ -20,9 +20,9 @@ pub(super) unsafe fn fork() -> io::Result<Forked> {
     // SAFETY: the caller's promise.
     match unsafe { libc::fork() } {
         0 => Ok(Forked::Child),
-        pid => {
-            Pid::from_raw(pid).filter(|_| pid > 0).map(Forked::Parent).ok_or_else(io::Error::last_os_error)
-        }
+        // A number below zero is none that rustix would look at.
+        ..0 => Err(io::Error::last_os_error()),
+        pid => Pid::from_raw(pid).map(Forked::Parent).ok_or_else(|| rustix::io::Errno::SRCH.into()),
     }
 }
 
