@@ -12,9 +12,9 @@ use leaktrace_core::binary::elf::{Elf, FileMemory};
 use leaktrace_core::go::program::Program;
 use leaktrace_core::go::validate::InvalidLayout;
 use leaktrace_core::report::{LazyDebugInfo, ProgramSymbols};
-use leaktrace_core::trace::plan::{AttachPlan, OtherProbes, PlanOptions, plan};
+use leaktrace_core::trace::plan::{AttachPlan, OtherProbes, PlanOptions, VerifyError, plan};
 
-use crate::process::exit::ExitWatch;
+use crate::process::exit::{ExitWatch, Gone};
 use crate::process::find::HeldProcess;
 use crate::process::maps::Maps;
 use crate::process::memory::ProcessMemory;
@@ -69,7 +69,7 @@ impl Inspected {
             if target.exit.has_exited() {
                 return Err(ProcessError::Exited { pid: target.pid }.into());
             }
-            Ok(program?)
+            program.map_err(|error| unless_gone(target, error.into()))
         })
     }
 
@@ -138,10 +138,15 @@ impl Inspected {
     pub fn plan(&self, kinds: &[Kind], long_nops: bool) -> anyhow::Result<AttachPlan> {
         let options = PlanOptions { long_nops, ..PlanOptions::default() };
         let plan = plan(self.elf(), self.program(), kinds, options)?;
-        let others = other_probes(self.target(), &self.known.borrow_owner().procfs)?;
-        let shared = plan
-            .verify(&self.memory(), self.bias(), &others)
-            .context("the running code differs from the code in the executable")?;
+        let others = || Ok(other_probes(self.target(), &self.known.borrow_owner().procfs)?);
+        let verified = plan.verify(&self.memory(), self.bias(), others);
+        let shared = verified.map_err(|error: anyhow::Error| match error.downcast_ref() {
+            Some(VerifyError::Different { .. }) => unless_gone(
+                self.target(),
+                error.context("the running code differs from the code in the executable"),
+            ),
+            _ => unless_gone(self.target(), error),
+        })?;
         if shared > 0 {
             tracing::info!("another tracer also probes {shared} of {} instructions", plan.sites.len());
         }
@@ -205,6 +210,16 @@ pub fn open(procfs: &Procfs, pid: Pid) -> Result<Arc<HeldProcess>, ProcessError>
     }
 }
 
+/// Why a process is not understood: what was read of one that runs something else by now says nothing.
+fn unless_gone(target: &HeldProcess, error: anyhow::Error) -> anyhow::Error {
+    let pid = target.pid;
+    match target.space.gone() {
+        Some(Gone::Exited) => ProcessError::Exited { pid }.into(),
+        Some(Gone::Execed) => ProcessError::Execed { pid }.into(),
+        None => error,
+    }
+}
+
 /// Where others have probes in a process.
 fn other_probes(target: &HeldProcess, procfs: &Procfs) -> Result<OtherProbes, ProcessError> {
     let maps = Maps::read(procfs, target.pid)?;
@@ -213,4 +228,34 @@ fn other_probes(target: &HeldProcess, procfs: &Procfs) -> Result<OtherProbes, Pr
         breakpoints: target.about.tracer.is_none(),
         trampolines: trampolines.map(|mapping| mapping.start..mapping.end).collect(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn what_is_read_of_a_process_that_has_become_another_says_nothing() {
+        for (script, expected) in [
+            ("read line; exec sleep 60", "has called exec and runs another program"),
+            ("read line", "has exited"),
+        ] {
+            let mut child = Command::new("sh").args(["-c", script]).stdin(Stdio::piped()).spawn().unwrap();
+            let target = HeldProcess::open(&Procfs::system(), Pid(child.id())).unwrap();
+            let told = || unless_gone(&target, anyhow::anyhow!("the code differs")).to_string();
+            assert_eq!(told(), "the code differs");
+            child.stdin.take().unwrap().write_all(b"\n").unwrap();
+            let deadline = Instant::now() + Duration::from_secs(10);
+            while !told().ends_with(expected) {
+                assert!(Instant::now() < deadline, "{}", told());
+                std::thread::yield_now();
+            }
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
 }

@@ -106,6 +106,9 @@ pub enum ProgramError {
     /// The function table is there and was made unreadable, as garble does.
     #[error("obfuscated, perhaps with garble: {0}")]
     Obfuscated(Obfuscation),
+    /// Built with `-linkshared`: the runtime is in another file.
+    #[error("built with -linkshared: the Go runtime is in a shared library and not in the executable")]
+    LinkShared,
     /// Older than what is supported.
     #[error("built with {0}; the oldest supported release is {OLDEST}")]
     TooOld(GoVersion),
@@ -171,7 +174,7 @@ impl<'d> Program<'d> {
         let modules = Modules::find(elf, bias, memory, stated).map_err(|error| refusal(elf, error))?;
         let code = Code::new(elf, bias, modules.main());
         if code.function("runtime.goexit").is_none() {
-            return Err(ProgramError::Obfuscated(Obfuscation::Names));
+            return Err(without_runtime(elf));
         }
         let constants = constants(elf, bias, modules.main(), memory);
         let version = stated.or_else(|| version_in(&code, &constants)).ok_or(ProgramError::NoVersion)?;
@@ -262,6 +265,17 @@ fn version_in(code: &Code<'_, '_>, memory: &dyn Memory) -> Option<GoVersion> {
         .find_map(|text| GoVersion::parse(&text))
 }
 
+/// What has Go functions and not those of the runtime. A program that has the runtime in a shared library names what it needs
+/// of it to the dynamic loader, and every Go function that needs stack needs this.
+fn without_runtime(elf: &Elf<'_>) -> ProgramError {
+    let wanted = elf.section(".dynstr").map_or(&[][..], |section| section.data);
+    let is_wanted = |name: &[u8]| wanted.windows(name.len()).any(|bytes| bytes == name);
+    if is_wanted(b"\0runtime.morestack") {
+        return ProgramError::LinkShared;
+    }
+    ProgramError::Obfuscated(Obfuscation::Names)
+}
+
 /// Why there is no readable Go runtime in the file.
 fn refusal(elf: &Elf<'_>, error: ModuledataError) -> ProgramError {
     match error {
@@ -282,7 +296,7 @@ fn refusal(elf: &Elf<'_>, error: ModuledataError) -> ProgramError {
 mod tests {
     use super::*;
     use crate::base::memory::Pieces;
-    use crate::binary::elf::tests::tiny_elf;
+    use crate::binary::elf::tests::{elf_with_sections, tiny_elf};
 
     fn refused(data: &[u8]) -> ProgramError {
         let file = tiny_elf(data);
@@ -294,6 +308,17 @@ mod tests {
         assert_eq!(refused(b"int main(void) { return 0; }"), ProgramError::NotGo);
         assert_eq!(refused(b"....UPX!...."), ProgramError::Packed);
         assert_eq!(refused(b"\0libc.so.6\0libgo.so.21\0"), ProgramError::Gccgo);
+    }
+
+    #[test]
+    fn a_runtime_in_another_file_is_no_obfuscation() {
+        let refused = |names: &[u8]| {
+            let file = elf_with_sections(&[(".dynstr", names.to_vec(), false)]);
+            without_runtime(&Elf::parse(&file).unwrap())
+        };
+        let obfuscated = ProgramError::Obfuscated(Obfuscation::Names);
+        assert_eq!(refused(b"\0libruntime.so\0runtime.morestack_noctxt\0"), ProgramError::LinkShared);
+        assert_eq!(refused(b"\0libc.so.6\0pthread_create\0"), obfuscated);
     }
 
     #[test]

@@ -185,6 +185,7 @@ fn of_process(error: &ProcessError, privileges: &Privileges) -> Meaning {
         ProcessError::Zombie { .. } | ProcessError::Exited { .. } => {
             Meaning::new(Exit::NoTarget, "if a supervisor restarted it, use the new pid")
         }
+        ProcessError::Execed { .. } => of_unseen(Unseen::Execed),
         ProcessError::NotPermitted { .. } => Meaning::new(Exit::NotPermitted, permission(privileges)),
         ProcessError::Malformed { .. } | ProcessError::Io { .. } => Meaning::plain(Exit::Usage),
     }

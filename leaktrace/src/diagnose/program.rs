@@ -47,6 +47,7 @@ fn of_program(error: &ProgramError) -> Option<Meaning> {
         }
         ProgramError::Gccgo | ProgramError::TinyGo => "build it with the standard Go toolchain",
         ProgramError::Packed => "unpack the program with `upx -d` and run that",
+        ProgramError::LinkShared => "build it without -linkshared",
         ProgramError::Obfuscated(_) => "run a build without obfuscation",
         ProgramError::TooOld(_) | ProgramError::Ancient => {
             return Some(Meaning::new(

@@ -94,6 +94,12 @@ pub enum ProcessError {
         /// The pid that was asked for.
         pid: Pid,
     },
+    /// The process became another program while we looked at it.
+    #[error("process {pid} has called exec and runs another program")]
+    Execed {
+        /// The pid that was asked for.
+        pid: Pid,
+    },
     /// The kernel does not let us look.
     #[error("{}: permission denied", path.display())]
     NotPermitted {

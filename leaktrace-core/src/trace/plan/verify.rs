@@ -17,6 +17,9 @@ const NOP5: [u8; 5] = [0x0f, 0x1f, 0x44, 0, 0];
 /// The `brk` that the kernel uses on arm64, and no debugger (`BRK64_OPCODE_UPROBES`).
 const BRK: [u8; 4] = 0xd420_00a0_u32.to_le_bytes();
 
+/// How often is looked before a difference is believed.
+const ATTEMPTS: usize = 4;
+
 /// Why a plan must not be used on a process.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum VerifyError {
@@ -51,7 +54,25 @@ pub struct OtherProbes {
 
 impl AttachPlan {
     /// Compares the bytes of every site with those of the running process; how many have `others` already.
-    pub fn verify(
+    ///
+    /// Those are asked for before the bytes are read, and the kernel may put in its probes meanwhile, or begin to make calls of
+    /// them: what differs is looked at again, with what is known of others by then.
+    pub fn verify<E: From<VerifyError>>(
+        &self,
+        memory: &dyn Memory,
+        bias: Bias,
+        mut others: impl FnMut() -> Result<OtherProbes, E>,
+    ) -> Result<usize, E> {
+        for _ in 1..ATTEMPTS {
+            match self.verify_once(memory, bias, &others()?) {
+                Err(VerifyError::Different { .. }) => {}
+                done => return Ok(done?),
+            }
+        }
+        Ok(self.verify_once(memory, bias, &others()?)?)
+    }
+
+    fn verify_once(
         &self,
         memory: &dyn Memory,
         bias: Bias,
@@ -138,8 +159,12 @@ mod tests {
         AttachPlan { sites: vec![site], missed: Vec::new() }
     }
 
+    fn verify(expected: &[u8], memory: &dyn Memory, others: &OtherProbes) -> Result<usize, VerifyError> {
+        plan(expected).verify(memory, BIAS, || Ok(others.clone()))
+    }
+
     fn verified(expected: &[u8], found: &[u8], others: &OtherProbes) -> Result<usize, VerifyError> {
-        plan(expected).verify(&Pieces::new().with(AT, found.to_vec()), BIAS, others)
+        verify(expected, &Pieces::new().with(AT, found.to_vec()), others)
     }
 
     fn probed() -> OtherProbes {
@@ -153,7 +178,7 @@ mod tests {
         let error = verified(&[0x55], &[0xcc], &none).unwrap_err();
         assert_eq!(error.to_string(), "runtime.gdestroy+0xa at 0x40200a has the bytes [cc] instead of [55]");
         assert!(verified(&[0x55], &[0x90], &probed()).is_err());
-        let unmapped = plan(&[0x55]).verify(&Pieces::new(), BIAS, &none).unwrap_err();
+        let unmapped = verify(&[0x55], &Pieces::new(), &none).unwrap_err();
         assert!(matches!(unmapped, VerifyError::Read(ReadError::Unmapped { .. })));
     }
 
@@ -162,6 +187,24 @@ mod tests {
         assert_eq!(verified(&[0x76, 0x40], &[0xcc, 0x40], &probed()), Ok(1));
         assert_eq!(verified(&[9, 1, 0, 0x54], &BRK, &probed()), Ok(1));
         assert!(verified(&[0x76, 0x40], &[0xcc, 0x41], &probed()).is_err(), "the rest differs too");
+    }
+
+    #[test]
+    fn a_difference_is_believed_when_it_stays() {
+        let distance = (0x3f_0000_i32 - 0x40_200f).to_le_bytes();
+        let memory = Pieces::new().with(AT, [&[CALL], &distance[..]].concat());
+        let mut asked = 0;
+        let mut known_from = |attempt| {
+            asked = 0;
+            let result = plan(&NOP5).verify(&memory, BIAS, || {
+                asked += 1;
+                Ok::<_, VerifyError>(if asked < attempt { OtherProbes::default() } else { probed() })
+            });
+            (result.ok(), asked)
+        };
+        assert_eq!(known_from(1), (Some(1), 1));
+        assert_eq!(known_from(3), (Some(1), 3), "the kernel made its trampoline after it was looked for");
+        assert_eq!(known_from(100), (None, ATTEMPTS));
     }
 
     #[test]
