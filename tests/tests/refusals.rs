@@ -1,12 +1,14 @@
 //! Ring 2: what leaktrace cannot watch gives a clear message with a hint and the documented exit code.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use leaktrace_tests::go::{Toolchain, build, prerequisites, run::run};
 use leaktrace_tests::install;
-use leaktrace_tests::leaktrace::{Running, command, leaktrace};
+use leaktrace_tests::leaktrace::{Outcome, Running, binary, command, leaktrace};
 use leaktrace_tests::nobody::Nobody;
 use leaktrace_tests::poll::{PATIENCE, poll_until};
 use leaktrace_tests::privilege::can_probe;
@@ -132,4 +134,88 @@ fn wrong_use() {
     let unwritable = leaktrace("--pid 1 --duration 1s --output /proc/no/such/file");
     assert_eq!(unwritable.code, Some(2), "before anything is attached: {}", unwritable.stderr);
     assert_eq!(Running::start(command("--help")).finish().code, Some(0));
+}
+
+/// A system call that is missing, as a seccomp profile takes it away.
+fn without(call: libc::c_long, mut command: Command) -> Outcome {
+    let (load, equals, give) = (0x20, 0x15, 0x06);
+    let instruction = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
+    let mut filter = [
+        instruction(load, 0, 0, 0),
+        instruction(equals, 0, 1, u32::try_from(call).expect("it is small")),
+        instruction(give, 0, 0, libc::SECCOMP_RET_ERRNO | libc::ENOSYS.cast_unsigned()),
+        instruction(give, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let install = move || {
+        let program = libc::sock_fprog { len: 4, filter: filter.as_mut_ptr() };
+        // SAFETY: the program and its instructions live until the call is done.
+        match unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) } {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        }
+    };
+    // SAFETY: a system call on values of its own.
+    unsafe { command.pre_exec(install) };
+    Running::start(command).finish()
+}
+
+#[test]
+fn a_system_call_that_is_missing_is_named() {
+    if !can_probe() {
+        return;
+    }
+    let target = Target::start(Version::NEWEST, Mode::Plain, "leak_chan_send=1");
+    for (call, name) in
+        [(libc::SYS_process_vm_readv, "process_vm_readv"), (libc::SYS_pidfd_open, "pidfd_open")]
+    {
+        for typed in ["dump", "--duration 50ms", "--duration 50ms --probes none"] {
+            let outcome = without(call, command(&format!("{typed} --pid {}", target.pid())));
+            outcome.refused(5, &format!("the system call {name} is missing"));
+            assert!(outcome.stderr.contains("seccomp profile"), "{}", outcome.stderr);
+        }
+    }
+}
+
+#[test]
+fn without_sysfs_tracing_is_refused_and_doctor_says_why() {
+    if !can_probe() {
+        return;
+    }
+    let target = Target::start(Version::NEWEST, Mode::Plain, "leak_chan_send=1");
+    let without_sysfs = |typed: &str| {
+        let mut unshared = Command::new("unshare");
+        unshared.args(["--mount", "sh", "-c", r#"umount --lazy /sys && exec "$0" "$@""#]).arg(binary());
+        unshared.args(typed.split_whitespace()).args(["--pid", &target.pid().to_string()]);
+        Running::start(unshared).finish()
+    };
+    without_sysfs("--duration 50ms").refused(5, "cannot read /sys/devices/system/cpu/possible");
+    let doctor = without_sysfs("doctor");
+    assert!(
+        doctor.code == Some(5) && doctor.stdout.contains("MISSING list of possible CPUs in /sys"),
+        "{doctor:?}"
+    );
+    assert_eq!(without_sysfs("--duration 50ms --probes none").code, Some(0));
+}
+
+#[test]
+fn a_process_that_its_own_user_may_not_read() {
+    if !can_probe() {
+        return;
+    }
+    let nobody = Nobody::new();
+    let binary = build(Program::Scenarios, Version::NEWEST, Mode::Plain, &mut |_| ()).unwrap();
+    let mut command = nobody.command(&binary);
+    // What may be executed and not read is not to be read in memory either.
+    fs::set_permissions(command.get_program(), fs::Permissions::from_mode(0o711)).unwrap();
+    let mut child =
+        command.arg("leak_chan_send=1").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let exe = format!("/proc/{}/exe", child.id());
+    poll_until(PATIENCE, "it runs", || {
+        (fs::read_link(&exe).ok()? == Path::new(command.get_program())).then_some(())
+    });
+    for typed in ["dump", "--probes none --duration 50ms"] {
+        nobody.leaktrace(&format!("{typed} --pid {}", child.id())).refused(4, "is not dumpable");
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
 }

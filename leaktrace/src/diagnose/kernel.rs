@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io;
 
 use super::{Exit, FROM_MEMORY, Meaning, permission};
+use crate::kernel::features::Feature;
 use crate::kernel::{AttachError, LoadError};
 use crate::process::privileges::Privileges;
 
@@ -27,6 +28,9 @@ fn of_load(error: &LoadError, privileges: &Privileges) -> Meaning {
         LoadError::NotPermitted(_) => not_permitted(privileges),
         LoadError::Object(_) => {
             Meaning::new(Exit::Usage, "this build of leaktrace is broken: please report this")
+        }
+        LoadError::NoCpus(_) => {
+            Meaning::new(Exit::Kernel, format!("{}; {FROM_MEMORY}", Feature::PossibleCpus.remedy()))
         }
         LoadError::Map(_) | LoadError::Program { .. } | LoadError::System(_) | LoadError::NoUprobeMulti => {
             cannot()

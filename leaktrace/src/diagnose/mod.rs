@@ -185,6 +185,14 @@ fn of_process(error: &ProcessError, privileges: &Privileges) -> Meaning {
         ProcessError::Zombie { .. } | ProcessError::Exited { .. } => {
             Meaning::new(Exit::NoTarget, "if a supervisor restarted it, use the new pid")
         }
+        ProcessError::NoPidfd => {
+            Meaning::new(Exit::Kernel, format!("use Linux 5.3 or newer, or {ALLOW} pidfd_open"))
+        }
+        ProcessError::NotDumpable { .. } => Meaning::new(Exit::NotPermitted, NOT_DUMPABLE),
+        ProcessError::OnForeignFuse { .. } => Meaning::new(
+            Exit::NotPermitted,
+            "run leaktrace as the user who mounted it, or mount it with allow_other or allow_root",
+        ),
         ProcessError::Execed { .. } => of_unseen(Unseen::Execed),
         ProcessError::NotPermitted { .. } => Meaning::new(Exit::NotPermitted, permission(privileges)),
         ProcessError::Malformed { .. } | ProcessError::Io { .. } => Meaning::plain(Exit::Usage),
@@ -243,6 +251,10 @@ fn of_launch(error: &LaunchError) -> Meaning {
 fn of_read(error: &ReadError, privileges: &Privileges) -> Option<Meaning> {
     match error {
         ReadError::NotPermitted => Some(Meaning::new(Exit::NotPermitted, permission(privileges))),
+        ReadError::Unsupported => Some(Meaning::new(
+            Exit::Kernel,
+            format!("use a kernel with CONFIG_CROSS_MEMORY_ATTACH, or {ALLOW} process_vm_readv"),
+        )),
         ReadError::Gone => Some(Meaning::plain(Exit::NoTarget)),
         ReadError::Blocked { .. } => Some(Meaning::new(Exit::Usage, Cause::Other(None).hint())),
         ReadError::Missing { .. } => {
@@ -287,6 +299,13 @@ fn of_doctor(error: DoctorError) -> Meaning {
 
 /// What remains possible where nothing can be traced.
 const FROM_MEMORY: &str = "without tracing, `--probes none` still reports from the target's memory alone";
+
+/// What to do where a filter takes a system call away, before its name.
+const ALLOW: &str = "let the container's seccomp profile (in Docker: --security-opt seccomp=FILE) allow";
+
+/// Who may read a process that its own user may not.
+const NOT_DUMPABLE: &str = "run as root (sudo), or grant CAP_SYS_PTRACE; a program is not dumpable if it called prctl(PR_SET_DUMPABLE), if \
+                            its executable has capabilities or is setuid, or if its user may not read that";
 
 /// What to do where capabilities of the executable file do not reach.
 const OWN_ONLY: &str = "everybody may run this leaktrace with its capabilities, so it looks only at processes of your own; run it \

@@ -15,6 +15,9 @@ use crate::privilege::raised;
 /// The inode of the initial pid namespace, fixed in the kernel (`PROC_PID_INIT_INO`).
 const INITIAL_PID_NAMESPACE: &str = "pid:[4026531836]";
 
+/// Where the kernel says how many CPUs there may be.
+pub(super) const POSSIBLE_CPUS: &str = "/sys/devices/system/cpu/possible";
+
 /// What was found out about one feature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
@@ -54,6 +57,8 @@ pub enum Feature {
     RingBuffer,
     /// A number for each place that a program is attached to.
     AttachCookie,
+    /// How many CPUs there may be, each of which has counters.
+    PossibleCpus,
     /// Many places in one link, without `CAP_SYS_ADMIN`.
     UprobeMulti,
     /// Perf events on instructions of user programs.
@@ -77,9 +82,10 @@ pub struct Finding {
 
 impl Feature {
     /// All of them, the required ones first.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::RingBuffer,
         Self::AttachCookie,
+        Self::PossibleCpus,
         Self::NoLockdown,
         Self::UprobeMulti,
         Self::PerfUprobe,
@@ -92,6 +98,7 @@ impl Feature {
         match self {
             Self::RingBuffer => "BPF ring buffer",
             Self::AttachCookie => "attach cookie",
+            Self::PossibleCpus => "list of possible CPUs in /sys",
             Self::UprobeMulti => "uprobe_multi",
             Self::PerfUprobe => "perf event uprobes",
             Self::Jit => "BPF JIT compiler",
@@ -103,7 +110,7 @@ impl Feature {
     /// How much its lack matters.
     pub const fn need(self) -> Need {
         match self {
-            Self::RingBuffer | Self::AttachCookie | Self::NoLockdown => Need::Required,
+            Self::RingBuffer | Self::AttachCookie | Self::PossibleCpus | Self::NoLockdown => Need::Required,
             Self::UprobeMulti | Self::PerfUprobe => Need::OneWayToAttach,
             Self::Jit | Self::KernelBtf => Need::Helpful,
         }
@@ -114,6 +121,7 @@ impl Feature {
         match self {
             Self::RingBuffer => "use Linux 5.8 or newer",
             Self::AttachCookie => "use Linux 5.15 or newer",
+            Self::PossibleCpus => "mount sysfs (`mount -t sysfs sysfs /sys`)",
             Self::UprobeMulti => "use Linux 6.6 or newer, or run with CAP_SYS_ADMIN",
             Self::PerfUprobe => "use a kernel with CONFIG_UPROBE_EVENTS, or Linux 6.6 or newer",
             Self::Jit => {
@@ -135,6 +143,7 @@ impl Feature {
             Self::AttachCookie => {
                 State::of(&is_helper_supported(ProgramType::KProbe, BpfHelper::BPF_FUNC_get_attach_cookie))
             }
+            Self::PossibleCpus => exists(POSSIBLE_CPUS),
             Self::UprobeMulti => multi_state(),
             Self::PerfUprobe => exists(perf::UPROBE_TYPE),
             Self::Jit => State::of(

@@ -14,7 +14,7 @@ use thiserror::Error;
 use super::again::again;
 use super::attach::{AttachError, Backend, ProbeSite, Tracee, by_kind, open};
 use super::drops::CounterMap;
-use super::features::in_initial_pid_namespace;
+use super::features::{self, in_initial_pid_namespace};
 use super::hub::{HubOptions, TargetId};
 use super::object::{Object, ObjectError, Program};
 use super::ring::Ring;
@@ -70,6 +70,9 @@ pub enum LoadError {
         /// What the verifier said; long.
         verifier_log: String,
     },
+    /// Counters are kept for each CPU, and nothing says how many there may be.
+    #[error("cannot read {} (is /sys mounted?)", features::POSSIBLE_CPUS)]
+    NoCpus(#[source] std::io::Error),
     /// Something else of the system that is needed is missing.
     #[error("cannot prepare for loading eBPF programs")]
     System(#[source] std::io::Error),
@@ -120,7 +123,7 @@ impl Loader {
         Ok(Self {
             object: Object::ours()?,
             support: choose(options.backend)?,
-            sites: site_entries(nr_cpus().map_err(|(_, error)| LoadError::System(error))?),
+            sites: site_entries(nr_cpus().map_err(|(_, error)| LoadError::NoCpus(error))?),
             next: AtomicU32::new(0),
         })
     }

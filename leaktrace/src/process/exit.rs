@@ -27,6 +27,7 @@ impl ExitWatch {
         match pidfd_open(raw, PidfdFlags::empty()) {
             Ok(pidfd) => Ok(Self { pidfd }),
             Err(Errno::SRCH) => Err(ProcessError::NoSuchProcess { pid }),
+            Err(Errno::NOSYS) => Err(ProcessError::NoPidfd),
             Err(errno) => Err(failed(pid, procfs.path(pid, ""), errno.into())),
         }
     }

@@ -1,14 +1,17 @@
 //! From a pid to a process that can be traced, or to a precise reason why not.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use leaktrace_core::base::num::{Bias, FileOffset, Svma};
+use rustix::process::geteuid;
 use rustix::time::{ClockId, clock_gettime};
 
 use super::exe::{Exe, FileId};
 use super::exit::{AddressSpace, ExitWatch};
 use super::maps::{self, Maps};
+use super::mounts::is_in_user_space;
 use super::stat::{Stat, Status};
 use super::{Pid, ProcessError, Procfs};
 
@@ -90,12 +93,13 @@ impl HeldProcess {
     pub fn open(procfs: &Procfs, pid: Pid) -> Result<Self, ProcessError> {
         // The hold comes first: all that is read afterwards and before `has_exited` is about one process.
         let exit = ExitWatch::open(procfs, pid).map_err(|error| match About::read(procfs, pid) {
-            Err(clearer) => clearer,
-            Ok(_) => error,
+            // Of a process that is there it says nothing.
+            Err(clearer) if !matches!(error, ProcessError::NoPidfd) => clearer,
+            Err(_) | Ok(_) => error,
         })?;
         let (about, stat) = About::read(procfs, pid)?;
-        let space = AddressSpace::open(procfs, pid)?;
-        let exe = Exe::open(procfs, pid)?;
+        let opened = AddressSpace::open(procfs, pid).and_then(|space| Ok((space, Exe::open(procfs, pid)?)));
+        let (space, exe) = opened.map_err(|error| explained(error, procfs, pid, &about))?;
         let identity = Identity { start_time: stat.start_time, exe: exe.file() };
         if exit.has_exited() {
             return Err(ProcessError::Exited { pid });
@@ -128,6 +132,20 @@ impl HeldProcess {
                 what: "the binary is not mapped as its program headers say (is it packed, or started by an unusual loader?)",
             },
         )
+    }
+}
+
+/// Why a process cannot be read that the system only says is not permitted.
+fn explained(error: ProcessError, procfs: &Procfs, pid: Pid, about: &About) -> ProcessError {
+    let ProcessError::NotPermitted { .. } = error else { return error };
+    // The files of one that is not dumpable belong to root, whoever it is run by; their folder does not.
+    let owner = procfs.path(pid, "maps").metadata().map(|file| file.uid());
+    if about.uid == geteuid().as_raw() && owner.is_ok_and(|owner| owner != about.uid) {
+        return ProcessError::NotDumpable { pid };
+    }
+    match procfs.link(pid, "exe") {
+        Ok(exe) if is_in_user_space(procfs, pid, &exe) => ProcessError::OnForeignFuse { exe },
+        Ok(_) | Err(_) => error,
     }
 }
 

@@ -215,6 +215,7 @@ fn final_error(error: &io::Error) -> Option<ReadError> {
     match error.raw_os_error() {
         Some(libc::ESRCH) => Some(ReadError::Gone),
         Some(libc::EPERM) => Some(ReadError::NotPermitted),
+        Some(libc::ENOSYS) => Some(ReadError::Unsupported),
         _ => None,
     }
 }

@@ -100,6 +100,21 @@ pub enum ProcessError {
         /// The pid that was asked for.
         pid: Pid,
     },
+    /// The system call by which we hold on to processes is missing.
+    #[error("the system call pidfd_open is missing")]
+    NoPidfd,
+    /// The process keeps even its own user from looking.
+    #[error("process {pid} is not dumpable, which keeps even its own user from reading it")]
+    NotDumpable {
+        /// The pid that was asked for.
+        pid: Pid,
+    },
+    /// The binary is where only one user may look, not even root.
+    #[error("{} is on a FUSE file system that only the user who mounted it may read", exe.display())]
+    OnForeignFuse {
+        /// The binary.
+        exe: PathBuf,
+    },
     /// The kernel does not let us look.
     #[error("{}: permission denied", path.display())]
     NotPermitted {

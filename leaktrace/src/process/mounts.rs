@@ -6,6 +6,7 @@
 //! known of the process at all.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use super::maps::Maps;
 use super::{Pid, Procfs};
@@ -27,6 +28,15 @@ pub(crate) fn untouchable(maps: &Maps, procfs: &Procfs, pid: Pid) -> BTreeSet<(u
     let Ok(mounts) = procfs.read(pid, "mountinfo", BOUND) else { return mapped };
     let in_user_space = in_user_space(&String::from_utf8_lossy(&mounts));
     mapped.intersection(&in_user_space).copied().collect()
+}
+
+/// Whether the file that process `pid` has mapped as `path` is on a file system in user space. Nothing there is touched for that.
+pub(crate) fn is_in_user_space(procfs: &Procfs, pid: Pid, path: &Path) -> bool {
+    let device = Maps::read(procfs, pid)
+        .ok()
+        .and_then(|maps| maps.iter().find(|mapping| mapping.path == path).map(|mapping| mapping.device));
+    let mounts = procfs.read(pid, "mountinfo", BOUND).unwrap_or_default();
+    device.is_some_and(|device| in_user_space(&String::from_utf8_lossy(&mounts)).contains(&device))
 }
 
 /// The devices of the file systems in user space in a list of mounts (proc(5), `/proc/PID/mountinfo`).
@@ -61,6 +71,18 @@ mod tests {
     #[test]
     fn file_systems_in_user_space_are_told_by_their_type() {
         assert_eq!(in_user_space(MOUNTS), BTreeSet::from([(0, 49), (0, 50), (8, 17)]));
+    }
+
+    #[test]
+    fn a_file_in_user_space_is_told_from_others() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("5");
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("maps"), LIST).unwrap();
+        std::fs::write(folder.join("mountinfo"), MOUNTS).unwrap();
+        let procfs = Procfs::at(root.path());
+        let is = |path: &str| is_in_user_space(&procfs, Pid(5), Path::new(path));
+        assert_eq!([is("/mnt/user/app"), is("/lib/c.so"), is("/not/mapped")], [true, false, false]);
     }
 
     #[test]

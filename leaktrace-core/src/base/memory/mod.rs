@@ -33,6 +33,9 @@ pub enum ReadError {
     /// The kernel does not let us read this process.
     #[error("reading the process's memory is not permitted")]
     NotPermitted,
+    /// The kernel has no way to read the memory of processes, or none that we may use.
+    #[error("the system call process_vm_readv is missing")]
+    Unsupported,
     /// A read of this process did not return, so nothing of it is read any more.
     #[error("a read of the process's memory at {at} did not return")]
     Blocked {
@@ -68,7 +71,10 @@ pub enum ReadError {
 impl ReadError {
     /// Whether every further read will fail as well.
     pub const fn is_final(&self) -> bool {
-        matches!(self, Self::Gone | Self::NotPermitted | Self::Blocked { .. } | Self::Missing { .. })
+        matches!(
+            self,
+            Self::Gone | Self::NotPermitted | Self::Unsupported | Self::Blocked { .. } | Self::Missing { .. }
+        )
     }
 }
 
