@@ -9,7 +9,7 @@ use std::fmt::{self, Write as _};
 
 /// Whether `c` does anything else than to be seen: it moves a cursor, ends a line, turns the order of others round, cannot
 /// be seen at all, or is no character.
-const fn is_hostile(c: char) -> bool {
+pub(super) const fn is_hostile(c: char) -> bool {
     matches!(c,
         '\0'..='\x1f' | '\x7f'..='\u{9f}'
         // Arabic letter mark, zero width space, direction marks; embeddings, overrides and isolates; deprecated ones.

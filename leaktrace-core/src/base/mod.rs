@@ -9,6 +9,7 @@ pub mod file;
 pub mod format;
 pub(crate) mod hash;
 pub(crate) mod human;
+pub(crate) mod json;
 pub mod memory;
 pub mod num;
 pub(crate) mod path;

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::{Change, Diff, SCHEMA_VERSION, Side};
+use crate::base::json::Visible;
 
 /// Writes the difference as JSON.
 pub(super) fn render(diff: &Diff, _: usize, out: &mut dyn Write) -> io::Result<()> {
@@ -18,7 +19,7 @@ pub(super) fn render(diff: &Diff, _: usize, out: &mut dyn Write) -> io::Result<(
         changes: diff.changes.iter().map(ChangeJson::of).collect(),
         unchanged: diff.unchanged,
     };
-    serde_json::to_writer_pretty(&mut *out, &document)?;
+    serde_json::to_writer_pretty(Visible(out), &document)?;
     writeln!(out)
 }
 

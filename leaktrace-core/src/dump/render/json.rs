@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use serde::{Serialize, Serializer};
 
 use super::Options;
+use crate::base::json::Visible;
 use crate::dump::group::{Group, group};
 use crate::goroutines::Dump;
 use crate::goroutines::model::{Completeness, FunctionKind, LocationId, NamedFrame, StackId};
@@ -19,6 +20,7 @@ use goroutines::Goroutines;
 pub const SCHEMA_VERSION: u32 = 1;
 
 pub(super) fn render(dump: &Dump, options: &Options, out: &mut dyn Write) -> io::Result<()> {
+    let out = &mut Visible(out);
     let view = View { dump, options };
     out.write_all(&head(view)?)?;
     let stacks = UsedStacks::of(view);

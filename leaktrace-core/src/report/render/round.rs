@@ -5,11 +5,12 @@ use std::io::{self, Write};
 use super::line::{Line, Page};
 use super::paint::Role;
 use super::{Options, text};
+use crate::base::json::Visible;
 use crate::schema::{ProcessReport, ProcessState, Report, Round};
 
 /// Writes `round` as one line of JSON, as `docs/report.md` describes it.
 pub(super) fn json(round: &Round<&Report>, _: &Options<'_>, out: &mut dyn Write) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, round)?;
+    serde_json::to_writer(Visible(out), round)?;
     out.write_all(b"\n")
 }
 

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::Options;
 use super::finding::{Finding, Level, SourcePosition, findings};
+use crate::base::json::Visible;
 use crate::base::path::base_name;
 use crate::schema::Verdict;
 use crate::schema::{Frame, Report};
@@ -34,7 +35,7 @@ pub(super) fn render(report: &Report, options: &Options<'_>, out: &mut dyn Write
             "results": results,
         }],
     });
-    serde_json::to_writer_pretty(&mut *out, &log)?;
+    serde_json::to_writer_pretty(Visible(out), &log)?;
     out.write_all(b"\n")
 }
 
