@@ -12,7 +12,7 @@ use crate::base::num::Ktime;
 /// before it, nothing is known without it.
 const LAST_LOOK: Duration = Duration::from_secs(5);
 const LAST_LOOK_TIMES: u32 = 4;
-const ONLY_LOOK: Duration = Duration::from_secs(30);
+const ONLY_LOOK: Duration = Duration::from_secs(10);
 
 /// How long it may take to find out about a process that is no longer to be watched.
 const PREPARE: Duration = Duration::from_secs(2);

@@ -84,6 +84,19 @@ fn a_last_look_that_does_not_come_is_not_waited_for_for_ever() {
 }
 
 #[test]
+fn a_first_look_that_takes_for_ever_is_waited_for_for_seconds() {
+    let mut world = World::new(OPTIONS);
+    world.look_takes = None;
+    world.pass(0).unwrap();
+    world.tell(prepared()).unwrap();
+    world.tell(Told::Stop(StopReason::TimeUp)).unwrap();
+    world.pass(9 * SECOND).unwrap();
+    assert_eq!(world.closed, None);
+    world.pass(2 * SECOND).unwrap();
+    assert_eq!((world.closed, world.reports.len()), (Some(StopReason::TimeUp), 0));
+}
+
+#[test]
 fn one_that_blocks_reads_is_reported_with_what_is_known() {
     let mut world = World::watched(OPTIONS, &[1, 2, 3]);
     world.event(Kind::Birth, 9, false);
