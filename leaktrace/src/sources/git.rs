@@ -4,14 +4,22 @@
 //! transports. None of them is needed to read a commit. So the commit is asked and not the files, with all of that
 //! switched off, and by the owner of the repository, whose programs they would be, where we could be anybody.
 
-use std::io::{self, Read as _};
+use std::io::{self, Read};
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// The most of git's answer that is read.
-const MAX_ANSWER: u64 = 64 << 10;
+const MAX_ANSWER: usize = 64 << 10;
+
+/// How long git may take for a line, and how often it is seen whether it has ended.
+const PATIENCE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// What would run a program, or reach for the network. Settings of the command line go before those of the repository.
 const SETTINGS: [&str; 9] = [
@@ -50,12 +58,42 @@ pub(super) fn blame(
     git.arg("--no-pager").arg("-C").arg(folder);
     git.args(SETTINGS.iter().flat_map(|setting| ["-c", setting]));
     git.args(["blame", "--porcelain", "--no-textconv", "-L", &format!("{line},{line}"), "HEAD", "--", path]);
-    let mut child = git.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    answer(&mut git, PATIENCE)
+}
+
+/// What a command writes, and how it ends, within that time: a repository can have it wait for ever.
+fn answer(command: &mut Command, patience: Duration) -> io::Result<(String, ExitStatus)> {
+    let deadline = Instant::now() + patience;
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
     let mut answer = Vec::new();
-    if let Some(stdout) = child.stdout.take() {
-        stdout.take(MAX_ANSWER).read_to_end(&mut answer)?;
+    let read = child.stdout.take().map_or(Ok(()), |stdout| read_until(stdout, &mut answer, deadline));
+    while read.is_ok() && Instant::now() < deadline {
+        if let Some(status) = child.try_wait()? {
+            return Ok((String::from_utf8_lossy(&answer).into_owned(), status));
+        }
+        std::thread::sleep(PAUSE);
     }
-    Ok((String::from_utf8_lossy(&answer).into_owned(), child.wait()?))
+    // It may have ended just now.
+    _ = child.kill();
+    child.wait()?;
+    Err(read.err().unwrap_or_else(|| io::ErrorKind::TimedOut.into()))
+}
+
+/// Reads to the end, or as much of the answer as is read.
+fn read_until(mut from: impl Read + AsFd, answer: &mut Vec<u8>, deadline: Instant) -> io::Result<()> {
+    let mut piece = [0; 4096];
+    while answer.len() < MAX_ANSWER {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout = Timespec::try_from(left).map_err(io::Error::other)?;
+        if poll(&mut [PollFd::new(&from, PollFlags::IN)], Some(&timeout))? == 0 {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        match from.read(&mut piece)? {
+            0 => break,
+            read => answer.extend_from_slice(&piece[..read]),
+        }
+    }
+    Ok(())
 }
 
 /// Takes away what would lead git elsewhere. Whom `sudo` was called by makes repositories trusted that are not root's.
@@ -124,6 +162,17 @@ pub(super) mod tests {
 
     fn ask(folder: &Path) -> (String, ExitStatus) {
         blame(folder, folder, "order/worker.go", 3).unwrap()
+    }
+
+    #[test]
+    fn one_that_waits_is_given_up() {
+        for script in ["sleep 60", "exec >&-; sleep 60", "while :; do echo x; sleep 0.01; done"] {
+            let began = Instant::now();
+            let error =
+                answer(Command::new("sh").args(["-c", script]), Duration::from_millis(300)).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{script}");
+            assert!(began.elapsed() < Duration::from_secs(10), "{script}");
+        }
     }
 
     #[test]
