@@ -42,6 +42,9 @@ pub enum ConfigError {
     /// One file cannot hold both.
     #[error("--record and --output name the same file, {}", .0.display())]
     SameFile(PathBuf),
+    /// Nothing is known to be put in for it.
+    #[error("--output has the unknown placeholder {0}")]
+    Placeholder(String),
     /// The format has room for one process.
     #[error("--format {0} is for the report of one process")]
     FormatOfOne(&'static str),

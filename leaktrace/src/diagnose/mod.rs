@@ -267,6 +267,9 @@ fn of_read(error: &ReadError, privileges: &Privileges) -> Option<Meaning> {
 fn of_config(error: &ConfigError) -> Meaning {
     match error {
         ConfigError::SameFile(_) => Meaning::new(Exit::Usage, "give --record and --output a file each"),
+        ConfigError::Placeholder(_) => {
+            Meaning::new(Exit::Usage, "{name} and {pid} stand for the program's name and process id")
+        }
         ConfigError::RecordsOne => Meaning::new(Exit::Usage, "give one process with --pid"),
         ConfigError::FormatOfOne(_) => {
             Meaning::new(Exit::Usage, "use --format json or text, or give one process with --pid")

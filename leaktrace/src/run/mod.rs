@@ -19,7 +19,7 @@ use leaktrace_core::trace::registry::Registry;
 use crate::Done;
 use crate::cli::Common;
 use crate::cli::run::Run;
-use crate::config::{self, Config, Judging, Output, Schedule, Tracing, View, Writing};
+use crate::config::{self, Config, ConfigError, Judging, Output, Schedule, Tracing, View, Writing};
 use crate::diagnose::is_broken_pipe;
 use crate::policy;
 use crate::process::Procfs;
@@ -42,6 +42,9 @@ pub fn run(args: &Run, common: &Common, procfs: &Procfs, blocked: Mask) -> anyho
         tracing::warn!("{WRONG_PROCESS}");
     }
     // What makes no sense is refused before anything is started.
+    if let Some(word) = args.output.as_deref().and_then(place::unknown) {
+        return Err(ConfigError::Placeholder(word.to_owned()).into());
+    }
     let tracing = Tracing { every_stack: true, ..Tracing::new(&args.tracing, false)? };
     let mut launched = Launched::start(command, blocked)?;
     let pid = launched.pid();
