@@ -70,6 +70,7 @@ fn of_file(error: &FileError) -> Meaning {
         FileError::Io { .. } | FileError::NotRegular { .. } | FileError::TooLong { .. } => {
             Meaning::plain(Exit::Usage)
         }
+        FileError::NoWriter { .. } => Meaning::new(Exit::Usage, "start what writes to it first"),
         FileError::Foreign { .. } => Meaning::new(
             Exit::Usage,
             "give a file that `leaktrace dump -o FILE.ltr` or `leaktrace --record FILE.ltc` wrote",

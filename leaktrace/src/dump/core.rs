@@ -17,7 +17,7 @@ use leaktrace_core::goroutines::model::{Mapping, ProcessInfo, UnixTime};
 use leaktrace_core::goroutines::{Dump, Facts};
 
 use super::facts;
-use super::file::FileError;
+use super::file::{self, FileError};
 use super::subject::{Clock, Image, Subject};
 use crate::process::exe::read_whole;
 
@@ -30,7 +30,7 @@ const MAX_EXE: u64 = 4 << 30;
 /// Opens a regular file, and says how long it is and when it was changed.
 fn open(path: &Path) -> Result<(File, u64, UnixTime), FileError> {
     let failed = |source| FileError::Io { path: path.to_owned(), source };
-    let file = File::open(path).map_err(failed)?;
+    let file = file::open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
     if !metadata.is_file() {
         return Err(FileError::NotRegular { path: path.to_owned() });

@@ -2,12 +2,14 @@
 
 use std::fs::File;
 use std::io::{self, Chain, Cursor, Read, Take};
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use leaktrace_core::goroutines::Dump;
 use leaktrace_core::goroutines::snapshot::{self, SnapshotError};
 use leaktrace_core::trace::recording;
+use rustix::fs::{OFlags, fcntl_setfl};
 use thiserror::Error;
 
 use super::recorded;
@@ -41,6 +43,12 @@ pub enum FileError {
     #[error("{} is not a regular file", path.display())]
     NotRegular {
         /// The file.
+        path: PathBuf,
+    },
+    /// It is a pipe, and nobody writes to it.
+    #[error("{} is a pipe that nobody writes to", path.display())]
+    NoWriter {
+        /// The pipe.
         path: PathBuf,
     },
     /// It is larger than any file of ours.
@@ -105,14 +113,39 @@ pub(super) fn open_any(path: &Path) -> anyhow::Result<Opened> {
 /// A file that is one of ours. It is opened once, because a pipe can be read only once.
 fn begin(path: &Path) -> Result<(Kind, Input), FileError> {
     let failed = |source| FileError::Io { path: path.to_owned(), source };
-    let mut file = File::open(path).map_err(failed)?;
+    let mut file = open(path).map_err(failed)?;
     let mut bytes = Vec::new();
-    file.by_ref().take(MAGIC_LEN as u64).read_to_end(&mut bytes).map_err(failed)?;
+    if file.metadata().map_err(failed)?.file_type().is_fifo()
+        && !is_written(&mut file, &mut bytes).map_err(failed)?
+    {
+        return Err(FileError::NoWriter { path: path.to_owned() });
+    }
+    file.by_ref().take((MAGIC_LEN - bytes.len()) as u64).read_to_end(&mut bytes).map_err(failed)?;
     let kind = kind(&bytes).ok_or_else(|| FileError::Foreign { path: path.to_owned() })?;
     let metadata = file.metadata().map_err(failed)?;
     // A recording may still be growing, and faster than it is read.
     let end = if metadata.is_file() { metadata.len() } else { u64::MAX };
     Ok((kind, Cursor::new(bytes).chain(file.take(end))))
+}
+
+/// Opens a file, and waits for nobody: a pipe without a writer would be waited for for ever.
+pub(super) fn open(path: &Path) -> io::Result<File> {
+    File::options().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)
+}
+
+/// Whether somebody writes to a pipe; the first byte may be there already. From then on, reads of it wait.
+fn is_written(pipe: &mut File, bytes: &mut Vec<u8>) -> io::Result<bool> {
+    let mut first = [0];
+    let is_written = match pipe.read(&mut first) {
+        Ok(read) => {
+            bytes.extend_from_slice(&first[..read]);
+            read > 0
+        }
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => true,
+        Err(error) => return Err(error),
+    };
+    fcntl_setfl(&*pipe, OFlags::empty())?;
+    Ok(is_written)
 }
 
 /// All bytes of a file.
@@ -150,6 +183,8 @@ pub fn remedy(error: &SnapshotError) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use leaktrace_core::goroutines::snapshot::encode;
 
     use super::*;
@@ -170,6 +205,29 @@ mod tests {
     #[test]
     fn a_snapshot_opens() {
         assert_eq!(opening(&snapshot()).unwrap(), Dump::default());
+    }
+
+    #[test]
+    fn a_pipe_is_read_and_one_without_a_writer_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let error = Recorded { path: &path }.dump(false).unwrap_err();
+        assert!(error.to_string().ends_with("is a pipe that nobody writes to"), "{error}");
+
+        // Open at both ends, so that it is there before and after what is written.
+        let mut pipe = File::options().read(true).write(true).open(&path).unwrap();
+        let writer = std::thread::spawn({
+            let path = path.clone();
+            move || Recorded { path: &path }.dump(false)
+        });
+        pipe.write_all(&snapshot()).unwrap();
+        let unread = || rustix::io::ioctl_fionread(&pipe).unwrap();
+        while unread() > 0 {
+            std::thread::yield_now();
+        }
+        drop(pipe);
+        assert_eq!(writer.join().unwrap().unwrap(), Dump::default());
     }
 
     #[test]
