@@ -26,6 +26,7 @@ use anyhow::Context as _;
 
 use crate::cli::{Args, Command};
 use crate::config::{Config, Selection, System};
+use crate::output::stdout;
 use crate::process::{Pid, Procfs};
 use crate::session::ReportPass;
 use crate::signals::{Interrupts, Mask, Taken};
@@ -63,10 +64,10 @@ pub fn run(args: &Args, blocked: Mask) -> anyhow::Result<Done> {
         Some(Command::Diff(diff)) => done.found = dump::compare::run(diff)?,
         Some(Command::Doctor(doctor)) => {
             let color = config::color(args.common.color, &system);
-            doctor::run(doctor.pid.map(Pid), &procfs, color, &mut std::io::stdout().lock())?;
+            doctor::run(doctor.pid.map(Pid), &procfs, color, &mut stdout())?;
         }
-        Some(Command::Explain(explain)) => policy::explain(&explain.rule, &mut std::io::stdout().lock())?,
-        None if args.list_rules => policy::list(&mut std::io::stdout().lock())?,
+        Some(Command::Explain(explain)) => policy::explain(&explain.rule, &mut stdout())?,
+        None if args.list_rules => policy::list(&mut stdout())?,
         None => done = watch(args, &system, &procfs)?,
     }
     Ok(done)

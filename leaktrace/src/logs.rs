@@ -27,6 +27,8 @@ pub fn start(verbose: u8) {
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(verbose > 1)
         .without_time()
+        // It would panic where nobody reads standard error.
+        .log_internal_errors(false)
         .fmt_fields(fields());
     // Only a second call could fail, and then the first one's choice stands.
     _ = subscriber.try_init();

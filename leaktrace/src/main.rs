@@ -1,6 +1,7 @@
 //! `leaktrace`: finds goroutine leaks in running Go processes from outside.
 
-use std::io;
+use std::fmt;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -25,7 +26,7 @@ fn main() -> ExitCode {
     match settle(blocked).and_then(|blocked| leaktrace::run(&args, blocked)) {
         Ok(done) => {
             if let Some(remark) = done.remark {
-                eprintln!("leaktrace: {}", escape::line(&remark));
+                tell(format_args!("leaktrace: {}", escape::line(&remark)));
             }
             ExitCode::from(if done.found { Exit::Found as u8 } else { done.code })
         }
@@ -33,10 +34,15 @@ fn main() -> ExitCode {
         Err(error) => {
             let diagnosis =
                 diagnose(&error, &Privileges::of_this_process(&Procfs::system()), &Limits::of_this_process());
-            eprintln!("{diagnosis}");
+            tell(format_args!("{diagnosis}"));
             ExitCode::from(diagnosis.exit as u8)
         }
     }
+}
+
+/// Says something to whoever still reads standard error.
+fn tell(what: fmt::Arguments<'_>) {
+    _ = writeln!(io::stderr(), "{what}");
 }
 
 fn settle(blocked: io::Result<Mask>) -> anyhow::Result<Mask> {

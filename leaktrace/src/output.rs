@@ -3,7 +3,7 @@
 mod create;
 
 use std::fs::File;
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom, StdoutLock, Write};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -30,6 +30,45 @@ pub enum OutputError {
         /// What the system said.
         source: io::Error,
     },
+}
+
+/// Whoever read a standard stream of ours has seen enough, as `head` has. That ends us, and is no error; a broken pipe of
+/// anything else is one.
+#[derive(Debug, Error)]
+#[error("nobody reads it any more")]
+pub struct ReaderGone;
+
+/// A standard stream.
+#[derive(Debug)]
+pub struct Standard<W>(W);
+
+/// Standard output.
+pub fn stdout() -> Standard<StdoutLock<'static>> {
+    Standard(io::stdout().lock())
+}
+
+impl<W> Standard<W> {
+    /// One that is written to in another way.
+    pub(crate) const fn new(stream: W) -> Self {
+        Self(stream)
+    }
+}
+
+impl<W: Write> Write for Standard<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes).map_err(of_standard)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush().map_err(of_standard)
+    }
+}
+
+fn of_standard(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => io::Error::new(io::ErrorKind::BrokenPipe, ReaderGone),
+        _ => error,
+    }
 }
 
 /// An open destination of reports.
@@ -97,8 +136,8 @@ impl Sink {
 impl To {
     fn write(&mut self, report: &[u8], is_last: bool) -> io::Result<()> {
         match self {
-            Self::Append(Append::Stdout) => write_all(&mut io::stdout().lock(), report),
-            Self::Append(Append::Stderr) => write_all(&mut io::stderr().lock(), report),
+            Self::Append(Append::Stdout) => write_all(&mut stdout(), report),
+            Self::Append(Append::Stderr) => write_all(&mut Standard(io::stderr().lock()), report),
             Self::Append(Append::File(file)) => write_all(file, report),
             Self::Rewrite(file) => {
                 file.seek(SeekFrom::Start(0))?;
@@ -109,7 +148,7 @@ impl To {
                 let rows = if is_last { usize::MAX } else { screen_rows() };
                 let (frame, lines) = frame(&String::from_utf8_lossy(report), *drawn, rows);
                 *drawn = lines;
-                write_all(&mut io::stdout().lock(), frame.as_bytes())
+                write_all(&mut stdout(), frame.as_bytes())
             }
         }
     }

@@ -14,6 +14,7 @@ use leaktrace_core::judge::detect::{BaselineError, SignatureError};
 
 use crate::config::ConfigError;
 use crate::doctor::DoctorError;
+use crate::output::ReaderGone;
 use crate::policy::PolicyError;
 use crate::privilege::PrivilegeError;
 use crate::process::ProcessError;
@@ -99,7 +100,8 @@ pub fn diagnose(error: &anyhow::Error, privileges: &Privileges, limits: &Limits)
 /// Whether this is only a reader who has seen enough, as `head` has.
 pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let io = |cause: &(dyn std::error::Error + 'static)| {
-        cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+        let error = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        error.is_some_and(<dyn std::error::Error + Send + Sync>::is::<ReaderGone>)
     };
     error.chain().any(io)
 }

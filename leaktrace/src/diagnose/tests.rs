@@ -1,5 +1,6 @@
 //! The messages that users meet first, word for word.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use leaktrace_core::trace::plan::VerifyError;
 use crate::dump::core::CannotRead;
 use crate::dump::file::FileError;
 use crate::kernel::{AttachError, LoadError};
-use crate::output::OutputError;
+use crate::output::{OutputError, Standard};
 use crate::process::Pid;
 use crate::process::blocked::BlockedAt;
 use crate::process::privileges::Capability;
@@ -141,10 +142,13 @@ fn an_error_without_a_known_cause_is_still_told() {
 
 #[test]
 fn a_reader_who_has_seen_enough_is_no_error() {
-    let closed =
-        Err::<(), _>(io::Error::from(io::ErrorKind::BrokenPipe)).context("cannot write").unwrap_err();
+    let (reader, writer) = io::pipe().unwrap();
+    drop(reader);
+    let closed = Standard::new(writer).write_all(b"x").context("cannot write").unwrap_err();
     assert!(is_broken_pipe(&closed));
-    assert!(!is_broken_pipe(&anyhow!("broken pipe")));
+    let of_another =
+        anyhow::Error::new(io::Error::from(io::ErrorKind::BrokenPipe)).context("cannot ask the keeper");
+    assert!(!is_broken_pipe(&of_another) && !is_broken_pipe(&anyhow!("broken pipe")));
 }
 
 #[test]

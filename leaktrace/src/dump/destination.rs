@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
-use crate::output::{Content, OutputError, create};
+use crate::output::{Content, OutputError, Standard, create};
 
 /// Standard output, or a file.
 #[derive(Debug)]
@@ -27,7 +27,10 @@ impl Destination {
         } else {
             // What looks for lines in what it is given would take as long as what makes it.
             let stdout = io::stdout().as_fd().try_clone_to_owned();
-            (stdout.and_then(|fd| buffered(File::from(fd), render)), "standard output".to_owned())
+            (
+                stdout.and_then(|fd| buffered(Standard::new(File::from(fd)), render)),
+                "standard output".to_owned(),
+            )
         };
         written.map_err(|source| OutputError::Write { to, source }.into())
     }
