@@ -10,9 +10,11 @@ pub mod rules;
 pub mod run;
 pub mod tracing;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args as ClapArgs, CommandFactory, Parser, Subcommand, ValueEnum};
+use leaktrace_core::base::escape;
 use leaktrace_core::report::render::{FORMATS, Format};
 
 use self::findings::Findings;
@@ -71,6 +73,24 @@ Exit status:
   128+n  signal n ended it before there was a report, or ended a check
 
 `run` exits with the program's own status, unless that is 0 and a failure condition was met: 128+n if signal n killed it, 126 if it cannot be started, 127 if it is not found.";
+
+/// What was typed. What makes no sense ends this process, and cannot forge a line of what is said of it.
+pub fn parse() -> Args {
+    let typed: Vec<OsString> = std::env::args_os().collect();
+    Args::try_parse_from(&typed).unwrap_or_else(|error| plain(&typed, error).exit())
+}
+
+/// The error about words that are plainly text.
+fn plain(typed: &[OsString], error: clap::Error) -> clap::Error {
+    let is_plain = |word: &OsString| word.to_str().is_some_and(escape::is_printable);
+    if typed.iter().all(is_plain) {
+        return error;
+    }
+    let words = typed.iter().map(|word| escape::shown(word.display()));
+    Args::try_parse_from(words)
+        .err()
+        .unwrap_or_else(|| Args::command().error(error.kind(), "invalid arguments"))
+}
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -219,7 +239,6 @@ pub enum Color {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
     use clap::error::ErrorKind;
 
     use super::*;
@@ -246,6 +265,18 @@ mod tests {
         assert!(matches!(args.command, Some(Command::Doctor(Doctor { pid: None }))));
         let args = parse("doctor --pid 7").unwrap();
         assert!(matches!(args.command, Some(Command::Doctor(Doctor { pid: Some(7) }))));
+    }
+
+    #[test]
+    fn an_argument_cannot_forge_a_line() {
+        for word in ["--x\x1b[2J\nhint: forged", "a\u{202e}b\nerror: forged", "--pid=\u{9b}2J\n7"] {
+            let typed = ["leaktrace", word].map(OsString::from);
+            let error = plain(&typed, Args::try_parse_from(&typed).unwrap_err());
+            let text = error.render().to_string();
+            assert_eq!(error.exit_code(), 2);
+            assert!(text.lines().all(escape::is_printable) && !text.contains("\nhint: f"), "{text:?}");
+            assert!(!text.contains("\nerror: f"), "{text:?}");
+        }
     }
 
     #[test]

@@ -5,9 +5,8 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::Parser;
 use leaktrace::allocator::Allocator;
-use leaktrace::cli::Args;
+use leaktrace::cli;
 use leaktrace::diagnose::{Exit, diagnose, is_broken_pipe};
 use leaktrace::privilege;
 use leaktrace::process::Procfs;
@@ -20,7 +19,7 @@ use leaktrace_core::base::escape;
 static ALLOCATOR: Allocator = Allocator;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = cli::parse();
     let blocked = signals::hold(leaktrace::takes_signals(&args));
     leaktrace::logs::start(args.common.verbose);
     match settle(blocked).and_then(|blocked| leaktrace::run(&args, blocked)) {
