@@ -201,6 +201,12 @@ fn examine(pid: Pid, procfs: &Procfs, long_nops: bool, page: &mut Page<'_>) -> a
 fn of_process(target: &HeldProcess) -> Vec<Item> {
     let about = &target.about;
     let mut items = vec![Item::good(format!("{}, run by user {}, can be opened", about.name, about.uid))];
+    if about.reader != target.pid {
+        items.push(Item::missing(
+            format!("its first thread has ended; it is read through thread {}", about.reader),
+            "`leaktrace dump` and `--probes none` work, and probes cannot be attached",
+        ));
+    }
     if let Some(inner) = about.inner_pid {
         items.push(Item::good(format!("it runs in another pid namespace, where it is pid {inner}")));
     }

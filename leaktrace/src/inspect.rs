@@ -84,7 +84,7 @@ impl Inspected {
         procfs: &Procfs,
         read: impl for<'t> FnOnce(&Held, &Elf<'t>, Bias) -> anyhow::Result<Program<'t>>,
     ) -> anyhow::Result<Self> {
-        let memory = ProcessMemory::new(target.pid);
+        let memory = ProcessMemory::new(target.about.reader);
         let held = Held { target, memory, procfs: procfs.clone() };
         let known = Known::try_new(held, |held| {
             let Held { target, procfs, .. } = held;
@@ -92,8 +92,10 @@ impl Inspected {
                 .with_context(|| format!("cannot read {}", target.exe.link().display()))?;
             let segments = elf.segments().iter().map(|segment| (segment.svma, segment.file_offset));
             let bias = target.bias(procfs, segments)?;
-            let program =
-                Program { clock_ahead: monotonic_ahead(procfs, target.pid), ..read(held, &elf, bias)? };
+            let program = Program {
+                clock_ahead: monotonic_ahead(procfs, target.about.reader),
+                ..read(held, &elf, bias)?
+            };
             anyhow::Ok(Understood { elf, bias, program })
         })?;
         Ok(Self { known: Arc::new(known) })
@@ -157,7 +159,7 @@ impl Inspected {
     /// is not hit by probes, which are attached to the file.
     pub(crate) fn moved(&self, plan: &AttachPlan) -> Result<usize, ProcessError> {
         let (target, procfs) = (self.target(), &self.known.borrow_owner().procfs);
-        let maps = Maps::read(procfs, target.pid)?;
+        let maps = Maps::read(procfs, target.about.reader)?;
         let of_file = maps.of_file(target.exe.link(), target.identity.exe.inode);
         let places = plan.sites.iter().map(|site| self.bias().to_avma(site.svma));
         let is_there = |at: &Avma| of_file.iter().any(|mapping| (mapping.start..mapping.end).contains(at));
@@ -222,7 +224,7 @@ fn unless_gone(target: &HeldProcess, error: anyhow::Error) -> anyhow::Error {
 
 /// Where others have probes in a process.
 fn other_probes(target: &HeldProcess, procfs: &Procfs) -> Result<OtherProbes, ProcessError> {
-    let maps = Maps::read(procfs, target.pid)?;
+    let maps = Maps::read(procfs, target.about.reader)?;
     let trampolines = maps.iter().filter(|mapping| mapping.path == Path::new(TRAMPOLINE));
     Ok(OtherProbes {
         breakpoints: target.about.tracer.is_none(),

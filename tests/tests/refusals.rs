@@ -219,3 +219,66 @@ fn a_process_that_its_own_user_may_not_read() {
     child.kill().unwrap();
     child.wait().unwrap();
 }
+
+/// Its first thread ends as a C library could end it; the runtime does not know.
+const WITHOUT_FIRST_THREAD: &str = r#"package main
+
+import (
+	"os"
+	"runtime"
+	"syscall"
+)
+
+func init() { runtime.LockOSThread() }
+
+func main() {
+	go func() {
+		os.Stdin.Read(make([]byte, 1))
+		os.Exit(0)
+	}()
+	syscall.Syscall(syscall.SYS_EXIT, 0, 0, 0)
+}
+"#;
+
+#[test]
+fn a_process_whose_first_thread_has_ended_is_read_through_another() {
+    if !can_probe() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let (source, program) = (directory.path().join("wait.go"), directory.path().join("wait"));
+    fs::write(&source, WITHOUT_FIRST_THREAD).unwrap();
+    let toolchain = Toolchain::get(Version::NEWEST, &mut |_| ()).unwrap();
+    let mut go = toolchain.go();
+    go.current_dir(directory.path()).env("GO111MODULE", "off").env("GOFLAGS", "").env("CGO_ENABLED", "0");
+    run(go.args(["build", "-o"]).arg(&program).arg(&source)).unwrap();
+    let mut child = Command::new(&program).stdin(Stdio::piped()).spawn().unwrap();
+    let pid = child.id();
+    poll_until(PATIENCE, "its first thread has ended", || {
+        fs::read_to_string(format!("/proc/{pid}/stat")).ok()?.contains(") Z ").then_some(())
+    });
+    let dump = leaktrace(&format!("dump --pid {pid}"));
+    assert!(dump.code == Some(0) && dump.stdout.contains("main.main.func1"), "{dump:?}");
+    let watched = leaktrace(&format!("--pid {pid} --probes none --duration 50ms --min-age 0s"));
+    assert!(watched.code == Some(0) && watched.stdout.contains("main.main.func1"), "{watched:?}");
+    leaktrace(&format!("--pid {pid} --duration 50ms")).refused(5, "the first thread of process");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    leaktrace(&format!("--pid {pid} --duration 50ms")).refused(3, "no process has pid");
+}
+
+#[test]
+fn a_placeholder_that_nothing_is_put_in_for() {
+    leaktrace("run --output {name}-{nope}.json -- true").refused(2, "unknown placeholder {nope}");
+}
+
+#[test]
+fn an_error_that_nobody_reads_is_still_told_by_the_status() {
+    for verbose in ["", "-vv"] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = command(&format!("{verbose} --pid 4294967294 --duration 50ms"));
+        let status = command.stdout(Stdio::null()).stderr(writer).status().unwrap();
+        assert_eq!(status.code(), Some(3), "{verbose}");
+    }
+}

@@ -187,6 +187,7 @@ fn of_process(error: &ProcessError, privileges: &Privileges) -> Meaning {
         ProcessError::Zombie { .. } | ProcessError::Exited { .. } => {
             Meaning::new(Exit::NoTarget, "if a supervisor restarted it, use the new pid")
         }
+        ProcessError::NoFirstThread { .. } => Meaning::new(Exit::Kernel, FROM_MEMORY),
         ProcessError::NoPidfd => {
             Meaning::new(Exit::Kernel, format!("use Linux 5.3 or newer, or {ALLOW} pidfd_open"))
         }

@@ -33,8 +33,9 @@ pub(crate) fn of_process(
     procfs: &Procfs,
 ) -> Result<Facts, ProcessError> {
     let build_id = elf.build_id();
-    let maps = Maps::read(procfs, target.pid)?;
-    let environ = procfs.read(target.pid, "environ", MAX_ENVIRON).ok();
+    let reader = target.about.reader;
+    let maps = Maps::read(procfs, reader)?;
+    let environ = procfs.read(reader, "environ", MAX_ENVIRON).ok();
     Ok(Facts {
         taken_at: UnixTime::default(),
         mappings: mappings(&maps, target, build_id.as_ref(), procfs),
@@ -55,11 +56,11 @@ pub(crate) fn of_process(
 fn mappings(maps: &Maps, target: &HeldProcess, build_id: Option<&String>, procfs: &Procfs) -> Vec<Mapping> {
     let of_binary = maps.of_file(target.exe.link(), target.identity.exe.inode);
     let executable = || maps.iter().filter(|mapping| mapping.executable && mapping.inode != 0);
-    let untouchable = untouchable(maps, procfs, target.pid);
+    let untouchable = untouchable(maps, procfs, target.about.reader);
     let libraries = executable().filter(|mapping| !of_binary.contains(mapping));
     let libraries = libraries.filter(|mapping| !untouchable.contains(&mapping.device));
     let libraries: BTreeMap<_, _> = libraries.map(|mapping| (mapping.inode, mapping.clone())).collect();
-    let of_libraries = library_build_ids(libraries, target.pid, procfs);
+    let of_libraries = library_build_ids(libraries, target.about.reader, procfs);
     let mapping = |mapping| {
         let build_id = if of_binary.contains(&mapping) {
             build_id.cloned()

@@ -48,7 +48,7 @@ fn read(pid: Pid, procfs: &Procfs, with_arguments: bool) -> anyhow::Result<Dump>
     let (program, memory) = (inspected.program(), &inspected.memory());
     let image = Image { program, memory, facts, clock: Clock::Running(&clock::now) };
     let dump = image.dump(with_arguments).map(|mut dump| {
-        dump.name_descriptors(&descriptors::name(&dump.descriptors(), pid, procfs));
+        dump.name_descriptors(&descriptors::name(&dump.descriptors(), target.about.reader, procfs));
         dump
     });
     if target.exit.has_exited() || target.space.is_gone() {

@@ -1,5 +1,6 @@
 //! From a pid to a process that can be traced, or to a precise reason why not.
 
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -48,6 +49,8 @@ pub struct Identity {
 /// What the system says about a process without being asked for its memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct About {
+    /// The thread through which it is read: its first one, or a living one where that has ended.
+    pub reader: Pid,
     /// The command.
     pub name: String,
     /// Whose it is.
@@ -73,16 +76,18 @@ impl About {
         if stat.is_kernel_thread {
             return Err(ProcessError::KernelThread { pid, name: stat.name });
         }
-        if stat.is_dead() {
+        let reader = if stat.is_dead() { living_thread(procfs, pid) } else { Some(pid) };
+        let Some(reader) = reader else {
             return Err(ProcessError::Zombie { pid, name: stat.name, parent: stat.parent });
-        }
+        };
         let about = Self {
+            reader,
             name: stat.name.clone(),
             uid: status.uid,
             tracer: status.tracer,
             is_stopped: matches!(stat.state, 'T' | 't'),
             inner_pid: status.ns_pids.last().copied().filter(|inner| *inner != pid.0),
-            in_other_mounts: namespace(procfs, pid, "mnt") != namespace(procfs, Pid::own(), "mnt"),
+            in_other_mounts: namespace(procfs, reader, "mnt") != namespace(procfs, Pid::own(), "mnt"),
         };
         Ok((about, stat))
     }
@@ -98,7 +103,9 @@ impl HeldProcess {
             Err(_) | Ok(_) => error,
         })?;
         let (about, stat) = About::read(procfs, pid)?;
-        let opened = AddressSpace::open(procfs, pid).and_then(|space| Ok((space, Exe::open(procfs, pid)?)));
+        let reader = about.reader;
+        let opened =
+            AddressSpace::open(procfs, reader).and_then(|space| Ok((space, Exe::open(procfs, reader)?)));
         let (space, exe) = opened.map_err(|error| explained(error, procfs, pid, &about))?;
         let identity = Identity { start_time: stat.start_time, exe: exe.file() };
         if exit.has_exited() {
@@ -124,7 +131,7 @@ impl HeldProcess {
         procfs: &Procfs,
         segments: impl IntoIterator<Item = (Svma, FileOffset)>,
     ) -> Result<Bias, ProcessError> {
-        let maps = Maps::read(procfs, self.pid)?;
+        let maps = Maps::read(procfs, self.about.reader)?;
         let mappings = maps.of_file(self.exe.link(), self.identity.exe.inode);
         segments.into_iter().find_map(|(stated, offset)| maps::bias(&mappings, stated, offset)).ok_or_else(
             || ProcessError::Malformed {
@@ -135,9 +142,28 @@ impl HeldProcess {
     }
 }
 
-/// Why a process cannot be read that the system only says is not permitted.
+/// A thread of a process whose first one has ended. What `/proc/PID` and the kernel's calls say of that one's memory and files is
+/// that there are none.
+fn living_thread(procfs: &Procfs, pid: Pid) -> Option<Pid> {
+    let threads = std::fs::read_dir(procfs.path(pid, "task")).ok()?;
+    let tids = threads.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok().map(Pid));
+    let mut living = tids.filter(|tid| Stat::read(procfs, *tid).is_ok_and(|stat| !stat.is_dead()));
+    living.next()
+}
+
+/// Why a process cannot be read that the system only says is not permitted, or has no binary: it has none when it exits, or
+/// when the thread does through which it is read.
 fn explained(error: ProcessError, procfs: &Procfs, pid: Pid, about: &About) -> ProcessError {
-    let ProcessError::NotPermitted { .. } = error else { return error };
+    match &error {
+        ProcessError::NotPermitted { .. } => {}
+        ProcessError::Io { source, .. } if source.kind() == ErrorKind::NotFound => {
+            return ProcessError::Exited { pid };
+        }
+        ProcessError::NoSuchProcess { .. } | ProcessError::Exited { .. } => {
+            return ProcessError::Exited { pid };
+        }
+        _ => return error,
+    }
     // The files of one that is not dumpable belong to root, whoever it is run by; their folder does not.
     let owner = procfs.path(pid, "maps").metadata().map(|file| file.uid());
     if about.uid == geteuid().as_raw() && owner.is_ok_and(|owner| owner != about.uid) {
@@ -180,6 +206,15 @@ mod tests {
     }
 
     const STATUS: &str = "Tgid:\t5\nTracerPid:\t0\nUid:\t0\t0\t0\t0\nNSpid:\t5\t1\n";
+
+    #[test]
+    fn a_process_without_a_binary_is_about_to_be_gone() {
+        let proc = FakeProc::with('S', 0, STATUS);
+        let about = proc.about().unwrap();
+        let error = Exe::open(&Procfs::at(proc.0.path()), Pid(5)).unwrap_err();
+        let error = explained(error, &Procfs::at(proc.0.path()), Pid(5), &about);
+        assert!(matches!(error, ProcessError::Exited { pid: Pid(5) }), "{error}");
+    }
 
     #[test]
     fn a_process_in_a_container_knows_its_inner_pid() {

@@ -100,6 +100,12 @@ pub enum ProcessError {
         /// The pid that was asked for.
         pid: Pid,
     },
+    /// Its first thread has ended, of which the kernel asks where a process has its code.
+    #[error("the first thread of process {pid} has ended, so the kernel attaches no probes to it")]
+    NoFirstThread {
+        /// The pid that was asked for.
+        pid: Pid,
+    },
     /// The system call by which we hold on to processes is missing.
     #[error("the system call pidfd_open is missing")]
     NoPidfd,

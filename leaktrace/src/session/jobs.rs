@@ -133,9 +133,12 @@ fn plan_nothing(
 }
 
 fn plan_probes(inspected: &Inspected, probing: &Probing) -> anyhow::Result<Box<Planned>> {
+    let target = inspected.target();
+    if target.about.reader != target.pid {
+        return Err(ProcessError::NoFirstThread { pid: target.pid }.into());
+    }
     let plan = inspected.plan(&probing.kinds, probing.cost.prefers_long_nops())?;
     let sites: Vec<ProbeSite> = plan.sites.iter().map(Into::into).collect();
-    let target = inspected.target();
     let layout = inspected.program().layout.for_probes();
     let tracee = Tracee { pid: target.pid.0, exe: target.exe.proc_path(), layout, sites: &sites };
     let loaded = probing.loader.load(&tracee, &probing.options)?;
