@@ -9,7 +9,7 @@ use leaktrace_tests::agreement::{assert_same_goroutines, assert_watched};
 use leaktrace_tests::go::build;
 use leaktrace_tests::install;
 use leaktrace_tests::leaktrace::{Running, WHOLE, binary, command, watch};
-use leaktrace_tests::poll::{PATIENCE, poll_until};
+use leaktrace_tests::poll::{PATIENCE, pace, poll_until};
 use leaktrace_tests::privilege::can_probe;
 use leaktrace_tests::text::{assert_untouched, patched_places};
 use leaktrace_tests::{Mode, Program, Target, Version};
@@ -77,6 +77,36 @@ fn pause_and_resume(pause: fn(&Running), within: Duration) {
     assert_untouched(pid);
 }
 
+fn keeper_of(running: &Running) -> String {
+    let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", running.pid()));
+    let children = children.expect("it runs");
+    children.split_whitespace().next().expect("it has a keeper").to_owned()
+}
+
+/// Whether it could be killed: it may have ended.
+fn kill(pid: &str) -> bool {
+    Command::new("kill").args(["-KILL", pid]).status().expect("kill can be started").success()
+}
+
+/// What `pkill -9 leaktrace` does, at each moment of the time that the kernel takes to remove a breakpoint.
+#[test]
+fn when_both_are_killed_while_probes_are_taken_away_none_is_left() {
+    if !can_probe() {
+        return;
+    }
+    let target = Target::start(Version::NEWEST, Mode::Plain, "driven=5 storm=1");
+    for pause in (0..36).step_by(3) {
+        let mut running = Running::attach_at(target.pid(), WHOLE, 1);
+        let keeper = keeper_of(&running);
+        running.kill();
+        pace(Duration::from_millis(pause));
+        kill(&keeper);
+        poll_until(PATIENCE, "the kernel takes the probes out", || {
+            patched_places(target.pid()).unwrap().is_empty().then_some(())
+        });
+    }
+}
+
 #[test]
 fn without_its_keeper_it_ends_and_no_probe_is_left() {
     if !can_probe() {
@@ -84,10 +114,7 @@ fn without_its_keeper_it_ends_and_no_probe_is_left() {
     }
     let target = Target::start(Version::NEWEST, Mode::Plain, "driven=5 storm=1");
     let running = Running::attach_at(target.pid(), WHOLE, 1);
-    let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", running.pid())).unwrap();
-    let keeper = children.split_whitespace().next().expect("it has a keeper");
-    let killed = Command::new("kill").args(["-KILL", keeper]).status().expect("kill can be started");
-    assert!(killed.success());
+    assert!(kill(&keeper_of(&running)));
     let outcome = running.finish();
     assert_eq!(outcome.code, Some(5), "{} {}", outcome.stderr, outcome.stdout);
     assert!(outcome.stderr.contains("lost the process that holds the probes"), "{}", outcome.stderr);

@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::last;
+
 /// How many links are let go of at a time. The kernel's waits overlap.
 const WORKERS: usize = 16;
 
@@ -67,7 +69,7 @@ fn next(queue: &Mutex<Queue>) -> Option<(OwnedFd, Arc<Pending>)> {
 
 impl Pending {
     fn close(&self, link: OwnedFd) {
-        drop(link);
+        last::close(link);
         let mut count = lock(&self.count);
         *count -= 1;
     }

@@ -11,6 +11,7 @@ mod drops;
 pub mod features;
 mod hub;
 mod keeper;
+mod last;
 mod load;
 #[cfg(feature = "bench")]
 pub mod nothing;

@@ -1,0 +1,113 @@
+//! Closes a link so that nothing can interrupt the kernel while it takes the probe away.
+//!
+//! A thread that is killed while it closes a link leaves the probe behind for ever: the kernel cannot write to the target's
+//! code for a thread that is about to die ("failed to unregister, leaking uprobe"). A process that ends already cannot be
+//! killed any more, so the last descriptor of a link is always one that is closed by a process's end: that of a child made
+//! for it, or our own, whatever ends us.
+
+use std::ffi::{c_int, c_void};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::{Mutex, PoisonError};
+
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Pid, WaitOptions, waitpid};
+
+/// What a function needs that makes two system calls.
+const STACK_BYTES: usize = 32 << 10;
+
+/// A child of which the kernel tells nobody by a signal is waited for by this only.
+const ANY_CHILD: WaitOptions = WaitOptions::from_bits_retain(0x4000_0000);
+
+/// What the child is told.
+struct Order {
+    /// It ends when the other end of this is closed.
+    until: RawFd,
+    link: RawFd,
+}
+
+/// One child at a time is made: it has a copy of every descriptor for a moment, and while it does, no other link may be closed.
+static MAKING: Mutex<()> = Mutex::new(());
+
+/// Closes a link, and returns when the kernel has taken it away. Where no process can be had, it is closed here.
+pub(super) fn close(link: OwnedFd) {
+    let mut stack = vec![0_u8; STACK_BYTES];
+    let making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
+    let Ok((until, release)) = pipe_with(PipeFlags::CLOEXEC) else { return };
+    let Ok((ready, not_ready)) = pipe_with(PipeFlags::CLOEXEC) else { return };
+    let order = Order { until: until.as_raw_fd(), link: link.as_raw_fd() };
+    let Ok(child) = start(&order, &mut stack) else { return };
+    drop(not_ready);
+    await_end_of(&ready);
+    // From here on the child has the last one of these.
+    drop(link);
+    drop(release);
+    drop(making);
+    while let Err(Errno::INTR) = waitpid(Some(child), ANY_CHILD) {}
+}
+
+/// Waits until nobody has the other end of a pipe.
+fn await_end_of(pipe: impl AsFd) {
+    while let Err(Errno::INTR) = rustix::io::read(&pipe, &mut [0_u8; 1]) {}
+}
+
+/// Starts a child that has our memory, a copy of our descriptors, and a stack of its own.
+fn start(order: &Order, stack: &mut [u8]) -> io::Result<Pid> {
+    // What an ABI wants of a stack, and some more.
+    let top = stack.as_mut_ptr_range().end.map_addr(|end| end & !63);
+    let argument = std::ptr::from_ref(order).cast_mut().cast::<c_void>();
+    // SAFETY: the stack and what the argument points to outlive the child: whoever called waits for its end. It makes
+    // system calls only, so it takes no lock and changes no memory but its stack (and this thread's errno, which nobody
+    // reads after these calls).
+    let pid = unsafe { libc::clone(end_with_the_link, top.cast(), libc::CLONE_VM, argument) };
+    Pid::from_raw(pid).filter(|_| pid > 0).ok_or_else(io::Error::last_os_error)
+}
+
+/// What the child does: it lets go of all but the link, waits until ours is closed, and ends.
+extern "C" fn end_with_the_link(argument: *mut c_void) -> c_int {
+    // SAFETY: it is what `start` was given, and lives longer than this process.
+    let Order { until, link } = unsafe { &*argument.cast::<Order>() };
+    let (low, high) = (until.min(link).cast_unsigned(), until.max(link).cast_unsigned());
+    for (first, last) in [(0, low.saturating_sub(1)), (low + 1, high - 1), (high + 1, u32::MAX)] {
+        if first <= last && !(low == 0 && last == 0) {
+            // SAFETY: these are this process's own descriptors, and nothing uses them here.
+            unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+        }
+    }
+    // SAFETY: it is open, as it was when this process was made.
+    await_end_of(unsafe { BorrowedFd::borrow_raw(*until) });
+    // SAFETY: nothing of Rust runs afterwards.
+    unsafe { libc::_exit(0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+    use super::*;
+
+    #[test]
+    fn what_is_closed_is_closed_for_good_when_it_returns() {
+        for _ in 0..50 {
+            let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+            close(writer);
+            let mut polled = [PollFd::new(&reader, PollFlags::IN)];
+            assert_eq!(poll(&mut polled, Some(&Timespec::default())).unwrap(), 1);
+            assert!(polled[0].revents().contains(PollFlags::HUP));
+        }
+    }
+
+    #[test]
+    fn others_keep_what_they_have() {
+        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+        let kept = writer.try_clone().unwrap();
+        close(writer);
+        close(File::open("/dev/null").unwrap().into());
+        let mut polled = [PollFd::new(&reader, PollFlags::IN)];
+        assert_eq!(poll(&mut polled, Some(&Timespec::default())).unwrap(), 0);
+        drop(kept);
+    }
+}
