@@ -123,6 +123,27 @@ fn without_its_keeper_it_ends_and_no_probe_is_left() {
     });
 }
 
+/// While the first programs are loaded, nothing depends on it yet.
+#[test]
+fn a_keeper_that_is_killed_at_once_holds_up_nobody() {
+    if !can_probe() {
+        return;
+    }
+    let target = Target::start(Version::NEWEST, Mode::Plain, "driven=5");
+    for pause in (0..40).step_by(4) {
+        let running = Running::start(command(&format!("--pid {} --duration 1s {WHOLE}", target.pid())));
+        let children = format!("/proc/{0}/task/{0}/children", running.pid());
+        poll_until(PATIENCE, "its keeper", || {
+            (!fs::read_to_string(&children).ok()?.is_empty()).then_some(())
+        });
+        pace(Duration::from_millis(pause));
+        assert!(kill(&keeper_of(&running)));
+        let outcome = running.finish();
+        assert_eq!(outcome.code, Some(5), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains("lost the process that holds the probes"), "{}", outcome.stderr);
+    }
+}
+
 #[test]
 fn two_at_once_see_the_same_and_neither_harms_the_other() {
     if !can_probe() {

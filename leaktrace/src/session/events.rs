@@ -75,6 +75,11 @@ impl Events {
         Ok(())
     }
 
+    /// No hub is there any more. What it had to be waited for would be ready for ever.
+    pub(super) fn forget_hub(&mut self) {
+        (self.ring, self.keeper) = (None, None);
+    }
+
     /// Tells when a target exits.
     pub(super) fn watch_exit(&self, key: Key, exit: &ExitWatch) -> io::Result<()> {
         let (exit, exits) = (readiness::of(exit)?, self.exits.0.clone());

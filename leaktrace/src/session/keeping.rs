@@ -25,6 +25,7 @@ impl Engine<'_> {
             (Some(loaded), Some(hub), Some(probing)) => {
                 Probes::attach(hub, loaded, &probing.options, leases, &counted.reading).map(Some)
             }
+            (Some(_), None, _) => Err(AttachError::Keeper(std::io::Error::other("it has ended")).into()),
             _ => Ok(None),
         });
         match attached {
@@ -118,6 +119,7 @@ impl Engine<'_> {
     /// Without a keeper there are no probes, and there is nothing more to be said of what was traced.
     fn lost_keeper(&mut self, error: &AttachError) -> anyhow::Result<()> {
         self.hub = None;
+        self.events.forget_hub();
         let traced = self.members.iter().filter(|(_, member)| member.probes.is_some());
         let keys: Vec<Key> = traced.map(|(key, _)| *key).collect();
         let cause = std::error::Error::source(error).map_or_else(String::new, ToString::to_string);
