@@ -12,13 +12,34 @@ pub fn patched_places(pid: u32) -> io::Result<Vec<u64>> {
     let main_file = fs::read_link(format!("/proc/{pid}/exe"))?;
     let mut places = Vec::new();
     for mapping in code_mappings(pid, &main_file.to_string_lossy())? {
-        let (mut live, mut file) = (vec![0; mapping.length], vec![0; mapping.length]);
-        memory.read_exact_at(&mut live, mapping.start)?;
-        // The last page may go beyond the end of the file.
-        let read = exe.read_at(&mut file, mapping.offset)?;
-        places.extend(differences(&live[..read], &file[..read]).map(|at| mapping.start + at));
+        places.extend(compare(&memory, &exe, &mapping)?);
     }
     Ok(places)
+}
+
+fn compare(memory: &File, backing: &File, mapping: &Mapping) -> io::Result<Vec<u64>> {
+    let (mut live, mut file) = (vec![0; mapping.length], vec![0; mapping.length]);
+    memory.read_exact_at(&mut live, mapping.start)?;
+    // The last page may go beyond the end of the file.
+    let read = backing.read_at(&mut file, mapping.offset)?;
+    Ok(differences(&live[..read], &file[..read]).map(|at| mapping.start + at).collect())
+}
+
+/// The same for every file of which a process has code, by its name.
+pub fn altered_code(pid: u32) -> io::Result<Vec<(String, u64)>> {
+    let memory = File::open(format!("/proc/{pid}/mem"))?;
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps"))?;
+    let mut altered = Vec::new();
+    for line in maps.lines().filter(|line| line.contains(" r-xp ")) {
+        let Some((mapping, path)) = parse_mapping(line).zip(line.find('/').map(|at| &line[at..])) else {
+            continue;
+        };
+        let end = mapping.start + mapping.length as u64;
+        let backing = File::open(format!("/proc/{pid}/map_files/{:x}-{end:x}", mapping.start))?;
+        let places = compare(&memory, &backing, &mapping)?;
+        altered.extend(places.into_iter().map(|place| (path.to_owned(), place)));
+    }
+    Ok(altered)
 }
 
 /// Checks that there is no probe in the code of a process.

@@ -14,6 +14,7 @@ mod page;
 mod releases;
 mod rules;
 mod score;
+mod soak;
 mod step;
 mod targets;
 mod test;
@@ -36,6 +37,7 @@ enum Xtask {
     Foreign(foreign::Args),
     Fuzz(fuzz::Args),
     Score(score::Args),
+    Soak(soak::Args),
     Dist(dist::Args),
 }
 
@@ -52,6 +54,7 @@ fn main() -> anyhow::Result<()> {
         Xtask::Foreign(args) => foreign::run(&args),
         Xtask::Fuzz(args) => fuzz::run(&args),
         Xtask::Score(args) => score::run(&args),
+        Xtask::Soak(args) => soak::run(&args),
         Xtask::Dist(args) => dist::run_typed(&args),
     }
 }

@@ -1,11 +1,14 @@
 //! Runs the commands that a task consists of, and says which it is at and how long it took.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
+use leaktrace_tests::privilege;
 
 /// Tells the user what takes time or changes the machine.
 pub(crate) fn say(what: &str) {
@@ -49,6 +52,21 @@ pub(crate) fn watch(name: &str, command: &mut Command, see: &mut dyn FnMut(&str)
 pub(crate) fn build_leaktrace() -> Result<PathBuf> {
     run("building leaktrace", cargo().args(["build", "--release", "--package", "leaktrace"]))?;
     Ok(target_directory()?.join("release/leaktrace"))
+}
+
+/// Becomes the same command again, as root and with the binary that was just built.
+pub(crate) fn again_as_root_with(leaktrace: &OsStr) -> Result<()> {
+    let own = std::env::current_exe()?;
+    let mut command = if privilege::is_root() {
+        Command::new(own)
+    } else {
+        say("probing needs root: running through sudo");
+        let mut sudo = Command::new("sudo");
+        sudo.arg("--preserve-env=PATH,HOME,XDG_CACHE_HOME,LEAKTRACE_GO_DIR,LEAKTRACE_BIN").arg(own);
+        sudo
+    };
+    // `exec` returns only when it has failed.
+    Err(command.args(std::env::args_os().skip(1)).env("LEAKTRACE_BIN", leaktrace).exec().into())
 }
 
 /// Where cargo builds.

@@ -102,6 +102,8 @@ pub enum Program {
     Movers,
     /// A page of a goroutine's stack cannot be read.
     Blocked,
+    /// Verifies all that it computes.
+    Soak,
 }
 
 impl Program {
@@ -118,6 +120,7 @@ impl Program {
             Self::Stuck => "stuck",
             Self::Movers => "movers",
             Self::Blocked => "blocked",
+            Self::Soak => "soak",
         }
     }
 

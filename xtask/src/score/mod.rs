@@ -10,19 +10,15 @@ mod suite;
 mod table;
 mod watch;
 
-use std::os::unix::process::CommandExt as _;
-use std::process::Command;
-
 use anyhow::{Result, bail};
 use leaktrace_tests::Version;
-use leaktrace_tests::privilege;
 
 use self::case::Case;
 use self::judge::{Finder, Item};
 use self::table::Tally;
 use self::watch::Watch;
 use crate::page;
-use crate::step::{build_leaktrace, say};
+use crate::step::{again_as_root_with, build_leaktrace, say};
 
 /// Score the verdicts on leaking and healthy programs, beside Go's own profile and goleak (through sudo unless root)
 #[derive(clap::Args)]
@@ -49,7 +45,7 @@ pub(crate) struct Args {
 /// Builds, runs and scores; fails where the score is below what we promise.
 pub(crate) fn run(args: &Args) -> Result<()> {
     if std::env::var_os("LEAKTRACE_BIN").is_none() {
-        return run_as_root_with(build_leaktrace()?.as_os_str());
+        return again_as_root_with(build_leaktrace()?.as_os_str());
     }
     let mut cases = case::all(Version::parse(&args.go)?)?;
     cases.retain(|case| is_wanted(&args.words, case));
@@ -67,21 +63,6 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         bail!("{} programs could not be watched", cases.len() - seen.len());
     }
     judge_ourselves(&items)
-}
-
-/// Becomes the same command again, as root and with the binary that was just built.
-fn run_as_root_with(leaktrace: &std::ffi::OsStr) -> Result<()> {
-    let own = std::env::current_exe()?;
-    let mut command = if privilege::is_root() {
-        Command::new(own)
-    } else {
-        say("probing needs root: running through sudo");
-        let mut sudo = Command::new("sudo");
-        sudo.arg("--preserve-env=PATH,HOME,XDG_CACHE_HOME,LEAKTRACE_GO_DIR,LEAKTRACE_BIN").arg(own);
-        sudo
-    };
-    // `exec` returns only when it has failed.
-    Err(command.args(std::env::args_os().skip(1)).env("LEAKTRACE_BIN", leaktrace).exec().into())
 }
 
 fn is_wanted(words: &[String], case: &Case) -> bool {

@@ -1,0 +1,257 @@
+//! One leaktrace of a round, what befalls it, and whether it ended as it may.
+
+use std::fs::{self, File};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::checks::{self, Sums};
+use super::ground::Ground;
+use super::plan::{Blow, Output, TracerPlan, What, Whom};
+
+/// How much longer than it was asked to watch it may take.
+const PATIENCE: Duration = Duration::from_secs(45);
+
+/// How much longer nobody reads what it writes.
+const UNREAD: Duration = Duration::from_secs(2);
+
+/// What a leaktrace is started with.
+pub(super) struct Scene<'s> {
+    pub(super) ground: &'s Ground,
+    /// The programs that were there when the round began.
+    pub(super) pids: &'s [u32],
+    /// Whether all of them stay.
+    pub(super) is_steady: bool,
+    /// Its own folder.
+    pub(super) folder: PathBuf,
+    /// A name that no other has.
+    pub(super) name: String,
+}
+
+/// How one ended that ended as it may.
+#[derive(Debug)]
+pub(super) struct End {
+    /// In a word or two.
+    pub(super) how: String,
+    /// How many events its last reports are about.
+    pub(super) events: u64,
+}
+
+impl End {
+    fn of(how: String) -> Self {
+        Self { how, events: 0 }
+    }
+}
+
+/// Runs it to its end.
+pub(super) fn run(plan: &TracerPlan, scene: &Scene<'_>) -> Result<End> {
+    std::thread::sleep(plan.at);
+    fs::create_dir_all(&scene.folder)?;
+    let mut running = Running::start(plan, scene)?;
+    for blow in &plan.blows {
+        running.strike(blow);
+    }
+    let status = running.end(plan)?;
+    judge(plan, scene, status)
+}
+
+struct Running<'s> {
+    child: Child,
+    started: Instant,
+    keeper: Option<u32>,
+    unread: Option<ChildStdout>,
+    ground: &'s Ground,
+}
+
+impl<'s> Running<'s> {
+    fn start(plan: &TracerPlan, scene: &Scene<'s>) -> Result<Self> {
+        let mut command = scene.ground.leaktrace(&arguments(plan, scene));
+        let file = |name| File::create(scene.folder.join(name));
+        let stdout =
+            if plan.output == Output::Unread { Stdio::piped() } else { Stdio::from(file("stdout")?) };
+        command.stdin(Stdio::null()).stdout(stdout).stderr(file("stderr")?).current_dir(&scene.folder);
+        let mut child = command.spawn().context("leaktrace cannot be started")?;
+        let unread = child.stdout.take();
+        Ok(Self { child, started: Instant::now(), keeper: None, unread, ground: scene.ground })
+    }
+
+    fn strike(&mut self, blow: &Blow) {
+        std::thread::sleep((self.started + blow.at).saturating_duration_since(Instant::now()));
+        self.find_keeper();
+        let pid = match blow.whom {
+            Whom::Leaktrace => self.is_running().then(|| self.child.id()),
+            Whom::Keeper => self.keeper,
+        };
+        // Whoever has ended meanwhile cannot be struck.
+        if let Some(pid) = pid {
+            signal(pid, blow.signal);
+        }
+    }
+
+    fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    fn find_keeper(&mut self) {
+        let own = self.child.id();
+        let is_it = |pid: u32, parent| parent == own && Some(pid) != Some(own);
+        let found = self
+            .ground
+            .processes()
+            .into_iter()
+            .find(|process| is_it(process.pid, process.parent) && process.name == "leaktrace-keep");
+        self.keeper = found.map(|process| process.pid).or(self.keeper);
+    }
+
+    fn end(&mut self, plan: &TracerPlan) -> Result<ExitStatus> {
+        let asked = self.started + plan.lasts;
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
+            let now = Instant::now();
+            if now > asked + UNREAD {
+                self.unread = None;
+            }
+            if now > asked + PATIENCE {
+                self.find_keeper();
+                let pids = [Some(self.child.id()), self.keeper];
+                let state = pids.into_iter().flatten().map(checks::state).collect::<String>();
+                self.child.kill()?;
+                self.child.wait()?;
+                bail!("it does not end: {state}");
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+pub(super) fn signal(pid: u32, signal: Signal) {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    // It may have ended meanwhile.
+    let _: Option<rustix::io::Result<()>> = pid.map(|pid| kill_process(pid, signal));
+}
+
+/// The file that it writes, if it is asked for one.
+pub(super) fn output(plan: &TracerPlan, scene: &Scene<'_>) -> Option<PathBuf> {
+    let suffix = if plan.what == What::Snapshot { "ltr" } else { "json" };
+    let name = format!("{}.{suffix}", scene.name);
+    match plan.output {
+        Output::Stdout | Output::Unread => None,
+        Output::File => Some(scene.folder.join(name)),
+        Output::FullDisk => Some(scene.ground.disk.join(name)),
+    }
+}
+
+fn recording(plan: &TracerPlan, scene: &Scene<'_>) -> Option<PathBuf> {
+    (plan.what == What::Record).then(|| output(plan, scene).map(|file| file.with_extension("ltc")))?
+}
+
+fn arguments(plan: &TracerPlan, scene: &Scene<'_>) -> Vec<String> {
+    let first = scene.pids[0];
+    let watch = format!("--duration {}ms --interval 200ms --top 0 --min-age 0s", plan.lasts.as_millis());
+    let watch = format!("{watch} --format json {}", plan.option);
+    let all: Vec<String> = scene.pids.iter().map(|pid| format!("--pid {pid}")).collect();
+    let typed = match plan.what {
+        What::Pid | What::Record => format!("--pid {first} {watch}"),
+        What::Pids => format!("{} {watch}", all.join(" ")),
+        What::Exe => format!("--exe soak-* {watch}"),
+        What::All => format!("--all {watch}"),
+        What::Dump => format!("dump --pid {first} --format json"),
+        What::Snapshot => format!("dump --pid {first}"),
+        What::Run => "run --format json --top 0".to_owned(),
+    };
+    let mut words: Vec<String> = typed.split_whitespace().map(str::to_owned).collect();
+    let mut add = |option: &str, file: Option<PathBuf>| {
+        words.extend(file.into_iter().flat_map(|file| [option.to_owned(), file.display().to_string()]));
+    };
+    add("--output", output(plan, scene));
+    add("--record", recording(plan, scene));
+    if plan.what == What::Run {
+        let program = scene.ground.programs[0].display();
+        let work =
+            format!("-- {program} spawn=1 pingpong=1 sites=1 rest=1000 for={}", plan.lasts.as_millis());
+        words.extend(work.split_whitespace().map(str::to_owned));
+    }
+    words
+}
+
+/// Whether it ended as it may, and said nothing wrong.
+fn judge(plan: &TracerPlan, scene: &Scene<'_>, status: ExitStatus) -> Result<End> {
+    let said = fs::read_to_string(scene.folder.join("stderr"))?;
+    let seen = || format!("{status}: {}", said.trim());
+    if said.contains("panicked") || status.code() == Some(101) || said.contains("soak: wrong") {
+        bail!("{}", seen());
+    }
+    if let Some(by) = status.signal() {
+        if plan.was_sent(by) {
+            return Ok(End::of(format!("signal {by}")));
+        }
+        bail!("nobody sent it that: {}", seen());
+    }
+    let code = status.code().unwrap_or_default();
+    // With status 0 it has reported on others, and what it says of these is looked at.
+    if code != 0 && !plan.is_calm() && is_interrupted(plan, scene, &said) {
+        return Ok(End::of("interrupted while it loaded a program".to_owned()));
+    }
+    let lost = code == 5 && plan.loses_keeper() && said.contains("lost the process that holds the probes");
+    let may_be_gone = code == 3 && !scene.is_steady;
+    let may_not_write = code == 2 && matches!(plan.output, Output::FullDisk | Output::Unread);
+    // As `run` passes on what it was ended by.
+    let is_passed_on = code > 128 && plan.was_sent(code - 128);
+    if code != 0 {
+        if lost || may_be_gone || may_not_write || is_passed_on {
+            return Ok(End::of(format!("status {code}")));
+        }
+        bail!("{}", seen());
+    }
+    Ok(End { how: "status 0".to_owned(), events: numbers(plan, scene).with_context(seen)? })
+}
+
+/// Whether a signal made the kernel refuse a program, which is said of one process in a message and of several in the report.
+fn is_interrupted(plan: &TracerPlan, scene: &Scene<'_>, said: &str) -> bool {
+    let file = output(plan, scene).unwrap_or_else(|| scene.folder.join("stdout"));
+    let reported = fs::read_to_string(file).unwrap_or_default();
+    [said, &reported].iter().any(|text| text.contains("Resource temporarily unavailable"))
+}
+
+/// What it wrote is whole, and its numbers add up; how many events these are.
+fn numbers(plan: &TracerPlan, scene: &Scene<'_>) -> Result<u64> {
+    let file = output(plan, scene);
+    match (plan.what, plan.output) {
+        (_, Output::FullDisk | Output::Unread) => {}
+        (What::Dump, _) => {
+            let text = fs::read(file.unwrap_or_else(|| scene.folder.join("stdout")))?;
+            serde_json::from_slice::<serde_json::Value>(&text).context("the dump is not whole")?;
+        }
+        (What::Snapshot, _) => {
+            again(scene, file.as_deref())?;
+        }
+        _ => {
+            let text = fs::read(file.unwrap_or_else(|| scene.folder.join("stdout")))?;
+            let Sums { reports, events } = checks::equations(&text, !plan.loses_keeper())?;
+            if reports == 0 {
+                bail!("there is no report");
+            }
+            let kept = recording(plan, scene).map(|file| again(scene, Some(&file))).transpose()?;
+            kept.map(|kept| checks::equations(&kept, false).context("of the recording")).transpose()?;
+            return Ok(events);
+        }
+    }
+    Ok(0)
+}
+
+/// What `leaktrace report` makes of a file.
+fn again(scene: &Scene<'_>, file: Option<&Path>) -> Result<Vec<u8>> {
+    let file = file.context("there is no file")?.display().to_string();
+    let typed = ["report".to_owned(), file, "--format".to_owned(), "json".to_owned()];
+    let made = scene.ground.leaktrace(&typed).output()?;
+    if !made.status.success() {
+        bail!("report: {}: {}", made.status, String::from_utf8_lossy(&made.stderr));
+    }
+    Ok(made.stdout)
+}
