@@ -81,7 +81,12 @@ impl Nobody {
         Running::start(command).finish()
     }
 
-    fn copy(&self, program: &Path) -> PathBuf {
+    /// A copy of a program that this user can reach.
+    ///
+    /// # Panics
+    /// When it cannot be copied.
+    #[track_caller]
+    pub fn copy(&self, program: &Path) -> PathBuf {
         let copy = self.directory.path().join(program.file_name().expect("it is a file"));
         if !copy.exists() {
             install::copy(program, &copy);
