@@ -9,7 +9,7 @@ use std::mem::MaybeUninit;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use libc::{c_int, siginfo_t};
 use rustix::process::{Signal, getpid, kill_process};
@@ -17,6 +17,12 @@ use tokio::sync::{mpsc, oneshot};
 
 /// What users and supervisors end a program with, and Ctrl-Z.
 const TAKEN: [c_int; 4] = [libc::SIGHUP, libc::SIGINT, libc::SIGTERM, libc::SIGTSTP];
+
+/// Those, and the one that withdraws a Ctrl-Z. It is blocked as well, so that it can be seen whether it came.
+const HELD: [c_int; 5] = [libc::SIGHUP, libc::SIGINT, libc::SIGTERM, libc::SIGTSTP, libc::SIGCONT];
+
+/// How often it is seen, meanwhile, whether we are to go on.
+const WITHDRAWAL_PAUSE: Duration = Duration::from_millis(5);
 
 /// How long we go on after Ctrl-Z if whoever takes the probes away does not get to it. Their leases end soon anyway.
 const SUSPEND_WITHIN: Duration = Duration::from_millis(500);
@@ -85,6 +91,13 @@ impl Mask {
         }
     }
 
+    /// Takes one of these, which are blocked, if it has come.
+    fn take(&self) -> bool {
+        let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: the set and the time are initialised, and nothing else is wanted.
+        unsafe { libc::sigtimedwait(&raw const self.0, std::ptr::null_mut(), &raw const now) > 0 }
+    }
+
     /// Waits for one of these, which are blocked.
     pub(crate) fn wait(&self) -> Received {
         loop {
@@ -116,7 +129,7 @@ pub enum Taken {
 pub fn hold(taken: Taken) -> io::Result<Mask> {
     let held: &[c_int] = match taken {
         Taken::Never => &[],
-        Taken::Here => &TAKEN,
+        Taken::Here => &HELD,
         Taken::ByProgram => &FORWARDED,
     };
     Mask::of(held).change(libc::SIG_BLOCK)
@@ -139,7 +152,19 @@ pub(crate) fn suspend() {
 }
 
 /// The user's wish that we stop for a while; dropped when that will be done.
-pub(crate) type Suspension = Sender<()>;
+#[derive(Debug)]
+pub(crate) struct Suspension {
+    is_withdrawn: Arc<AtomicBool>,
+    #[expect(dead_code, reason = "only dropped")]
+    done: Sender<()>,
+}
+
+impl Suspension {
+    /// Whether we have been told to go on since, or have stopped already.
+    pub(crate) fn is_withdrawn(&self) -> bool {
+        self.is_withdrawn.load(Ordering::Acquire)
+    }
+}
 
 /// The user's wishes, as signals tell them.
 ///
@@ -201,12 +226,21 @@ impl Told {
         }
     }
 
+    /// The kernel forgets a `SIGCONT` when a later Ctrl-Z comes: one that is there came after it.
     fn suspend(&self, is_awaited: bool) {
-        let (done, is_done) = std::sync::mpsc::channel();
-        let is_asked = is_awaited && self.suspend.send(done).is_ok();
-        if !is_asked || is_done.recv_timeout(SUSPEND_WITHIN) == Err(RecvTimeoutError::Timeout) {
-            suspend();
+        let ((done, is_done), is_withdrawn) = (std::sync::mpsc::channel(), Arc::<AtomicBool>::default());
+        let suspension = Suspension { is_withdrawn: Arc::clone(&is_withdrawn), done };
+        let is_asked = is_awaited && self.suspend.send(suspension).is_ok();
+        let (go_on, until) = (Mask::of(&[libc::SIGCONT]), Instant::now() + SUSPEND_WITHIN);
+        while is_asked && Instant::now() < until {
+            let is_over = is_done.recv_timeout(WITHDRAWAL_PAUSE) != Err(RecvTimeoutError::Timeout);
+            if is_over || go_on.take() {
+                is_withdrawn.store(true, Ordering::Release);
+                return;
+            }
         }
+        is_withdrawn.store(true, Ordering::Release);
+        suspend();
     }
 }
 

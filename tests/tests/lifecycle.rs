@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use leaktrace_tests::agreement::{assert_same_goroutines, assert_watched};
@@ -75,6 +75,33 @@ fn pause_and_resume(pause: fn(&Running), within: Duration) {
     assert!(driven.born >= 4, "{driven:?}");
     assert!(report.overhead.shed.iter().any(|shed| shed.what == "births and ends"), "{:?}", report.overhead);
     assert_untouched(pid);
+}
+
+/// Nobody reads what it writes, so that it gets to nothing; and Ctrl-Z and `fg` come one after the other.
+#[test]
+fn one_that_is_to_go_on_before_it_has_stopped_does_not_stop() {
+    if !can_probe() {
+        return;
+    }
+    let target = Target::start(Version::NEWEST, Mode::Plain, "driven=500");
+    let mut started = command(&format!("--pid {} --interval 100ms {WHOLE}", target.pid()));
+    let mut leaktrace = started.stdout(Stdio::piped()).spawn().expect("it starts");
+    let pid = leaktrace.id();
+    let read = |name: &str| fs::read_to_string(format!("/proc/{pid}/{name}")).expect("it runs");
+    poll_until(PATIENCE, "a full pipe", || read("wchan").contains("pipe_write").then_some(()));
+    let send = |signal: &str| {
+        let sent = Command::new("kill").args([signal, &pid.to_string()]).status();
+        assert!(sent.expect("kill can be started").success());
+    };
+    send("-TSTP");
+    pace(Duration::from_millis(50));
+    send("-CONT");
+    // Longer than it waits for its own loop before it stops.
+    pace(Duration::from_secs(1));
+    let status = read("status");
+    leaktrace.kill().expect("it runs");
+    leaktrace.wait().expect("it is our child");
+    assert!(!status.contains("State:\tT"), "{status}");
 }
 
 fn keeper_of(running: &Running) -> String {

@@ -135,14 +135,17 @@ impl Engine<'_> {
     }
 
     /// Stops this process until it is told to go on: no probe stays meanwhile.
-    pub(super) fn suspend(&mut self, done: Suspension) -> anyhow::Result<()> {
+    pub(super) fn suspend(&mut self, suspension: Suspension) -> anyhow::Result<()> {
+        if suspension.is_withdrawn() {
+            return Ok(());
+        }
         let keys = self.members.iter_mut().filter_map(|(key, member)| Some((*key, member.probes.as_mut()?)));
         let (mut failed, now) = (Vec::new(), clock::now());
         for (key, probes) in keys {
             let taken = self.hub.as_mut().map_or(Ok(()), |hub| probes.take_away(hub, now));
             failed.extend(taken.err().map(|error| (key, error)));
         }
-        drop(done);
+        drop(suspension);
         signals::suspend();
         failed.into_iter().try_for_each(|(key, error)| self.fail(key, error.into()))
     }
