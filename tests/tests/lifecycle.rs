@@ -61,13 +61,15 @@ fn pause_and_resume(pause: fn(&Running), within: Duration) {
     let began = Instant::now();
     pause(&running);
     poll_until(PATIENCE, "the probes go by themselves", || {
-        patched_places(pid).unwrap().is_empty().then_some(())
+        patched_places(pid).expect("it runs").is_empty().then_some(())
     });
     assert!(began.elapsed() < within, "{:?}", began.elapsed());
     poll_until(PATIENCE, "it is stopped", || running.is_stopped().then_some(()));
     target.command("spawn 3");
     running.resume();
-    poll_until(PATIENCE, "they are back", || (patched_places(pid).unwrap().len() >= 4).then_some(()));
+    poll_until(PATIENCE, "they are back", || {
+        (patched_places(pid).expect("it runs").len() >= 4).then_some(())
+    });
     let own = target.command("spawn 4");
     let report = running.stop().report();
     let driven = report.group("main.driven.func1");
