@@ -68,7 +68,9 @@ fn a_replay_reports_what_the_trace_reported() {
         drop(target);
         let last: Value =
             serde_json::from_str(live.stdout.lines().last().expect("it reports")).expect("it is JSON");
-        let (report, replayed) = replayed_report(&file);
+        let (report, mut replayed) = replayed_report(&file);
+        let note = replayed["notices"].as_array_mut().expect("it has notices").pop();
+        assert!(note.expect("it has one").to_string().contains("LT005 and LT006 were not checked"));
         assert_eq!(facts(&replayed), facts(&last));
         assert_eq!(report.totals.live, live.report().totals.live);
         assert_eq!(report.group("main.leakChanSend").live, 20);

@@ -18,5 +18,5 @@ mod view;
 pub use build::{Sources, build};
 pub use completeness::completeness;
 pub use program::{LazyDebugInfo, ProgramSymbols};
-pub use recorded::recorded;
+pub use recorded::{Witness, recorded};
 pub use view::{Sort, View};

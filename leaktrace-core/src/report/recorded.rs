@@ -3,13 +3,35 @@
 use leaktrace_common::event::Kind;
 
 use super::{Sources, View, build};
+use crate::base::num::Goid;
+use crate::go::goroutines::Snapshot;
+use crate::go::reach::Streaks;
+use crate::goroutines::snapshot;
+use crate::judge::detect::{self, DEADLOCK, History, Observation, Policy, UNREACHABLE, Watched};
 use crate::schema::Report;
 use crate::trace::recording::{Header, Replay};
 
-/// The report on what was recorded until then. Verdicts are not part of it: those are of live looks.
-pub fn recorded(replay: &Replay, view: &View) -> Report {
+/// What the snapshots of a recording show, one after the other, as looks at a live process would.
+#[derive(Debug, Default)]
+pub struct Witness {
+    history: History,
+    watched: Watched,
+}
+
+impl Witness {
+    /// Takes a walk in, and the snapshot file that was made of it. One that cannot be read shows nothing.
+    pub fn observe(&mut self, walk: &Snapshot, file: &[u8]) {
+        let Ok(dump) = snapshot::decode(file) else { return };
+        let observation = Observation::of(&dump, Some(walk), walk.finished);
+        self.watched = self.history.observe(&observation, &Streaks::default());
+    }
+}
+
+/// The report on what was recorded until then, judged by what `witness` saw of it.
+pub fn recorded(replay: &Replay, witness: &Witness, view: &View) -> Report {
     let header = replay.header();
     let probes: Vec<Kind> = Kind::ALL.into_iter().filter(|kind| asked_for(header, *kind)).collect();
+    let facts = |goids: &[Goid]| detect::facts(replay.registry(), replay.now(), goids);
     let elapsed = replay.now().since(header.attached_at);
     let sources = Sources {
         target: header.target.clone(),
@@ -21,10 +43,17 @@ pub fn recorded(replay: &Replay, view: &View) -> Report {
         probes: &probes,
         traced: replay.traced(),
         overhead: replay.meter().overhead.clone(),
-        findings: Vec::new(),
-        notices: header.notices.iter().cloned().chain(replay.notices()).collect(),
+        findings: detect::findings(&witness.watched, &Policy::default(), &facts),
+        notices: header.notices.iter().cloned().chain(replay.notices()).chain([unsought()]).collect(),
     };
     build(sources, view)
+}
+
+/// Which rules have nothing to look at.
+fn unsought() -> String {
+    format!(
+        "{UNREACHABLE} and {DEADLOCK} were not checked: a recording does not hold the memory of the process"
+    )
 }
 
 fn asked_for(header: &Header, kind: Kind) -> bool {

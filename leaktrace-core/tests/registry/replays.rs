@@ -5,12 +5,15 @@
 use std::time::Duration;
 
 use leaktrace_common::event::Kind;
-use leaktrace_core::base::num::{Ktime, Pc, ReturnPc};
+use leaktrace_core::base::num::{Goid, Ktime, Pc, ReturnPc};
 use leaktrace_core::go::goroutines::{Snapshot, StackEnd};
 use leaktrace_core::go::names::Status;
 use leaktrace_core::go::pclntab::FuncId;
 use leaktrace_core::go::symbols::{Symbol, Symbols};
-use leaktrace_core::report::{self, Sources, View, recorded};
+use leaktrace_core::goroutines::model::{BlockedOn, Function, FunctionKind, Location, ProcessInfo, UnixTime};
+use leaktrace_core::goroutines::snapshot::encode;
+use leaktrace_core::goroutines::{DumpBuilder, DumpGoroutine};
+use leaktrace_core::report::{self, Sources, View, Witness, recorded};
 use leaktrace_core::schema::{Report, Traced};
 use leaktrace_core::trace::decode::decode;
 use leaktrace_core::trace::recording::{
@@ -120,10 +123,67 @@ fn trace() -> (Report, Vec<u8>) {
     (report::build(sources, &VIEW), writer.finish(now).unwrap())
 }
 
+/// What `leaktrace report` makes of a recording.
+fn report_of(recording: &[u8], after: Option<u64>) -> Report {
+    let mut witness = Witness::default();
+    let replay = Replay::run_before(recording, after, &mut |walk, file| witness.observe(walk, file)).unwrap();
+    recorded(&replay, &witness, &VIEW)
+}
+
+/// A snapshot file of three goroutines in `select {}`.
+fn stuck() -> Vec<u8> {
+    let mut builder = DumpBuilder::new(ProcessInfo::default(), UnixTime(0));
+    let (name, file, words) =
+        (builder.string("main.wait"), builder.string("main.go"), builder.string("select (no cases)"));
+    let function = builder.function(Function { name, start_line: None, kind: FunctionKind::Normal });
+    let at = builder.location(Location {
+        pc: 0x40_0042,
+        offset: 5,
+        function: Some(function),
+        file,
+        line: 7,
+        inlined: false,
+        exact: false,
+    });
+    let (stack, blocked_on) = (builder.stack(&[at]), Some(builder.blocked_on(BlockedOn::NoCases)));
+    for goid in 2..5 {
+        let goroutine = DumpGoroutine::new(Goid(goid), Status::Waiting, stack);
+        let (wait_reason, created_by) = (Some(words), Some(at));
+        builder.goroutine(DumpGoroutine { wait_reason, created_by, blocked_on, ..goroutine });
+    }
+    let mut bytes = Vec::new();
+    encode(&builder.finish(), &mut bytes).unwrap();
+    bytes
+}
+
+#[test]
+fn a_replay_judges_what_its_snapshots_show() {
+    let header = Header { format: Header::FORMAT.to_owned(), attached_at: ATTACHED, ..Header::default() };
+    let mut writer = Writer::begin(Vec::new(), &header.to_text(), Bounds::of_total(1 << 20)).unwrap();
+    for seconds in 2..60 {
+        let at = seconds * SECOND;
+        let all = (2..5).map(|goid| goroutine(goid, Status::Waiting, 2)).collect();
+        writer.asked(Ktime(at)).unwrap();
+        writer.walk(&walk::encode(&snapshot(at, at + 1, all)), Ktime(at + 2)).unwrap();
+        writer.snapshot(&stuck(), Ktime(at + 2)).unwrap();
+    }
+    let recording = writer.finish(Ktime(60 * SECOND)).unwrap();
+    let verdicts = report_of(&recording, None).verdicts;
+    let [verdict] = &verdicts[..] else { panic!("{verdicts:?}") };
+    assert_eq!((verdict.code.as_str(), verdict.live), ("LT004", 3));
+    let early = report_of(&recording, Some(SECOND / 2));
+    assert_eq!(early.verdicts, [], "nothing was seen yet");
+}
+
+/// What every replayed report says beside what the trace said.
+const NOT_CHECKED: &str =
+    "LT005 and LT006 were not checked: a recording does not hold the memory of the process";
+
 #[test]
 fn a_replay_reports_what_the_trace_reported() {
     let (live, recording) = trace();
-    let replayed = recorded(&Replay::run(recording.as_slice(), None).unwrap(), &VIEW);
+    let mut replayed = report_of(&recording, None);
+    assert_eq!(replayed.notices.pop().as_deref(), Some(NOT_CHECKED));
     assert_eq!(replayed, live);
     assert!(live.completeness.balances() && live.completeness.births_recovered > 0, "{live:?}");
     assert_eq!(live.groups[0].creation_stack[1].function.as_deref(), Some("main.serve"));
@@ -141,14 +201,14 @@ fn what_is_recorded_after_the_end_counts_for_nothing() {
     writer.last(ended).unwrap();
     writer.records(&batch, Ktime(3 * SECOND)).unwrap();
     let recording = writer.finish(Ktime(4 * SECOND)).unwrap();
-    let report = recorded(&Replay::run(recording.as_slice(), None).unwrap(), &VIEW);
+    let report = report_of(&recording, None);
     assert_eq!((report.totals.born, report.completeness.decoded), (1, 5));
 }
 
 #[test]
 fn a_replay_ends_when_it_is_told_to() {
     let (_, recording) = trace();
-    let early = recorded(&Replay::run(recording.as_slice(), Some(SECOND + 40)).unwrap(), &VIEW);
+    let early = report_of(&recording, Some(SECOND + 40));
     assert_eq!((early.completeness.decoded, early.window.duration_ns), (12, SECOND + 40));
     let none = Replay::run(recording.as_slice(), Some(0)).unwrap();
     assert_eq!(
@@ -163,7 +223,7 @@ fn whatever_is_cut_off_the_rest_has_all_its_names() {
     let mut cut = 0;
     for len in 0..whole.len() {
         let Ok(replay) = Replay::run(&whole[..len], None) else { continue };
-        let report = recorded(&replay, &VIEW);
+        let report = recorded(&replay, &Witness::default(), &VIEW);
         assert!(report.notices.iter().any(|notice| notice.contains("writer was stopped")), "{report:?}");
         assert!(report.groups.iter().all(|group| group.created_by.function.is_some()), "{len}: {report:?}");
         cut += 1;
@@ -210,5 +270,8 @@ fn damaged_contents_are_counted() {
         }
     }
     let replay = Replay::run(writer.finish(Ktime(9)).unwrap().as_slice(), None).unwrap();
-    assert_eq!(recorded(&replay, &VIEW).notices[1], "9 blocks of the recording cannot be read");
+    assert_eq!(
+        recorded(&replay, &Witness::default(), &VIEW).notices[1],
+        "9 blocks of the recording cannot be read"
+    );
 }

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use leaktrace_core::dump::render::FORMATS;
+use leaktrace_core::go::goroutines::Snapshot;
 use leaktrace_core::goroutines::Dump;
 use leaktrace_core::judge::detect::Gate;
+use leaktrace_core::report::Witness;
 use leaktrace_core::report::render::{self, Format, Options, Style};
 use leaktrace_core::trace::recording::Replay;
 
@@ -21,7 +23,7 @@ use crate::output::Content;
 
 /// The last snapshot of a recording, or the last one that was taken no later than `at` after its beginning.
 pub(super) fn snapshot(path: &Path, input: Input, at: Option<Duration>) -> anyhow::Result<Dump> {
-    let dump = replay(path, input, at)?.dump();
+    let dump = replay(path, input, at, &mut |_, _| {})?.dump();
     dump.with_context(|| format!("cannot open {}", path.display()))
 }
 
@@ -43,17 +45,24 @@ fn trace(
     system: &System,
 ) -> anyhow::Result<()> {
     let destination = Destination::open(args.wanted.output.as_deref(), Content::Names)?;
-    let replay = replay(&args.file, input, args.recording.at)?;
-    let report = leaktrace_core::report::recorded(&replay, &view(args).of_report());
+    let mut witness = Witness::default();
+    let seen = &mut |walk: &_, snapshot: &[u8]| witness.observe(walk, snapshot);
+    let replay = replay(&args.file, input, args.recording.at, seen)?;
+    let report = leaktrace_core::report::recorded(&replay, &witness, &view(args).of_report());
     let colored = args.wanted.output.is_none() && color(common.color, system);
     let style = if colored { Style::Ansi } else { Style::Plain };
     let options = Options { style, width: None, gate: &Gate::default() };
     destination.write(|out| (format.writer.report)(&report, &options, out))
 }
 
-fn replay(path: &Path, input: Input, at: Option<Duration>) -> anyhow::Result<Replay> {
+fn replay(
+    path: &Path,
+    input: Input,
+    at: Option<Duration>,
+    witness: &mut dyn FnMut(&Snapshot, &[u8]),
+) -> anyhow::Result<Replay> {
     let after = at.map(|at| u64::try_from(at.as_nanos()).unwrap_or(u64::MAX));
-    let replay = Replay::run(BufReader::with_capacity(1 << 18, input), after);
+    let replay = Replay::run_before(BufReader::with_capacity(1 << 18, input), after, witness);
     replay.with_context(|| format!("cannot open {}", path.display()))
 }
 

@@ -29,7 +29,7 @@ pub use known::{Baseline, BaselineError, Ignore};
 pub use levels::{Level, Levels};
 pub use observation::{CohortKey, Object, Observation, Sighting, SiteKey, Standing, Wait};
 pub(crate) use rules::RULES;
-pub use rules::{Rule, SiteFacts, UNREACHABLE};
+pub use rules::{DEADLOCK, Rule, SiteFacts, UNREACHABLE};
 pub use sample::{Sample, Sampler, Weight};
 pub use signatures::{Signature, SignatureError, Signatures, When};
 pub use watched::{Cohort, Holder, Objects, Watched};

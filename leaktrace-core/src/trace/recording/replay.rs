@@ -55,6 +55,15 @@ pub struct Replay {
 impl Replay {
     /// Replays what `input` recorded until `after` nanoseconds from the attaching on; all of it if that is `None`.
     pub fn run<R: Read>(input: R, after: Option<u64>) -> Result<Self, ReplayError> {
+        Self::run_before(input, after, &mut |_, _| {})
+    }
+
+    /// The same before the eyes of `witness`, which is shown each walk with the snapshot file that was made of it.
+    pub fn run_before<R: Read>(
+        input: R,
+        after: Option<u64>,
+        witness: &mut dyn FnMut(&Snapshot, &[u8]),
+    ) -> Result<Self, ReplayError> {
         let mut reader = RecordingReader::open(input)?;
         let mut replay = Self::of(Header::from_text(reader.header())?);
         let until = Ktime(after.map_or(u64::MAX, |after| replay.header.attached_at.0.saturating_add(after)));
@@ -63,7 +72,11 @@ impl Replay {
                 replay.now = until;
                 break;
             }
+            let is_snapshot = matches!(block.content, Content::Snapshot(_));
             replay.take(block);
+            if let (true, Some(walk), Some(file)) = (is_snapshot, &replay.walk, &replay.snapshot) {
+                witness(walk, file);
+            }
         }
         replay.ending = reader.ending();
         replay.lost_blocks += reader.lost_blocks();

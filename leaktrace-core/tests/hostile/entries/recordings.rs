@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use leaktrace_core::base::num::Ktime;
-use leaktrace_core::report::View;
+use leaktrace_core::report::{View, Witness};
 use leaktrace_core::trace::recording::{Bounds, Header, Records, Replay, Writer};
 
 /// Replays `data`.
@@ -20,9 +20,12 @@ pub(crate) fn recording(data: &[u8]) {
 }
 
 fn replay(file: &[u8]) {
-    let Ok(replay) = Replay::run(file, None) else { return };
+    let mut witness = Witness::default();
+    let seen = &mut |walk: &_, snapshot: &[u8]| witness.observe(walk, snapshot);
+    let Ok(replay) = Replay::run_before(file, None, seen) else { return };
     let report = leaktrace_core::report::recorded(
         &replay,
+        &witness,
         &View { min_age: Duration::ZERO, top: None, include_runtime: true, ..View::default() },
     );
     let _ = (serde_json::to_vec(&report).is_ok(), replay.dump().is_ok());

@@ -6,11 +6,14 @@ use crate::judge::detect::watched::{Cohort, Holder};
 use crate::judge::detect::words;
 use crate::schema::Severity;
 
+/// The code of the rule that needs to know who holds which lock.
+pub const DEADLOCK: &str = "LT006";
+
 /// For how long nobody may have moved.
 const STILL_NS: u64 = 30 * SECOND_NS;
 
 pub(super) const RULE: Rule = Rule {
-    code: "LT006",
+    code: DEADLOCK,
     name: "deadlock",
     summary: "Goroutines wait for each other in a cycle, or every goroutine of the program waits for another one.",
     explanation: "\

@@ -14,6 +14,7 @@ mod outlives_siblings;
 mod piling_sleepers;
 mod unreachable;
 
+pub use deadlock::DEADLOCK;
 pub use evidence::{Case, Evidence, Judgement, SiteFacts, Suspicion};
 pub use unreachable::UNREACHABLE;
 
