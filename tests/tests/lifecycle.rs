@@ -75,7 +75,7 @@ fn pause_and_resume(pause: fn(&Running), within: Duration) {
     let driven = report.group("main.driven.func1");
     assert_eq!(driven.live, own.site("driven").spawned);
     assert!(driven.born >= 4, "{driven:?}");
-    assert!(report.overhead.shed.iter().any(|shed| shed.what == "births and ends"), "{:?}", report.overhead);
+    assert!(report.overhead.shed.iter().any(|shed| shed.what == "everything"), "{:?}", report.overhead);
     assert_untouched(pid);
 }
 

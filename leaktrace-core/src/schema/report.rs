@@ -253,7 +253,7 @@ pub struct Overhead {
     pub target_cpu_percent_estimate: Option<f64>,
     /// What leaktrace itself uses, in percent of one core.
     pub own_cpu_percent: Option<f64>,
-    /// What was not traced, to keep the cost below its limit.
+    /// What was not traced, to keep the cost below its limit or because we were stopped.
     pub shed: Vec<Shed>,
 }
 

@@ -73,7 +73,8 @@ fn losses_repairs_and_what_was_shed_are_said() {
     service.traced.produced += 234;
     service.traced.dropped = [200, 34, 0];
     let shed = |what: &str, now| Shed { what: what.to_owned(), duration_ns: 12 * SECOND, now };
-    service.overhead.shed = vec![shed("park and ready", true), shed("creator stacks", false)];
+    service.overhead.shed =
+        vec![shed("park and ready", true), shed("creator stacks", false), shed("everything", false)];
     service.notices.push("go1.28 is newer than what this version was tested with".to_owned());
     let _ = service.report(HOUR + 300 * SECOND, &View::default());
     service.end(HOUR + 301 * SECOND, 98_000);

@@ -10,6 +10,7 @@ use crate::base::human;
 use crate::base::path::base_name;
 use crate::go::traceback;
 use crate::schema::{Blocked, Completeness, Frame, Group, Overhead, Report, Shed, Totals};
+use crate::trace::budget::Load;
 
 /// How far labels are indented, and what they label.
 const LABEL: usize = 4;
@@ -281,6 +282,11 @@ fn not_listed(report: &Report) -> Option<Line> {
 fn shed(shed: &Shed) -> Line {
     let now = if shed.now { ", still in effect" } else { "" };
     let time = human::duration(shed.duration_ns);
+    if shed.what == Load::Unattended.as_str() {
+        return Line::new()
+            .role(Role::Warning, "note: ")
+            .text(format_args!("not traced for {time}, while leaktrace was stopped or held up"));
+    }
     Line::new()
         .role(Role::Warning, "shed: ")
         .text(format_args!("{} for {time}{now}, to stay within --max-overhead", shed.what))

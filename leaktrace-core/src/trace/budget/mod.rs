@@ -66,6 +66,9 @@ const INTRODUCE_NS: u64 = 10_000_000;
 const SHORTEST_GAP_NS: u64 = 20_000_000;
 const GAP_NS: u64 = 5_000_000;
 
+/// How much later than agreed we may be asked again before it is us who were stopped or held up.
+const HELD_UP_NS: u64 = 100_000_000;
+
 /// What tracing has of the limit at least, however much looks use of it.
 const LEAST_FOR_TRACING: f64 = 0.5;
 
@@ -139,8 +142,10 @@ pub struct Governor {
     seen: f64,
     /// Cores that looks at the target keep busy.
     looks: f64,
-    shed: [u64; 3],
+    shed: [u64; 4],
     last_tick: Ktime,
+    /// When we were to be asked again at the latest.
+    due: Ktime,
 }
 
 impl Governor {
@@ -166,8 +171,9 @@ impl Governor {
             busy: 0.0,
             seen: 0.0,
             looks: 0.0,
-            shed: [0; 3],
+            shed: [0; 4],
             last_tick: now,
+            due: now,
         };
         if governor.introduced.is_empty() {
             governor.introduce();
@@ -218,7 +224,7 @@ impl Governor {
         self.decision(now)
     }
 
-    fn decision(&self, now: Ktime) -> Decision {
+    fn decision(&mut self, now: Ktime) -> Decision {
         let stacks = if self.stage.sheds(Load::Stacks) { StackSampling::Thin } else { StackSampling::Normal };
         let kinds = self.kinds();
         let wait = if !self.leased {
@@ -237,7 +243,8 @@ impl Governor {
             allowance: self.limit.map_or(u64::MAX, |_| self.bucket.allowance()),
             costs: self.costs_with_stacks(),
         });
-        Decision { lease, stacks, again: now.plus(wait) }
+        self.due = now.plus(wait);
+        Decision { lease, stacks, again: self.due }
     }
 
     /// The kinds that the stage has.
@@ -268,10 +275,13 @@ impl Governor {
         let passed = now.since(self.last_tick);
         self.last_tick = now;
         let gap = passed.saturating_sub(sample.traced);
+        let late = Some(now.since(self.due)).filter(|late| *late >= HELD_UP_NS).unwrap_or(0).min(gap);
+        let gap = gap - late;
         let shed = [
             if self.stage.sheds(Load::Waits) { passed } else { 0 },
             if self.stage.sheds(Load::Stacks) { passed } else { 0 },
             if gap >= GAP_NS { gap } else { 0 },
+            late,
         ];
         for (total, more) in self.shed.iter_mut().zip(shed) {
             *total += more;

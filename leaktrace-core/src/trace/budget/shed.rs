@@ -1,6 +1,6 @@
-//! What is left out to stay within the limit, and in which order.
+//! What is left out to stay within the limit, and in which order; and what is missed because nobody renewed a lease.
 
-/// Something that is left out to stay within the limit.
+/// Something that is left out to stay within the limit, or because nobody renewed a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shed {
     /// What.
@@ -20,10 +20,12 @@ pub enum Load {
     Stacks,
     /// Births and ends, outside of slices.
     Births,
+    /// Whatever happened while we were stopped or held up. No stage does that.
+    Unattended,
 }
 
 impl Load {
-    pub(super) const ALL: [Self; 3] = [Self::Waits, Self::Stacks, Self::Births];
+    pub(super) const ALL: [Self; 4] = [Self::Waits, Self::Stacks, Self::Births, Self::Unattended];
 
     /// The word for it in reports.
     pub const fn as_str(self) -> &'static str {
@@ -31,6 +33,7 @@ impl Load {
             Self::Waits => "park and ready",
             Self::Stacks => "creator stacks",
             Self::Births => "births and ends",
+            Self::Unattended => "everything",
         }
     }
 }
@@ -52,6 +55,7 @@ impl Stage {
             Load::Waits => self as u8 >= Self::NoWaits as u8,
             Load::Stacks => self as u8 >= Self::ThinStacks as u8,
             Load::Births => self as u8 >= Self::Slices as u8,
+            Load::Unattended => false,
         }
     }
 }

@@ -235,7 +235,7 @@ fn kinds_are_added_one_after_the_other() {
 }
 
 #[test]
-fn a_lease_that_was_not_renewed_is_a_gap_that_is_told() {
+fn what_was_missed_while_nobody_renewed_the_lease_is_not_laid_to_the_limit() {
     let mut world = World::new(Some(0.05));
     world.run(QUIET, 1);
     world.governor.lease_ended();
@@ -243,6 +243,29 @@ fn a_lease_that_was_not_renewed_is_a_gap_that_is_told() {
     let sample = Sample { elapsed: 10 * SECOND_NS, traced: SECOND_NS / 4, ..Sample::default() };
     world.decision = world.governor.tick(world.now, &sample);
     assert!(world.decision.lease.is_some(), "it goes on");
-    let births = world.governor.shed().into_iter().find(|shed| shed.what == Load::Births).unwrap();
-    assert_eq!(births.nanoseconds, 9_750_000_000);
+    let missed = Shed { what: Load::Unattended, nanoseconds: 9_750_000_000, now: false };
+    assert_eq!(world.governor.shed(), [missed]);
+}
+
+#[test]
+fn without_a_limit_nothing_is_laid_to_it() {
+    let mut world = World::new(None);
+    world.run(QUIET, 1);
+    world.now = world.now.plus(4 * SECOND_NS);
+    let sample = Sample { elapsed: 4 * SECOND_NS, traced: SECOND_NS / 4, ..Sample::default() };
+    world.governor.tick(world.now, &sample);
+    assert_eq!(world.governor.shed().iter().map(|shed| shed.what).collect::<Vec<_>>(), [Load::Unattended]);
+}
+
+#[test]
+fn of_a_lease_that_was_spent_before_we_were_stopped_the_limit_has_its_part() {
+    let mut world = World::new(Some(0.05));
+    world.run(QUIET, 1);
+    let due = world.decision.again.since(world.now);
+    world.now = world.decision.again.plus(3 * SECOND_NS);
+    let sample = Sample { elapsed: due + 3 * SECOND_NS, ..Sample::default() };
+    world.governor.tick(world.now, &sample);
+    let shed = world.governor.shed();
+    let of = |what| shed.iter().find(|shed| shed.what == what).map(|shed| shed.nanoseconds);
+    assert_eq!((of(Load::Births), of(Load::Unattended)), (Some(due), Some(3 * SECOND_NS)));
 }
