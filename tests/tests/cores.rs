@@ -12,7 +12,7 @@ use leaktrace_tests::{Mode, Program, Target, Version};
 use serde_json::Value;
 use tempfile::TempDir;
 
-const SCENARIOS: &str = "leak_chan_send=5 select_cases=3 mutex=3 waitgroup=2 deep=2 locked_thread=1";
+const SCENARIOS: &str = "leak_chan_send=5 select_cases=3 mutex=3 waitgroup=2 deep=2 locked_thread=1 sleep=2";
 
 /// Has gdb write a core of a process that goes on.
 fn core_of(target: &Target) -> (TempDir, PathBuf) {
@@ -70,6 +70,8 @@ fn a_core_shows_what_the_process_showed() {
         let (dead, alive) = (goroutines(dumped(&from_core)), goroutines(dumped(&json)));
         assert!(dead == alive, "{}", first_difference(&dead, &alive));
         assert!(dumped(&from_core).contains("main.leakChanSend"), "{}", from_core.stdout);
+        assert!(!from_core.stdout.contains("remaining_ns"), "{}", from_core.stdout);
+        assert!(json.stdout.contains("remaining_ns"), "{}", json.stdout);
     });
 }
 

@@ -132,7 +132,7 @@ impl Dump {
     fn time_left(&self, group: &Group) -> String {
         let blocked = group.goroutines(self).filter_map(|one| self.tables.blocked(one.blocked_on?));
         let times = blocked.filter_map(|blocked| match blocked {
-            BlockedOn::Sleep { remaining_ns } => Some(remaining_ns.max(&0).unsigned_abs()),
+            BlockedOn::Sleep { remaining_ns } => remaining_ns.map(|ns| ns.max(0).unsigned_abs()),
             _ => None,
         });
         let (first, last) =

@@ -8,10 +8,12 @@ use flate2::read::GzDecoder;
 use leaktrace_core::dump::group::By;
 use leaktrace_core::dump::render::pprof::{profile, proto::Profile};
 use leaktrace_core::dump::render::{Arguments, FORMATS, Labels, Options, render};
-use leaktrace_core::goroutines::Dump;
+use leaktrace_core::goroutines::model::BlockedOn;
+use leaktrace_core::goroutines::snapshot::{decode, encode};
+use leaktrace_core::goroutines::{Dump, DumpGoroutine};
 use prost::Message;
 
-use crate::sample::sample;
+use crate::sample::{Sample, sample};
 
 fn bytes(format: &str, dump: &Dump, options: &Options) -> Vec<u8> {
     let mut out = Vec::new();
@@ -154,4 +156,22 @@ proptest::proptest! {
         let total: i64 = profile.sample.iter().map(|sample| sample.value[0]).sum();
         proptest::prop_assert_eq!(usize::try_from(total).unwrap(), dump.user_goroutines().count());
     }
+}
+
+#[test]
+fn what_remains_of_a_sleep_is_not_made_up_where_nobody_knows_the_time() {
+    let mut sample = Sample::new();
+    for goid in [40, 41] {
+        let goroutine = sample.waiting(goid, "sleep", &["time.Sleep runtime/time.go:195"]);
+        let blocked_on = Some(sample.builder.blocked_on(BlockedOn::Sleep { remaining_ns: None }));
+        sample.builder.goroutine(DumpGoroutine { blocked_on, ..goroutine });
+    }
+    let mut file = Vec::new();
+    encode(&sample.builder.finish(), &mut file).unwrap();
+    let dump = decode(&file).unwrap();
+    let by = Options { by: By::BlockedOn, ..Options::default() };
+    let text = |format| String::from_utf8(bytes(format, &dump, &by)).unwrap();
+    assert!(text("text").contains("2 goroutines sleep\n"), "{}", text("text"));
+    let json = text("json");
+    assert!(json.contains(r#""blocked_on":{"kind":"sleep"}"#) && !json.contains("remaining"), "{json}");
 }

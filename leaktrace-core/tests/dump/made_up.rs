@@ -168,7 +168,7 @@ fn blocked_on(builder: &mut DumpBuilder, (kind, address, count): (usize, u64, u3
         1 => BlockedOn::NilChannel { operation },
         2 => BlockedOn::Select { cases: vec![case; count as usize % 4].into() },
         3 => BlockedOn::NoCases,
-        4 => BlockedOn::Sleep { remaining_ns: address.cast_signed() },
+        4 => BlockedOn::Sleep { remaining_ns: Some(address.cast_signed()).filter(|_| address % 2 == 0) },
         5 => BlockedOn::Io { fd: count.cast_signed(), description },
         _ => BlockedOn::Lock {
             kind: LockKind::ALL[count as usize % LockKind::ALL.len()],

@@ -215,7 +215,7 @@ fn locks(sample: &mut Sample) {
         let blocked_on = Some(sample.builder.blocked_on(lock));
         sample.builder.goroutine(DumpGoroutine { blocked_on, ..goroutine });
     }
-    for (goid, remaining_ns) in [(40, 3_599 * SECOND.cast_signed()), (41, -5)] {
+    for (goid, remaining_ns) in [(40, Some(3_599 * SECOND.cast_signed())), (41, Some(-5))] {
         let goroutine = sample.waiting(goid, "sleep", &["time.Sleep runtime/time.go:195"]);
         let blocked_on = Some(sample.builder.blocked_on(BlockedOn::Sleep { remaining_ns }));
         sample.builder.goroutine(DumpGoroutine { blocked_on, ..goroutine });

@@ -37,6 +37,7 @@ pub(crate) fn of_process(
     let maps = Maps::read(procfs, reader)?;
     let environ = procfs.read(reader, "environ", MAX_ENVIRON).ok();
     Ok(Facts {
+        is_clock_unknown: false,
         taken_at: UnixTime::default(),
         mappings: mappings(&maps, target, build_id.as_ref(), procfs),
         godebug: environ.as_deref().and_then(godebug),

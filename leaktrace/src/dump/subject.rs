@@ -93,7 +93,7 @@ impl Image<'_> {
         if note.is_some() {
             stop_at_latest_wait(&mut snapshot);
         }
-        let facts = Facts { arguments, ..self.facts };
+        let facts = Facts { arguments, is_clock_unknown: note.is_some(), ..self.facts };
         let mut dump = from_walk(&snapshot, queues, self.program, self.memory, facts);
         if let Some(note) = note {
             dump.completeness.took_ns = None;

@@ -21,8 +21,8 @@ const MAX_SEMAPHORES: usize = 16 << 20;
 
 /// What was read of the queues of one process.
 pub(super) struct Waits {
-    /// When the walk was over, by the program's clock.
-    now: Ktime,
+    /// When the walk was over, by the program's clock, where that is known.
+    now: Option<Ktime>,
     reasons: Reasons,
     queues: Queues,
     channels: Channels,
@@ -44,10 +44,13 @@ impl Waits {
         queues: Queues,
         program: &Program<'_>,
         memory: &dyn Memory,
+        is_clock_known: bool,
     ) -> Self {
         let queues = queues.complete();
+        let now =
+            is_clock_known.then(|| snapshot.finished.of_clock_ahead(program.clock_ahead.saturating_neg()));
         let mut waits = Self {
-            now: snapshot.finished.of_clock_ahead(program.clock_ahead.saturating_neg()),
+            now,
             reasons: Reasons::of(program),
             channels: Channels::read(&queues, program, memory),
             queues,
@@ -150,7 +153,8 @@ impl Waits {
 
     fn sleep(&self, goroutine: &Goroutine) -> Option<BlockedOn> {
         let deadline = self.deadlines.get(&goroutine.g)?;
-        Some(BlockedOn::Sleep { remaining_ns: deadline.0.wrapping_sub(self.now.0).cast_signed() })
+        let remaining_ns = self.now.map(|now| deadline.0.wrapping_sub(now.0).cast_signed());
+        Some(BlockedOn::Sleep { remaining_ns })
     }
 
     fn lock(&self, goroutine: &Goroutine, own: Option<Entry>, kind: LockKind) -> Option<BlockedOn> {

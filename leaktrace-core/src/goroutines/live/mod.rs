@@ -37,6 +37,8 @@ pub use queues::Queues;
 pub struct Facts {
     /// When the snapshot was taken.
     pub taken_at: UnixTime,
+    /// Whether the clock by which its goroutines wait cannot be asked, so that nobody knows what time remains to them.
+    pub is_clock_unknown: bool,
     /// Which process it is. What the program itself says, its release and its architecture, may be left empty.
     pub target: ProcessInfo,
     /// Its executable mappings.
@@ -64,7 +66,7 @@ pub fn from_walk(
     facts.mappings.into_iter().for_each(|mapping| builder.mapping(mapping));
     let mut places = Places::new(program);
     let stacks = NamedStacks::of(&snapshot.stacks, &mut places, &mut builder);
-    let waits = Waits::read(snapshot, queues, program, memory);
+    let waits = Waits::read(snapshot, queues, program, memory, !facts.is_clock_unknown);
     let arguments = Arguments::new(program, facts.arguments, &mut builder);
     let mut live = Live {
         program,

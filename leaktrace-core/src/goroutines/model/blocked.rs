@@ -135,8 +135,9 @@ pub enum BlockedOn {
     },
     /// A time.
     Sleep {
-        /// How long it still had to sleep, in nanoseconds; negative if its time had come.
-        remaining_ns: i64,
+        /// How long it still had to sleep, in nanoseconds; negative if its time had come. `None` where the time is
+        /// unknown at which it was seen.
+        remaining_ns: Option<i64>,
     },
     /// Input or output.
     Io {

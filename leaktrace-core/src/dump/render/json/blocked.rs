@@ -46,11 +46,23 @@ pub(super) fn push(dump: &Dump, blocked: &BlockedOn, out: &mut Vec<u8>) -> io::R
 #[derive(Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 enum OtherJson<'d> {
-    NilChannel { operation: &'static str },
+    NilChannel {
+        operation: &'static str,
+    },
     NoCases,
-    Lock { lock: &'static str, address: String, waiters: Option<u32> },
-    Sleep { remaining_ns: i64 },
-    Io { fd: i32, description: Option<&'d str> },
+    Lock {
+        lock: &'static str,
+        address: String,
+        waiters: Option<u32>,
+    },
+    Sleep {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        remaining_ns: Option<i64>,
+    },
+    Io {
+        fd: i32,
+        description: Option<&'d str>,
+    },
 }
 
 fn push_other(other: &OtherJson<'_>, out: &mut Vec<u8>) -> io::Result<()> {

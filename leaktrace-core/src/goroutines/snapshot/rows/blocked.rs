@@ -42,10 +42,11 @@ impl TableEntry for BlockedOn {
                 out.number(address.0);
                 out.optional(waiters.map(u64::from));
             }
-            Self::Sleep { remaining_ns } => {
+            Self::Sleep { remaining_ns: Some(remaining_ns) } => {
                 out.byte(5);
                 out.signed(*remaining_ns);
             }
+            Self::Sleep { remaining_ns: None } => out.byte(7),
             Self::Io { fd, description } => {
                 out.byte(6);
                 out.signed(i64::from(*fd));
@@ -68,7 +69,8 @@ impl TableEntry for BlockedOn {
             }
             3 => Ok(Self::NoCases),
             4 => read_lock(input),
-            5 => Ok(Self::Sleep { remaining_ns: input.signed()? }),
+            5 => Ok(Self::Sleep { remaining_ns: Some(input.signed()?) }),
+            7 => Ok(Self::Sleep { remaining_ns: None }),
             6 => {
                 let fd = i32::try_from(input.signed()?);
                 let fd = fd.map_err(|_| input.corrupt("an invalid file descriptor"))?;
