@@ -74,6 +74,13 @@ fn a_replay_reports_what_the_trace_reported() {
         assert_eq!(facts(&replayed), facts(&last));
         assert_eq!(report.totals.live, live.report().totals.live);
         assert_eq!(report.group("main.leakChanSend").live, 20);
+        let refused = |options: &str, words: &str, hint: &str| {
+            let outcome = leaktrace(&format!("report {} {options}", file.display()));
+            assert!(outcome.stderr.contains(hint), "{}", outcome.stderr);
+            outcome.refused(2, words);
+        };
+        refused("--match main", "--match applies to a snapshot", "hint: add --snapshot");
+        refused("--at 1h", "this recording is ", "hint: use an earlier --at");
 
         let text = replay(&file, "--format debug2");
         let mut shown: Vec<_> = parse(&text).iter().map(|goroutine| goroutine.id).collect();

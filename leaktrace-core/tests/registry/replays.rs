@@ -210,6 +210,9 @@ fn a_replay_ends_when_it_is_told_to() {
     let (_, recording) = trace();
     let early = report_of(&recording, Some(SECOND + 40));
     assert_eq!((early.completeness.decoded, early.window.duration_ns), (12, SECOND + 40));
+    let late = Replay::run(recording.as_slice(), Some(4 * SECOND)).unwrap_err();
+    assert_eq!(late.to_string(), "this recording is 3.0 s long");
+    assert!(Replay::run(recording.as_slice(), Some(3 * SECOND)).is_ok());
     let none = Replay::run(recording.as_slice(), Some(0)).unwrap();
     assert_eq!(
         none.dump().unwrap_err().to_string(),

@@ -41,11 +41,8 @@ pub(super) fn meaning(
     if let Some(hint) = core_remedy(cause).filter(|_| error.is::<CannotRead>()) {
         return Some(Meaning::new(Exit::Usage, hint));
     }
-    if cause.is::<DumpConfigError>() {
-        return Some(Meaning::new(
-            Exit::Usage,
-            "write to a file with --output, or pipe the output to another program",
-        ));
+    if let Some(error) = cause.downcast_ref::<DumpConfigError>() {
+        return Some(Meaning::new(Exit::Usage, error.remedy()));
     }
     let refused = error.is::<CannotDump>() && is_refusal(cause);
     refused.then(|| Meaning::new(Exit::NotPermitted, permission(privileges)))
@@ -84,6 +81,9 @@ fn of_replay(error: &ReplayError) -> Option<Meaning> {
         ReplayError::Recording(error) => Some(of_recording(error)),
         ReplayError::NoSnapshot { .. } => {
             Some(Meaning::new(Exit::Usage, "use a later --at, or omit it to see the end of the recording"))
+        }
+        ReplayError::TooShort { .. } => {
+            Some(Meaning::new(Exit::Usage, "use an earlier --at, or omit it to see the end of the recording"))
         }
         ReplayError::Snapshot(_) => None,
     }

@@ -17,6 +17,51 @@ pub enum DumpConfigError {
     /// A terminal shows nothing of use of such a format.
     #[error("refusing to write {0}, a binary format, to a terminal")]
     BinaryToTerminal(&'static str),
+    /// What selects or arranges the goroutines of a snapshot has no meaning for a trace.
+    #[error("{option} applies to a snapshot, and {} is shown as the trace that it records", path.display())]
+    OfSnapshot {
+        /// The option.
+        option: &'static str,
+        /// The recording.
+        path: PathBuf,
+    },
+    /// A snapshot is of one moment.
+    #[error("--at applies to a recording, and {} is a snapshot", path.display())]
+    NotRecorded {
+        /// The snapshot file.
+        path: PathBuf,
+    },
+}
+
+impl DumpConfigError {
+    /// What can be done about it.
+    pub(crate) const fn remedy(&self) -> &'static str {
+        match self {
+            Self::BinaryToTerminal(_) => {
+                "write to a file with --output, or pipe the output to another program"
+            }
+            Self::OfSnapshot { .. } => "add --snapshot to show the goroutines of the last snapshot instead",
+            Self::NotRecorded { .. } => {
+                "omit --at, or give a recording that `leaktrace --record FILE.ltc` wrote"
+            }
+        }
+    }
+}
+
+/// The first option that was given which only a snapshot can follow.
+pub(super) fn only_of_snapshot(wanted: &Wanted) -> Option<&'static str> {
+    let FilterArgs { state, wait, older, matching, not } = &wanted.filter;
+    let ViewArgs { by, include_runtime: _, all_frames } = &wanted.view;
+    let given = [
+        ("--state", !state.is_empty()),
+        ("--wait", !wait.is_empty()),
+        ("--older", older.is_some()),
+        ("--match", !matching.is_empty()),
+        ("--not", !not.is_empty()),
+        ("--by", by.is_some()),
+        ("--all-frames", *all_frames),
+    ];
+    given.into_iter().find(|(_, is_given)| *is_given).map(|(name, _)| name)
 }
 
 /// What is written of a dump, where and how.

@@ -22,7 +22,7 @@ use leaktrace_core::goroutines::Dump;
 use crate::cli;
 use crate::config::{ConfigError, System};
 use crate::process::{Pid, Procfs};
-use config::DumpConfig;
+use config::{DumpConfig, DumpConfigError};
 use core::Core;
 use destination::Destination;
 use file::Opened;
@@ -48,6 +48,9 @@ fn subject<'a>(args: &'a cli::dump::Dump, procfs: &'a Procfs) -> Result<Box<dyn 
 /// Writes what is in a file that was taken earlier.
 pub fn report(args: &cli::report::Report, common: &cli::Common, system: &System) -> anyhow::Result<()> {
     match file::open_any(&args.file)? {
+        Opened::Snapshot(_) if args.recording.at.is_some() => {
+            Err(DumpConfigError::NotRecorded { path: args.file.clone() }.into())
+        }
         Opened::Snapshot(dump) => {
             let config = DumpConfig::resolve(&args.wanted, system)?;
             let destination = config.open()?;

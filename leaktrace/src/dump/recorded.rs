@@ -13,7 +13,7 @@ use leaktrace_core::report::Witness;
 use leaktrace_core::report::render::{self, Format, Options, Style};
 use leaktrace_core::trace::recording::Replay;
 
-use super::config::DumpConfig;
+use super::config::{DumpConfig, DumpConfigError, only_of_snapshot};
 use super::destination::Destination;
 use super::file::Input;
 use crate::cli::Common;
@@ -44,6 +44,9 @@ fn trace(
     common: &Common,
     system: &System,
 ) -> anyhow::Result<()> {
+    if let Some(option) = only_of_snapshot(&args.wanted) {
+        return Err(DumpConfigError::OfSnapshot { option, path: args.file.clone() }.into());
+    }
     let destination = Destination::open(args.wanted.output.as_deref(), Content::Names)?;
     let mut witness = Witness::default();
     let seen = &mut |walk: &_, snapshot: &[u8]| witness.observe(walk, snapshot);

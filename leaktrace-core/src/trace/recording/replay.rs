@@ -28,6 +28,12 @@ pub enum ReplayError {
         /// How long the replayed part is.
         seconds: f64,
     },
+    /// It ends before the time that was asked for.
+    #[error("this recording is {seconds:.1} s long")]
+    TooShort {
+        /// How long it is.
+        seconds: f64,
+    },
     /// Its snapshot cannot be read.
     #[error("a snapshot in this recording cannot be read")]
     Snapshot(#[from] SnapshotError),
@@ -70,7 +76,7 @@ impl Replay {
         while let Some(block) = reader.next_block()? {
             if block.at > until {
                 replay.now = until;
-                break;
+                return Ok(replay);
             }
             let is_snapshot = matches!(block.content, Content::Snapshot(_));
             replay.take(block);
@@ -80,6 +86,9 @@ impl Replay {
         }
         replay.ending = reader.ending();
         replay.lost_blocks += reader.lost_blocks();
+        if after.is_some_and(|_| replay.now < until) {
+            return Err(ReplayError::TooShort { seconds: replay.seconds() });
+        }
         Ok(replay)
     }
 
@@ -223,10 +232,15 @@ impl Replay {
         stopped.map(str::to_owned).into_iter().chain(left_out).chain(thinned).chain(lost)
     }
 
+    /// How long the replayed part is.
+    #[expect(clippy::cast_precision_loss, reason = "it is shown to a tenth of a second")]
+    fn seconds(&self) -> f64 {
+        self.now.since(self.header.attached_at) as f64 / 1e9
+    }
+
     /// The last snapshot file.
     pub fn snapshot(&self) -> Result<&[u8], ReplayError> {
-        #[expect(clippy::cast_precision_loss, reason = "it is shown to a tenth of a second")]
-        let seconds = self.now.since(self.header.attached_at) as f64 / 1e9;
+        let seconds = self.seconds();
         self.snapshot.as_deref().ok_or(ReplayError::NoSnapshot { seconds })
     }
 
