@@ -12,11 +12,14 @@ use leaktrace_core::go::goroutines::{
 };
 use leaktrace_core::go::names::Status;
 use leaktrace_core::go::symbols::{Symbol, Symbols};
+use leaktrace_core::judge::detect::Ignore;
 use leaktrace_core::report::{Sources, View, build};
 use leaktrace_core::schema::{Overhead, TargetInfo, Traced};
 use leaktrace_core::trace::decode::decode;
 use leaktrace_core::trace::registry::Registry;
 use measure::{cpu_milliseconds, timed};
+
+static NOTHING_IGNORED: Ignore = Ignore { top: Vec::new(), any: Vec::new(), created_by: Vec::new() };
 
 const MILLION: u64 = 1_000_000;
 const SITES: u64 = 200;
@@ -145,6 +148,7 @@ fn sources<'a>(registry: &'a Registry, snapshot: &'a Snapshot) -> Sources<'a> {
         traced: Traced::default(),
         overhead: Overhead::default(),
         findings: Vec::new(),
+        ignore: &NOTHING_IGNORED,
         notices: Vec::new(),
     }
 }

@@ -11,14 +11,14 @@ use std::collections::btree_map::Entry;
 use leaktrace_common::event::Kind;
 
 use super::gather::{self, Doing, Tally};
-use super::{Sort, View, completeness};
+use super::{Sort, View, completeness, ignored};
 use crate::base::num::{Ktime, Pc};
 use crate::base::time::nanoseconds;
 use crate::go::goroutines::{Snapshot, StackId};
 use crate::go::pclntab::FuncId;
 use crate::go::symbols::{Names, Symbols};
 use crate::go::traceback;
-use crate::judge::detect::Finding;
+use crate::judge::detect::{Finding, Ignore};
 use crate::schema::Verdict;
 use crate::schema::{
     Blocked, Frame, Group, Listing, Location, NotListed, Overhead, Report, SCHEMA_VERSION, TargetInfo,
@@ -27,7 +27,7 @@ use crate::schema::{
 use crate::trace::registry::{CreatorStack, Registry, Site};
 
 /// How many different stacks of one group are looked up.
-const MAX_PLACES: usize = 256;
+pub(super) const MAX_PLACES: usize = 256;
 
 /// All that a report is made of.
 #[derive(Clone)]
@@ -52,6 +52,8 @@ pub struct Sources<'a> {
     pub overhead: Overhead,
     /// What is wrong, the worst first.
     pub findings: Vec<Finding>,
+    /// Which goroutines are left out of the groups.
+    pub ignore: &'a Ignore,
     /// What users should know about this run.
     pub notices: Vec<String>,
 }
@@ -66,9 +68,20 @@ pub fn build(sources: Sources<'_>, view: &View) -> Report {
         now: sources.now,
     };
     let tallies = gather::by_site(sources.registry, sources.snapshot, sources.now, nanoseconds(view.min_age));
-    let (candidates, runtime_hidden) = builder.group(tallies);
+    let (mut candidates, runtime_hidden) = builder.group(tallies);
     let totals = builder.totals(&candidates, runtime_hidden);
+    let is_ignored = |group: &mut Candidate| {
+        ignored::is_ignored(
+            &group.created_by,
+            &group.tally,
+            sources.snapshot,
+            &mut builder.names,
+            sources.ignore,
+        )
+    };
+    let ignored_live = candidates.extract_if(.., is_ignored).map(|group| group.tally.live()).sum();
     let (listed, not_listed) = select(candidates, view);
+    let not_listed = NotListed { ignored_live, ..not_listed };
     let groups = listed.into_iter().map(|candidate| builder.describe(candidate)).collect();
     let verdicts = sources.findings.into_iter().map(|finding| builder.verdict(finding)).collect();
     let unreadable = sources.snapshot.map_or(0, |snapshot| snapshot.unreadable + snapshot.beyond_limit);
@@ -314,6 +327,7 @@ fn select(mut groups: Vec<Candidate>, view: &View) -> (Vec<Candidate>, NotListed
         ended_groups: ended.len() as u64,
         further_groups: further.len() as u64,
         further_live: live(&further),
+        ignored_live: 0,
     };
     (groups, not_listed)
 }

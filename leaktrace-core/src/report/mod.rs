@@ -9,6 +9,7 @@
 mod build;
 mod completeness;
 mod gather;
+mod ignored;
 mod program;
 mod recorded;
 pub mod render;

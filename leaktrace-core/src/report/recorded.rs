@@ -7,7 +7,7 @@ use crate::base::num::Goid;
 use crate::go::goroutines::Snapshot;
 use crate::go::reach::Streaks;
 use crate::goroutines::snapshot;
-use crate::judge::detect::{self, DEADLOCK, History, Observation, Policy, UNREACHABLE, Watched};
+use crate::judge::detect::{self, DEADLOCK, History, Ignore, Observation, Policy, UNREACHABLE, Watched};
 use crate::schema::Report;
 use crate::trace::recording::{Header, Replay};
 
@@ -44,6 +44,7 @@ pub fn recorded(replay: &Replay, witness: &Witness, view: &View) -> Report {
         traced: replay.traced(),
         overhead: replay.meter().overhead.clone(),
         findings: detect::findings(&witness.watched, &Policy::default(), &facts),
+        ignore: &Ignore::default(),
         notices: header.notices.iter().cloned().chain(replay.notices()).chain([unsought()]).collect(),
     };
     build(sources, view)

@@ -199,6 +199,9 @@ pub struct NotListed {
     pub further_groups: u64,
     /// The goroutines alive in them.
     pub further_live: u64,
+    /// The goroutines alive that the user ignores.
+    #[serde(default)]
+    pub ignored_live: u64,
 }
 
 /// How complete the picture is. Once the probes are detached and the ring is drained,

@@ -45,6 +45,7 @@ impl Target {
             traced: self.traced(counted),
             overhead,
             findings: detect::findings(&self.watched, inputs.policy, &facts),
+            ignore: &inputs.policy.ignore,
             notices: self.notices.clone(),
         };
         let mut report = build(sources, inputs.view);

@@ -118,6 +118,7 @@ fn trace() -> (Report, Vec<u8>) {
         traced,
         overhead: leaktrace_core::schema::Overhead::default(),
         findings: Vec::new(),
+        ignore: &leaktrace_core::judge::detect::Ignore::default(),
         notices: header.notices.clone(),
     };
     (report::build(sources, &VIEW), writer.finish(now).unwrap())

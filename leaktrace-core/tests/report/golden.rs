@@ -16,7 +16,7 @@ fn rendered(format: &str, report: &Report, style: Style, width: Option<usize>) -
     String::from_utf8(out).unwrap()
 }
 
-fn as_text(report: &Report) -> String {
+pub(crate) fn as_text(report: &Report) -> String {
     rendered("text", report, Style::Plain, None)
 }
 

@@ -5,9 +5,11 @@ use std::time::Duration;
 use leaktrace_core::base::num::{Pc, ReturnPc};
 use leaktrace_core::go::goroutines::StackEnd;
 use leaktrace_core::go::names::Status::{Running, Waiting};
+use leaktrace_core::judge::detect::Ignore;
 use leaktrace_core::report::{Sort, View};
 use leaktrace_core::schema::Traced;
 
+use crate::golden::as_text;
 use crate::service::{Go, HOUR, SECOND, SELECT, SEND, Service};
 
 #[test]
@@ -199,4 +201,40 @@ fn the_books_balance_or_say_what_is_under_way() {
         leaktrace_core::report::completeness(&done, leaktrace_core::trace::registry::Counts::default(), 0)
             .balances()
     );
+}
+
+#[test]
+fn goroutines_that_are_ignored_are_in_no_group_and_counted() {
+    let functions = |name: &str| vec![name.to_owned()];
+    let ways = [
+        Ignore { top: functions("order.(*Server).serve"), ..Ignore::default() },
+        Ignore { any: functions("order.(*Server).serve"), ..Ignore::default() },
+        Ignore { created_by: functions("order.(*Server).accept"), ..Ignore::default() },
+    ];
+    for ignore in ways {
+        let mut service = Service::new();
+        let [order, price] = ["order", "price"].map(|name| Go::simple(&mut service.code, name));
+        service.ignore = ignore;
+        for goid in 1..=3 {
+            service.in_memory(goid, &order, Waiting, SELECT);
+        }
+        service.in_memory(9, &price, Waiting, SELECT);
+        let report = service.report(HOUR, &View::default());
+        assert_eq!((report.groups.len(), report.not_listed.ignored_live, report.totals.live), (1, 3, 4));
+        assert_eq!(report.groups[0].created_by.function.as_deref(), Some("price.(*Server).accept"));
+        assert!(as_text(&report).contains("not listed: 3 goroutines ignored"), "{}", as_text(&report));
+    }
+}
+
+#[test]
+fn a_group_that_has_others_too_is_listed_whole() {
+    let mut service = Service::new();
+    let order = Go::simple(&mut service.code, "order");
+    let mut elsewhere = Go::simple(&mut service.code, "order");
+    elsewhere.stands.pop();
+    service.ignore = Ignore { top: vec!["order.(*Server).serve".to_owned()], ..Ignore::default() };
+    service.in_memory(1, &order, Waiting, SELECT);
+    service.in_memory(2, &elsewhere, Waiting, SELECT);
+    let report = service.report(HOUR, &View::default());
+    assert_eq!((report.groups[0].live, report.not_listed.ignored_live), (2, 0));
 }

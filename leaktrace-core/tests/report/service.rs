@@ -10,6 +10,7 @@ use leaktrace_core::go::goroutines::{
 use leaktrace_core::go::names::Status;
 use leaktrace_core::go::pclntab::FuncId;
 use leaktrace_core::go::symbols::{Symbol, Symbols};
+use leaktrace_core::judge::detect::Ignore;
 use leaktrace_core::report::{Sources, View, build};
 use leaktrace_core::schema::{Overhead, Report, TargetInfo, Traced};
 use leaktrace_core::trace::decode::{About, BirthEvent, EndEvent, Event, ParkEvent, Stack};
@@ -70,6 +71,7 @@ pub(crate) struct Service {
     pub(crate) traced: Traced,
     pub(crate) overhead: Overhead,
     pub(crate) notices: Vec<String>,
+    pub(crate) ignore: Ignore,
 }
 
 /// One `go` statement of a service.
@@ -90,6 +92,7 @@ impl Service {
             traced: Traced::default(),
             overhead: Overhead::default(),
             notices: Vec::new(),
+            ignore: Ignore::default(),
         }
     }
 
@@ -202,6 +205,7 @@ impl Service {
             traced: self.traced.clone(),
             overhead: self.overhead.clone(),
             findings: Vec::new(),
+            ignore: &self.ignore,
             notices: self.notices.clone(),
         };
         build(sources, view)

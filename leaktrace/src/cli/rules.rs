@@ -23,13 +23,13 @@ pub struct Rules {
     /// Hide verdicts that FILE, an earlier JSON report, already contains
     #[arg(long, value_name = "FILE")]
     pub baseline: Option<PathBuf>,
-    /// Ignore goroutines whose innermost function is FUNC
+    /// Leave out goroutines whose innermost function is FUNC
     #[arg(long, value_name = "FUNC")]
     pub ignore_top: Vec<String>,
-    /// Ignore goroutines with FUNC anywhere on the stack
+    /// Leave out goroutines with FUNC anywhere on the stack
     #[arg(long, value_name = "FUNC")]
     pub ignore_any: Vec<String>,
-    /// Ignore goroutines that FUNC created
+    /// Leave out goroutines that FUNC created
     #[arg(long, value_name = "FUNC")]
     pub ignore_created_by: Vec<String>,
 }

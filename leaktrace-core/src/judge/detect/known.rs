@@ -22,6 +22,11 @@ pub struct Ignore {
 }
 
 impl Ignore {
+    /// Whether it leaves none alone.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.top.is_empty() && self.any.is_empty() && self.created_by.is_empty()
+    }
+
     /// Whether to leave goroutines alone that stand like this.
     pub fn matches(&self, standing: &Standing) -> bool {
         self.matches_stack(standing.created_by.function.as_ref(), &standing.stack)

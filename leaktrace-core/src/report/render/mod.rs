@@ -5,6 +5,7 @@ mod finding;
 mod github;
 mod json;
 mod junit;
+mod left_out;
 mod line;
 mod losses;
 mod paint;

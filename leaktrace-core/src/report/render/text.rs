@@ -5,12 +5,11 @@ use std::io::{self, Write};
 
 use super::line::{Line, Page};
 use super::paint::Role;
-use super::{Options, losses, path, verdicts};
+use super::{Options, left_out, losses, path, verdicts};
 use crate::base::human;
 use crate::base::path::base_name;
 use crate::go::traceback;
-use crate::schema::{Blocked, Completeness, Frame, Group, Overhead, Report, Shed, Totals};
-use crate::trace::budget::Load;
+use crate::schema::{Blocked, Completeness, Frame, Group, Overhead, Report, Totals};
 
 /// How far labels are indented, and what they label.
 const LABEL: usize = 4;
@@ -248,48 +247,12 @@ fn footer(report: &Report) -> Vec<Line> {
         let age = human::duration(report.view.min_age_ns);
         lines.push(Line::of(format_args!("no goroutine is known to have lived for {age} or longer")));
     }
-    lines.extend(not_listed(report));
+    lines.extend(left_out::not_listed(report));
     lines.extend(report.notices.iter().map(|notice| Line::new().role(Role::Warning, "note: ").text(notice)));
-    lines.extend(report.overhead.shed.iter().map(shed));
+    lines.extend(report.overhead.shed.iter().map(left_out::shed));
     lines.extend(losses::remedies(&report.completeness));
     lines.push(last_line(&report.completeness, &report.overhead));
     lines
-}
-
-fn not_listed(report: &Report) -> Option<Line> {
-    let hidden = &report.not_listed;
-    let mut parts = Vec::new();
-    let groups =
-        |groups, live| format!("{} in {}", human::some(live, "goroutine"), human::some(groups, "group"));
-    if hidden.young_groups > 0 {
-        let age = human::duration(report.view.min_age_ns);
-        parts.push(format!("{} younger than {age}", groups(hidden.young_groups, hidden.young_live)));
-    }
-    if hidden.further_groups > 0 {
-        parts.push(format!(
-            "{} after the first {}",
-            groups(hidden.further_groups, hidden.further_live),
-            report.groups.len()
-        ));
-    }
-    if report.totals.runtime_hidden > 0 {
-        parts.push(format!("{} of the runtime's own", human::count(report.totals.runtime_hidden)));
-    }
-    (!parts.is_empty())
-        .then(|| Line::new().role(Role::Faint, format_args!("not listed: {}", parts.join(" · "))))
-}
-
-fn shed(shed: &Shed) -> Line {
-    let now = if shed.now { ", still in effect" } else { "" };
-    let time = human::duration(shed.duration_ns);
-    if shed.what == Load::Unattended.as_str() {
-        return Line::new()
-            .role(Role::Warning, "note: ")
-            .text(format_args!("not traced for {time}, while leaktrace was stopped or held up"));
-    }
-    Line::new()
-        .role(Role::Warning, "shed: ")
-        .text(format_args!("{} for {time}{now}, to stay within --max-overhead", shed.what))
 }
 
 fn last_line(completeness: &Completeness, overhead: &Overhead) -> Line {
