@@ -34,7 +34,7 @@ pub fn resolve(rules: &Rules) -> anyhow::Result<Policy> {
     }
     let baseline = match &rules.baseline {
         Some(path) => {
-            Baseline::read(&read(path)?).with_context(|| format!("cannot use {}", path.display()))?
+            Baseline::read(&read_bytes(path)?).with_context(|| format!("cannot use {}", path.display()))?
         }
         None => Baseline::default(),
     };
@@ -61,6 +61,10 @@ fn levels(rules: &Rules) -> Result<Levels, PolicyError> {
 fn read(path: &Path) -> Result<String, PolicyError> {
     let failed = |source| PolicyError::Unreadable { path: path.to_owned(), source };
     std::fs::read_to_string(path).map_err(failed)
+}
+
+fn read_bytes(path: &Path) -> Result<Vec<u8>, PolicyError> {
+    std::fs::read(path).map_err(|source| PolicyError::Unreadable { path: path.to_owned(), source })
 }
 
 /// Prints every rule in one line.

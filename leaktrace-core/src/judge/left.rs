@@ -12,7 +12,7 @@ use crate::base::human;
 use crate::base::path::base_name;
 use crate::base::time::SECOND_NS;
 use crate::judge::detect::rules::elsewhere::LEFT_AT_EXIT;
-use crate::judge::detect::{Level, Policy};
+use crate::judge::detect::{Level, Policy, hidden_by};
 use crate::judge::owners::{Owners, UNKNOWN_TEST, test_name};
 use crate::schema::{Frame, Group, Location, Report};
 use crate::schema::{Severity, Verdict};
@@ -40,12 +40,14 @@ pub fn add_verdicts(report: &mut Report, owners: &Owners, policy: &Policy) {
             None => report.verdicts.push(left.verdict()),
         }
     }
-    let is_wanted = |verdict: &Verdict| {
-        let code = verdict.code.as_str();
-        code != LEFT_AT_EXIT.code
-            || policy.levels.of_code(code) != Level::Allow && !policy.baseline.knows(verdict)
+    let is_allowed = policy.levels.of_code(LEFT_AT_EXIT.code) == Level::Allow;
+    let is_left = |verdict: &Verdict| verdict.code == LEFT_AT_EXIT.code;
+    let mut take_out = |option, is_hidden: &dyn Fn(&Verdict) -> bool| {
+        let hidden = report.verdicts.extract_if(.., |verdict| is_left(verdict) && is_hidden(verdict));
+        report.notices.extend(hidden_by(option, hidden.count() as u64));
     };
-    report.verdicts.retain(is_wanted);
+    take_out("--allow", &|_| is_allowed);
+    take_out("--baseline", &|verdict| policy.baseline.knows(verdict));
     report.verdicts.sort_by_key(|verdict| (verdict.severity, std::cmp::Reverse(verdict.live)));
 }
 

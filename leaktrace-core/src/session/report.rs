@@ -46,7 +46,7 @@ impl Target {
             overhead,
             findings: detect::findings(&self.watched, inputs.policy, &facts),
             ignore: &inputs.policy.ignore,
-            notices: self.notices.clone(),
+            notices: [self.notices.clone(), detect::hidden(&self.watched, inputs.policy, &facts)].concat(),
         };
         let mut report = build(sources, inputs.view);
         let heap = self.heap.passes();

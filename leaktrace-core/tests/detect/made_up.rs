@@ -7,7 +7,7 @@ use leaktrace_core::go::reach::Streaks;
 use leaktrace_core::goroutines::model::{Channel, ChannelOperation};
 use leaktrace_core::judge::detect::{
     Finding, History, Object, Observation, Policy, Sighting, SiteFacts, Standing, Wait, Watched, Weight,
-    findings,
+    findings, hidden,
 };
 use leaktrace_core::schema::Verdict;
 use leaktrace_core::schema::{Frame, Location};
@@ -124,14 +124,20 @@ impl Program {
     }
 
     pub(crate) fn verdicts(&self) -> Vec<Verdict> {
-        let facts = |goids: &[Goid]| {
-            let routine = self.routines.iter().find(|routine| goids.contains(&Goid(routine.goid)))?;
-            self.facts.get(routine.kind.created_by).cloned()
-        };
-        findings(&self.watched, &self.policy, &facts)
+        findings(&self.watched, &self.policy, &|goids| self.facts(goids))
             .into_iter()
             .map(|Finding { verdict, .. }| verdict)
             .collect()
+    }
+
+    /// What is said of the verdicts that are hidden.
+    pub(crate) fn hidden(&self) -> Vec<String> {
+        hidden(&self.watched, &self.policy, &|goids| self.facts(goids))
+    }
+
+    fn facts(&self, goids: &[Goid]) -> Option<SiteFacts> {
+        let routine = self.routines.iter().find(|routine| goids.contains(&Goid(routine.goid)))?;
+        self.facts.get(routine.kind.created_by).cloned()
     }
 }
 

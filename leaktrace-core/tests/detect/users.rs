@@ -51,13 +51,38 @@ fn a_baseline_hides_what_it_has_although_the_line_has_moved() {
     let mut known: Vec<Verdict> = program.verdicts();
     known[0].created_by.line = Some(99);
     let report = serde_json::json!({ "schema_version": 1, "verdicts": known }).to_string();
-    program.policy.baseline = Baseline::read(&format!("{{}}\n{report}\n")).unwrap();
+    program.policy.baseline = Baseline::read(format!("{{}}\n{report}\n").as_bytes()).unwrap();
     assert_eq!(program.verdicts(), []);
+    assert_eq!(program.hidden(), ["1 verdict hidden by --baseline"]);
     known[0].code = "LT001".to_owned();
     let report = serde_json::json!({ "verdicts": known }).to_string();
-    program.policy.baseline = Baseline::read(&report).unwrap();
+    program.policy.baseline = Baseline::read(report.as_bytes()).unwrap();
     assert_eq!(program.verdicts().len(), 1);
-    assert!(Baseline::read("no report").is_err());
+    assert_eq!(program.hidden(), [""; 0]);
+}
+
+#[test]
+fn what_is_no_report_is_no_baseline_and_is_called_what_it_is() {
+    let refused = |file: &[u8]| Baseline::read(file).unwrap_err().to_string();
+    assert!(refused(b"no report").starts_with("not a JSON report: "));
+    assert_eq!(refused(br#"{"goroutines":[],"stacks":[]}"#), "a dump, not a JSON report");
+    assert_eq!(refused(br#"{"changes":[]}"#), "a difference between dumps, not a JSON report");
+    assert_eq!(refused(br#"{"processes":[]}"#), "a report on several processes, not a JSON report");
+    assert_eq!(refused(b"{}"), "JSON without verdicts, not a JSON report");
+    assert_eq!(refused(b"\x93LTR\r\n\x1a\n\x02"), "a snapshot, not a JSON report");
+    assert_eq!(refused(b"\x93LTC\r\n\x1a\n\x01"), "a recording, not a JSON report");
+}
+
+#[test]
+fn what_is_hidden_is_counted_by_the_option_that_hides_it() {
+    let mut program = with_nil_channel();
+    let known = program.verdicts();
+    assert_eq!(program.hidden(), [""; 0]);
+    program.policy.levels.set(&known[0].code, Level::Allow).unwrap();
+    assert_eq!(
+        (program.verdicts().len(), program.hidden()),
+        (0, vec!["1 verdict hidden by --allow".to_owned()])
+    );
 }
 
 #[test]

@@ -155,3 +155,15 @@ fn a_verdict_that_is_less_sure_gives_way() {
     assert_eq!((verdict.code.as_str(), verdict.severity), ("LT020", Severity::Likely));
     assert_eq!(verdict.evidence["also"], json!(["LT001"]));
 }
+
+#[test]
+fn what_is_hidden_is_counted() {
+    let left = |policy: &Policy| {
+        let mut report = report(vec![ask(2)]);
+        left::add_verdicts(&mut report, &Owners::default(), policy);
+        (report.verdicts.len(), report.notices)
+    };
+    let mut policy = Policy::default();
+    policy.levels.set("left-at-exit", Level::Allow).unwrap();
+    assert_eq!(left(&policy), (0, vec!["1 verdict hidden by --allow".to_owned()]));
+}

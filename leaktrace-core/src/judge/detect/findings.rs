@@ -13,6 +13,7 @@ use super::signatures::Signatures;
 use super::typical_cause;
 use super::watched::{Cohort, Watched};
 use super::words;
+use crate::base::human;
 use crate::base::num::Goid;
 use crate::schema::Verdict;
 use crate::schema::{Blocked, Frame};
@@ -39,6 +40,12 @@ impl Default for Policy {
             baseline: Baseline::default(),
             signatures: Signatures::built_in(),
         }
+    }
+}
+
+impl Policy {
+    fn hides_none(&self) -> bool {
+        self.baseline == Baseline::default() && RULES.iter().all(|rule| self.levels.of(rule) != Level::Allow)
     }
 }
 
@@ -81,6 +88,30 @@ pub fn findings(
     findings.retain(|finding| !policy.baseline.knows(&finding.verdict));
     findings.sort_by(|a, b| order(&a.verdict).cmp(&order(&b.verdict)));
     findings
+}
+
+/// How many verdicts nobody hears of, by the option that hides them: sentences for the report.
+pub fn hidden(
+    watched: &Watched,
+    policy: &Policy,
+    facts: &dyn Fn(&[Goid]) -> Option<SiteFacts>,
+) -> Vec<String> {
+    if policy.hides_none() {
+        return Vec::new();
+    }
+    let with_known = Policy { baseline: Baseline::default(), ..policy.clone() };
+    let with_allowed = Policy { levels: Levels::default(), ..with_known.clone() };
+    let count = |policy: &Policy| findings(watched, policy, facts).len() as u64;
+    let (shown, known, all) = (count(policy), count(&with_known), count(&with_allowed));
+    hidden_by("--baseline", known.saturating_sub(shown))
+        .into_iter()
+        .chain(hidden_by("--allow", all.saturating_sub(known)))
+        .collect()
+}
+
+/// `1 verdict hidden by --baseline`
+pub(crate) fn hidden_by(option: &str, count: u64) -> Option<String> {
+    (count > 0).then(|| format!("{} hidden by {option}", human::some(count, "verdict")))
 }
 
 fn order(verdict: &Verdict) -> impl Ord {

@@ -3,12 +3,15 @@
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use thiserror::Error;
 
 use super::observation::Standing;
 use crate::base::path::base_name;
+use crate::goroutines::snapshot;
 use crate::schema::Verdict;
 use crate::schema::{Frame, Location};
+use crate::trace::recording::is_recording;
 
 /// Goroutines to leave alone, with the notions of `go.uber.org/goleak`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,8 +46,14 @@ impl Ignore {
 
 /// Why a baseline is none.
 #[derive(Debug, Error)]
-#[error("not a JSON report: {0}")]
-pub struct BaselineError(#[from] serde_json::Error);
+pub enum BaselineError {
+    /// It is no JSON, or has something else where a report has its verdicts.
+    #[error("not a JSON report: {0}")]
+    NotJson(#[from] serde_json::Error),
+    /// It is another file of ours.
+    #[error("{0}, not a JSON report")]
+    Other(&'static str),
+}
 
 /// The verdicts of a former report: rule, and `go` statement with its file but not its line, which moves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,8 +64,24 @@ type Known = (String, Option<String>, Option<String>);
 /// What matters of a former report.
 #[derive(Deserialize)]
 struct Former {
-    #[serde(default)]
-    verdicts: Vec<FormerVerdict>,
+    verdicts: Option<Vec<FormerVerdict>>,
+    /// What reports on several processes, dumps and differences have instead.
+    processes: Option<IgnoredAny>,
+    goroutines: Option<IgnoredAny>,
+    changes: Option<IgnoredAny>,
+}
+
+impl Former {
+    fn verdicts(self) -> Result<Vec<FormerVerdict>, BaselineError> {
+        let what = match self {
+            Self { verdicts: Some(verdicts), .. } => return Ok(verdicts),
+            Self { processes: Some(_), .. } => "a report on several processes",
+            Self { goroutines: Some(_), .. } => "a dump",
+            Self { changes: Some(_), .. } => "a difference between dumps",
+            _ => "JSON without verdicts",
+        };
+        Err(BaselineError::Other(what))
+    }
 }
 
 #[derive(Deserialize)]
@@ -67,12 +92,19 @@ struct FormerVerdict {
 
 impl Baseline {
     /// Reads what `--format json` wrote: the last report of several.
-    pub fn read(json: &str) -> Result<Self, BaselineError> {
+    pub fn read(file: &[u8]) -> Result<Self, BaselineError> {
+        if file.starts_with(&snapshot::MAGIC[..4]) {
+            return Err(BaselineError::Other("a snapshot"));
+        }
+        if is_recording(file) {
+            return Err(BaselineError::Other("a recording"));
+        }
+        let json = &String::from_utf8_lossy(file);
         let last = json.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
         // A report that was indented by hand spans lines.
         let former: Former = serde_json::from_str(last).or_else(|_| serde_json::from_str(json))?;
         let known = |verdict: &FormerVerdict| known(&verdict.code, &verdict.created_by);
-        Ok(Self(former.verdicts.iter().map(known).collect()))
+        Ok(Self(former.verdicts()?.iter().map(known).collect()))
     }
 
     /// Whether the former report has this verdict too.

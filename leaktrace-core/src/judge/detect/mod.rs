@@ -22,7 +22,8 @@ mod words;
 
 pub use contexts::Contexts;
 pub use facts::facts;
-pub use findings::{Finding, Policy, findings};
+pub(crate) use findings::hidden_by;
+pub use findings::{Finding, Policy, findings, hidden};
 pub use gate::Gate;
 pub use history::{History, Trend};
 pub use known::{Baseline, BaselineError, Ignore};
