@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::base::time::SECOND_NS;
 
 /// A duration in the two units that matter: `6d 4h`, `3m 12s`, `4.2s`, `15ms`.
-pub(crate) fn duration(ns: u64) -> String {
+pub fn duration(ns: u64) -> String {
     let seconds = ns / SECOND_NS;
     match seconds {
         0 if ns < 1_000 => format!("{ns}ns"),
@@ -20,7 +20,7 @@ pub(crate) fn duration(ns: u64) -> String {
 }
 
 /// `12,345,678`.
-pub(crate) fn count(number: u64) -> String {
+pub fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -33,12 +33,12 @@ pub(crate) fn count(number: u64) -> String {
 }
 
 /// `1 goroutine`, `2 goroutines`.
-pub(crate) fn some(number: u64, noun: &str) -> String {
+pub fn some(number: u64, noun: &str) -> String {
     format!("{} {noun}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
 /// A size in binary units: `24 MiB`, `1.5 GiB`.
-pub(crate) fn bytes(size: u64) -> String {
+pub fn bytes(size: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let power = (size.max(1).ilog2() / 10).min(4);
     let unit = UNITS[power as usize];
@@ -52,7 +52,7 @@ pub(crate) fn bytes(size: u64) -> String {
 }
 
 /// A rate with its sign: `+41/min`, `−0.5/min`, `±0/min`.
-pub(crate) fn rate(per_minute: f64) -> String {
+pub fn rate(per_minute: f64) -> String {
     let sign = if per_minute > 0.0 { "+" } else { "−" };
     match per_minute.abs() {
         0.0 => "±0/min".to_owned(),
@@ -63,7 +63,7 @@ pub(crate) fn rate(per_minute: f64) -> String {
 }
 
 /// A share of a core in percent: `0.3%`, `12%`.
-pub(crate) fn percent(share: f64) -> String {
+pub fn percent(share: f64) -> String {
     match share {
         share if share <= 0.0 => "0%".to_owned(),
         share if share < 0.1 => "<0.1%".to_owned(),
@@ -73,7 +73,7 @@ pub(crate) fn percent(share: f64) -> String {
 }
 
 /// A number that is an estimate: `5,012`, `0.4`.
-pub(crate) fn rough(number: f64) -> String {
+pub fn rough(number: f64) -> String {
     if number > 0.0 && number < 10.0 { trimmed(number, 1) } else { whole(number) }
 }
 

@@ -8,7 +8,7 @@ pub mod escape;
 pub mod file;
 pub mod format;
 pub(crate) mod hash;
-pub(crate) mod human;
+pub mod human;
 pub(crate) mod json;
 pub mod memory;
 pub mod num;

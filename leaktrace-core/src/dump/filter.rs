@@ -57,16 +57,18 @@ impl Filter {
         states.is_empty() && waits.is_empty() && older_ns.is_none() && matching.is_empty() && not.is_empty()
     }
 
-    /// Takes what is not wanted out of `dump`, and counts it there.
-    pub fn apply(&self, dump: &mut Dump) {
+    /// Takes what is not wanted out of `dump`, and counts it there: the runtime's own goroutines only if they would be
+    /// shown.
+    pub fn apply(&self, dump: &mut Dump, include_runtime: bool) {
         if self.is_empty() {
             return;
         }
         let goroutines = std::mem::take(&mut dump.goroutines);
-        let before = goroutines.len();
         let mut matcher = Matcher::new(self, dump);
-        let kept: Vec<_> = goroutines.into_iter().filter(|goroutine| matcher.wants(goroutine)).collect();
-        dump.completeness.filtered_out += (before - kept.len()) as u64;
+        let (kept, left_out): (Vec<_>, Vec<_>) =
+            goroutines.into_iter().partition(|goroutine| matcher.wants(goroutine));
+        let counts = |goroutine: &&DumpGoroutine| include_runtime || !goroutine.system;
+        dump.completeness.filtered_out += left_out.iter().filter(counts).count() as u64;
         dump.goroutines = kept;
     }
 }

@@ -4,15 +4,17 @@ use leaktrace_core::base::num::Avma;
 use leaktrace_core::dump::filter::{Filter, Pattern};
 use leaktrace_core::dump::group::{By, group};
 use leaktrace_core::go::names::Status;
+use leaktrace_core::goroutines::Dump;
 use leaktrace_core::goroutines::model::{BlockedOn, DumpGoroutine, LockKind};
 
 use crate::sample::{SECOND, Sample, sample};
 
 fn goids(filter: &Filter) -> Vec<u64> {
     let mut dump = sample();
-    let before = dump.goroutines.len();
-    filter.apply(&mut dump);
-    assert_eq!(dump.completeness.filtered_out, (before - dump.goroutines.len()) as u64);
+    let shown = |dump: &Dump| dump.listed(false).count();
+    let before = shown(&dump);
+    filter.apply(&mut dump, false);
+    assert_eq!(dump.completeness.filtered_out, (before - shown(&dump)) as u64);
     dump.goroutines.iter().map(|goroutine| goroutine.goid.0).collect()
 }
 
@@ -23,6 +25,18 @@ fn pattern(text: &str) -> Vec<Pattern> {
 #[test]
 fn an_empty_filter_keeps_everything() {
     assert_eq!(goids(&Filter::default()).len(), sample().goroutines.len());
+}
+
+#[test]
+fn what_would_not_be_shown_anyway_is_not_counted_as_filtered_out() {
+    let none = Filter { matching: pattern("^nothing$"), ..Filter::default() };
+    let filtered_out = |include_runtime| {
+        let mut dump = sample();
+        none.apply(&mut dump, include_runtime);
+        assert_eq!(dump.goroutines, []);
+        dump.completeness.filtered_out
+    };
+    assert_eq!(filtered_out(true) - filtered_out(false), 1, "the sweeper");
 }
 
 #[test]

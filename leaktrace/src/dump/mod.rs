@@ -16,6 +16,7 @@ mod sockets;
 pub mod subject;
 mod walk;
 
+use leaktrace_core::base::human;
 use leaktrace_core::dump::render::render;
 use leaktrace_core::goroutines::Dump;
 
@@ -62,8 +63,21 @@ pub fn report(args: &cli::report::Report, common: &cli::Common, system: &System)
 
 /// Writes what is wanted of a dump.
 fn write(mut dump: Dump, config: &DumpConfig, destination: Destination) -> anyhow::Result<()> {
-    config.filter.apply(&mut dump);
+    config.filter.apply(&mut dump, config.options.include_runtime);
+    if let Some(remark) = nothing_left(&dump, config) {
+        eprintln!("leaktrace: {remark}");
+    }
     destination.write(|out| render(config.format, &dump, &config.options, out))
+}
+
+/// What is said where filters let nothing pass, since most formats then show nothing at all.
+fn nothing_left(dump: &Dump, config: &DumpConfig) -> Option<String> {
+    let include_runtime = config.options.include_runtime;
+    let is_empty = dump.listed(include_runtime).next().is_none() && !config.filter.is_empty();
+    is_empty.then(|| {
+        let others = human::some(dump.completeness.filtered_out, "goroutine");
+        format!("no goroutine matches; {others} left out")
+    })
 }
 
 /// That no dump came about. Says to [`crate::diagnose`] that nothing was to be traced, so that less is needed.
