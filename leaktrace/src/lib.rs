@@ -61,7 +61,10 @@ pub fn run(args: &Args, blocked: Mask) -> anyhow::Result<Done> {
         Some(Command::Check(check)) => done = check::run(check, &args.common, &system, &procfs)?,
         Some(Command::Dump(dump)) => dump::run(dump, &system, &procfs)?,
         Some(Command::Report(report)) => dump::report(report, &args.common, &system)?,
-        Some(Command::Diff(diff)) => done.found = dump::compare::run(diff)?,
+        Some(Command::Diff(diff)) => {
+            done.remark = dump::compare::run(diff)?;
+            done.found = done.remark.is_some();
+        }
         Some(Command::Doctor(doctor)) => {
             let color = config::color(args.common.color, &system);
             doctor::run(doctor.pid.map(Pid), &procfs, color, &mut stdout())?;

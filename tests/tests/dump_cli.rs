@@ -193,6 +193,8 @@ fn a_difference_says_what_grew_and_fails_on_request() {
     let code = |n: u32, files: &str| leaktrace(&format!("diff {files} --fail-if-grew {n}")).code;
     assert_eq!(code(7, &format!("{before} {after}")), Some(1));
     assert_eq!(code(8, &format!("{before} {after}")), Some(0));
+    let why = leaktrace(&format!("diff {before} {after} --fail-if-grew 7")).stderr;
+    assert!(why.starts_with("leaktrace: 1 group grew by 7 goroutines or more, the most by 7: "), "{why}");
     assert_eq!(code(1, &format!("{after} {before}")), Some(0));
 }
 

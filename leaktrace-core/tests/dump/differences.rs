@@ -61,10 +61,12 @@ fn groups_are_matched_by_function_across_builds_and_restarts() {
 #[test]
 fn growth_fails_from_the_given_number_on() {
     let grown = diff(&service(&[("leak", 4)], 0, 0), &service(&[("leak", 9)], 0, 1), By::Stack, false);
-    assert!(grown.fails_if_grew(5) && !grown.fails_if_grew(6));
-    assert!(grown.fails_if_grew(0), "no growth at all is asked for, and there is some");
+    let why = grown.grown_too_much(5).unwrap();
+    assert!(why.starts_with("1 group grew by 5 goroutines or more, the most by 5: "), "{why}");
+    assert_eq!(grown.grown_too_much(6), None);
+    assert!(grown.grown_too_much(0).is_some(), "no growth at all is asked for, and there is some");
     let same = diff(&sample(), &sample(), By::Stack, false);
-    assert!(!same.fails_if_grew(0) && same.same_process);
+    assert!(same.grown_too_much(0).is_none() && same.same_process);
 }
 
 #[test]

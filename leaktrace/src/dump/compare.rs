@@ -8,14 +8,14 @@ use super::subject::Subject as _;
 use crate::cli;
 use crate::output::Content;
 
-/// Writes how two snapshots differ, and says whether that is more than was allowed.
-pub fn run(args: &cli::diff::Diff) -> anyhow::Result<bool> {
+/// Writes how two snapshots differ, and says why that is more than was allowed, if it is.
+pub fn run(args: &cli::diff::Diff) -> anyhow::Result<Option<String>> {
     let destination = Destination::open(args.output.as_deref(), Content::Names)?;
     let dump = |path| Recorded { path }.dump(false);
     let (before, after) = (dump(&args.before)?, dump(&args.after)?);
     let diff = diff(&before, &after, args.by, args.include_runtime);
     write(&diff, args, destination)?;
-    Ok(args.fail_if_grew.is_some_and(|n| diff.fails_if_grew(n)))
+    Ok(args.fail_if_grew.and_then(|n| diff.grown_too_much(n)))
 }
 
 fn write(diff: &Diff, args: &cli::diff::Diff, destination: Destination) -> anyhow::Result<()> {

@@ -12,6 +12,7 @@ use std::io::{self, Write};
 use super::group::By;
 use crate::base::format::{self, Audience, Formats};
 use crate::base::hash::KeyedMap;
+use crate::base::human;
 use crate::base::num::Tgid;
 use crate::base::time::per_minute;
 use crate::goroutines::Dump;
@@ -145,9 +146,12 @@ impl Diff {
         self.changes.iter().filter(move |change| change.after.saturating_sub(change.before) >= n)
     }
 
-    /// Whether `--fail-if-grew N` fails.
-    pub fn fails_if_grew(&self, n: u64) -> bool {
-        self.grown_by(n).next().is_some()
+    /// Why `--fail-if-grew N` fails, if it does.
+    pub fn grown_too_much(&self, n: u64) -> Option<String> {
+        let worst = self.grown_by(n).max_by_key(|change| change.delta())?;
+        let groups = human::some(self.grown_by(n).count() as u64, "group");
+        let (limit, delta) = (human::some(n.max(1), "goroutine"), human::count(worst.delta().unsigned_abs()));
+        Some(format!("{groups} grew by {limit} or more, the most by {delta}: {}", worst.title))
     }
 }
 
