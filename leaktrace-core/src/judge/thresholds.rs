@@ -153,11 +153,11 @@ impl Limit {
         let of = self.of.as_ref().map_or_else(|| " in the process".to_owned(), |of| format!(" of {of}"));
         let most = human::count(self.most);
         match self.within {
-            None => format!("{}{of} (limit {most})", human::some(worst, "goroutine")),
+            None => format!("{}{of} (limit {most}): the check fails", human::some(worst, "goroutine")),
             Some(within) => {
                 let time = human::duration(within);
                 let seen = human::some(worst, "more goroutine");
-                format!("{seen}{of} within {time} (limit {most})")
+                format!("{seen}{of} within {time} (limit {most}): the check fails")
             }
         }
     }

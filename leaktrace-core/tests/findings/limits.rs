@@ -39,7 +39,7 @@ fn summaries(limit: Limit, workers: &[u64]) -> Vec<String> {
 #[test]
 fn a_maximum_holds_at_every_look() {
     assert_eq!(summaries(limit("main.worker", 100, None), &[10, 100, 20]), [""; 0]);
-    let over = "LT021 101 goroutines of main.worker (limit 100)";
+    let over = "LT021 101 goroutines of main.worker (limit 100): the check fails";
     assert_eq!(summaries(limit("main.worker", 100, None), &[10, 101, 20]), [over]);
 }
 
@@ -53,7 +53,7 @@ fn a_function_is_meant_by_what_it_creates_too_and_with_its_path() {
 
 #[test]
 fn the_whole_process_has_limits_too() {
-    let over = "LT021 61 goroutines in the process (limit 60)";
+    let over = "LT021 61 goroutines in the process (limit 60): the check fails";
     assert_eq!(summaries(limit("", 60, None), &[10, 11]), [over]);
 }
 
@@ -61,7 +61,7 @@ fn the_whole_process_has_limits_too() {
 fn growth_counts_within_its_time_only() {
     let slow: Vec<u64> = (0..30).map(|minute| minute * 40).collect();
     assert_eq!(summaries(limit("main.worker", 200, Some(5)), &slow), [""; 0]);
-    let over = "LT022 205 more goroutines of main.worker within 5m (limit 200)";
+    let over = "LT022 205 more goroutines of main.worker within 5m (limit 200): the check fails";
     let fast: Vec<u64> = (0..30).map(|minute| minute * 41).collect();
     assert_eq!(summaries(limit("main.worker", 200, Some(5)), &fast), [over]);
 }
@@ -84,6 +84,6 @@ fn a_limit_on_nothing_is_told() {
 
 #[test]
 fn growth_is_told_before_its_time_is_over_and_after_it_has_gone() {
-    let over = "LT022 300 more goroutines of main.worker within 5m (limit 200)";
+    let over = "LT022 300 more goroutines of main.worker within 5m (limit 200): the check fails";
     assert_eq!(summaries(limit("main.worker", 200, Some(5)), &[0, 300, 0]), [over]);
 }
