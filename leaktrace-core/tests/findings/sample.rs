@@ -60,6 +60,7 @@ fn one_sided() -> Value {
     verdict["creation_stack"] = json!([
         frame("order.(*Worker).process", WORKER, 88),
         frame("net/http.HandlerFunc.ServeHTTP", SERVER, 2_358),
+        frame("main.serve", "/build/shop/main.go", 31),
     ]);
     verdict["evidence"] = json!({ "capacity": 100, "queued": 100, "receivers": 0 });
     verdict

@@ -88,8 +88,18 @@ impl<'r> Finding<'r> {
 
     /// Where a frame is shown.
     pub(super) fn place_of(&self, frame: &'r Frame) -> Option<SourcePosition<'r>> {
-        let in_repository = self.in_repository(frame.file.as_deref()?, frame.line?);
-        in_repository.or_else(|| as_it_is(frame.file.as_deref(), frame.line))
+        let (file, line) = (frame.file.as_deref()?, frame.line?);
+        let below = || Some(SourcePosition { path: self.below_root(file)?, line, is_relative: true });
+        let in_repository = self.in_repository(file, line).or_else(below);
+        in_repository.or_else(|| as_it_is(Some(file), Some(line)))
+    }
+
+    /// What is left of a file in the repository, of which no line was looked up, but some of another file there.
+    fn below_root<'f>(&self, file: &'f str) -> Option<&'f str> {
+        let root = |source: &'r SourceLine| source.file.strip_suffix(&source.path);
+        let mut roots =
+            self.sources.iter().filter_map(root).filter(|root| !root.trim_matches('/').is_empty());
+        roots.find_map(|root| file.strip_prefix(root))
     }
 
     fn in_repository(&self, file: &str, line: u32) -> Option<SourcePosition<'r>> {

@@ -6,7 +6,9 @@ use std::io::{self, Write};
 
 use super::Options;
 use super::finding::{Finding, findings};
+use super::path::short;
 use crate::base::escape::{line, xml as escape};
+use crate::base::human;
 use crate::base::time::SECOND_NS;
 use crate::schema::{Frame, Report};
 
@@ -58,22 +60,26 @@ fn details(finding: &Finding<'_>) -> String {
     let mut parts = vec![finding.message()];
     parts.extend(verdict.blocked_at.iter().map(|blocked| {
         let reason = line(&blocked.wait_reason);
-        format!("{} goroutines [{reason}]:\n{}", blocked.count, stack(&blocked.stack))
+        format!("{} [{reason}]:\n{}", human::some(blocked.count, "goroutine"), stack(finding, &blocked.stack))
     }));
     if !verdict.creation_stack.is_empty() {
-        parts.push(format!("created by:\n{}", stack(&verdict.creation_stack)));
+        parts.push(format!("created by:\n{}", stack(finding, &verdict.creation_stack)));
     }
     parts.join("\n\n")
 }
 
-fn stack(frames: &[Frame]) -> String {
-    frames.iter().map(frame).collect::<Vec<_>>().join("\n")
+fn stack<'r>(finding: &Finding<'r>, frames: &'r [Frame]) -> String {
+    frames.iter().map(|one| frame(finding, one)).collect::<Vec<_>>().join("\n")
 }
 
-fn frame(frame: &Frame) -> String {
+fn frame<'r>(finding: &Finding<'r>, frame: &'r Frame) -> String {
     let function = line(frame.function.as_deref().or(frame.pc.as_deref()).unwrap_or("unknown code"));
-    match (&frame.file, frame.line) {
-        (Some(file), Some(number)) => format!("{function}\n\t{}:{number}", line(file)),
-        (Some(_) | None, _) => function.into_owned(),
+    match finding.place_of(frame) {
+        Some(place) => {
+            let path =
+                if place.is_relative { place.path } else { short(frame.function.as_deref(), place.path) };
+            format!("{function}\n\t{}:{}", line(path), place.line)
+        }
+        None => function.into_owned(),
     }
 }

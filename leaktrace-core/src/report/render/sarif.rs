@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::Options;
 use super::finding::{Finding, Level, SourcePosition, findings};
+use crate::base::human;
 use crate::base::json::Visible;
 use crate::base::path::base_name;
 use crate::schema::Verdict;
@@ -147,7 +148,7 @@ fn stacks(finding: &Finding<'_>) -> Vec<Value> {
     let created =
         (!verdict.creation_stack.is_empty()).then(|| stack(finding, "created by", &verdict.creation_stack));
     let stands = verdict.blocked_at.iter().map(|blocked| {
-        let words = format!("{} goroutines: {}", blocked.count, blocked.wait_reason);
+        let words = format!("{}: {}", human::some(blocked.count, "goroutine"), blocked.wait_reason);
         stack(finding, &words, &blocked.stack)
     });
     stands.chain(created).collect()
