@@ -13,6 +13,8 @@ use leaktrace_core::schema::Report;
 use leaktrace_core::schema::{Blame, SourceLine};
 use thiserror::Error;
 
+use crate::config::Sources;
+
 /// The longest file that is read.
 const MAX_FILE: u64 = 16 << 20;
 
@@ -54,6 +56,15 @@ impl SourceTree {
         let repository = root.canonicalize().ok().filter(|_| blame).and_then(|root| Self::repository(&root));
         let (blames_left, known) = (MAX_BLAMES, HashMap::new());
         Ok(Self { root: root.to_owned(), module, repository, blames_left, known })
+    }
+
+    /// What is wanted of the sources, if anything; says so where nobody can tell who wrote them.
+    pub(crate) fn of(wish: &Sources) -> Result<Option<Self>, SourceError> {
+        let tree = wish.folder.as_deref().map(|folder| Self::open(folder, wish.blame)).transpose()?;
+        if wish.blame && tree.as_ref().is_none_or(|tree| tree.repository.is_none()) {
+            tracing::warn!("{}", no_repository(wish.folder.as_deref()));
+        }
+        Ok(tree)
     }
 
     /// The repository around `folder`.
@@ -103,6 +114,12 @@ impl SourceTree {
     }
 }
 
+/// Why `--blame` shows nothing.
+fn no_repository(folder: Option<&Path>) -> String {
+    let folder = folder.map_or_else(|| "the current directory".into(), Path::to_string_lossy);
+    format!("--blame shows nothing, because {folder} is in no git repository; give one with --source")
+}
+
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(MAX_FILE).read_to_end(&mut bytes)?;
@@ -141,6 +158,17 @@ mod tests {
         let folder = repository();
         let found = SourceTree::repository(&folder.path().join("order"));
         assert_eq!(found.as_deref(), Some(folder.path()));
+    }
+
+    #[test]
+    fn without_a_repository_there_is_nobody_to_blame() {
+        let folder = tempfile::tempdir().unwrap();
+        let tree = SourceTree::open(folder.path(), true).unwrap();
+        assert_eq!(tree.repository, None);
+        assert_eq!(
+            no_repository(None),
+            "--blame shows nothing, because the current directory is in no git repository; give one with --source"
+        );
     }
 
     #[test]

@@ -210,8 +210,7 @@ fn several(ledger: Ledger, ended: impl FnOnce(StopReason) -> Ended) -> anyhow::R
 pub struct NothingFound;
 
 fn shared(config: &Config) -> anyhow::Result<Shared> {
-    let wish = &config.writing.sources;
-    let sources = wish.folder.as_deref().map(|folder| SourceTree::open(folder, wish.blame)).transpose()?;
+    let sources = SourceTree::of(&config.writing.sources)?;
     Ok(Shared {
         view: config.view.of_report(),
         probes: config.tracing.probes.clone(),
