@@ -87,6 +87,13 @@ impl Output {
     }
 }
 
+impl Output {
+    /// Whether people read the notices of a report where they read warnings.
+    pub(crate) fn is_beside_warnings(&self) -> bool {
+        self.file.is_none() && self.stream == Stream::Stderr && self.format.is_for_people()
+    }
+}
+
 /// What is shown of the sources; tools always want to know what the repository calls a file.
 pub fn sources(wish: &Findings, format: &Format) -> Sources {
     let around = || SourceTree::repository(&std::env::current_dir().ok()?);

@@ -248,12 +248,10 @@ pub(super) fn cannot_watch(error: anyhow::Error, pid: Pid, is_launched: bool) ->
 
 /// Puts the cause of a plan that was given up into words.
 pub(super) fn untraced(error: &anyhow::Error) -> String {
-    let notice = format!(
+    format!(
         "nothing is traced: {error:#}; the report is from memory alone, read for the last time while the \
          program was held at its exit"
-    );
-    tracing::warn!("{notice}");
-    notice
+    )
 }
 
 /// The costs that were measured, or the usual ones.

@@ -40,7 +40,11 @@ impl Engine<'_> {
     }
 
     fn untraced(&mut self, key: Key, at: Ktime, error: &anyhow::Error) -> anyhow::Result<()> {
-        self.attached(key, at, Some(jobs::untraced(error)))
+        let notice = jobs::untraced(error);
+        if !self.config.writing.output.is_beside_warnings() {
+            tracing::warn!("{notice}");
+        }
+        self.attached(key, at, Some(notice))
     }
 
     /// All that can be traced is, and what goes with it begins.
