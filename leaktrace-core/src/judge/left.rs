@@ -160,22 +160,31 @@ impl Left {
             created_by: self.group.created_by,
             evidence,
             summary,
-            cause: cause.to_owned(),
-            remedy: remedy.to_owned(),
+            cause,
+            remedy,
         }
     }
 
-    fn words(&self) -> (&'static str, &'static str) {
+    fn words(&self) -> (String, String) {
+        let [it, it_waits, it_is, is_it] = match self.group.live {
+            1 => ["it", "it waits", "it is", "it"],
+            _ => ["them", "they wait", "they are", "they"],
+        };
         if self.of_ended > 0 {
             return (
-                "The test has returned, but what it started has not ended: nobody told it to end, or nobody waited for it.",
-                "End it before the test returns, in t.Cleanup or with defer: cancel its context, close the channel or \
-                 the server that it waits for, and wait until it is done.",
+                "The test has returned, but what it started has not ended: nobody told it to end, or nobody waited for it."
+                    .to_owned(),
+                format!(
+                    "End {it} before the test returns, in t.Cleanup or with defer: cancel the context, close the channel \
+                     or the server that {it_waits} for, and wait until {it_is} done."
+                ),
             );
         }
         (
-            "The program ended without waiting for it. This alone is not a leak.",
-            "If it should have ended earlier, find out what it waits for; otherwise leave it.",
+            format!("The program ended without waiting for {it}. This alone is not a leak."),
+            format!(
+                "If {is_it} should have ended earlier, find out what {it_waits} for; otherwise leave {it}."
+            ),
         )
     }
 }

@@ -164,9 +164,11 @@ fn one_select_without_cases_may_be_meant_and_two_are_not() {
     program.start(&FOREVER);
     program.observe();
     assert_eq!(only(&program.verdicts()), Some(("LT004", Severity::Likely)));
+    assert!(program.verdicts()[0].cause.starts_with("it waits in a `select {}`"));
     program.start(&FOREVER);
     program.observe();
     assert_eq!(only(&program.verdicts()), Some(("LT004", Severity::Certain)));
+    assert!(program.verdicts()[0].cause.starts_with("they wait in a `select {}`"));
 }
 
 #[test]

@@ -167,3 +167,23 @@ fn what_is_hidden_is_counted() {
     policy.levels.set("left-at-exit", Level::Allow).unwrap();
     assert_eq!(left(&policy), (0, vec!["1 verdict hidden by --allow".to_owned()]));
 }
+
+#[test]
+fn one_is_spoken_of_as_one_and_several_as_several() {
+    let words = |live, tests: &[(&str, bool)]| {
+        let verdict = judged(ask(live), tests).unwrap();
+        format!("{} {}", verdict.cause, verdict.remedy)
+    };
+    let test = [("order.TestA", false)];
+    assert!(
+        words(1, &[]).contains("without waiting for it. ") && words(1, &[]).contains("what it waits for")
+    );
+    assert!(
+        words(9, &[]).contains("without waiting for them. ") && words(9, &[]).contains("what they wait for")
+    );
+    assert!(words(1, &test).contains("End it before") && words(1, &test).contains("until it is done"));
+    let several = [("order.TestA", false); 2];
+    assert!(
+        words(2, &several).contains("End them before") && words(2, &several).contains("until they are done")
+    );
+}

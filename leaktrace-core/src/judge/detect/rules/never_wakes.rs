@@ -24,18 +24,21 @@ fn evaluate(case: &Case<'_>) -> Judgement {
     if case.cohort.standing.is_main {
         return Judgement::Clean;
     }
+    let they_wait = if case.cohort.live == 1 { "it waits" } else { "they wait" };
     match case.wait() {
         Wait::NilChannel => Judgement::suspect(
             Severity::Certain,
             case.evidence(),
-            "they wait on a channel that is nil: it was never made, was set to nil, or is the Done channel of a \
-             context that cannot be cancelled",
+            &format!(
+                "{they_wait} on a channel that is nil: it was never made, was set to nil, or is the Done channel of a \
+                 context that cannot be cancelled"
+            ),
             "create the channel before the goroutine starts, or do not start the goroutine without one",
         ),
         Wait::NoCases => Judgement::suspect(
             no_cases(case),
             case.evidence(),
-            "they wait in a `select {}`, which never returns",
+            &format!("{they_wait} in a `select {{}}`, which never returns"),
             "make the goroutine return when its work is done; only main needs to be kept alive",
         ),
         _ => Judgement::Clean,
