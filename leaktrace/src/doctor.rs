@@ -4,7 +4,7 @@
 use std::io::{self, Write};
 
 use leaktrace_common::event::Kind;
-use leaktrace_core::base::escape;
+use leaktrace_core::base::{escape, human};
 use leaktrace_core::go::facts::Untested;
 use leaktrace_core::go::goroutines::{Walker, WalkerInput, Want};
 use leaktrace_core::trace::plan::AttachPlan;
@@ -252,6 +252,7 @@ fn of_names(inspected: &Inspected) -> String {
         Some(_) => "",
         None => "; the binary is stripped, which does not remove them",
     };
+    let functions = human::count(functions as u64);
     format!("{functions} functions have names, files and lines{stripped}")
 }
 
@@ -260,8 +261,8 @@ fn of_memory(inspected: &Inspected) -> Item {
     let mut walker = Walker::new(WalkerInput::of(inspected.program()));
     match walker.snapshot(&inspected.memory(), Want::Headers, &clock::now) {
         Ok(snapshot) => Item::good(format!(
-            "its memory shows {} goroutines, which is all that `leaktrace dump` and `--probes none` need",
-            snapshot.goroutines.len()
+            "its memory shows {}, which is all that `leaktrace dump` and `--probes none` need",
+            human::some(snapshot.goroutines.len() as u64, "goroutine")
         )),
         Err(error) => Item::missing(
             format!("its goroutines cannot be read: {error}"),

@@ -126,7 +126,7 @@ fn many_senders_on_one_channel_are_one_line() {
         assert_eq!((group["summary"].as_str(), group["count"].as_u64()), (Some(LINE), Some(3_000)));
         let title = group["title"].as_str().expect("it has a title");
         assert!(title.starts_with("chan send on chan int 0x"), "{title}");
-        assert!(title.ends_with("(len 0, cap 0, 0 receiving, 3000 sending)"), "{title}");
+        assert!(title.ends_with("(len 0, cap 0, 0 receiving, 3,000 sending)"), "{title}");
     });
 }
 

@@ -6,6 +6,7 @@ use super::model::{
     StrId,
 };
 use super::text_rules::TextRules;
+use crate::base::human;
 use crate::base::path::base_name;
 use crate::go::names::Status;
 use crate::go::traceback::innermost_own;
@@ -83,7 +84,9 @@ impl Dump {
             }
             BlockedOn::NoCases => "select without cases".to_owned(),
             BlockedOn::Lock { kind, address, waiters } => {
-                let waiters = waiters.map(|count| format!(", {count} waiting")).unwrap_or_default();
+                let waiters = waiters
+                    .map(|count| format!(", {} waiting", human::count(count.into())))
+                    .unwrap_or_default();
                 format!("{} {}{waiters}", kind.as_str(), kind.beginning(*address))
             }
             BlockedOn::Sleep { .. } => "sleep".to_owned(),
@@ -118,7 +121,11 @@ impl Dump {
         let timer = if channel.timer { ", of a timer" } else { "" };
         format!(
             "chan {element} {} (len {}, cap {}{closed}{timer}, {} receiving, {} sending)",
-            channel.address, channel.length, channel.capacity, channel.receivers, channel.senders
+            channel.address,
+            human::count(channel.length),
+            human::count(channel.capacity),
+            human::count(channel.receivers.into()),
+            human::count(channel.senders.into())
         )
     }
 }

@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use super::names::NameTable;
 use super::{Block, Content, Ending, Header, Meter, RecordingError, RecordingReader, Records, Totals, walk};
+use crate::base::human;
 use crate::base::num::Ktime;
 use crate::go::goroutines::Snapshot;
 use crate::goroutines::Dump;
@@ -222,13 +223,15 @@ impl Replay {
             Ending::Damaged => Some("the recording is damaged, and what follows the damage is not shown"),
         };
         let left_out = (records_left_out > 0).then(|| {
-            format!("{records_left_out} events did not fit into the recording and count as in flight")
+            let events = human::some(records_left_out, "event");
+            format!("{events} did not fit into the recording, counted as in flight")
         });
         let thinned = (snapshots_left_out > 0).then(|| {
-            format!("{snapshots_left_out} snapshots were left out to keep the recording within its size")
+            let snapshots = human::some(snapshots_left_out, "snapshot");
+            format!("{snapshots} left out to keep the recording within its size")
         });
         let lost = (self.lost_blocks > 0)
-            .then(|| format!("{} blocks of the recording cannot be read", self.lost_blocks));
+            .then(|| format!("{} of the recording cannot be read", human::some(self.lost_blocks, "block")));
         stopped.map(str::to_owned).into_iter().chain(left_out).chain(thinned).chain(lost)
     }
 
