@@ -26,7 +26,7 @@ use anyhow::Context as _;
 
 use crate::cli::{Args, Command};
 use crate::config::{Config, Selection, System};
-use crate::output::stdout;
+use crate::output::Stdout;
 use crate::process::{Pid, Procfs};
 use crate::session::ReportPass;
 use crate::signals::{Interrupts, Mask, Taken};
@@ -67,10 +67,10 @@ pub fn run(args: &Args, blocked: Mask) -> anyhow::Result<Done> {
         }
         Some(Command::Doctor(doctor)) => {
             let color = config::color(args.common.color, &system);
-            doctor::run(doctor.pid.map(Pid), &procfs, color, &mut stdout())?;
+            doctor::run(doctor.pid.map(Pid), &procfs, color, &mut Stdout::lock())?;
         }
-        Some(Command::Explain(explain)) => policy::explain(&explain.rule, &mut stdout())?,
-        None if args.list_rules => policy::list(&mut stdout())?,
+        Some(Command::Explain(explain)) => policy::explain(&explain.rule, &mut Stdout::lock())?,
+        None if args.list_rules => policy::list(&mut Stdout::lock())?,
         None => done = watch(args, &system, &procfs)?,
     }
     Ok(done)

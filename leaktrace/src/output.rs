@@ -1,6 +1,7 @@
 //! Where reports go: standard output, a screen that is refreshed in place, or a file.
 
 mod create;
+mod stdout;
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, StdoutLock, Write};
@@ -10,6 +11,7 @@ use thiserror::Error;
 
 use crate::config::{Output, Stream};
 pub use create::{Content, create};
+pub use stdout::Stdout;
 
 /// Why reports cannot be written.
 #[derive(Debug, Error)]
