@@ -48,7 +48,9 @@ fn hand_over(file: File) -> io::Result<File> {
 
 /// In a shared folder somebody else may have been there first, to read what is written or to have it written elsewhere.
 fn open_old(path: &Path, options: &mut OpenOptions, is_shared: bool) -> io::Result<File> {
-    let file = options.create(!is_shared).truncate(false).open(path)?;
+    let file = options.create(!is_shared).truncate(false).open(path).map_err(|error| {
+        if is_shared && error.raw_os_error() == Some(libc::ELOOP) { refused_link() } else { error }
+    })?;
     let owner = file.metadata()?.uid();
     let own = [Some(0), Some(rustix::process::geteuid().as_raw()), sudo_caller().map(|(uid, _)| uid)];
     if is_shared && !own.contains(&Some(owner)) {
@@ -56,6 +58,12 @@ fn open_old(path: &Path, options: &mut OpenOptions, is_shared: bool) -> io::Resu
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
     }
     Ok(file)
+}
+
+fn refused_link() -> io::Error {
+    let why = "it is a symbolic link in a folder that all may write to, and anybody may have made it to have another file \
+               overwritten";
+    io::Error::new(io::ErrorKind::PermissionDenied, why)
 }
 
 fn is_in_shared_folder(path: &Path) -> bool {
@@ -95,7 +103,11 @@ mod tests {
             let (link, file) = (folder.path().join("link"), elsewhere.path().join("file"));
             write(&file, "x").unwrap();
             symlink(&file, &link).unwrap();
-            assert_eq!(create(&link, Content::Names).is_ok(), is_followed, "{mode:o}");
+            let opened = create(&link, Content::Names);
+            assert_eq!(opened.is_ok(), is_followed, "{mode:o}");
+            if let Err(OutputError::Open { source, .. }) = opened {
+                assert!(source.to_string().starts_with("it is a symbolic link in a folder"), "{source}");
+            }
         }
     }
 
