@@ -127,7 +127,7 @@ pub enum Command {
 #[derive(Debug, ClapArgs)]
 pub struct Doctor {
     /// PID of a process to check as well; prints the plan for its probes
-    #[arg(short, long, value_name = "PID")]
+    #[arg(short, long, value_name = "PID", value_parser = quantity::pid)]
     pub pid: Option<u32>,
 }
 
@@ -146,7 +146,7 @@ pub struct Common {
 #[derive(Debug, ClapArgs)]
 pub struct Watch {
     /// PID of a process to watch; may be repeated
-    #[arg(short, long, value_name = "PID", required_unless_present_any = ["exe", "comm", "all"], help_heading = "Target")]
+    #[arg(short, long, value_name = "PID", value_parser = quantity::pid, required_unless_present_any = ["exe", "comm", "all"], help_heading = "Target")]
     pub pid: Vec<u32>,
 
     /// Watch every Go process whose executable matches GLOB, including those that start later; `*` stands for any

@@ -20,6 +20,12 @@ pub struct Overhead(pub Option<f64>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probes(pub Vec<Kind>);
 
+/// Reads the id of a process.
+pub(crate) fn pid(text: &str) -> Result<u32, String> {
+    let pid = text.parse().ok().filter(|pid| *pid > 0);
+    pid.ok_or_else(|| format!("`{text}` is not a process id such as 1234"))
+}
+
 /// Reads `1h30m`, `90s`, `250ms`. A bare number would leave its unit to be guessed.
 pub fn span(text: &str) -> Result<Span, String> {
     let wrong = || format!("`{text}` is not a duration such as 250ms, 30s, 5m or 1h30m");
@@ -123,6 +129,14 @@ fn split_number(text: &str) -> Option<(f64, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_id_is_a_number() {
+        assert_eq!(pid("1234"), Ok(1234));
+        for wrong in ["", "0", "abc", "-1", "99999999999"] {
+            assert_eq!(pid(wrong), Err(format!("`{wrong}` is not a process id such as 1234")));
+        }
+    }
 
     #[test]
     fn times_need_a_unit_and_add_up() {

@@ -20,7 +20,7 @@ const MAX_OVERHEAD: &str = "Limit the cost of tracing, in percent of one core fo
 #[command(mut_arg("max_overhead", |arg| arg.help(MAX_OVERHEAD)))]
 pub struct Check {
     /// PID of the process to check
-    #[arg(short, long, value_name = "PID", help_heading = "Target")]
+    #[arg(short, long, value_name = "PID", value_parser = quantity::pid, help_heading = "Target")]
     pub pid: u32,
 
     /// How long to watch the process

@@ -16,7 +16,7 @@ use crate::quantity::{self, Span};
 #[derive(Debug, ClapArgs)]
 pub struct Dump {
     /// PID of the process to dump
-    #[arg(short, long, value_name = "PID", required_unless_present = "core", help_heading = "Target")]
+    #[arg(short, long, value_name = "PID", value_parser = quantity::pid, required_unless_present = "core", help_heading = "Target")]
     pub pid: Option<u32>,
 
     /// Dump a core file instead of a process; requires --exe
