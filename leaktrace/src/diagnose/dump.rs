@@ -2,6 +2,7 @@
 //! asked for.
 
 use std::error::Error;
+use std::io;
 
 use leaktrace_core::base::memory::ReadError;
 use leaktrace_core::binary::elf::ElfError;
@@ -14,6 +15,7 @@ use crate::dump::CannotDump;
 use crate::dump::config::DumpConfigError;
 use crate::dump::core::CannotRead;
 use crate::dump::file::{self, FileError};
+use crate::output::OutputError;
 use crate::process::ProcessError;
 use crate::process::privileges::{Capability, Privileges};
 use crate::session::recorder::RecordError;
@@ -73,6 +75,14 @@ fn of_file(error: &FileError) -> Meaning {
             "give a file that `leaktrace dump -o FILE.ltr` or `leaktrace --record FILE.ltc` wrote",
         ),
     }
+}
+
+/// What to do where a file cannot be opened to be written.
+pub(super) fn of_output(error: &OutputError) -> Option<String> {
+    let OutputError::Open { path, source } = error else { return None };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty())?;
+    let is_missing = source.kind() == io::ErrorKind::NotFound && !folder.exists();
+    is_missing.then(|| format!("make the directory first: `mkdir -p {}`", folder.display()))
 }
 
 /// What a snapshot's own error means is said of that.

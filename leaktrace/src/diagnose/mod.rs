@@ -152,6 +152,9 @@ fn meaning(cause: &(dyn std::error::Error + 'static), privileges: &Privileges) -
     if let Some(unseen) = cause.downcast_ref::<Unseen>() {
         return Some(of_unseen(*unseen));
     }
+    if let Some(hint) = cause.downcast_ref().and_then(dump::of_output) {
+        return Some(Meaning::new(Exit::Usage, hint));
+    }
     if let Some(hint) = of_rules(cause) {
         return Some(Meaning::new(Exit::Usage, hint));
     }

@@ -343,3 +343,17 @@ fn a_name_cannot_forge_a_hint() {
         assert!(lines[1..].iter().all(|hint| hint.starts_with("hint: ") && !hint.contains("evil")), "{text}");
     }
 }
+
+#[test]
+fn a_directory_that_is_missing_is_to_be_made() {
+    let missing = || io::Error::from(io::ErrorKind::NotFound);
+    let hint = |path: &str| {
+        let error = OutputError::Open { path: path.into(), source: missing() };
+        diagnose(&error.into(), &Privileges::with(&[]), &LIMITS).hint
+    };
+    assert_eq!(
+        hint("/nonexistent/dir/x").as_deref(),
+        Some("make the directory first: `mkdir -p /nonexistent/dir`")
+    );
+    assert_eq!((hint("x"), hint("/x")), (None, None));
+}
