@@ -57,6 +57,11 @@ impl Item {
         Self { verdict: Verdict::Note, what: what.into(), remedy: Some(remedy.into()) }
     }
 
+    /// What ends the examination: its error tells the remedy.
+    fn failed(error: &anyhow::Error) -> Self {
+        Self { verdict: Verdict::Missing, what: format!("{error:#}"), remedy: None }
+    }
+
     fn missing(what: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { verdict: Verdict::Missing, what: what.into(), remedy: Some(remedy.into()) }
     }
@@ -159,7 +164,9 @@ fn of_feature(found: Finding, attachable: bool) -> Item {
     let (name, remedy) = (found.feature.as_str(), found.feature.remedy());
     match (found.state, found.feature.need()) {
         (State::Present, _) => Item::good(name),
-        (State::Unknown, _) => Item::note(format!("{name}: unknown without CAP_BPF"), remedy),
+        (State::Unknown, _) => {
+            Item::note(format!("{name}: unknown without privileges"), "run this as root (sudo) to find out")
+        }
         (State::Absent, Need::Required) => Item::missing(name, remedy),
         (State::Absent, Need::OneWayToAttach) if !attachable => Item::missing(name, remedy),
         (State::Absent, Need::OneWayToAttach | Need::Helpful) => Item::note(format!("no {name}"), remedy),
@@ -175,7 +182,15 @@ fn verdict(privileges: &Privileges, findings: &[Finding]) -> Result<(), DoctorEr
 
 fn examine(pid: Pid, procfs: &Procfs, long_nops: bool, page: &mut Page<'_>) -> anyhow::Result<()> {
     let (workers, asked) = (Workers::default(), procfs.clone());
-    let target = workers.run(move || inspect::open(&asked, pid))??;
+    let target = match workers.run(move || inspect::open(&asked, pid))? {
+        Ok(target) => target,
+        Err(error) => {
+            let error = anyhow::Error::from(error);
+            page.heading(&format!("Process {pid}"))?;
+            page.items(&[Item::failed(&error)])?;
+            return Err(error);
+        }
+    };
     page.heading(&format!("Process {pid}: {}", target.exe.link().display()))?;
     let mut items = of_process(&target);
     let asked = procfs.clone();
@@ -189,7 +204,7 @@ fn examine(pid: Pid, procfs: &Procfs, long_nops: bool, page: &mut Page<'_>) -> a
     let found = found.and_then(|found| found);
     match &found {
         Ok((of_program, _)) => items.extend_from_slice(of_program),
-        Err(error) => items.push(Item::missing(format!("{error:#}"), "see below")),
+        Err(error) => items.push(Item::failed(error)),
     }
     page.items(&items)?;
     let plan = found?.1?;

@@ -42,6 +42,7 @@ fn a_program_that_is_not_go_has_a_hint() {
     other.wait().unwrap();
     assert_eq!(outcome.code, Some(6), "{outcome:?}");
     says(&outcome, &["MISSING not a Go program"]);
+    assert!(!outcome.stdout.contains("see below"), "{}", outcome.stdout);
     assert!(outcome.stderr.contains("\nhint: "), "{}", outcome.stderr);
 }
 
@@ -57,5 +58,8 @@ fn without_privileges_it_says_which_and_what_works_all_the_same() {
     own.kill().unwrap();
     own.wait().unwrap();
     assert_eq!(outcome.code, Some(4), "{outcome:?}");
+    assert!(!outcome.stdout.contains("use Linux 5.15"), "{}", outcome.stdout);
+    let other = nobody.leaktrace("doctor --pid 1");
+    says(&other, &["\nProcess 1\n", "MISSING "]);
     says(&outcome, &["MISSING CAP_BPF", "MISSING CAP_PERFMON", "its memory shows", "\nbirth  "]);
 }

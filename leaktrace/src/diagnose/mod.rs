@@ -320,6 +320,11 @@ const NOT_DUMPABLE: &str = "run as root (sudo), or grant CAP_SYS_PTRACE; a progr
 const OWN_ONLY: &str = "everybody may run this leaktrace with its capabilities, so it looks only at processes of your own; run it \
                         as root (sudo), or limit it to a group as docs/security.md describes";
 
+/// What to do where it is not capabilities that are missing.
+const ALL_GRANTED: &str = "all capabilities are granted, so a security module (AppArmor, SELinux, seccomp) or a user namespace \
+                           denies access: look for denials in `dmesg`, and run leaktrace in the user namespace of the \
+                           process or of the host";
+
 /// What to do where the kernel refuses.
 pub fn permission(privileges: &Privileges) -> String {
     let missing = privileges.missing();
@@ -327,8 +332,7 @@ pub fn permission(privileges: &Privileges) -> String {
         return OWN_ONLY.to_owned();
     }
     if missing.is_empty() {
-        return "all capabilities are granted, so a security module or a user namespace denies access: see `leaktrace doctor`"
-            .to_owned();
+        return ALL_GRANTED.to_owned();
     }
     let names: Vec<&str> = missing.iter().map(|capability| capability.as_str()).collect();
     let flags: Vec<String> =

@@ -82,8 +82,9 @@ fn a_security_module_is_suspected_when_nothing_is_missing() {
         &Capability::NEEDED,
         Exit::NotPermitted,
         "leaktrace: cannot attach to pid 4242: /proc/4242/exe: permission denied\n\
-         hint: all capabilities are granted, so a security module or a user namespace denies access: see \
-         `leaktrace doctor`",
+         hint: all capabilities are granted, so a security module (AppArmor, SELinux, seccomp) or a user namespace \
+         denies access: look for denials in `dmesg`, and run leaktrace in the user namespace of the process or of the \
+         host",
     );
 }
 

@@ -68,5 +68,7 @@ fn what_is_not_known_of_a_release_is_said() {
 #[test]
 fn what_cannot_be_asked_is_no_verdict() {
     let found = Finding { feature: Feature::RingBuffer, state: State::Unknown };
-    assert_eq!(of_feature(found, true).verdict, Verdict::Note);
+    let item = of_feature(found, true);
+    assert_eq!(item.verdict, Verdict::Note);
+    assert_eq!(item.remedy.as_deref(), Some("run this as root (sudo) to find out"));
 }
