@@ -51,7 +51,9 @@ impl fmt::Display for Bytes<'_> {
 
 impl fmt::Display for Missed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:<6} missed: {}", self.kind.as_str(), line(&self.function))?;
+        // What only a debugger does is nothing that is missed.
+        let what = if matches!(self.reason, MissedReason::DebuggerOnly(_)) { "note" } else { "missed" };
+        write!(f, "{:<6} {what}: {}", self.kind.as_str(), line(&self.function))?;
         match &self.reason {
             MissedReason::InlinedInto(functions) => {
                 f.write_str(" is also inlined into ")?;
@@ -62,8 +64,9 @@ impl fmt::Display for Missed {
                 list(f, functions)
             }
             MissedReason::DebuggerOnly(functions) => {
-                f.write_str(" is also called when a debugger injects a call, by ")?;
-                list(f, functions)
+                f.write_str(" is not probed where a debugger injects a call, in ")?;
+                list(f, functions)?;
+                f.write_str(": no action needed")
             }
             MissedReason::NoFunction => f.write_str(" is not in this binary"),
             MissedReason::NoPlace(why) => write!(f, ": {why}"),
@@ -96,6 +99,11 @@ mod tests {
         assert_eq!(
             missed(MissedReason::InlinedInto(into.to_vec())),
             "ready  missed: runtime.ready is also inlined into runtime.a, runtime.b, runtime.c, runtime.d and 2 more"
+        );
+        assert_eq!(
+            missed(MissedReason::DebuggerOnly(vec!["runtime.debugCallWrap".to_owned()])),
+            "ready  note: runtime.ready is not probed where a debugger injects a call, in runtime.debugCallWrap: no \
+             action needed"
         );
         assert_eq!(missed(MissedReason::NoFunction), "ready  missed: runtime.ready is not in this binary");
         assert_eq!(
