@@ -175,3 +175,13 @@ fn what_remains_of_a_sleep_is_not_made_up_where_nobody_knows_the_time() {
     let json = text("json");
     assert!(json.contains(r#""blocked_on":{"kind":"sleep"}"#) && !json.contains("remaining"), "{json}");
 }
+
+#[test]
+fn the_documentation_says_which_extension_gives_which_format() {
+    let documented = include_str!("../../../docs/dump.md");
+    for format in FORMATS.all().iter().filter(|format| !format.extensions.is_empty()) {
+        let extensions: Vec<String> = format.extensions.iter().map(|one| format!("`{one}`")).collect();
+        let row = format!("| {} | `{}` |", extensions.join(", "), format.name);
+        assert!(documented.contains(&row), "{row}");
+    }
+}
