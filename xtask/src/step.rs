@@ -50,7 +50,10 @@ pub(crate) fn watch(name: &str, command: &mut Command, see: &mut dyn FnMut(&str)
 
 /// Builds leaktrace as users get it, and returns the path of the binary.
 pub(crate) fn build_leaktrace() -> Result<PathBuf> {
-    run("building leaktrace", cargo().args(["build", "--release", "--package", "leaktrace"]))?;
+    run(
+        "compiling leaktrace (minutes the first time)",
+        cargo().args(["build", "--release", "--package", "leaktrace"]),
+    )?;
     Ok(target_directory()?.join("release/leaktrace"))
 }
 
