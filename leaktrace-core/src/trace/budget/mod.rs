@@ -14,6 +14,7 @@ mod bucket;
 mod kinds;
 mod lease;
 mod rates;
+mod sample;
 mod shed;
 mod stacks;
 
@@ -25,6 +26,7 @@ use lease::is_calm;
 pub use lease::{Lease, LeaseEnd, LeaseMeter};
 pub use rates::Costs;
 use rates::{Proportions, Rates};
+pub use sample::Sample;
 use shed::Stage;
 pub use shed::{Load, Shed};
 pub use stacks::{StackSampling, THINNING};
@@ -77,23 +79,6 @@ const LOOKS_MEMORY_NS: f64 = 10e9;
 
 /// Over how long a target's own use of processors is averaged.
 const BUSY_MEMORY_NS: f64 = 1e9;
-
-/// What was counted since the sample before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Sample {
-    /// How long that is, in nanoseconds.
-    pub elapsed: u64,
-    /// For how many of them there were probes.
-    pub traced: u64,
-    /// Hits of each kind, in the order of [`Kind::ALL`].
-    pub hits: [u64; 4],
-    /// Creator stacks that were taken.
-    pub stacks: u64,
-    /// Nanoseconds of processor time that the target used, the probes' share among them.
-    pub busy: u64,
-    /// Nanoseconds of processor time that we used to look at the target.
-    pub looks: u64,
-}
 
 /// Where to begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -209,7 +194,7 @@ impl Governor {
     /// Takes notice of what was counted until `now`, and says what may be traced from now on.
     pub fn tick(&mut self, now: Ktime, sample: &Sample) -> Decision {
         self.account(now, sample);
-        self.pending = sum(&self.pending, sample);
+        self.pending = self.pending.and(sample);
         if self.is_due() {
             let rates = Rates::of(&self.pending, &self.costs, self.busy);
             self.pending = Sample::default();
@@ -348,21 +333,6 @@ impl Governor {
         self.stage = stage;
         self.since = now;
         self.trying = trying;
-    }
-}
-
-fn sum(a: &Sample, b: &Sample) -> Sample {
-    let mut hits = a.hits;
-    for (total, more) in hits.iter_mut().zip(b.hits) {
-        *total += more;
-    }
-    Sample {
-        elapsed: a.elapsed + b.elapsed,
-        traced: a.traced + b.traced,
-        hits,
-        stacks: a.stacks + b.stacks,
-        busy: a.busy + b.busy,
-        looks: a.looks + b.looks,
     }
 }
 

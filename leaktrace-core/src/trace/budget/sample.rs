@@ -1,0 +1,36 @@
+//! What is counted from one decision to the next.
+
+/// What was counted since the sample before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Sample {
+    /// How long that is, in nanoseconds.
+    pub elapsed: u64,
+    /// For how many of them there were probes.
+    pub traced: u64,
+    /// Hits of each kind, in the order of [`Kind::ALL`](leaktrace_common::event::Kind::ALL).
+    pub hits: [u64; 4],
+    /// Creator stacks that were taken.
+    pub stacks: u64,
+    /// Nanoseconds of processor time that the target used, the probes' share among them.
+    pub busy: u64,
+    /// Nanoseconds of processor time that we used to look at the target.
+    pub looks: u64,
+}
+
+impl Sample {
+    /// This one and the one after it.
+    pub(super) fn and(&self, next: &Self) -> Self {
+        let mut hits = self.hits;
+        for (total, more) in hits.iter_mut().zip(next.hits) {
+            *total += more;
+        }
+        Self {
+            elapsed: self.elapsed + next.elapsed,
+            traced: self.traced + next.traced,
+            hits,
+            stacks: self.stacks + next.stacks,
+            busy: self.busy + next.busy,
+            looks: self.looks + next.looks,
+        }
+    }
+}
