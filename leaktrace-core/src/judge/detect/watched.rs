@@ -149,6 +149,8 @@ pub struct Cohort {
     pub parents_known: u64,
     /// How many of those are gone.
     pub parents_gone: u64,
+    /// Whether next to each has a partner of its own that is alive: who started it, or who waits for the network beside it.
+    pub is_accompanied: bool,
     /// How many have waited on for long with a context at hand that has been cancelled; of a large cohort only some are
     /// looked at.
     pub cancelled: u64,
@@ -210,6 +212,7 @@ impl Cohort {
             objects: Objects::default(),
             parents_known: 0,
             parents_gone: 0,
+            is_accompanied: false,
             cancelled: 0,
             stack_bytes: 0,
             leaked: 0,

@@ -3,6 +3,7 @@
 //! A goroutine is *settled* when it has stood at one place in every observation of the last five seconds, and *still*
 //! when it has not run meanwhile either. Both are counted for each cohort and for each site, over time.
 
+mod partners;
 mod population;
 mod series;
 mod stay;
@@ -12,8 +13,10 @@ pub use trend::Trend;
 
 use std::collections::BTreeMap;
 
+use partners::{Company, Partners};
 use population::Slots;
 use stay::{Stay, Traffic};
+use trend::Births;
 
 use super::observation::{CohortKey, Observation, Sighting, SiteKey, Standing};
 use super::sample::stands_for;
@@ -161,6 +164,8 @@ impl History {
             cohort.parents_gone += so_many(parent_is_gone);
         }
         insert_least(&mut cohort.goids, sighting.goid);
+        let partner = summary.partners.partner(sighting);
+        summary.company.entry(stay.cohort).or_default().add(partner);
     }
 
     fn is_gone(&self, goid: Goid, seen: &Observation) -> bool {
@@ -169,7 +174,12 @@ impl History {
     }
 
     fn finish(&self, summary: Summary<'_>, began: Ktime, seen: &Observation) -> Vec<Cohort> {
-        let Summary { mut cohorts, mut objects, .. } = summary;
+        let Summary { mut cohorts, mut objects, company, .. } = summary;
+        for (slot, company) in company {
+            if let Some(cohort) = cohorts.get_mut(&slot) {
+                cohort.is_accompanied = company.accompanies_all();
+            }
+        }
         objects.sort_unstable();
         for run in objects.chunk_by(|a, b| a == b) {
             let Some(cohort) = run.first().and_then(|(slot, _)| cohorts.get_mut(slot)) else { continue };
@@ -188,7 +198,28 @@ impl History {
             (cohort.arrived, cohort.departed) = (population.arrived.into(), population.departed.into());
             cohort.site_settled = site.map_or(0, |site| site.settled.into());
         }
+        self.keep_births(&mut all, seen.at);
         all.into_iter().map(|(_, cohort)| cohort).collect()
+    }
+
+    /// Keeps of the growth of each cohort what is growth of the population.
+    fn keep_births(&self, cohorts: &mut [(u32, Cohort)], now: Ktime) {
+        let growing = cohorts.iter().filter_map(|(slot, cohort)| Some((*slot, cohort.trend?)));
+        let mut births: KeyedMap<u32, (Trend, Births)> =
+            growing.map(|(slot, trend)| (slot, (trend, Births::default()))).collect();
+        if births.is_empty() {
+            return;
+        }
+        for stay in self.stays.values().filter(|stay| stay.settled) {
+            let Some((trend, births)) = births.get_mut(&stay.cohort) else { continue };
+            if let Some(window) = trend.window(stay.born, now) {
+                births[window] += stay.weight.count;
+            }
+        }
+        for (slot, cohort) in cohorts {
+            let births = births.get(slot).map(|(_, births)| births);
+            cohort.trend = cohort.trend.zip(births).and_then(|(trend, births)| trend.of_born(births));
+        }
     }
 }
 
@@ -197,6 +228,9 @@ struct Summary<'s> {
     cohorts: KeyedMap<u32, Cohort>,
     /// The cohort and the object of every goroutine that waits for a single one.
     objects: Vec<(u32, u64)>,
+    /// Whom the goroutines of each cohort live beside.
+    company: KeyedMap<u32, Company>,
+    partners: Partners,
     seen: &'s Observation,
 }
 
@@ -208,7 +242,8 @@ impl<'s> Summary<'s> {
                 cohorts.entry(place.cohort).or_insert_with(|| Cohort::new(standing.clone()));
             }
         }
-        Self { cohorts, objects: Vec::new(), seen }
+        let partners = Partners::of(seen);
+        Self { cohorts, objects: Vec::new(), company: KeyedMap::default(), partners, seen }
     }
 
     fn cohort(&mut self, sighting: &Sighting, stay: &Stay) -> Option<&mut Cohort> {

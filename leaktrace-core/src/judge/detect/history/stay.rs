@@ -23,7 +23,7 @@ pub(super) struct Stay {
     first: bool,
     pub(super) object: u64,
     /// Since when the site is known to have it.
-    born: Ktime,
+    pub(super) born: Ktime,
     /// Since when it has stood here in every observation.
     since: Ktime,
     /// Since when it has not run.

@@ -5,12 +5,15 @@
 //! median of its samples. Mann and Kendall's sum of signs says whether the medians rise; a rise that one window makes
 //! alone is a burst, one that ends before the last windows is a plateau, and one that stays below an earlier peak is
 //! a wave. Those that had settled and went are counted too: what leaks does not leave.
+//!
+//! Goroutines that come to a place are no growth if there were no more of them before: a pool that runs dry, a barrier
+//! that fills. So what counts is when those who are there now were [born](Births).
 
 use super::series::{Sample, Series};
 use crate::base::num::Ktime;
 use crate::base::time::SECOND_NS;
 
-const WINDOWS: usize = 8;
+pub(super) const WINDOWS: usize = 8;
 
 /// The least sum of signs, of 28: by chance it is reached about three times in a thousand.
 const LEAST_SCORE: i32 = 22;
@@ -48,6 +51,31 @@ impl Trend {
     /// Whether next to nobody who had settled went: at most one for fifty who came.
     pub(crate) const fn nobody_leaves(&self) -> bool {
         self.departed as u64 * 50 <= self.arrived as u64
+    }
+}
+
+/// How many of those who are at a place now were born in each window of a trend.
+pub(super) type Births = [u32; WINDOWS];
+
+impl Trend {
+    /// Which window somebody was born in, `None` if that was before all of them.
+    pub(super) fn window(&self, born: Ktime, now: Ktime) -> Option<usize> {
+        let since = born.0.checked_sub(now.0.saturating_sub(self.horizon_ns))?;
+        let window = since / (self.horizon_ns / WINDOWS as u64).max(1);
+        usize::try_from(window).ok().map(|window| window.min(WINDOWS - 1))
+    }
+
+    /// The same growth as far as it is of goroutines that there were not before; `None` if it is not, because the others
+    /// only moved here, or because all were born at about the same time.
+    pub(super) fn of_born(self, births: &Births) -> Option<Self> {
+        let born: u32 = births.iter().sum();
+        let most = births.iter().copied().max().unwrap_or(0);
+        let are_new = u64::from(born) * 2 >= u64::from(self.arrived);
+        (are_new && f64::from(most) <= f64::from(born) * MOST_IN_ONE).then(|| Self {
+            arrived: self.arrived.min(born),
+            per_minute: self.per_minute * (f64::from(born) / f64::from(self.arrived.max(1))).min(1.0),
+            ..self
+        })
     }
 }
 
@@ -166,6 +194,30 @@ const fn minutes(ns: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn growth(arrived: u32) -> Trend {
+        let (horizon_ns, per_minute) = (80 * SECOND_NS, 60.0);
+        Trend { horizon_ns, score: 28, from: 0.0, to: 80.0, per_minute, arrived, departed: 0 }
+    }
+
+    #[test]
+    fn who_was_born_all_along_is_growth_and_who_only_moved_is_none() {
+        assert_eq!(growth(80).of_born(&[10; 8]), Some(growth(80)));
+        assert_eq!(growth(80).of_born(&[0; 8]), None, "they were all there before");
+        assert_eq!(growth(60).of_born(&[60, 0, 0, 0, 0, 0, 0, 0]), None, "all were born at once");
+        assert_eq!(growth(80).of_born(&[5, 5, 0, 0, 0, 5, 5, 5]), None, "most were there before");
+        let half = growth(80).of_born(&[6, 5, 5, 5, 5, 5, 5, 4]).unwrap();
+        assert_eq!((half.arrived, half.per_minute), (40, 30.0));
+    }
+
+    #[test]
+    fn births_fall_into_the_windows_of_the_trend() {
+        let window = |second: u64| growth(8).window(Ktime(second * SECOND_NS), Ktime(100 * SECOND_NS));
+        assert_eq!(
+            [19, 20, 29, 30, 99, 100].map(window),
+            [None, Some(0), Some(0), Some(1), Some(7), Some(7)]
+        );
+    }
 
     /// The trend of a population watched for `seconds`, one sample every two of them.
     fn trend(seconds: u64, settled: impl Fn(u64) -> u64) -> Option<Trend> {

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::base::human;
+use crate::base::time::SECOND_NS;
 use crate::goroutines::model::{Channel, ChannelOperation};
 use crate::judge::detect::history::Trend;
 use crate::judge::detect::observation::{Object, Wait};
@@ -87,6 +89,9 @@ impl Judgement {
     }
 }
 
+/// Growth over this long is no start-up any more, in nanoseconds.
+pub(crate) const LONGER_THAN_A_RAMP_NS: u64 = 150 * SECOND_NS;
+
 impl<'a> Case<'a> {
     /// What the cohort waits for.
     pub const fn wait(&self) -> Wait {
@@ -106,6 +111,44 @@ impl<'a> Case<'a> {
     /// The growth of the cohort, if it grows, keeps still and nobody leaves, and at least `least` came.
     pub fn leak(&self, least: u32) -> Option<&'a Trend> {
         self.cohort.leaks().filter(|trend| trend.arrived >= least)
+    }
+
+    /// How sure growth alone is, without anything that says that the goroutines were abandoned: sessions come one by one
+    /// after a start, and stay.
+    pub(crate) const fn by_growth(&self, trend: &Trend) -> Severity {
+        if self.cohort.is_accompanied || trend.horizon_ns < LONGER_THAN_A_RAMP_NS {
+            Severity::Watch
+        } else {
+            Severity::Likely
+        }
+    }
+
+    /// A suspicion of growth: as sure as `most` and as growth alone can be, with what is missing to be surer.
+    pub(crate) fn suspect_growth(
+        &self,
+        trend: &Trend,
+        most: Severity,
+        evidence: Evidence,
+        cause: &str,
+        remedy: &str,
+    ) -> Judgement {
+        let severity = most.max(self.by_growth(trend));
+        match self.doubt(trend).filter(|_| severity > most) {
+            Some(doubt) => Judgement::suspect(severity, evidence, &format!("{cause}; but {doubt}"), remedy),
+            None => Judgement::suspect(severity, evidence, cause, remedy),
+        }
+    }
+
+    /// Why growth alone is not enough.
+    fn doubt(&self, trend: &Trend) -> Option<String> {
+        let [over, ramp] = [trend.horizon_ns, LONGER_THAN_A_RAMP_NS].map(human::duration);
+        if self.cohort.is_accompanied {
+            let doubt = "next to each lives beside a goroutine of its own that is still there, so they may follow their clients";
+            Some(doubt.to_owned())
+        } else {
+            (trend.horizon_ns < LONGER_THAN_A_RAMP_NS)
+                .then(|| format!("{over} of growth may be a start-up; {ramp} would be a leak"))
+        }
     }
 
     /// The channel that next to all of the cohort wait for, and on which side.

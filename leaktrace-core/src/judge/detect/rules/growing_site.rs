@@ -29,8 +29,14 @@ of 22 or more out of 28), over the whole time or over its last half, quarter and
 seconds. A burst is a rise within one window; a pool that has reached its size no longer rises in the last windows; \
 a daily wave stays below an earlier peak, and its goroutines end. None of these is reported.
 
-The verdict is `likely` if almost none of the goroutines that had settled has left (one for every fifty that came), \
-at least eight came, and they wait for another goroutine and have not run since. If they all wait for the same \
+Goroutines that were there before and only moved to a place are no growth of it, nor are those that were all started at \
+about the same time.
+
+The verdict is `likely` if that has gone on for two and a half minutes, which is longer than services start up, almost \
+none of the goroutines that had settled has left (one for every fifty that came), at least eight came, and they wait for \
+another goroutine and have not run since. It is `watch` as long as next to each lives beside a goroutine of its own that \
+is still there: the one that started it, or one that waits for the network and has the same parent. Such a population \
+follows its clients. If they all wait for the same \
 channel or lock, they may be a pool that is still filling up: then it takes 100 of them, or five minutes. If they \
 wait for time, it takes ten minutes and twenty goroutines; for I/O, half an hour and thirty. Anything less is \
 `watch`.
@@ -45,7 +51,7 @@ fn evaluate(case: &Case<'_>) -> Judgement {
     let Some(trend) = growth.filter(|_| cohort.settled * 2 >= cohort.site_settled) else {
         return case.unless_watched_for(40 * SECOND_NS);
     };
-    let severity = if is_likely(case, trend) {
+    let most = if is_likely(case, trend) {
         Severity::Likely
     } else if u64::from(trend.departed) * 5 <= u64::from(trend.arrived) {
         Severity::Watch
@@ -53,7 +59,7 @@ fn evaluate(case: &Case<'_>) -> Judgement {
         return Judgement::Clean;
     };
     let (cause, remedy) = typical_cause::cause(case.wait());
-    Judgement::suspect(severity, case.evidence_of(trend), cause, remedy)
+    case.suspect_growth(trend, most, case.evidence_of(trend), cause, remedy)
 }
 
 fn is_likely(case: &Case<'_>, trend: &Trend) -> bool {

@@ -2,7 +2,7 @@
 
 use super::{Case, Judgement, Rule};
 use crate::base::time::SECOND_NS;
-use crate::judge::detect::signatures::When;
+use crate::judge::detect::signatures::{Signature, When};
 use crate::schema::Severity;
 
 pub(super) const RULE: Rule = Rule {
@@ -17,7 +17,9 @@ adds your own.
 
 The frames of a library alone are no leak: every idle connection has them. Each signature says what else it takes: \
 that the goroutines grow in number and none leaves, that one has not run for 30 seconds, or nothing more. It also \
-says how sure the verdict is.",
+says how sure the verdict is. Growth alone makes it `likely` only after two and a half minutes, and not if the goroutines \
+live beside others that are still there (see LT001). If others still use what would have been left behind, as a reader \
+does of a response body, there is no verdict.",
     evaluate,
 };
 
@@ -28,6 +30,9 @@ fn evaluate(case: &Case<'_>) -> Judgement {
         case.cohort.site_trend.as_ref().filter(|_| case.cohort.settled * 2 >= case.cohort.site_settled);
     let growth = case.cohort.trend.as_ref().or(of_site);
     let growth = growth.filter(|trend| trend.nobody_leaves() && trend.arrived >= signature.least);
+    if is_used(case, signature) {
+        return Judgement::Clean;
+    }
     let fits = match signature.when {
         When::Grows => growth.is_some(),
         When::Still => {
@@ -41,10 +46,16 @@ fn evaluate(case: &Case<'_>) -> Judgement {
     let mut evidence = growth.map_or_else(|| case.evidence(), |trend| case.evidence_of(trend));
     evidence.insert("signature".to_owned(), signature.name.clone().into());
     // Proof is what other rules give.
-    Judgement::suspect(
-        signature.severity.max(Severity::Likely),
-        evidence,
-        &signature.cause,
-        &signature.remedy,
-    )
+    let Signature { cause, remedy, .. } = signature;
+    let most = signature.severity.max(Severity::Likely);
+    match growth.filter(|_| signature.when == When::Grows) {
+        Some(trend) => case.suspect_growth(trend, most, evidence, cause, remedy),
+        None => Judgement::suspect(most, evidence, cause, remedy),
+    }
+}
+
+/// Whether half as many goroutines still use what these would have left behind.
+fn is_used(case: &Case<'_>, signature: &Signature) -> bool {
+    let users = case.watched.cohorts.iter().filter(|cohort| signature.is_used_by(&cohort.standing));
+    users.map(|cohort| cohort.live).sum::<u64>() * 2 >= case.cohort.live
 }

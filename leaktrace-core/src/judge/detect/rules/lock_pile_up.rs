@@ -27,7 +27,7 @@ A mutex does not record who locked it, but a deferred Unlock shows on the stack 
 there is one, the cause names that goroutine and what it waits for, and the evidence has it as `held_by`.
 
 Waiting for a WaitGroup or a Cond is normal and may last. So it takes growth, in which no goroutine runs or leaves, \
-for a `likely` verdict. In a single snapshot it takes two goroutines, one of which has waited for a mutex for five \
+over two and a half minutes, for a `likely` verdict. In a single snapshot it takes two goroutines, one of which has waited for a mutex for five \
 minutes by the runtime's own clock.",
     evaluate,
 };
@@ -81,7 +81,8 @@ fn cause(holder: &Holder) -> String {
 
 fn grows(case: &Case<'_>) -> Judgement {
     let Some(trend) = case.leak(8) else { return case.unless_watched_for(HELD_NS) };
-    Judgement::suspect(
+    case.suspect_growth(
+        trend,
         Severity::Likely,
         case.evidence_of(trend),
         "what they wait for never happens: a Done, a Signal or a Release is missing, for example after a panic or an \

@@ -12,7 +12,7 @@ pub(super) const RULE: Rule = Rule {
 Since Go 1.21 the runtime records which goroutine started which. If nine in ten goroutines at one place have lost \
 their parent, they outlive whatever they were started for. This alone is common: set-up code starts goroutines and \
 returns. Together with growth, in which no goroutine runs or leaves, it is a leak: `likely` if at least five came \
-while leaktrace watched.
+over two and a half minutes or more, and `watch` before, or if they live beside goroutines that are still there (see LT001).
 
 A goroutine that was handed a context, still needs it, and stays in the same wait for 20 seconds after the context \
 was cancelled does not check it, although whoever wanted its work is gone. Every rule counts such goroutines in \
@@ -34,7 +34,8 @@ fn evaluate(case: &Case<'_>) -> Judgement {
     let Some(trend) = trend else { return case.unless_watched_for(40 * SECOND_NS) };
     let mut evidence = case.evidence_of(trend);
     evidence.insert("parents_gone".to_owned(), cohort.parents_gone.into());
-    Judgement::suspect(
+    case.suspect_growth(
+        trend,
         Severity::Likely,
         evidence,
         "the function that started them has returned without waiting for them or telling them to stop",

@@ -12,19 +12,15 @@ const SIBLINGS: u64 = 100;
 const TIMES: u64 = 50;
 const LEAST_NS: u64 = 20 * SECOND_NS;
 
-/// From this age on, several are a leak.
-const OLD_NS: u64 = 30 * SECOND_NS;
-
 pub(super) const RULE: Rule = Rule {
     code: "LT003",
     name: "outlives-siblings",
     summary: "Goroutines live many times longer than almost all others of the same `go` statement.",
     explanation: "\
 leaktrace sees goroutines start and end, so it knows how long those of each `go` statement live. If at least 100 \
-have ended, and one has not run for 50 times as long as 99% of them lived and for at least 20 seconds, then probably \
-something that should have woken it did not. Age alone proves nothing: what counts is how long the others of the \
-same statement lived. The verdict is `likely` if at least three came while leaktrace watched, the oldest has not run \
-for 30 seconds, and none that had settled there has ever left; otherwise `watch`.",
+have ended, and one has not run for 50 times as long as 99% of them lived and for at least 20 seconds, then perhaps \
+something that should have woken it did not. But one statement often starts short and long work: a server's connections \
+are quick requests and streams that last for hours. So the verdict is `watch`.",
     evaluate,
 };
 
@@ -40,12 +36,10 @@ fn evaluate(case: &Case<'_>) -> Judgement {
     if cohort.longest_still_ns < LEAST_NS.max(usual.saturating_mul(TIMES)) || !cohort.is_still() {
         return case.unless_watched_for(LEAST_NS);
     }
-    let several = cohort.arrived >= 3 && cohort.departed == 0 && cohort.longest_still_ns >= OLD_NS;
     let mut evidence = case.evidence();
     evidence.insert("siblings_ended".to_owned(), facts.lifetimes.count().into());
     evidence.insert("siblings_99_percent_lived_ns".to_owned(), usual.into());
-    let severity = if several && !cohort.one_object() { Severity::Likely } else { Severity::Watch };
     let (cause, remedy) = typical_cause::cause(case.wait());
     let cause = format!("what ended almost all their siblings did not happen for these; {cause}");
-    Judgement::suspect(severity, evidence, &cause, remedy)
+    Judgement::suspect(Severity::Watch, evidence, &cause, remedy)
 }

@@ -5,8 +5,10 @@ use crate::base::time::SECOND_NS;
 use crate::judge::detect::observation::Wait;
 use crate::schema::Severity;
 
-/// How many must have come, and over how long, so that it is no start-up.
+/// How many must have come so that it is no start-up.
 const MANY: u32 = 20;
+
+/// Before, nothing can be said.
 const LONG_NS: u64 = 40 * SECOND_NS;
 
 pub(super) const RULE: Rule = Rule {
@@ -16,8 +18,9 @@ pub(super) const RULE: Rule = Rule {
     explanation: "\
 A loop around `time.Sleep`, a ticker or a timer wakes again and again, so it looks alive. What gives it away is that \
 more and more such goroutines exist and none of them ends. leaktrace counts those of one `go` statement that are \
-older than five seconds, wherever they are at the moment. The verdict is `likely` if at least 20 came in 40 seconds \
-or more and almost none left, and `watch` if fewer came. Loops that exist from the start do not count.",
+older than five seconds, wherever they are at the moment. The verdict is `likely` if at least 20 came in two and a \
+half minutes or more and almost none left, and `watch` if fewer came, or if next to each lives beside a goroutine of its own \
+that is still there (see LT001). Loops that exist from the start do not count.",
     evaluate,
 };
 
@@ -28,9 +31,10 @@ fn evaluate(case: &Case<'_>) -> Judgement {
     }
     let trend = case.cohort.site_trend.as_ref().filter(|trend| trend.nobody_leaves() && trend.arrived >= 6);
     let Some(trend) = trend else { return case.unless_watched_for(LONG_NS) };
-    let sure = trend.arrived >= MANY && case.watched.watched_ns >= LONG_NS;
-    Judgement::suspect(
-        if sure { Severity::Likely } else { Severity::Watch },
+    let most = if trend.arrived >= MANY { Severity::Likely } else { Severity::Watch };
+    case.suspect_growth(
+        trend,
+        most,
         case.evidence_of(trend),
         "nothing ends the loop: it checks no Done channel, or its context is never cancelled",
         "make the loop select on a Done channel as well, defer cancel(), and stop the ticker",

@@ -25,6 +25,10 @@ pub struct Signature {
     /// How the wait reason begins, in the runtime's words.
     #[serde(default)]
     waits: Option<String>,
+    /// Regular expressions of functions on the stacks of those who still use what would be left behind. Where there are
+    /// half as many of them as of the others, nothing was.
+    #[serde(default)]
+    used_by: Vec<Pattern>,
     /// What it takes to call it a leak.
     pub when: When,
     /// How many goroutines that takes at least.
@@ -109,6 +113,12 @@ impl Signatures {
 }
 
 impl Signature {
+    /// Whether goroutines that stand here still use what others would have left behind.
+    pub(super) fn is_used_by(&self, standing: &Standing) -> bool {
+        let mut functions = standing.stack.iter().filter_map(|frame| frame.function.as_deref());
+        functions.any(|function| self.used_by.iter().any(|pattern| pattern.0.is_match(function)))
+    }
+
     fn fits(&self, standing: &Standing) -> bool {
         let functions = || standing.stack.iter().filter_map(|frame| frame.function.as_deref());
         let creator = standing.created_by.function.as_deref().unwrap_or_default();
