@@ -50,6 +50,20 @@ static READER: Kind = Kind {
     wait: RECEIVE,
     doing: "chan receive",
 };
+static WRITE_LOOP: Kind = Kind {
+    created_by: "net/http.(*Transport).dialConn",
+    function: "net/http.(*persistConn).writeLoop",
+    wait: Wait::Select,
+    doing: "select",
+};
+static READ_LOOP: Kind = Kind {
+    created_by: "net/http.(*Transport).dialConn",
+    function: "net/http.(*persistConn).readLoop",
+    wait: Wait::Io,
+    doing: "IO wait",
+};
+static COPY: Kind =
+    Kind { created_by: "main.proxy", function: "io.copyBuffer", wait: Wait::Io, doing: "IO wait" };
 static BUSY: Kind =
     Kind { created_by: "main.accept", function: "main.session", wait: Wait::Time, doing: "sleep" };
 static IDLE: Kind =
@@ -307,6 +321,42 @@ fn who_lives_beside_the_reader_of_a_connection_follows_clients() {
     let sure = verdicts.iter().find(|verdict| verdict.severity < Severity::Watch);
     assert_eq!(sure, None);
     assert!(verdicts[0].cause.contains("may follow their clients"), "{}", verdicts[0].cause);
+}
+
+#[test]
+fn connections_of_a_client_for_each_call_are_a_leak_although_each_has_a_reader() {
+    let mut program = Program::default();
+    let verdicts = program.run(4 * MINUTE, STEP, |program| {
+        let dialer = program.born + 1_000_000;
+        program.start(&WRITE_LOOP).parent = Some(dialer);
+        program.start(&READ_LOOP).parent = Some(dialer);
+    });
+    let idle = verdicts.iter().filter(|verdict| verdict.evidence["signature"] == "http-idle-connections");
+    assert!(
+        idle.clone().all(|verdict| verdict.severity == Severity::Likely) && idle.count() > 0,
+        "{verdicts:#?}"
+    );
+}
+
+#[test]
+fn one_direction_that_is_left_is_a_leak_and_two_are_a_proxy() {
+    let copies = |directions: u64| {
+        let mut program = Program::default();
+        let verdicts = program.run(4 * MINUTE, STEP, |program| {
+            let handler = program.born + 1_000_000;
+            (0..directions).for_each(|_| program.start(&COPY).parent = Some(handler));
+        });
+        only(&verdicts).map(|(code, severity)| (code.to_owned(), severity))
+    };
+    assert_eq!(copies(1), Some(("LT010".to_owned(), Severity::Likely)));
+    assert_eq!(copies(2), Some(("LT010".to_owned(), Severity::Watch)));
+}
+
+#[test]
+fn thousands_that_wait_for_nobody_are_worth_a_look_without_growth() {
+    let mut program = Program::default();
+    program.start_on(7, &WORKER, 8_400);
+    assert_eq!(only(&program.run(MINUTE, STEP, |_| ())), Some(("LT002", Severity::Watch)));
 }
 
 #[test]

@@ -15,8 +15,8 @@ const SHARE: usize = 2;
 #[derive(Debug, Default)]
 pub(super) struct Partners {
     alive: KeyedSet<Goid>,
-    /// Those who started one that waits for the network; they may have gone.
-    of_io: KeyedMap<Goid, Goid>,
+    /// Those who started some that wait for the network, how many, and the last of them; they may have gone.
+    of_io: KeyedMap<Goid, (u32, Goid)>,
 }
 
 impl Partners {
@@ -26,7 +26,8 @@ impl Partners {
             partners.alive.insert(sighting.goid);
             let waits_for_io = standing_wait(seen, sighting) == Some(Wait::Io);
             if let Some(parent) = sighting.parent.filter(|_| waits_for_io) {
-                partners.of_io.insert(parent, sighting.goid);
+                let (count, last) = partners.of_io.entry(parent).or_insert((0, sighting.goid));
+                (*count, *last) = (*count + 1, sighting.goid);
             }
         }
         partners
@@ -36,7 +37,8 @@ impl Partners {
     pub(super) fn partner(&self, sighting: &Sighting) -> Option<Goid> {
         let parent = sighting.parent.filter(|parent| *parent != Goid(1));
         let beside = |parent: &Goid| {
-            self.alive.contains(parent) || self.of_io.get(parent).is_some_and(|one| *one != sighting.goid)
+            self.alive.contains(parent)
+                || self.of_io.get(parent).is_some_and(|(count, last)| *count > 1 || *last != sighting.goid)
         };
         parent.filter(beside).or_else(|| self.of_io.contains_key(&sighting.goid).then_some(sighting.goid))
     }

@@ -113,17 +113,14 @@ impl<'a> Case<'a> {
         self.cohort.leaks().filter(|trend| trend.arrived >= least)
     }
 
-    /// How sure growth alone is, without anything that says that the goroutines were abandoned: sessions come one by one
-    /// after a start, and stay.
-    pub(crate) const fn by_growth(&self, trend: &Trend) -> Severity {
-        if self.cohort.is_accompanied || trend.horizon_ns < LONGER_THAN_A_RAMP_NS {
-            Severity::Watch
-        } else {
-            Severity::Likely
-        }
+    /// Whether next to all who started them have gone.
+    pub(crate) const fn are_orphans(&self) -> bool {
+        let Cohort { parents_known, parents_gone, .. } = *self.cohort;
+        parents_known >= 3 && parents_gone * 10 >= parents_known * 9
     }
 
-    /// A suspicion of growth: as sure as `most` and as growth alone can be, with what is missing to be surer.
+    /// A suspicion of growth: as sure as `most` and as growth can make it without anything that says that the goroutines
+    /// were abandoned; with what is missing to be surer.
     pub(crate) fn suspect_growth(
         &self,
         trend: &Trend,
@@ -132,23 +129,30 @@ impl<'a> Case<'a> {
         cause: &str,
         remedy: &str,
     ) -> Judgement {
-        let severity = most.max(self.by_growth(trend));
-        match self.doubt(trend).filter(|_| severity > most) {
-            Some(doubt) => Judgement::suspect(severity, evidence, &format!("{cause}; but {doubt}"), remedy),
-            None => Judgement::suspect(severity, evidence, cause, remedy),
+        if !self.cohort.is_accompanied {
+            return Self::suspect_lone_growth(trend, most, evidence, cause, remedy);
         }
+        let cause = format!(
+            "{cause}; but next to each lives beside a goroutine of its own that is still there, so they may follow their \
+             clients"
+        );
+        Judgement::suspect(Severity::Watch, evidence, &cause, remedy)
     }
 
-    /// Why growth alone is not enough.
-    fn doubt(&self, trend: &Trend) -> Option<String> {
-        let [over, ramp] = [trend.horizon_ns, LONGER_THAN_A_RAMP_NS].map(human::duration);
-        if self.cohort.is_accompanied {
-            let doubt = "next to each lives beside a goroutine of its own that is still there, so they may follow their clients";
-            Some(doubt.to_owned())
-        } else {
-            (trend.horizon_ns < LONGER_THAN_A_RAMP_NS)
-                .then(|| format!("{over} of growth may be a start-up; {ramp} would be a leak"))
+    /// The same of goroutines whom nobody lives beside: after a start, sessions come one by one and stay.
+    pub(crate) fn suspect_lone_growth(
+        trend: &Trend,
+        most: Severity,
+        evidence: Evidence,
+        cause: &str,
+        remedy: &str,
+    ) -> Judgement {
+        if trend.horizon_ns >= LONGER_THAN_A_RAMP_NS || most > Severity::Likely {
+            return Judgement::suspect(most, evidence, cause, remedy);
         }
+        let [over, ramp] = [trend.horizon_ns, LONGER_THAN_A_RAMP_NS].map(human::duration);
+        let cause = format!("{cause}; but {over} of growth may be a start-up; {ramp} would be a leak");
+        Judgement::suspect(Severity::Watch, evidence, &cause, remedy)
     }
 
     /// The channel that next to all of the cohort wait for, and on which side.

@@ -35,6 +35,7 @@ fn evaluate(case: &Case<'_>) -> Judgement {
     }
     let fits = match signature.when {
         When::Grows => growth.is_some(),
+        When::Orphans => growth.is_some() && case.are_orphans(),
         When::Still => {
             case.cohort.longest_still_ns >= 30 * SECOND_NS && case.cohort.live >= signature.least.into()
         }
@@ -48,7 +49,10 @@ fn evaluate(case: &Case<'_>) -> Judgement {
     // Proof is what other rules give.
     let Signature { cause, remedy, .. } = signature;
     let most = signature.severity.max(Severity::Likely);
-    match growth.filter(|_| signature.when == When::Grows) {
+    match growth.filter(|_| matches!(signature.when, When::Grows | When::Orphans)) {
+        Some(trend) if signature.has_reader => {
+            Case::suspect_lone_growth(trend, most, evidence, cause, remedy)
+        }
         Some(trend) => case.suspect_growth(trend, most, evidence, cause, remedy),
         None => Judgement::suspect(most, evidence, cause, remedy),
     }

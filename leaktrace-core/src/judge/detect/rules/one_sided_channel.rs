@@ -15,6 +15,9 @@ const QUIET_IN_ONE_NS: u64 = 300 * SECOND_NS;
 const MORE_THAN_A_POOL: u32 = 100;
 const LONGER_THAN_A_START_NS: u64 = 300 * SECOND_NS;
 
+/// A pool is hardly ever so large.
+const LARGE: u64 = 1_000;
+
 pub(super) const RULE: Rule = Rule {
     code: "LT002",
     name: "one-sided-channel",
@@ -29,7 +32,8 @@ semaphores, whose holders may take their time; without growth it is `watch`. In 
 senders, the oldest of which has waited for five minutes by the runtime's own clock.
 
 Receivers: an idle worker pool waits exactly like this, so it takes growth: of more than 100 goroutines, or over \
-five minutes. Less growth is `watch`; without growth nothing is reported.",
+five minutes. Less growth is `watch`, and so are a thousand or more without growth: a leak may have come to its end before \
+leaktrace came. Fewer without growth are not reported.",
     evaluate,
 };
 
@@ -66,13 +70,23 @@ fn senders(case: &Case<'_>, channel: &Channel) -> Judgement {
 }
 
 fn receivers(case: &Case<'_>, channel: &Channel) -> Judgement {
-    let Some(trend) = case.leak(10) else { return case.unless_watched_for(QUIET_NS) };
-    let beyond = trend.arrived >= MORE_THAN_A_POOL || trend.horizon_ns >= LONGER_THAN_A_START_NS;
+    let quiet = case.cohort.objects.quiet_ns >= QUIET_NS && case.cohort.is_still();
+    let severity =
+        match case.leak(10) {
+            Some(trend)
+                if trend.arrived >= MORE_THAN_A_POOL || trend.horizon_ns >= LONGER_THAN_A_START_NS =>
+            {
+                if case.cohort.is_accompanied { Severity::Watch } else { Severity::Likely }
+            }
+            Some(_) => Severity::Watch,
+            None if quiet && case.cohort.live >= LARGE => Severity::Watch,
+            None => return case.unless_watched_for(QUIET_NS),
+        };
     suspect(
         case,
-        if beyond { Severity::Likely } else { Severity::Watch },
+        severity,
         channel,
-        "nobody sends on the channel or closes it, and ever more goroutines wait for that",
+        "nobody sends on the channel or closes it, and many goroutines wait for that",
         "close the channel when there is nothing more to come, or let the receivers select on a context as well",
     )
 }

@@ -27,7 +27,7 @@ fn evaluate(case: &Case<'_>) -> Judgement {
     if cohort.cancelled >= 3 {
         return ignores_context(case);
     }
-    if cohort.parents_known < 3 || cohort.parents_gone * 10 < cohort.parents_known * 9 {
+    if !case.are_orphans() {
         return Judgement::Clean;
     }
     let trend = case.leak(5).filter(|_| case.wait().needs_goroutine() && !cohort.one_object());

@@ -29,6 +29,9 @@ pub struct Signature {
     /// half as many of them as of the others, nothing was.
     #[serde(default)]
     used_by: Vec<Pattern>,
+    /// Whether the library itself keeps a goroutine beside each that waits for the network: that is no client then.
+    #[serde(default)]
+    pub(super) has_reader: bool,
     /// What it takes to call it a leak.
     pub when: When,
     /// How many goroutines that takes at least.
@@ -48,6 +51,8 @@ pub struct Signature {
 pub enum When {
     /// They grow in number and none leaves.
     Grows,
+    /// The same, and next to all of those who started them have gone.
+    Orphans,
     /// One has kept still for 30 seconds.
     Still,
     /// Nothing more.
