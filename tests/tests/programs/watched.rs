@@ -14,8 +14,8 @@ use leaktrace_tests::poll::PATIENCE;
 use leaktrace_tests::report::{Report, Verdict};
 use leaktrace_tests::{Mode, Program, Version};
 
-/// Rules that look for growth need 40 seconds; the rest is for machines that are busy.
-const OPTIONS: &str = "--duration 50s --format json";
+/// Rules that look for growth need two and a half minutes; the rest is for machines that are busy.
+const OPTIONS: &str = "--duration 175s --format json";
 
 /// What runs, built by these releases.
 const PROGRAMS: [(Program, &[Version]); 3] = [
@@ -72,6 +72,6 @@ fn runs(program: Program, versions: &[Version]) -> Vec<(PathBuf, Version, Behavi
 fn watch((binary, version, behaviour): (PathBuf, Version, Behaviour)) -> Watched {
     let held = Held::start(Command::new(binary).arg(&behaviour.name)).expect("the program starts");
     let leaktrace = Running::start(command(&format!("--pid {} {OPTIONS}", held.pid())));
-    let report = leaktrace.finish_within(3 * PATIENCE).report();
+    let report = leaktrace.finish_within(5 * PATIENCE).report();
     Watched { behaviour, version, report }
 }

@@ -29,7 +29,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = Version::NEWEST.to_string())]
     go: String,
     /// Seconds to watch each program
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, default_value_t = 180)]
     seconds: u32,
     /// Number of programs to watch at the same time
     #[arg(long, default_value_t = 32)]
