@@ -13,8 +13,6 @@ use leaktrace_core::schema::Report;
 use leaktrace_core::schema::{Blame, SourceLine};
 use thiserror::Error;
 
-use crate::config::Sources;
-
 /// The longest file that is read.
 const MAX_FILE: u64 = 16 << 20;
 
@@ -58,11 +56,11 @@ impl SourceTree {
         Ok(Self { root: root.to_owned(), module, repository, blames_left, known })
     }
 
-    /// What is wanted of the sources, if anything; says so where nobody can tell who wrote them.
-    pub(crate) fn of(wish: &Sources) -> Result<Option<Self>, SourceError> {
-        let tree = wish.folder.as_deref().map(|folder| Self::open(folder, wish.blame)).transpose()?;
-        if wish.blame && tree.as_ref().is_none_or(|tree| tree.repository.is_none()) {
-            tracing::warn!("{}", no_repository(wish.folder.as_deref()));
+    /// The sources in `folder`, if that is given; says so where nobody can tell who wrote them although that is wanted.
+    pub(crate) fn of(folder: Option<&Path>, blame: bool) -> Result<Option<Self>, SourceError> {
+        let tree = folder.map(|folder| Self::open(folder, blame)).transpose()?;
+        if blame && tree.as_ref().is_none_or(|tree| tree.repository.is_none()) {
+            tracing::warn!("{}", no_repository(folder));
         }
         Ok(tree)
     }

@@ -70,16 +70,7 @@ pub fn build(sources: Sources<'_>, view: &View) -> Report {
     let tallies = gather::by_site(sources.registry, sources.snapshot, sources.now, nanoseconds(view.min_age));
     let (mut candidates, runtime_hidden) = builder.group(tallies);
     let totals = builder.totals(&candidates, runtime_hidden);
-    let is_ignored = |group: &mut Candidate| {
-        ignored::is_ignored(
-            &group.created_by,
-            &group.tally,
-            sources.snapshot,
-            &mut builder.names,
-            sources.ignore,
-        )
-    };
-    let ignored_live = candidates.extract_if(.., is_ignored).map(|group| group.tally.live()).sum();
+    let ignored_live = builder.take_ignored(&mut candidates, sources.ignore);
     let (listed, not_listed) = select(candidates, view);
     let not_listed = NotListed { ignored_live, ..not_listed };
     let groups = listed.into_iter().map(|candidate| builder.describe(candidate)).collect();
@@ -124,6 +115,15 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
+    /// Takes the groups out that nobody wants to hear about, and says how many goroutines they have.
+    fn take_ignored(&mut self, groups: &mut Vec<Candidate>, ignore: &Ignore) -> u64 {
+        let (snapshot, names) = (self.snapshot, &mut self.names);
+        let is_ignored = |group: &mut Candidate| {
+            ignored::is_ignored(&group.created_by, &group.tally, snapshot, names, ignore)
+        };
+        groups.extract_if(.., is_ignored).map(|group| group.tally.live()).sum()
+    }
+
     /// Merges the sites of each `go` statement; leaves out those of the runtime's own goroutines, whose number
     /// is returned.
     fn group(&mut self, tallies: Vec<Tally>) -> (Vec<Candidate>, u64) {

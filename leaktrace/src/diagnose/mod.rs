@@ -152,10 +152,9 @@ fn meaning(cause: &(dyn std::error::Error + 'static), privileges: &Privileges) -
     if let Some(unseen) = cause.downcast_ref::<Unseen>() {
         return Some(of_unseen(*unseen));
     }
-    if let Some(hint) = cause.downcast_ref().and_then(dump::of_output) {
-        return Some(Meaning::new(Exit::Usage, hint));
-    }
-    if let Some(hint) = of_rules(cause) {
+    if let Some(hint) =
+        cause.downcast_ref().and_then(dump::of_output).or_else(|| of_rules(cause).map(str::to_owned))
+    {
         return Some(Meaning::new(Exit::Usage, hint));
     }
     let of_ours = cause.downcast_ref().map(of_privilege).or_else(|| program::meaning(cause));

@@ -210,7 +210,7 @@ fn several(ledger: Ledger, ended: impl FnOnce(StopReason) -> Ended) -> anyhow::R
 pub struct NothingFound;
 
 fn shared(config: &Config) -> anyhow::Result<Shared> {
-    let sources = SourceTree::of(&config.writing.sources)?;
+    let sources = SourceTree::of(config.writing.sources.folder.as_deref(), config.writing.sources.blame)?;
     Ok(Shared {
         view: config.view.of_report(),
         probes: config.tracing.probes.clone(),
