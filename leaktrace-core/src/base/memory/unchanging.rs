@@ -86,7 +86,7 @@ impl Memory for Unchanging<'_> {
     /// What is longer than a piece needs no help, and what cannot be had by pieces is tried as it is.
     fn read(&self, at: Avma, buf: &mut [u8]) -> Result<(), ReadError> {
         let is_known = self.known.read(at, buf).is_ok();
-        if is_known || (buf.len() as u64 <= PIECE && self.copy(at, buf).is_some()) {
+        if is_known || ((1..=PIECE).contains(&(buf.len() as u64)) && self.copy(at, buf).is_some()) {
             return Ok(());
         }
         self.memory.read(at, buf)
@@ -179,6 +179,13 @@ mod tests {
         assert_eq!(live.taken(), []);
         // The last byte is not known, so that all are what the memory has.
         assert_eq!(memory.u64(Avma(0x2001)), Ok(0x0101_0101_0101_0101));
+    }
+
+    #[test]
+    fn nothing_can_be_read_only_where_something_is() {
+        let pieces = Pieces::new();
+        let memory = Unchanging::new(&pieces, [range(0..0xa001)]);
+        assert_eq!(memory.read(Avma(0xa001), &mut []), pieces.read(Avma(0xa001), &mut []));
     }
 
     #[test]
