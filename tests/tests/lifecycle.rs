@@ -174,6 +174,29 @@ fn a_keeper_that_is_killed_at_once_holds_up_nobody() {
 }
 
 #[test]
+fn a_keeper_that_is_stopped_holds_up_nobody_for_ever() {
+    if !can_probe() {
+        return;
+    }
+    let target = Target::start(Version::NEWEST, Mode::Plain, "driven=5");
+    let running = Running::attach_at(target.pid(), WHOLE, 1);
+    let keeper = keeper_of(&running);
+    let stopped = Command::new("kill").args(["-STOP", &keeper]).status().expect("kill can be started");
+    assert!(stopped.success());
+    let outcome = running.stop();
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    let report = outcome.report();
+    assert!(
+        report.notices.iter().any(|notice| notice.contains("not known to be gone")),
+        "{:?}",
+        report.notices
+    );
+    poll_until(PATIENCE, "the kernel takes the probes out", || {
+        patched_places(target.pid()).unwrap().is_empty().then_some(())
+    });
+}
+
+#[test]
 fn two_at_once_see_the_same_and_neither_harms_the_other() {
     if !can_probe() {
         return;

@@ -14,11 +14,16 @@ const LAST_LOOK: Duration = Duration::from_secs(5);
 const LAST_LOOK_TIMES: u32 = 4;
 const ONLY_LOOK: Duration = Duration::from_secs(10);
 
+/// How long it may take until the last probe is gone.
+const DETACH: Duration = Duration::from_secs(10);
+
 /// How long it may take to find out about a process that is no longer to be watched.
 const PREPARE: Duration = Duration::from_secs(2);
 
 const LOOK_LATE: &str =
     "the last snapshot was not ready in time; places and states are those of the one before it";
+
+const DETACH_LATE: &str = "the probes were not known to be gone in time; they go when leaktrace ends";
 
 /// A reason to end that has to wait, and until when.
 #[derive(Clone, Copy, Debug)]
@@ -40,8 +45,8 @@ enum Step {
     Look { by: Ktime, is_begun: bool },
     /// The probes are to be taken away.
     Detach,
-    /// They are being taken away.
-    Detaching,
+    /// They are being taken away; waited for until then.
+    Detaching { by: Ktime },
     /// What is left in the ring is handed over.
     Empty,
     /// The last report is to be made.
@@ -55,9 +60,9 @@ enum Step {
 impl Ending {
     pub(super) const fn wakes_at(&self) -> Ktime {
         match self.step {
-            Step::Look { by, .. } => by,
+            Step::Look { by, .. } | Step::Detaching { by } => by,
             Step::Detach | Step::Report | Step::Close => Ktime(0),
-            Step::Detaching | Step::Empty | Step::Reporting => NEVER,
+            Step::Empty | Step::Reporting => NEVER,
         }
     }
 }
@@ -122,8 +127,13 @@ impl Target {
                 want
             }
             Step::Detach if self.is_traced => {
-                self.go_on_to(Step::Detaching);
+                self.go_on_to(Step::Detaching { by: after(now, DETACH) });
                 Some(Want::Detach)
+            }
+            Step::Detaching { by } if by <= now => {
+                self.notices.push(DETACH_LATE.to_owned());
+                self.detached(now);
+                self.wants_at_end(now)
             }
             Step::Detach | Step::Report => {
                 self.note_unconfirmed();
@@ -135,7 +145,9 @@ impl Target {
                 self.phase = Phase::Over;
                 Some(Want::Close(reason))
             }
-            Step::Look { is_begun: true, .. } | Step::Detaching | Step::Empty | Step::Reporting => None,
+            Step::Look { is_begun: true, .. } | Step::Detaching { .. } | Step::Empty | Step::Reporting => {
+                None
+            }
         }
     }
 
@@ -162,7 +174,7 @@ impl Target {
 
     /// No probe is left: what is in the ring now is the rest.
     pub(super) fn detached(&mut self, now: Ktime) {
-        if let Phase::Ending(Ending { step: Step::Detaching, .. }) = self.phase {
+        if let Phase::Ending(Ending { step: Step::Detaching { .. }, .. }) = self.phase {
             self.drains.hurry(now);
             self.go_on_to(Step::Empty);
         }

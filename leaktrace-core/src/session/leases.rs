@@ -46,6 +46,14 @@ impl Leases {
         self.due
     }
 
+    /// It was given up because we are to be stopped for a while.
+    pub const fn given_up(&mut self, now: Ktime) {
+        self.governor.given_up(now);
+        if self.due.0 != NEVER.0 {
+            self.due = now;
+        }
+    }
+
     /// One has ended by itself.
     pub const fn ended(&mut self, now: Ktime) {
         self.governor.lease_ended();

@@ -75,6 +75,19 @@ fn reports_come_with_the_look_that_was_taken_for_them() {
 }
 
 #[test]
+fn probes_that_nobody_says_are_gone_do_not_hold_up_the_end() {
+    let mut world = World::watched(OPTIONS, &[1]);
+    world.never_detached = true;
+    world.tell(Told::Stop(StopReason::TimeUp)).unwrap();
+    world.pass(9 * SECOND).unwrap();
+    assert_eq!((&world.log[..], world.closed), (&["look now", "keep last", "detach"][..], None));
+    world.pass(2 * SECOND).unwrap();
+    assert_eq!(world.closed, Some(StopReason::TimeUp));
+    let notice = "the probes were not known to be gone in time; they go when leaktrace ends";
+    assert_eq!(world.reports[0].notices, ["as built", notice]);
+}
+
+#[test]
 fn a_look_that_takes_long_is_taken_seldom() {
     let mut world = World::watched(OPTIONS, &[1]);
     world.look_takes = Some(SECOND);

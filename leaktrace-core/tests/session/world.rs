@@ -59,6 +59,8 @@ pub(crate) struct World {
     pub(crate) reached: Option<Reached>,
     /// Hits of parks a second.
     pub(crate) parks_per_second: u64,
+    /// Whether nobody says that the probes are gone.
+    pub(crate) never_detached: bool,
     /// What the ring gets while the probes are taken away.
     pub(crate) while_detaching: Vec<Vec<u8>>,
 }
@@ -79,6 +81,7 @@ impl World {
             alive: Vec::new(),
             look_takes: Some(10 * MILLI),
             looking_until: None,
+            never_detached: false,
             reached: None,
             parks_per_second: 0,
             while_detaching: Vec::new(),
@@ -214,7 +217,7 @@ impl World {
                     self.ring.append(&mut self.while_detaching);
                     self.lease = None;
                     self.leases.iter_mut().for_each(Leases::end);
-                    Some(Told::Detached)
+                    (!self.never_detached).then_some(Told::Detached)
                 }
                 Want::Close(reason) => {
                     self.closed = Some(reason);

@@ -46,6 +46,7 @@ fn of_attach(error: &AttachError, privileges: &Privileges) -> Meaning {
         AttachError::Load(error) => of_load(error, privileges),
         AttachError::UnknownTarget(_)
         | AttachError::Keeper(_)
+        | AttachError::Late(_)
         | AttachError::Wait(_)
         | AttachError::NoFilter => cannot(),
     }

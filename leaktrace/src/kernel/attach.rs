@@ -88,6 +88,9 @@ pub enum AttachError {
     /// The process that holds the probes does not do what it is for.
     #[error("lost the process that holds the probes")]
     Keeper(#[source] std::io::Error),
+    /// Nobody says that the first probes are there.
+    #[error("the first probes were not attached within {} s", .0.as_secs())]
+    Late(std::time::Duration),
     /// Its ring buffer cannot be waited for.
     #[error("cannot wait for a ring buffer")]
     Wait(#[source] std::io::Error),

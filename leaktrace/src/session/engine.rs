@@ -193,6 +193,7 @@ impl<'e> Engine<'e> {
         self.keep_time()?;
         self.discover(now);
         self.show_round(now)?;
+        self.give_up_attaching()?;
         self.renew_leases()?;
         let keys: Vec<Key> = self.members.keys().copied().collect();
         for key in keys {
@@ -279,6 +280,6 @@ impl<'e> Engine<'e> {
 }
 
 /// The time that lies so long after another.
-fn later(time: Ktime, duration: Duration) -> Ktime {
+pub(super) fn later(time: Ktime, duration: Duration) -> Ktime {
     time.plus(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
 }

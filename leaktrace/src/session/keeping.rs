@@ -7,9 +7,9 @@ use leaktrace_core::session::{Leases, Told};
 
 use super::engine::Engine;
 use super::jobs;
-use super::member::Key;
+use super::member::{Key, Member};
 use super::observer::Observer;
-use super::probes::Probes;
+use super::probes::{ATTACH_WITHIN, Probes};
 use super::reporting::Reporter;
 use crate::clock;
 use crate::kernel::{AttachError, Hub, KeeperEvent, TargetId};
@@ -152,6 +152,17 @@ impl Engine<'_> {
         drop(suspension);
         signals::suspend();
         failed.into_iter().try_for_each(|(key, error)| self.fail(key, error.into()))
+    }
+
+    /// Gives up the targets whose first probes are not there in time: whoever attaches them may never answer.
+    pub(super) fn give_up_attaching(&mut self) -> anyhow::Result<()> {
+        let now = clock::now();
+        let is_late = |(key, member): (&Key, &Member)| {
+            let due = member.probes.as_ref().and_then(Probes::attached_by);
+            due.is_some_and(|due| due <= now).then_some(*key)
+        };
+        let late: Vec<Key> = self.members.iter().filter_map(is_late).collect();
+        late.into_iter().try_for_each(|key| self.fail(key, AttachError::Late(ATTACH_WITHIN).into()))
     }
 
     /// Renews the leases that are due.

@@ -127,8 +127,8 @@ impl Member {
     /// When it wants something next.
     pub(super) fn wakes_at(&self) -> Ktime {
         let target = self.target.as_ref().map_or(Ktime(u64::MAX), |target| target.wakes_at());
-        let renewal = self.probes.as_ref().filter(|probes| probes.attaching_since.is_none());
-        renewal.map_or(target, |probes| target.min(probes.due()))
+        let of_probes = |probes: &Probes| probes.attached_by().unwrap_or_else(|| probes.due());
+        self.probes.as_ref().map_or(target, |probes| target.min(of_probes(probes)))
     }
 
     /// Whether it is past its beginning.

@@ -1,5 +1,7 @@
 //! The probes of one target: what its leases allow goes to the keeper, and what becomes of that is counted.
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use leaktrace_common::event::Kind;
 use leaktrace_common::layout::Control;
@@ -7,7 +9,11 @@ use leaktrace_core::base::num::Ktime;
 use leaktrace_core::session::{Leases, Reading, Spending};
 use leaktrace_core::trace::budget::{Decision, Kinds, Lease, StackSampling};
 
+use super::engine::later;
 use crate::kernel::{AttachError, Counters, Hub, Loaded, TargetId, TargetOptions};
+
+/// How long the first probes may take. They take 10 ms; on a machine that does nothing else, a hundred times that.
+pub(super) const ATTACH_WITHIN: Duration = Duration::from_secs(15);
 
 /// Probes that are attached, or may be for some of the time.
 #[derive(Debug)]
@@ -69,6 +75,11 @@ impl Probes {
         self.traced + self.since.map_or(0, |since| now.since(since))
     }
 
+    /// Until when the first of them have to be there, while they are awaited.
+    pub(super) fn attached_by(&self) -> Option<Ktime> {
+        self.attaching_since.map(|since| later(since, ATTACH_WITHIN))
+    }
+
     /// When their lease is to be renewed.
     pub(super) const fn due(&self) -> Ktime {
         self.leases.due()
@@ -121,7 +132,8 @@ impl Probes {
     /// Has them taken away; they come back with the next lease.
     pub(super) fn take_away(&mut self, hub: &mut Hub, now: Ktime) -> Result<(), AttachError> {
         let taken = hub.lease(self.id, Lease::without_end(Kinds::NONE), [0; Kind::ALL.len()]);
-        self.ended(now);
+        self.lost(now);
+        self.leases.given_up(now);
         taken
     }
 

@@ -186,6 +186,13 @@ impl Governor {
         self.costs
     }
 
+    /// The lease was given up because we are to be stopped for a while.
+    pub const fn given_up(&mut self, now: Ktime) {
+        self.leased = false;
+        // What is missed from now on is not laid to the limit.
+        self.due = Ktime(now.0.saturating_sub(HELD_UP_NS));
+    }
+
     /// A lease has ended before it was renewed.
     pub const fn lease_ended(&mut self) {
         self.leased = false;

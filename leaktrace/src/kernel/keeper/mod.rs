@@ -29,7 +29,7 @@ use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
 };
-use rustix::process::{Pid, WaitOptions, waitpid};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 use super::attach::{Backend, Place};
 use super::hub::TargetId;
@@ -41,6 +41,10 @@ use wire::{Addition, MAX_DESCRIPTORS, MAX_REPLY, Request, Wish};
 
 /// How long to wait for an answer that comes in milliseconds.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long to wait for its end, which is more than it takes itself, and how often to look.
+const END_WITHIN: Duration = Duration::from_secs(12);
+const END_PAUSE: Duration = Duration::from_millis(1);
 
 /// The keeper, seen from us.
 #[derive(Debug)]
@@ -145,11 +149,18 @@ impl AsFd for Keeper {
 }
 
 impl Drop for Keeper {
-    /// Ends it, and waits until the last probe is gone.
+    /// Ends it, and waits until the last probe is gone, but not for ever: it may be stopped, and what it does then is to end.
     fn drop(&mut self) {
         // It sees the end of the socket.
         let _: rustix::io::Result<()> = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
-        while let Err(Errno::INTR) = waitpid(Some(self.process), WaitOptions::empty()) {}
+        let _: rustix::io::Result<()> = kill_process(self.process, Signal::CONT);
+        let deadline = Instant::now() + END_WITHIN;
+        while let Ok(None) | Err(Errno::INTR) = waitpid(Some(self.process), WaitOptions::NOHANG) {
+            if Instant::now() >= deadline {
+                return;
+            }
+            std::thread::sleep(END_PAUSE);
+        }
     }
 }
 
