@@ -128,8 +128,8 @@ struct Charge<'w> {
     suspicion: Suspicion,
 }
 
-/// What all rules say of one cohort. Where a known signature says how sure one can be, the rules that look at nothing
-/// but growth and age keep silent.
+/// What all rules say of one cohort. Where a known signature says how sure one can be, or that nothing was left behind, the
+/// rules that look at nothing but growth and age keep silent.
 fn charges<'w>(
     cohort: &'w Cohort,
     watched: &Watched,
@@ -138,7 +138,7 @@ fn charges<'w>(
 ) -> Vec<Charge<'w>> {
     let signature = policy.signatures.find(&cohort.standing);
     let case = Case { cohort, watched, facts, signature };
-    let mut known = false;
+    let mut known = case.is_used();
     let mut charges = Vec::new();
     for (rank, rule) in RULES.iter().enumerate().filter(|(_, rule)| policy.levels.of(rule) != Level::Allow) {
         if known && GENERAL.contains(&rule.code) {

@@ -113,6 +113,13 @@ impl<'a> Case<'a> {
         self.cohort.leaks().filter(|trend| trend.arrived >= least)
     }
 
+    /// Whether half as many goroutines still use what these would have left behind, by what is known of their library.
+    pub(crate) fn is_used(&self) -> bool {
+        let Some(signature) = self.signature else { return false };
+        let users = self.watched.cohorts.iter().filter(|cohort| signature.is_used_by(&cohort.standing));
+        users.map(|cohort| cohort.live).sum::<u64>() * 2 >= self.cohort.live
+    }
+
     /// Whether next to all who started them have gone.
     pub(crate) const fn are_orphans(&self) -> bool {
         let Cohort { parents_known, parents_gone, .. } = *self.cohort;

@@ -30,7 +30,7 @@ fn evaluate(case: &Case<'_>) -> Judgement {
         case.cohort.site_trend.as_ref().filter(|_| case.cohort.settled * 2 >= case.cohort.site_settled);
     let growth = case.cohort.trend.as_ref().or(of_site);
     let growth = growth.filter(|trend| trend.nobody_leaves() && trend.arrived >= signature.least);
-    if is_used(case, signature) {
+    if case.is_used() {
         return Judgement::Clean;
     }
     let fits = match signature.when {
@@ -56,10 +56,4 @@ fn evaluate(case: &Case<'_>) -> Judgement {
         Some(trend) => case.suspect_growth(trend, most, evidence, cause, remedy),
         None => Judgement::suspect(most, evidence, cause, remedy),
     }
-}
-
-/// Whether half as many goroutines still use what these would have left behind.
-fn is_used(case: &Case<'_>, signature: &Signature) -> bool {
-    let users = case.watched.cohorts.iter().filter(|cohort| signature.is_used_by(&cohort.standing));
-    users.map(|cohort| cohort.live).sum::<u64>() * 2 >= case.cohort.live
 }
