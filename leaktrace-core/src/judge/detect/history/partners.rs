@@ -35,12 +35,14 @@ impl Partners {
 
     /// The partner of a goroutine, by an id that its other goroutines have as well.
     pub(super) fn partner(&self, sighting: &Sighting) -> Option<Goid> {
-        let parent = sighting.parent.filter(|parent| *parent != Goid(1));
+        if self.of_io.contains_key(&sighting.goid) {
+            return Some(sighting.goid);
+        }
         let beside = |parent: &Goid| {
             self.alive.contains(parent)
                 || self.of_io.get(parent).is_some_and(|(count, last)| *count > 1 || *last != sighting.goid)
         };
-        parent.filter(beside).or_else(|| self.of_io.contains_key(&sighting.goid).then_some(sighting.goid))
+        sighting.parent.filter(|parent| *parent != Goid(1)).filter(beside)
     }
 }
 
@@ -122,9 +124,9 @@ mod tests {
 
     #[test]
     fn handlers_live_beside_what_watches_their_connection() {
-        let handlers: Vec<_> =
-            (0..20).flat_map(|n| [(100 + n, 7, false), (200 + n, 100 + n, true)]).collect();
-        assert!(accompanied(&handlers));
+        let handlers = (0..20).flat_map(|n| [(100 + n, 7, false), (200 + n, 100 + n, true)]);
+        let with_listener: Vec<_> = handlers.chain([(7, 1, true)]).collect();
+        assert!(accompanied(&with_listener));
     }
 
     #[test]

@@ -41,6 +41,8 @@ pub struct Trend {
     pub to: f64,
     /// The growth in a minute over the second half of the time: how fast it is now.
     pub per_minute: f64,
+    /// Which share of the growth the last three windows made; three sevenths where it is steady.
+    pub at_the_end: f64,
     /// Those that settled within the time.
     pub arrived: u32,
     /// Those that had settled and went within the time.
@@ -112,6 +114,7 @@ impl View<'_> {
             from,
             to,
             per_minute: self.per_minute(),
+            at_the_end: at_the_end(&medians),
             arrived: last.arrived.saturating_sub(first.arrived),
             departed: last.departed.saturating_sub(first.departed),
         })
@@ -172,11 +175,15 @@ fn score(medians: &[f64]) -> i32 {
 
 /// Whether it goes on rising, step by step.
 fn is_steady(medians: &[f64]) -> bool {
-    let steps: Vec<f64> = medians.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    let rise: f64 = steps.iter().sum();
-    let greatest = steps.iter().copied().fold(0.0, f64::max);
-    let at_the_end: f64 = steps.iter().rev().take(3).sum();
-    rise > 0.0 && greatest <= rise * MOST_IN_ONE && at_the_end >= rise * LEAST_AT_THE_END
+    let steps = || medians.windows(2).map(|pair| pair[1] - pair[0]);
+    let (rise, greatest) = (steps().sum::<f64>(), steps().fold(0.0, f64::max));
+    rise > 0.0 && greatest <= rise * MOST_IN_ONE && at_the_end(medians) >= LEAST_AT_THE_END
+}
+
+/// Which share of the rise the last three windows make.
+fn at_the_end(medians: &[f64]) -> f64 {
+    let [first, .., before, _, _, last] = medians else { return 0.0 };
+    (last - before) / (last - first)
 }
 
 /// The mean of both coordinates; of no points it is not a number.
@@ -197,7 +204,8 @@ mod tests {
 
     fn growth(arrived: u32) -> Trend {
         let (horizon_ns, per_minute) = (80 * SECOND_NS, 60.0);
-        Trend { horizon_ns, score: 28, from: 0.0, to: 80.0, per_minute, arrived, departed: 0 }
+        let at_the_end = 0.4;
+        Trend { horizon_ns, score: 28, from: 0.0, to: 80.0, per_minute, at_the_end, arrived, departed: 0 }
     }
 
     #[test]
@@ -238,6 +246,7 @@ mod tests {
         let found = trend(40, |second| second * 3).unwrap();
         assert!((found.per_minute - 180.0).abs() < 0.1, "{found:?}");
         assert!(found.nobody_leaves());
+        assert!((found.at_the_end - 3.0 / 7.0).abs() < 0.1, "{found:?}");
         assert_eq!(trend(30, |second| second * 3), None, "too early to tell");
     }
 

@@ -92,6 +92,9 @@ impl Judgement {
 /// Growth over this long is no start-up any more, in nanoseconds.
 pub(crate) const LONGER_THAN_A_RAMP_NS: u64 = 150 * SECOND_NS;
 
+/// Where the last three of eight windows make less of the growth, it is about to end; they make 0.43 of a steady one.
+const STILL_GROWING: f64 = 0.3;
+
 impl<'a> Case<'a> {
     /// What the cohort waits for.
     pub const fn wait(&self) -> Wait {
@@ -154,11 +157,17 @@ impl<'a> Case<'a> {
         cause: &str,
         remedy: &str,
     ) -> Judgement {
-        if trend.horizon_ns >= LONGER_THAN_A_RAMP_NS || most > Severity::Likely {
+        let is_long = trend.horizon_ns >= LONGER_THAN_A_RAMP_NS;
+        if (is_long && trend.at_the_end >= STILL_GROWING) || most > Severity::Likely {
             return Judgement::suspect(most, evidence, cause, remedy);
         }
         let [over, ramp] = [trend.horizon_ns, LONGER_THAN_A_RAMP_NS].map(human::duration);
-        let cause = format!("{cause}; but {over} of growth may be a start-up; {ramp} would be a leak");
+        let doubt = if is_long {
+            "it grows more slowly by now, so it may have been a start-up".to_owned()
+        } else {
+            format!("{over} of growth may be a start-up; {ramp} would be a leak")
+        };
+        let cause = format!("{cause}; but {doubt}");
         Judgement::suspect(Severity::Watch, evidence, &cause, remedy)
     }
 
