@@ -74,7 +74,7 @@ fn a_file_that_cannot_be_written_is_told_before_the_target_is_looked_at() {
 #[test]
 fn no_such_process_is_3() {
     refuses("--pid 4194304", 3, "cannot watch pid 4194304: no process has pid 4194304\nhint: ");
-    refuses("--pid 0", 3, "no process has pid 0");
+    refuses("--pid 0", 2, "`0` is not a process id such as 1234");
 }
 
 #[test]
