@@ -32,7 +32,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 180)]
     seconds: u32,
     /// Number of programs to watch at the same time
-    #[arg(long, default_value_t = 32)]
+    #[arg(long, default_value_t = 80)]
     side_by_side: usize,
     /// Additional option for leaktrace; may be repeated
     #[arg(long, allow_hyphen_values = true)]
