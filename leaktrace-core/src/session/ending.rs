@@ -110,14 +110,9 @@ impl Target {
         if let Some(want) = self.wants_upkeep(now) {
             return Some(want);
         }
+        self.give_up_waiting(now);
         let Phase::Ending(Ending { reason, step }) = self.phase else { return None };
         match step {
-            Step::Look { by, .. } if by <= now => {
-                self.notices.push(LOOK_LATE.to_owned());
-                self.give_up_looking();
-                self.begin_detaching(now);
-                self.wants_at_end(now)
-            }
             Step::Look { by, is_begun: false } => {
                 self.looks.request(Urgency::Awaited);
                 let want = self.wants_look(now, true);
@@ -129,11 +124,6 @@ impl Target {
             Step::Detach if self.is_traced => {
                 self.go_on_to(Step::Detaching { by: after(now, DETACH) });
                 Some(Want::Detach)
-            }
-            Step::Detaching { by } if by <= now => {
-                self.notices.push(DETACH_LATE.to_owned());
-                self.detached(now);
-                self.wants_at_end(now)
             }
             Step::Detach | Step::Report => {
                 self.note_unconfirmed();
@@ -148,6 +138,22 @@ impl Target {
             Step::Look { is_begun: true, .. } | Step::Detaching { .. } | Step::Empty | Step::Reporting => {
                 None
             }
+        }
+    }
+
+    /// Goes on without what did not come in time.
+    fn give_up_waiting(&mut self, now: Ktime) {
+        match self.phase {
+            Phase::Ending(Ending { step: Step::Look { by, .. }, .. }) if by <= now => {
+                self.notices.push(LOOK_LATE.to_owned());
+                self.give_up_looking();
+                self.begin_detaching(now);
+            }
+            Phase::Ending(Ending { step: Step::Detaching { by }, .. }) if by <= now => {
+                self.notices.push(DETACH_LATE.to_owned());
+                self.detached(now);
+            }
+            _ => {}
         }
     }
 
