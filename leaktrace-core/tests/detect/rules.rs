@@ -137,6 +137,8 @@ fn a_pool_that_is_being_filled_is_no_leak() {
 fn senders_that_nobody_receives_from_are_told_with_their_channel() {
     let mut program = Program { capacity: 100, ..Program::default() };
     let verdicts = program.run(MINUTE, STEP, |program| program.start_on(7, &HANDLER, 3));
+    assert_eq!(only(&verdicts), Some(("LT002", Severity::Watch)), "somebody may collect them");
+    let verdicts = program.run(2 * MINUTE, STEP, |program| program.start_on(7, &HANDLER, 3));
     assert_eq!(only(&verdicts), Some(("LT002", Severity::Likely)));
     let summary = &verdicts[0].summary;
     assert!(
@@ -153,7 +155,8 @@ fn a_semaphore_that_is_held_for_long_is_only_worth_a_look() {
     assert_eq!(only(&program.run(MINUTE, STEP, |_| ())), Some(("LT002", Severity::Watch)));
     let mut unbuffered = Program::default();
     unbuffered.start_on(7, &HANDLER, 4);
-    assert_eq!(only(&unbuffered.run(MINUTE, STEP, |_| ())), Some(("LT002", Severity::Likely)));
+    assert_eq!(only(&unbuffered.run(MINUTE, STEP, |_| ())), Some(("LT002", Severity::Watch)));
+    assert_eq!(only(&unbuffered.run(2 * MINUTE, STEP, |_| ())), Some(("LT002", Severity::Likely)));
 }
 
 #[test]

@@ -6,13 +6,19 @@ use std::io;
 use rustix::io::Errno;
 
 use super::{Exit, Meaning};
-use crate::kernel;
+use crate::kernel::{self, AttachError};
 use crate::process::limits::Limits;
 
 /// What `ulimit -v` counts.
 const KIB: u64 = 1024;
 
 pub(super) fn meaning(cause: &(dyn Error + 'static), limits: &Limits) -> Option<Meaning> {
+    if let Some(AttachError::Keeper(_)) = cause.downcast_ref() {
+        // It cannot say itself that it has no memory.
+        let hint =
+            limits.address_space.map(|_| format!("it may have run out of memory: {}", of_memory(limits)));
+        return hint.map(|hint| Meaning::new(Exit::Usage, hint));
+    }
     let error = cause.downcast_ref::<io::Error>().or_else(|| kernel::of_system(cause))?;
     let code = error.raw_os_error()?;
     let hint = match Errno::from_raw_os_error(code) {

@@ -1,5 +1,6 @@
 //! LT002: many wait on one side of a channel, and nobody comes on the other.
 
+use super::evidence::LONGER_THAN_A_RAMP_NS;
 use super::{Case, Judgement, Rule};
 use crate::base::time::SECOND_NS;
 use crate::goroutines::model::{Channel, ChannelOperation};
@@ -26,9 +27,10 @@ pub(super) const RULE: Rule = Rule {
 A channel serves waiting goroutines first in, first out. So as long as the one that has waited longest is still \
 there, nobody has come to the other side.
 
-Senders: `likely` if two or more have waited for 40 seconds to send on an unbuffered channel without a receiver, or \
-if their number grows. If the channel is buffered and full, it takes growth, because buffered channels also serve as \
-semaphores, whose holders may take their time; without growth it is `watch`. In a single snapshot it takes ten \
+Senders: `watch` if two or more have waited for 40 seconds to send without a receiver, or if their number grows, and \
+`likely` if that has gone on for two and a half minutes: some collect what was sent only once a minute. If the channel is \
+buffered and full, it takes growth, because buffered channels also serve as semaphores, whose holders may take their time; \
+without growth it is `watch`. In a single snapshot it takes ten \
 senders, the oldest of which has waited for five minutes by the runtime's own clock.
 
 Receivers: an idle worker pool waits exactly like this, so it takes growth: of more than 100 goroutines, or over \
@@ -47,13 +49,17 @@ fn evaluate(case: &Case<'_>) -> Judgement {
 }
 
 fn senders(case: &Case<'_>, channel: &Channel) -> Judgement {
-    let quiet = case.cohort.objects.quiet_ns >= QUIET_NS && case.cohort.is_still();
+    let quiet_ns = case.cohort.objects.quiet_ns;
+    let quiet = quiet_ns >= QUIET_NS && case.cohort.is_still();
+    let growth = case.leak(5);
+    let is_long = growth.is_some_and(|trend| trend.horizon_ns >= LONGER_THAN_A_RAMP_NS)
+        || (quiet && channel.capacity == 0 && quiet_ns >= LONGER_THAN_A_RAMP_NS);
     let severity = if case.is_single() {
         let waited = case.cohort.waiting_ns.is_some_and(|waited| waited >= QUIET_IN_ONE_NS);
         if waited && case.cohort.live >= 10 { Severity::Likely } else { Severity::Watch }
-    } else if case.leak(5).is_some() || (quiet && channel.capacity == 0) {
+    } else if is_long {
         Severity::Likely
-    } else if quiet {
+    } else if quiet || growth.is_some() {
         Severity::Watch
     } else {
         return case.unless_watched_for(QUIET_NS);
