@@ -49,14 +49,16 @@ impl Leases {
     /// It was given up because we are to be stopped for a while.
     pub const fn given_up(&mut self, now: Ktime) {
         self.governor.given_up(now);
-        if self.due.0 != NEVER.0 {
-            self.due = now;
-        }
+        self.ask_at_once(now);
     }
 
     /// One has ended by itself.
     pub const fn ended(&mut self, now: Ktime) {
         self.governor.lease_ended();
+        self.ask_at_once(now);
+    }
+
+    const fn ask_at_once(&mut self, now: Ktime) {
         if self.due.0 != NEVER.0 {
             self.due = now;
         }

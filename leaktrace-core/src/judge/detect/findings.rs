@@ -139,6 +139,7 @@ fn charges<'w>(
     let signature = policy.signatures.find(&cohort.standing);
     let case = Case { cohort, watched, facts, signature };
     let mut known = case.is_used();
+    let case = Case { signature: signature.filter(|_| !known), ..case };
     let mut charges = Vec::new();
     for (rank, rule) in RULES.iter().enumerate().filter(|(_, rule)| policy.levels.of(rule) != Level::Allow) {
         if known && GENERAL.contains(&rule.code) {

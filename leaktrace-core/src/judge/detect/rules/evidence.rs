@@ -80,6 +80,20 @@ impl Judgement {
         Self::Suspect(Box::new(Suspicion { severity, evidence, cause, remedy }))
     }
 
+    /// A suspicion that is only worth a look where there is a doubt, which the cause then ends with.
+    pub(crate) fn suspect_unless(
+        doubt: Option<String>,
+        severity: Severity,
+        evidence: Evidence,
+        cause: &str,
+        remedy: &str,
+    ) -> Self {
+        match doubt {
+            Some(doubt) => Self::suspect(Severity::Watch, evidence, &format!("{cause}; but {doubt}"), remedy),
+            None => Self::suspect(severity, evidence, cause, remedy),
+        }
+    }
+
     /// The suspicion, if it is one.
     pub(crate) fn suspicion(self) -> Option<Suspicion> {
         match self {
@@ -94,6 +108,10 @@ pub(crate) const LONGER_THAN_A_RAMP_NS: u64 = 150 * SECOND_NS;
 
 /// Where the last three of eight windows make less of the growth, it is about to end; they make 0.43 of a steady one.
 const STILL_GROWING: f64 = 0.3;
+
+/// What speaks for clients.
+const ACCOMPANIED: &str =
+    "next to each lives beside a goroutine of its own that is still there, so they may follow their clients";
 
 impl<'a> Case<'a> {
     /// What the cohort waits for.
@@ -118,7 +136,7 @@ impl<'a> Case<'a> {
 
     /// Whether half as many goroutines still use what these would have left behind, by what is known of their library.
     pub(crate) fn is_used(&self) -> bool {
-        let Some(signature) = self.signature else { return false };
+        let Some(signature) = self.signature.filter(|signature| signature.has_users()) else { return false };
         let users = self.watched.cohorts.iter().filter(|cohort| signature.is_used_by(&cohort.standing));
         users.map(|cohort| cohort.live).sum::<u64>() * 2 >= self.cohort.live
     }
@@ -129,46 +147,23 @@ impl<'a> Case<'a> {
         parents_known >= 3 && parents_gone * 10 >= parents_known * 9
     }
 
-    /// A suspicion of growth: as sure as `most` and as growth can make it without anything that says that the goroutines
-    /// were abandoned; with what is missing to be surer.
-    pub(crate) fn suspect_growth(
-        &self,
-        trend: &Trend,
-        most: Severity,
-        evidence: Evidence,
-        cause: &str,
-        remedy: &str,
-    ) -> Judgement {
-        if !self.cohort.is_accompanied {
-            return Self::suspect_lone_growth(trend, most, evidence, cause, remedy);
-        }
-        let cause = format!(
-            "{cause}; but next to each lives beside a goroutine of its own that is still there, so they may follow their \
-             clients"
-        );
-        Judgement::suspect(Severity::Watch, evidence, &cause, remedy)
+    /// Why growth does not make it as sure as `most`, without anything that says that the goroutines were abandoned.
+    pub(crate) fn doubt(&self, trend: &Trend, most: Severity) -> Option<String> {
+        if self.cohort.is_accompanied { Some(ACCOMPANIED.to_owned()) } else { Self::lone_doubt(trend, most) }
     }
 
     /// The same of goroutines whom nobody lives beside: after a start, sessions come one by one and stay.
-    pub(crate) fn suspect_lone_growth(
-        trend: &Trend,
-        most: Severity,
-        evidence: Evidence,
-        cause: &str,
-        remedy: &str,
-    ) -> Judgement {
+    pub(crate) fn lone_doubt(trend: &Trend, most: Severity) -> Option<String> {
         let is_long = trend.horizon_ns >= LONGER_THAN_A_RAMP_NS;
         if (is_long && trend.at_the_end >= STILL_GROWING) || most > Severity::Likely {
-            return Judgement::suspect(most, evidence, cause, remedy);
+            return None;
         }
         let [over, ramp] = [trend.horizon_ns, LONGER_THAN_A_RAMP_NS].map(human::duration);
-        let doubt = if is_long {
+        Some(if is_long {
             "it grows more slowly by now, so it may have been a start-up".to_owned()
         } else {
             format!("{over} of growth may be a start-up; {ramp} would be a leak")
-        };
-        let cause = format!("{cause}; but {doubt}");
-        Judgement::suspect(Severity::Watch, evidence, &cause, remedy)
+        })
     }
 
     /// The channel that next to all of the cohort wait for, and on which side.

@@ -59,7 +59,7 @@ fn evaluate(case: &Case<'_>) -> Judgement {
         return Judgement::Clean;
     };
     let (cause, remedy) = typical_cause::cause(case.wait());
-    case.suspect_growth(trend, most, case.evidence_of(trend), cause, remedy)
+    Judgement::suspect_unless(case.doubt(trend, most), most, case.evidence_of(trend), cause, remedy)
 }
 
 fn is_likely(case: &Case<'_>, trend: &Trend) -> bool {

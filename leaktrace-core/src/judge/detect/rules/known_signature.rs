@@ -30,9 +30,6 @@ fn evaluate(case: &Case<'_>) -> Judgement {
         case.cohort.site_trend.as_ref().filter(|_| case.cohort.settled * 2 >= case.cohort.site_settled);
     let growth = case.cohort.trend.as_ref().or(of_site);
     let growth = growth.filter(|trend| trend.nobody_leaves() && trend.arrived >= signature.least);
-    if case.is_used() {
-        return Judgement::Clean;
-    }
     let fits = match signature.when {
         When::Grows => growth.is_some(),
         When::Orphans => growth.is_some() && case.are_orphans(),
@@ -49,11 +46,8 @@ fn evaluate(case: &Case<'_>) -> Judgement {
     // Proof is what other rules give.
     let Signature { cause, remedy, .. } = signature;
     let most = signature.severity.max(Severity::Likely);
-    match growth.filter(|_| matches!(signature.when, When::Grows | When::Orphans)) {
-        Some(trend) if signature.has_reader => {
-            Case::suspect_lone_growth(trend, most, evidence, cause, remedy)
-        }
-        Some(trend) => case.suspect_growth(trend, most, evidence, cause, remedy),
-        None => Judgement::suspect(most, evidence, cause, remedy),
-    }
+    let doubt = growth.filter(|_| matches!(signature.when, When::Grows | When::Orphans)).and_then(|trend| {
+        if signature.has_reader { Case::lone_doubt(trend, most) } else { case.doubt(trend, most) }
+    });
+    Judgement::suspect_unless(doubt, most, evidence, cause, remedy)
 }

@@ -81,8 +81,8 @@ fn cause(holder: &Holder) -> String {
 
 fn grows(case: &Case<'_>) -> Judgement {
     let Some(trend) = case.leak(8) else { return case.unless_watched_for(HELD_NS) };
-    case.suspect_growth(
-        trend,
+    Judgement::suspect_unless(
+        case.doubt(trend, Severity::Likely),
         Severity::Likely,
         case.evidence_of(trend),
         "what they wait for never happens: a Done, a Signal or a Release is missing, for example after a panic or an \

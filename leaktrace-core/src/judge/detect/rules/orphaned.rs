@@ -34,8 +34,8 @@ fn evaluate(case: &Case<'_>) -> Judgement {
     let Some(trend) = trend else { return case.unless_watched_for(40 * SECOND_NS) };
     let mut evidence = case.evidence_of(trend);
     evidence.insert("parents_gone".to_owned(), cohort.parents_gone.into());
-    case.suspect_growth(
-        trend,
+    Judgement::suspect_unless(
+        case.doubt(trend, Severity::Likely),
         Severity::Likely,
         evidence,
         "the function that started them has returned without waiting for them or telling them to stop",

@@ -32,8 +32,8 @@ fn evaluate(case: &Case<'_>) -> Judgement {
     let trend = case.cohort.site_trend.as_ref().filter(|trend| trend.nobody_leaves() && trend.arrived >= 6);
     let Some(trend) = trend else { return case.unless_watched_for(LONG_NS) };
     let most = if trend.arrived >= MANY { Severity::Likely } else { Severity::Watch };
-    case.suspect_growth(
-        trend,
+    Judgement::suspect_unless(
+        case.doubt(trend, most),
         most,
         case.evidence_of(trend),
         "nothing ends the loop: it checks no Done channel, or its context is never cancelled",

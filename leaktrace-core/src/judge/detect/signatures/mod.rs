@@ -118,6 +118,11 @@ impl Signatures {
 }
 
 impl Signature {
+    /// Whether it is known who uses what is left behind.
+    pub(super) const fn has_users(&self) -> bool {
+        !self.used_by.is_empty()
+    }
+
     /// Whether goroutines that stand here still use what others would have left behind.
     pub(super) fn is_used_by(&self, standing: &Standing) -> bool {
         let mut functions = standing.stack.iter().filter_map(|frame| frame.function.as_deref());
