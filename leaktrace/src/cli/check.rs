@@ -12,8 +12,8 @@ use super::rules::Rules;
 use super::tracing::Tracing;
 use crate::quantity::{self, Span};
 
-const MAX_OVERHEAD: &str = "Limit the cost of tracing, in percent of one core for each core that the target keeps \
-                            busy; `off` for no limit";
+const MAX_OVERHEAD: &str = "Limit what tracing costs the target and what leaktrace itself uses, in percent of one core for \
+                            each core that the target keeps busy; `off` for no limit";
 
 /// What `leaktrace check` takes.
 #[derive(Debug, ClapArgs)]
