@@ -197,11 +197,6 @@ impl TracerPlan {
         Self { at: random.time(0, 300), what, lasts, option, output: random.pick(outputs), blows }
     }
 
-    /// Whether nothing befalls it.
-    pub(super) fn is_calm(&self) -> bool {
-        self.blows.is_empty()
-    }
-
     /// Whether it was sent this signal, by its number.
     pub(super) fn was_sent(&self, signal: i32) -> bool {
         let to_it = |blow: &&Blow| blow.whom == Whom::Leaktrace;

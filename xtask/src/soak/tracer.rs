@@ -194,10 +194,6 @@ fn judge(plan: &TracerPlan, scene: &Scene<'_>, status: ExitStatus) -> Result<End
         bail!("nobody sent it that: {}", seen());
     }
     let code = status.code().unwrap_or_default();
-    // With status 0 it has reported on others, and what it says of these is looked at.
-    if code != 0 && !plan.is_calm() && is_interrupted(plan, scene, &said) {
-        return Ok(End::of("interrupted while it loaded a program".to_owned()));
-    }
     let lost = code == 5 && plan.loses_keeper() && said.contains("lost the process that holds the probes");
     let may_be_gone = code == 3 && !scene.is_steady;
     let may_not_write = code == 2 && matches!(plan.output, Output::FullDisk | Output::Unread);
@@ -210,13 +206,6 @@ fn judge(plan: &TracerPlan, scene: &Scene<'_>, status: ExitStatus) -> Result<End
         bail!("{}", seen());
     }
     Ok(End { how: "status 0".to_owned(), events: numbers(plan, scene).with_context(seen)? })
-}
-
-/// Whether a signal made the kernel refuse a program, which is said of one process in a message and of several in the report.
-fn is_interrupted(plan: &TracerPlan, scene: &Scene<'_>, said: &str) -> bool {
-    let file = output(plan, scene).unwrap_or_else(|| scene.folder.join("stdout"));
-    let reported = fs::read_to_string(file).unwrap_or_default();
-    [said, &reported].iter().any(|text| text.contains("Resource temporarily unavailable"))
 }
 
 /// What it wrote is whole, and its numbers add up; how many events these are.
