@@ -24,6 +24,8 @@ pub enum WaitObject {
     Channel(Avma),
     /// The word inside of a mutex, a wait group or a condition variable that sleepers meet at.
     Semaphore(Avma),
+    /// What the two sides of `iter.Pull` switch by: the address of its `runtime.coro`.
+    Coroutine(Avma),
 }
 
 /// The state of a channel.

@@ -180,6 +180,7 @@ fn waits_on(seen: &Seen, kind: WaitKind, waits: &mut Waits) -> Option<Box<[WaitO
         WaitKind::Semaphore | WaitKind::Cond => {
             only(objects, |object| matches!(object, WaitObject::Semaphore(_)))
         }
+        WaitKind::Coroutine => only(objects, |object| matches!(object, WaitObject::Coroutine(_))),
     }
 }
 
@@ -190,6 +191,6 @@ fn only(objects: Vec<WaitObject>, fits: fn(&WaitObject) -> bool) -> Option<Box<[
 
 const fn address(object: &WaitObject) -> Avma {
     match *object {
-        WaitObject::Channel(at) | WaitObject::Semaphore(at) => at,
+        WaitObject::Channel(at) | WaitObject::Semaphore(at) | WaitObject::Coroutine(at) => at,
     }
 }

@@ -3,7 +3,7 @@
 //! Go 1.27's own `goroutineleak` profile finds this out inside the process, with the garbage collector's help. Here
 //! the same is found out from outside, in any supported release: what the collector would reach is marked, from the
 //! program's variables and from the stacks of the goroutines that can run. A goroutine of which no channel, lock,
-//! wait group or condition is reached stays blocked for ever, unless the reference is hidden from the collector too.
+//! wait group, condition or coroutine is reached stays blocked for ever, unless the reference is hidden from the collector too.
 //! A goroutine whose object is reached may run, so its stack is marked as well, and so on until nothing is added.
 //!
 //! Everything uncertain counts as reached: a word that looks like a pointer is one, and a slot that may be free is
@@ -43,6 +43,7 @@
 mod attached;
 mod candidates;
 mod contexts;
+mod coroutines;
 mod goroutines;
 mod heap;
 mod pass;

@@ -18,7 +18,7 @@ use super::reasons::Kinds;
 use super::runtime::Own;
 use super::stacks::{self, Scanner};
 use super::waits::Waits;
-use super::{Figures, Limits, Pass, Process, Refusal, Threads, attached, variables};
+use super::{Figures, Limits, Pass, Process, Refusal, Threads, attached, coroutines, variables};
 
 /// The most rounds over a running process, and the fewest.
 const MAX_ROUNDS: usize = 6;
@@ -95,6 +95,7 @@ impl<'w, 'd> Work<'w, 'd> {
         let (goroutines, gs) = reader.read(self.memory)?;
         let layout = &self.program.layout;
         let mut waits = Waits::read(self.memory, &layout.sudog, &goroutines, kinds, &self.heap)?;
+        coroutines::find(self.memory, &goroutines, kinds, &mut self.heap, &mut waits.objects)?;
         self.figures.goroutines = goroutines.len() as u64;
         let (mut candidates, others) = Candidates::pick(goroutines, kinds, &mut waits, &mut self.heap)?;
         self.figures.candidates = candidates.len() as u64;

@@ -13,11 +13,13 @@ pub(super) enum WaitKind {
     Semaphore,
     /// A condition variable.
     Cond,
+    /// The other side of a coroutine.
+    Coroutine,
 }
 
 /// The names of these reasons, in Go 1.19 to 1.27. Inside a bubble of `testing/synctest` they have other names, and
 /// whoever waits there is waited for by the bubble.
-const NAMES: [(&str, WaitKind); 12] = [
+const NAMES: [(&str, WaitKind); 13] = [
     ("chan receive (nil chan)", WaitKind::Nothing),
     ("chan send (nil chan)", WaitKind::Nothing),
     ("select (no cases)", WaitKind::Nothing),
@@ -30,6 +32,7 @@ const NAMES: [(&str, WaitKind); 12] = [
     ("sync.WaitGroup.Wait", WaitKind::Semaphore),
     ("semacquire", WaitKind::Semaphore),
     ("sync.Cond.Wait", WaitKind::Cond),
+    ("coroutine", WaitKind::Coroutine),
 ];
 
 /// The kinds by the target's own numbers.

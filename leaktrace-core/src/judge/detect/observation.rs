@@ -30,6 +30,8 @@ pub enum Wait {
     Lock(LockKind),
     /// Input or output.
     Io,
+    /// The other side of a coroutine: whoever calls the `next` of `iter.Pull`.
+    Coroutine,
     /// Anything else, such as the end of a garbage collection.
     Other,
 }
@@ -38,7 +40,12 @@ impl Wait {
     /// Whether only another goroutine can wake it: neither time nor the outside world do.
     pub(crate) const fn needs_goroutine(self) -> bool {
         match self {
-            Self::Channel(_) | Self::Select | Self::NilChannel | Self::NoCases | Self::Lock(_) => true,
+            Self::Channel(_)
+            | Self::Select
+            | Self::NilChannel
+            | Self::NoCases
+            | Self::Lock(_)
+            | Self::Coroutine => true,
             Self::Nothing | Self::Time | Self::Io | Self::Other => false,
         }
     }
@@ -289,6 +296,7 @@ fn wait_by_name(reason: &str) -> Wait {
         "sync.WaitGroup.Wait" => Wait::Lock(LockKind::WaitGroup),
         "sync.Cond.Wait" => Wait::Lock(LockKind::Cond),
         "semacquire" => Wait::Lock(LockKind::Semaphore),
+        "coroutine" => Wait::Coroutine,
         _ => Wait::Other,
     }
 }

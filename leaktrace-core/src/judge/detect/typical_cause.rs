@@ -42,6 +42,10 @@ pub(super) const fn cause(wait: Wait) -> (&'static str, &'static str) {
             "the peer sends nothing and does not disconnect: there is no deadline, or the connection is not closed",
             "set deadlines on connections, and close them on all paths",
         ),
+        Wait::Coroutine => (
+            "nobody takes their next value or stops them: the iterator that `iter.Pull` returned was given up",
+            "defer the `stop` that `iter.Pull` returns right after calling it",
+        ),
         Wait::NilChannel | Wait::NoCases | Wait::Nothing | Wait::Other => (
             "more goroutines start here than end, and the rest stay",
             "find out what should end them and never happens: a channel is closed, a context is cancelled, a value is \

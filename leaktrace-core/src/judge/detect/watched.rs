@@ -229,9 +229,12 @@ impl Cohort {
         self.still > 0 && self.standing.wait.needs_goroutine() && !self.standing.is_main
     }
 
-    /// Whether next to all that are settled have not run since.
+    /// Whether next to all that are settled have not run since. Of a coroutine that is not known: a switch to it and back
+    /// leaves no trace in its `runtime.g`.
     pub(crate) const fn is_still(&self) -> bool {
-        self.settled > 0 && self.still * 20 >= self.settled * 19
+        !matches!(self.standing.wait, Wait::Coroutine)
+            && self.settled > 0
+            && self.still * 20 >= self.settled * 19
     }
 
     /// Whether the goroutines of this place grow in number, keep still, and do not leave.

@@ -11,9 +11,10 @@ pub const UNREACHABLE: &str = "LT005";
 pub(super) const RULE: Rule = Rule {
     code: UNREACHABLE,
     name: "unreachable",
-    summary: "Nothing that can still run refers to the channel or lock that a goroutine waits for.",
+    summary: "Nothing that can still run refers to the channel, lock or iterator that a goroutine waits for.",
     explanation: "\
-To wake a goroutine, another one must be able to reach the channel or lock that it waits for. leaktrace follows the \
+To wake a goroutine, another one must be able to reach the channel or lock that it waits for, or the `next` or `stop` \
+of an `iter.Pull` whose other side it is. leaktrace follows the \
 pointers in the program's memory from everything that can still run, as the garbage collector does, and checks \
 whether they lead there. The program runs meanwhile, so leaktrace may miss a pointer that is just being moved, and \
 one pass proves nothing: the verdict takes four passes in a row over at least three seconds, in which the goroutine \
