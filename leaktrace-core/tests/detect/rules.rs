@@ -365,6 +365,37 @@ fn thousands_that_wait_for_nobody_are_worth_a_look_without_growth() {
 }
 
 #[test]
+fn thousands_whose_starters_have_gone_were_given_up_before_we_came() {
+    let mut program = Program::default();
+    program.start_on(7, &WORKER, 1_200);
+    program.routines.iter_mut().for_each(|routine| routine.parent = Some(GONE));
+    assert_eq!(only(&program.run(2 * MINUTE, STEP, |_| ())), Some(("LT002", Severity::Watch)));
+    assert_eq!(only(&program.run(MINUTE, STEP, |_| ())), Some(("LT002", Severity::Likely)));
+}
+
+#[test]
+fn a_barrier_that_fills_for_two_minutes_is_only_worth_a_look() {
+    let mut program = Program::default();
+    for _ in 0..60 {
+        let verdicts = program.run(STEP, STEP, |program| program.start_on(7, &WORKER, 4));
+        assert!(verdicts.iter().all(|verdict| verdict.severity == Severity::Watch), "{verdicts:#?}");
+    }
+}
+
+#[test]
+fn the_workers_of_sessions_that_come_for_long_follow_their_clients() {
+    let mut program = Program::default();
+    for _ in 0..150 {
+        let verdicts = program.run(STEP, STEP, |program| {
+            program.start(&CONNECTION);
+            let session = program.born + 10;
+            (0..6).for_each(|_| program.start(&WORKER).parent = Some(session));
+        });
+        assert!(verdicts.iter().all(|verdict| verdict.severity == Severity::Watch), "{verdicts:#?}");
+    }
+}
+
+#[test]
 fn everybody_waiting_for_everybody_is_a_deadlock_of_main() {
     let mut program = Program::default();
     program.start(&WORKER);

@@ -164,8 +164,10 @@ impl History {
             cohort.parents_gone += so_many(parent_is_gone);
         }
         insert_least(&mut cohort.goids, sighting.goid);
-        let partner = summary.partners.partner(sighting);
-        summary.company.entry(stay.cohort).or_default().add(partner);
+        let born = |goid| self.stays.get(&goid).map_or(Ktime(0), |stay| stay.born);
+        let partner = summary.partners.partner(sighting).map(|goid| (goid, stay.born.since(born(goid))));
+        let serves = summary.serving.get(sighting.standing as usize).is_some_and(|serves| *serves);
+        summary.company.entry(stay.cohort).or_default().add(partner, serves);
     }
 
     fn is_gone(&self, goid: Goid, seen: &Observation) -> bool {
@@ -231,6 +233,8 @@ struct Summary<'s> {
     /// Whom the goroutines of each cohort live beside.
     company: KeyedMap<u32, Company>,
     partners: Partners,
+    /// Which places are of those that serve requests.
+    serving: Vec<bool>,
     seen: &'s Observation,
 }
 
@@ -243,7 +247,8 @@ impl<'s> Summary<'s> {
             }
         }
         let partners = Partners::of(seen);
-        Self { cohorts, objects: Vec::new(), company: KeyedMap::default(), partners, seen }
+        let serving = seen.standings.iter().map(partners::serves_a_request).collect();
+        Self { cohorts, objects: Vec::new(), company: KeyedMap::default(), partners, serving, seen }
     }
 
     fn cohort(&mut self, sighting: &Sighting, stay: &Stay) -> Option<&mut Cohort> {

@@ -2,14 +2,40 @@
 //!
 //! A goroutine has a *partner* if the one that started it is still there, or waits for the network beside it, or if one that
 //! it started does: the handler that waits for it, the reader of the same connection. A population that grows with partners
-//! of its own follows its clients. Partners that many share say nothing: `main`, or the loop that reads requests.
+//! of its own follows its clients. Partners that many share say nothing, such as `main` or the loop that reads requests, but
+//! for those whose goroutines were all there soon after them: the workers of one session.
 
 use crate::base::hash::{KeyedMap, KeyedSet};
 use crate::base::num::Goid;
-use crate::judge::detect::observation::{Observation, Sighting, Wait};
+use crate::base::time::SECOND_NS;
+use crate::judge::detect::observation::{Observation, Sighting, Standing, Wait};
 
 /// How many may share a partner: a reader and a writer of one connection.
 const SHARE: usize = 2;
+
+/// How many may, if they were started soon after it.
+const SHARE_FROM_ITS_START: usize = 64;
+
+/// How soon that is, in nanoseconds.
+const SOON_NS: u64 = 10 * SECOND_NS;
+
+/// What serves a request on a connection that has many at a time, by the beginning of its name. Whoever made the request
+/// waits for it as long as the connection is there; that its context was cancelled is found out elsewhere.
+///
+/// Source: Go `src/net/http` (`h2_bundle.go`, and `internal/http2` since 1.27), `golang.org/x/net/http2`, and
+/// `google.golang.org/grpc` 1.33 to 1.80 (`server.go`).
+const SERVES_A_REQUEST: [&str; 4] = [
+    "net/http.(*http2serverConn).runHandler",
+    "net/http/internal/http2.(*serverConn).runHandler",
+    "golang.org/x/net/http2.(*serverConn).runHandler",
+    "google.golang.org/grpc.(*Server).serveStreams.func",
+];
+
+/// Whether the goroutines of this place serve such requests.
+pub(super) fn serves_a_request(standing: &Standing) -> bool {
+    let started = standing.start_function.as_deref().unwrap_or_default();
+    SERVES_A_REQUEST.iter().any(|name| started.starts_with(name))
+}
 
 /// Who may be whose partner in one observation.
 #[derive(Debug, Default)]
@@ -54,13 +80,23 @@ fn standing_wait(seen: &Observation, sighting: &Sighting) -> Option<Wait> {
 #[derive(Debug, Default)]
 pub(super) struct Company {
     partners: Vec<Goid>,
+    /// How many of those have had theirs since soon after its own start.
+    from_its_start: usize,
+    /// How many serve a request of their partner's connection.
+    serving: usize,
     alone: usize,
 }
 
 impl Company {
-    pub(super) fn add(&mut self, partner: Option<Goid>) {
+    /// Adds a goroutine by its partner, if it has one, by how long after that one it came, and by whether it serves a
+    /// request.
+    pub(super) fn add(&mut self, partner: Option<(Goid, u64)>, serves: bool) {
         match partner {
-            Some(partner) => self.partners.push(partner),
+            Some(_) if serves => self.serving += 1,
+            Some((partner, after_ns)) => {
+                self.partners.push(partner);
+                self.from_its_start += usize::from(after_ns <= SOON_NS);
+            }
             None => self.alone += 1,
         }
     }
@@ -70,7 +106,9 @@ impl Company {
         let with = self.partners.len();
         self.partners.sort_unstable();
         self.partners.dedup();
-        with > self.alone * 9 && self.partners.len() * SHARE >= with
+        let share = if self.from_its_start * 10 >= with * 9 { SHARE_FROM_ITS_START } else { SHARE };
+        let own = self.partners.len() * share >= with && (with == 0 || self.partners.len() > 1);
+        with + self.serving > self.alone * 9 && own
     }
 }
 
@@ -78,7 +116,7 @@ impl Company {
 mod tests {
     use super::*;
     use crate::base::num::Ktime;
-    use crate::judge::detect::observation::{Standing, made_up};
+    use crate::judge::detect::observation::made_up;
     use crate::judge::detect::sample::Weight;
 
     const IO: u32 = 1;
@@ -105,14 +143,30 @@ mod tests {
         }
     }
 
-    /// Whether those who do not wait for the network are accompanied.
-    fn accompanied(all: &[(u64, u64, bool)]) -> bool {
+    /// Whether those who do not wait for the network are accompanied, so long after their partners came.
+    fn accompanied_after(all: &[(u64, u64, bool)], after_ns: u64) -> bool {
         let seen = seen(all);
         let (partners, mut company) = (Partners::of(&seen), Company::default());
         for sighting in seen.sightings.iter().filter(|sighting| sighting.standing != IO) {
-            company.add(partners.partner(sighting));
+            company.add(partners.partner(sighting).map(|partner| (partner, after_ns)), false);
         }
         company.accompanies_all()
+    }
+
+    fn accompanied(all: &[(u64, u64, bool)]) -> bool {
+        accompanied_after(all, SOON_NS + 1)
+    }
+
+    #[test]
+    fn the_workers_of_a_session_may_be_many_if_they_came_with_it() {
+        let sessions = 50..60;
+        let workers: Vec<_> =
+            sessions.clone().flat_map(|n| (0..8).map(move |i| (n * 100 + i, n, false))).collect();
+        let all: Vec<_> = sessions.map(|n| (n, 1, true)).chain(workers).collect();
+        assert!(accompanied_after(&all, SOON_NS));
+        assert!(!accompanied_after(&all, SOON_NS + 1), "one by one, while the connection is there");
+        let of_one: Vec<_> = (0..50).map(|n| (100 + n, 50, false)).chain([(50, 1, true)]).collect();
+        assert!(!accompanied_after(&of_one, 0), "one connection, whose messages are handled");
     }
 
     #[test]
@@ -127,6 +181,18 @@ mod tests {
         let handlers = (0..20).flat_map(|n| [(100 + n, 7, false), (200 + n, 100 + n, true)]);
         let with_listener: Vec<_> = handlers.chain([(7, 1, true)]).collect();
         assert!(accompanied(&with_listener));
+    }
+
+    #[test]
+    fn requests_of_one_connection_may_be_many_while_it_is_there() {
+        let [mut streams, mut lost] = [Company::default(), Company::default()];
+        (0..50).for_each(|_| streams.add(Some((Goid(7), u64::MAX)), true));
+        (0..50).for_each(|_| lost.add(None, true));
+        assert!(streams.accompanies_all() && !lost.accompanies_all());
+        let started = |function: &str| Standing { start_function: Some(function.to_owned()), ..made_up() };
+        assert!(serves_a_request(&started("net/http.(*http2serverConn).runHandler")));
+        assert!(serves_a_request(&started("google.golang.org/grpc.(*Server).serveStreams.func2.1")));
+        assert!(!serves_a_request(&started("main.work")) && !serves_a_request(&made_up()));
     }
 
     #[test]

@@ -33,9 +33,10 @@ buffered and full, it takes growth, because buffered channels also serve as sema
 without growth it is `watch`. In a single snapshot it takes ten \
 senders, the oldest of which has waited for five minutes by the runtime's own clock.
 
-Receivers: an idle worker pool waits exactly like this, so it takes growth: of more than 100 goroutines, or over \
-five minutes. Less growth is `watch`, and so are a thousand or more without growth: a leak may have come to its end before \
-leaktrace came. Fewer without growth are not reported.",
+Receivers: an idle worker pool waits exactly like this, so it takes growth: of more than 100 goroutines over two and a \
+half minutes, or any over five minutes. Less growth is `watch`, and so are a thousand or more without growth: a leak may \
+have come to its end before leaktrace came. They are `likely` if those who started them have gone, and nobody has come in \
+two and a half minutes. Fewer without growth are not reported.",
     evaluate,
 };
 
@@ -76,18 +77,22 @@ fn senders(case: &Case<'_>, channel: &Channel) -> Judgement {
 }
 
 fn receivers(case: &Case<'_>, channel: &Channel) -> Judgement {
-    let quiet = case.cohort.objects.quiet_ns >= QUIET_NS && case.cohort.is_still();
-    let severity =
-        match case.leak(10) {
-            Some(trend)
-                if trend.arrived >= MORE_THAN_A_POOL || trend.horizon_ns >= LONGER_THAN_A_START_NS =>
-            {
-                if case.cohort.is_accompanied { Severity::Watch } else { Severity::Likely }
-            }
-            Some(_) => Severity::Watch,
-            None if quiet && case.cohort.live >= LARGE => Severity::Watch,
-            None => return case.unless_watched_for(QUIET_NS),
-        };
+    let quiet_ns = case.cohort.objects.quiet_ns;
+    let quiet = quiet_ns >= QUIET_NS && case.cohort.is_still();
+    let severity = match case.leak(10) {
+        Some(trend) if case.cohort.is_accompanied || trend.horizon_ns < LONGER_THAN_A_RAMP_NS => {
+            Severity::Watch
+        }
+        Some(trend) if trend.arrived >= MORE_THAN_A_POOL || trend.horizon_ns >= LONGER_THAN_A_START_NS => {
+            Severity::Likely
+        }
+        Some(_) => Severity::Watch,
+        None if quiet && case.cohort.live >= LARGE => {
+            let is_given_up = quiet_ns >= LONGER_THAN_A_RAMP_NS && case.are_orphans();
+            if is_given_up && !case.cohort.is_accompanied { Severity::Likely } else { Severity::Watch }
+        }
+        None => return case.unless_watched_for(QUIET_NS),
+    };
     suspect(
         case,
         severity,
