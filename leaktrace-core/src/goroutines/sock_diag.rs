@@ -16,7 +16,8 @@ use crate::base::bytes;
 const FAMILIES: [u8; 2] = [2, 10];
 /// `IPPROTO_TCP`.
 const TCP: u8 = 6;
-/// `TCP_LISTEN`.
+/// `TCP_ESTABLISHED` and `TCP_LISTEN`.
+const ESTABLISHED: u8 = 1;
 const LISTEN: u8 = 10;
 /// The states in which a socket belongs to no process: `TCP_SYN_RECV`, `TCP_TIME_WAIT` and `TCP_NEW_SYN_RECV`.
 const NOBODYS: [u8; 3] = [3, 6, 12];
@@ -28,6 +29,11 @@ const HEADER: usize = 16;
 /// The size of an `inet_diag_req_v2` and of an `inet_diag_msg` without what may follow it.
 const REQUEST: usize = 56;
 const SOCKET: usize = 72;
+/// The size of a `nlattr`, the attribute `INET_DIAG_INFO`, and where `tcp_info` has `tcpi_last_data_sent` and
+/// `tcpi_last_data_recv`.
+const ATTRIBUTE: usize = 4;
+const INFO: u8 = 2;
+const LAST_USED: [usize; 2] = [44, 52];
 /// `SOCK_DIAG_BY_FAMILY`, `NLM_F_REQUEST | NLM_F_DUMP`, `NLMSG_ERROR` and `NLMSG_DONE`.
 const BY_FAMILY: u16 = 20;
 const DUMP: u16 = 0x301;
@@ -52,27 +58,58 @@ impl Question {
             .map(|(family, states)| Self { family, states })
     }
 
-    /// The message to send.
-    pub fn message(self) -> Vec<u8> {
+    /// The message to send. The kernel adds to each socket when it was used last if it is asked for that too.
+    pub fn message(self, with_use: bool) -> Vec<u8> {
         let len = u32::try_from(HEADER + REQUEST).unwrap_or_default();
         let mut message = Vec::new();
         message.extend(len.to_ne_bytes());
         message.extend([BY_FAMILY, DUMP].map(u16::to_ne_bytes).concat());
-        // Sequence and sender; then of the request: no additional data, and a byte that is not used.
+        // Sequence and sender; then of the request: which additional data, and a byte that is not used.
         message.extend([0; 8]);
-        message.extend([self.family, TCP, 0, 0]);
+        message.extend([self.family, TCP, if with_use { 1 << (INFO - 1) } else { 0 }, 0]);
         message.extend(self.states.to_ne_bytes());
         message.resize(HEADER + REQUEST, 0);
         message
     }
 }
 
+/// A TCP socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Socket {
+    /// Its own end.
+    pub local: SocketAddr,
+    /// The peer's.
+    pub remote: SocketAddr,
+    /// Its state, as the kernel counts them.
+    pub state: u8,
+    /// How many milliseconds ago anything was sent or received, where the kernel was asked and says so.
+    pub idle_ms: Option<u32>,
+}
+
+impl Socket {
+    /// Whether it waits for connections.
+    pub const fn listens(&self) -> bool {
+        self.state == LISTEN
+    }
+
+    /// Whether both ends are open.
+    pub const fn is_open(&self) -> bool {
+        self.state == ESTABLISHED
+    }
+
+    /// What it is, in the words that [`SocketTable`](super::descriptors::SocketTable) has for it.
+    pub fn words(&self) -> String {
+        tcp_socket(self.listens(), self.local, self.remote)
+    }
+}
+
 /// One datagram of an answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Part {
-    /// The wanted sockets in it: the inode of each, and what it is in the words that
-    /// [`SocketTable`](super::descriptors::SocketTable) has for it.
-    pub sockets: Vec<(u64, String)>,
+    /// The wanted sockets in it, with the inode of each.
+    pub sockets: Vec<(u64, Socket)>,
+    /// The ports that somebody listens on.
+    pub listening: Vec<u16>,
     /// Whether it is the last.
     pub is_last: bool,
 }
@@ -103,14 +140,31 @@ impl Part {
 
     /// Adds a socket if it is wanted; `None` if that is none.
     fn add(&mut self, message: &[u8], inodes: &BTreeSet<u64>) -> Option<()> {
-        let message = message.get(..SOCKET)?;
+        let (message, attributes) = message.split_at_checked(SOCKET)?;
         let inode = u64::from(bytes::u32_at(message, 68)?);
+        if bytes::u8_at(message, 1)? == LISTEN {
+            self.listening.push(u16::from_be_bytes(bytes::array(message, 4)?));
+        }
         if inodes.contains(&inode) {
             let (local, remote) = (address(message, 8, 4)?, address(message, 24, 6)?);
-            let listens = bytes::u8_at(message, 1)? == LISTEN;
-            self.sockets.push((inode, tcp_socket(listens, local, remote)));
+            let (state, idle_ms) = (bytes::u8_at(message, 1)?, idle_ms(attributes));
+            self.sockets.push((inode, Socket { local, remote, state, idle_ms }));
         }
         Some(())
+    }
+}
+
+/// How long ago anything was sent or received, by the attribute that has a `tcp_info`, if there is one.
+fn idle_ms(attributes: &[u8]) -> Option<u32> {
+    let mut rest = attributes;
+    loop {
+        let len = usize::from(bytes::array(rest, 0).map(u16::from_ne_bytes)?);
+        let attribute = rest.get(ATTRIBUTE..len)?;
+        if bytes::array(rest, 2).map(u16::from_ne_bytes)? == u16::from(INFO) {
+            let [sent, received] = LAST_USED.map(|at| bytes::u32_at(attribute, at));
+            return Some(sent?.min(received?));
+        }
+        rest = rest.get(len.next_multiple_of(4)..)?;
     }
 }
 
@@ -150,8 +204,9 @@ mod tests {
     #[test]
     fn a_question_is_about_one_family_in_some_states() {
         let [listening, .., others] = Question::all();
-        let message = listening.message();
-        assert_eq!((message.len(), message[16], message[17]), (72, 2, 6));
+        let message = listening.message(false);
+        assert_eq!((message.len(), &message[16..19]), (72, &[2, 6, 0][..]));
+        assert_eq!(listening.message(true)[18], 2);
         assert_eq!(u32::from_ne_bytes(*message[20..].first_chunk().unwrap()), 1 << 10);
         let states: Vec<u32> = (0..32).filter(|state| others.states >> state & 1 == 1).collect();
         assert_eq!((others.family, states), (10, vec![1, 2, 4, 5, 7, 8, 9, 11]));
@@ -176,8 +231,27 @@ mod tests {
             (103, "listening socket [::1]:443"),
             (104, "socket 10.0.0.1:9 (local 10.0.0.1:80)"),
         ];
-        assert_eq!(part.sockets, expected.map(|(inode, what)| (inode, what.to_owned())));
-        assert!(!part.is_last);
+        let words = part.sockets.iter().map(|(inode, socket)| (*inode, socket.words()));
+        assert!(words.eq(expected.map(|(inode, what)| (inode, what.to_owned()))));
+        let states: Vec<_> = part.sockets.iter().map(|(_, one)| (one.is_open(), one.idle_ms)).collect();
+        assert_eq!(states, [(false, None), (true, None), (false, None), (false, None)]);
+        assert_eq!((part.listening, part.is_last), (vec![8080, 443], false));
+    }
+
+    #[test]
+    fn a_socket_was_used_last_when_it_sent_or_received() {
+        let attribute = |kind: u16, payload: &[u8]| {
+            let len = u16::try_from(ATTRIBUTE + payload.len()).unwrap();
+            let mut bytes = [&len.to_ne_bytes()[..], &kind.to_ne_bytes(), payload].concat();
+            bytes.resize(bytes.len().next_multiple_of(4), 0);
+            bytes
+        };
+        let mut info = vec![0; 60];
+        info[44..48].copy_from_slice(&7_000_u32.to_le_bytes());
+        info[52..56].copy_from_slice(&3_000_u32.to_le_bytes());
+        let all = [attribute(8, &[1]), attribute(2, &info)].concat();
+        assert_eq!(idle_ms(&all), Some(3_000));
+        assert_eq!([idle_ms(&[]), idle_ms(&all[..20]), idle_ms(&[0; 8])], [None; 3]);
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! A program that exists in numbers only.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use leaktrace_core::base::num::{Avma, Goid, Ktime};
 use leaktrace_core::go::reach::Streaks;
 use leaktrace_core::goroutines::model::{Channel, ChannelOperation};
+use leaktrace_core::goroutines::sock_diag::Socket;
 use leaktrace_core::judge::detect::{
-    Finding, History, Object, Observation, Policy, Sighting, SiteFacts, Standing, Wait, Watched, Weight,
-    findings, hidden,
+    Connections, Finding, History, Object, Observation, Policy, Sighting, SiteFacts, Standing, Wait, Waited,
+    Watched, Weight, findings, hidden,
 };
 use leaktrace_core::schema::Verdict;
 use leaktrace_core::schema::{Frame, Location};
@@ -28,6 +29,8 @@ pub(crate) struct Routine {
     /// How often it has run.
     pub(crate) moves: u8,
     pub(crate) ends_at: u64,
+    /// The socket that it reads from, on a machine that listens on port 80.
+    pub(crate) socket: Option<Socket>,
 }
 
 /// What a goroutine is: `created_by` started it, and it waits in `function`.
@@ -62,7 +65,7 @@ impl Program {
         self.born += 1;
         let object = 0x1000 + self.born;
         let (goid, parent) = (self.born + 10, None);
-        self.routines.push(Routine { goid, parent, kind, object, moves: 0, ends_at: u64::MAX });
+        self.routines.push(Routine { goid, parent, kind, object, moves: 0, ends_at: u64::MAX, socket: None });
         let last = self.routines.len() - 1;
         &mut self.routines[last]
     }
@@ -111,6 +114,12 @@ impl Program {
             seen.sightings.push(routine.sighting(u32::try_from(standing).unwrap_or(u32::MAX)));
             self.note(routine, &mut seen.objects);
         }
+        let with_socket = self.routines.iter().filter_map(|one| Some((one.goid, one.socket?)));
+        let sockets: Vec<(i32, Socket)> =
+            with_socket.map(|(goid, socket)| (i32::try_from(goid).unwrap_or(i32::MAX), socket)).collect();
+        let waiters: Vec<(Goid, i32)> =
+            sockets.iter().map(|(fd, _)| (Goid(u64::try_from(*fd).unwrap_or_default()), *fd)).collect();
+        seen.connections = Waited::of(&waiters, &Connections::of(&sockets, &BTreeSet::from([80])));
         self.watched = self.history.observe(&seen, &self.streaks);
     }
 

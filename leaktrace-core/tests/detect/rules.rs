@@ -1,7 +1,10 @@
 //! Each rule on what it is for, and on what must not fool it.
 
+use std::net::SocketAddr;
+
 use leaktrace_core::base::num::Goid;
 use leaktrace_core::goroutines::model::LockKind;
+use leaktrace_core::goroutines::sock_diag::Socket;
 use leaktrace_core::judge::detect::{SiteFacts, Wait};
 use leaktrace_core::schema::{Severity, Verdict};
 
@@ -326,6 +329,47 @@ fn who_lives_beside_the_reader_of_a_connection_follows_clients() {
     let sure = verdicts.iter().find(|verdict| verdict.severity < Severity::Watch);
     assert_eq!(sure, None);
     assert!(verdicts[0].cause.contains("may follow their clients"), "{}", verdicts[0].cause);
+}
+
+/// The surest verdict on readers that come one by one for four minutes, each with such a socket, and whose starters have gone.
+fn verdict_on_readers(local_port: u16, state: u8, idle_ms: u32) -> Severity {
+    let (local, remote) =
+        (SocketAddr::from(([10, 0, 0, 1], local_port)), SocketAddr::from(([10, 0, 0, 7], 4711)));
+    let socket = Socket { local, remote, state, idle_ms: Some(idle_ms) };
+    let mut program = Program::default();
+    let verdicts = program.run(4 * MINUTE, STEP, |program| {
+        let reader = program.start(&CONNECTION);
+        (reader.parent, reader.socket) = (Some(GONE), Some(socket));
+    });
+    verdicts[0].severity
+}
+
+#[test]
+fn what_the_kernel_knows_of_connections_tells_demand_from_what_was_given_up() {
+    const OPEN: u8 = 1;
+    const HALF_CLOSED: u8 = 5;
+    let severity = verdict_on_readers;
+    assert_eq!(severity(80, OPEN, 90_000), Severity::Watch, "clients that are quiet");
+    assert_eq!(severity(40_000, OPEN, 1_000), Severity::Watch, "they are used");
+    assert_eq!(severity(40_000, OPEN, 90_000), Severity::Likely, "nobody uses them, and more are opened");
+    assert_eq!(severity(80, HALF_CLOSED, 0), Severity::Likely, "one end is closed");
+}
+
+#[test]
+fn who_follows_clients_is_told_with_their_number_and_address() {
+    let (local, remote) = (SocketAddr::from(([10, 0, 0, 1], 80)), SocketAddr::from(([10, 0, 0, 7], 4711)));
+    let socket = Socket { local, remote, state: 1, idle_ms: Some(0) };
+    let mut program = Program::default();
+    let verdicts = program.run(4 * MINUTE, STEP, |program| {
+        let handler = program.born + 1_000_000;
+        program.start(&IDLE).parent = Some(handler);
+        let reader = program.start(&CONNECTION);
+        (reader.parent, reader.socket) = (Some(handler), Some(socket));
+    });
+    let idle = verdicts.iter().find(|one| one.created_by.function.as_deref() == Some("main.accept")).unwrap();
+    assert_eq!(idle.severity, Severity::Watch);
+    let words = "they follow 120 open connections of clients, 120 of which are from 10.0.0.7";
+    assert!(idle.cause.ends_with(words), "{}", idle.cause);
 }
 
 #[test]

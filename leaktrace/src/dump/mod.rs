@@ -7,12 +7,10 @@
 pub mod compare;
 pub mod config;
 pub mod core;
-mod descriptors;
 pub mod destination;
 pub(crate) mod facts;
 pub mod file;
 mod recorded;
-mod sockets;
 pub mod subject;
 mod walk;
 

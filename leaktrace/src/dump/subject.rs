@@ -10,9 +10,10 @@ use leaktrace_core::go::program::Program;
 use leaktrace_core::goroutines::{Dump, Facts, from_walk};
 
 use super::walk::{self, Walked};
-use super::{CannotDump, descriptors, facts};
+use super::{CannotDump, facts};
 use crate::clock;
 use crate::inspect::{self, Inspected};
+use crate::process::descriptors;
 use crate::process::workers::Workers;
 use crate::process::{Pid, ProcessError, Procfs};
 

@@ -2,6 +2,7 @@
 
 pub mod blocked;
 pub mod cpu;
+pub(crate) mod descriptors;
 pub mod exe;
 pub mod exit;
 pub mod find;
@@ -14,6 +15,7 @@ mod priority;
 pub mod privileges;
 mod ranges;
 mod regions;
+pub(crate) mod sockets;
 pub mod stat;
 pub(crate) mod time_namespace;
 pub mod workers;

@@ -1,20 +1,27 @@
 //! Looks at a target: a snapshot of its goroutines, and what that adds to what was observed before.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use leaktrace_core::base::num::Avma;
 use leaktrace_core::go::goroutines::{Snapshot, WalkError, WalkMemo, Walker, WalkerInput, Want};
 use leaktrace_core::go::holders::holders;
 use leaktrace_core::go::reach::Streaks;
 use leaktrace_core::goroutines::{Dump, Facts, from_snapshot};
-use leaktrace_core::judge::detect::{Contexts, History, Observation, Sampler, Watched};
+use leaktrace_core::judge::detect::{Connections, Contexts, History, Observation, Sampler, Waited, Watched};
 use leaktrace_core::session::Look;
 use leaktrace_core::trace::plan::ProbedCode;
 
 use super::recorder::Recorded;
 use crate::clock;
 use crate::inspect::Inspected;
+use crate::process::{Procfs, descriptors};
+
+/// How soon the kernel is asked again for the connections.
+const ASK_AGAIN: Duration = Duration::from_secs(8);
+
+/// Of how many connections it is asked.
+const MOST_CONNECTIONS: usize = 1 << 14;
 
 /// Takes snapshots and remembers what matters of them. Owns all of it: a look need not return.
 pub(super) struct Observer {
@@ -23,6 +30,10 @@ pub(super) struct Observer {
     sampler: Sampler,
     history: History,
     contexts: Contexts,
+    /// Whether the last look made them worth asking for.
+    asks_for_connections: bool,
+    /// What connections there are, and when that was asked.
+    connections: Option<(Instant, Connections)>,
     /// What a recording should know besides, if there is one.
     facts: Option<Facts>,
     /// Where probes are to be seen.
@@ -44,6 +55,8 @@ impl Observer {
             sampler: Sampler::default(),
             history: History::default(),
             contexts: Contexts::default(),
+            asks_for_connections: false,
+            connections: None,
             facts,
             code,
         }
@@ -56,10 +69,12 @@ impl Observer {
         let mut snapshot = self.walk()?;
         let whole = self.recorded_facts().map(|facts| self.dump(&snapshot, facts));
         let recorded = whole.as_ref().map(|dump| Recorded::of(&snapshot, dump));
-        let observation = self.observe(&mut snapshot, whole);
+        let mut observation = self.observe(&mut snapshot, whole);
+        self.look_at_connections(&mut observation);
         let mut watched = self.history.observe(&observation, streaks);
         self.find_holders(&mut watched, &snapshot, &observation);
         let (program, memory) = (self.inspected.program(), self.inspected.memory());
+        self.asks_for_connections = watched.asks_for_connections();
         self.contexts.look(program, &memory, &snapshot, &observation, &mut watched);
         let look = Box::new(Look { snapshot, watched, reached, took: began.elapsed() });
         Ok(Seen { look, recorded })
@@ -98,6 +113,23 @@ impl Observer {
         let (observation, stacks) = Observation::of_sample(&dump, sample, at);
         snapshot.stacks = stacks;
         observation
+    }
+
+    /// Says whose connections goroutines wait for, if a rule asks for that: of many the kernel is asked now and then.
+    fn look_at_connections(&mut self, observation: &mut Observation) {
+        if !self.asks_for_connections {
+            self.connections = None;
+            return;
+        }
+        if self.connections.as_ref().is_none_or(|(asked, _)| asked.elapsed() >= ASK_AGAIN) {
+            let pid = self.inspected.target().about.reader;
+            let descriptors = observation.descriptors.iter().map(|(_, fd)| *fd).take(MOST_CONNECTIONS);
+            let found = descriptors::connections(descriptors, pid, &Procfs::system());
+            self.connections = Some((Instant::now(), found.unwrap_or_default()));
+        }
+        let known = self.connections.as_ref().map(|(_, connections)| connections);
+        observation.connections =
+            known.map(|known| Waited::of(&observation.descriptors, known)).unwrap_or_default();
     }
 
     /// Finds out who holds the locks that somebody has waited for for long.

@@ -5,6 +5,7 @@
 //! one cohort each; [`findings`] makes one [`Verdict`](crate::schema::Verdict) for each `go` statement of what they say. Nothing here has a
 //! clock, and nothing is called a leak because it is old: every verdict carries the evidence that it rests on.
 
+mod connections;
 mod contexts;
 mod facts;
 mod findings;
@@ -20,6 +21,7 @@ mod typical_cause;
 mod watched;
 mod words;
 
+pub use connections::{Connection, Connections, Opened, Waited};
 pub use contexts::Contexts;
 pub use facts::facts;
 pub(crate) use findings::hidden_by;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::connections::Waited;
 use super::sample::{Sample, Weight};
 use crate::base::hash::KeyedMap;
 use crate::base::num::{Goid, Ktime};
@@ -173,6 +174,10 @@ pub struct Observation {
     pub complete: bool,
     /// The ids of all goroutines, ascending, where `sightings` has only some of them.
     pub all: Option<Vec<Goid>>,
+    /// The file descriptors that goroutines wait for.
+    pub descriptors: Vec<(Goid, i32)>,
+    /// What connections these are, as far as that is known.
+    pub connections: Waited,
 }
 
 impl Observation {
@@ -219,6 +224,11 @@ type StandingKey = (StackId, Option<LocationId>, Option<StrId>, Wait, bool);
 impl ObservationBuilder<'_> {
     fn add(&mut self, goroutine: &DumpGoroutine, moves: Option<u8>, weight: Weight) {
         let (wait, object) = self.wait(goroutine, weight.count);
+        if let Some(BlockedOn::Io { fd, .. }) =
+            goroutine.blocked_on.and_then(|id| self.dump.tables.blocked(id))
+        {
+            self.seen.descriptors.push((goroutine.goid, *fd));
+        }
         let is_main = goroutine.goid == Goid(1);
         let place = (goroutine.stack, goroutine.created_by, goroutine.wait_reason, wait, is_main);
         let next = self.standings.len();

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::connections::Tally;
 use super::history::Trend;
 use super::observation::{CohortKey, Object, Observation, SiteKey, Standing, Wait};
 use crate::base::num::{Avma, Goid, Ktime};
@@ -39,6 +40,14 @@ pub struct Holder {
 const HELD_FOR_LONG_NS: u64 = 20 * SECOND_NS;
 
 impl Watched {
+    /// Whether it would help to know the connections: a cohort grows that may follow its clients, or waits for peers.
+    pub fn asks_for_connections(&self) -> bool {
+        let asks = |cohort: &Cohort| {
+            cohort.trend.is_some() && (cohort.is_accompanied || cohort.standing.wait == Wait::Io)
+        };
+        self.cohorts.iter().any(asks)
+    }
+
     /// The locks that are waited for, if anybody has waited for one for long: the addresses of their structs, and those
     /// to wait at. `seen` is the last observation.
     pub fn locks(&self, seen: &Observation) -> BTreeMap<Avma, BTreeSet<u64>> {
@@ -151,6 +160,8 @@ pub struct Cohort {
     pub parents_gone: u64,
     /// Whether next to each has a partner of its own that is alive: who started it, or who waits for the network beside it.
     pub is_accompanied: bool,
+    /// The connections that they or their partners wait for, as far as these are known.
+    pub connections: Tally,
     /// How many have waited on for long with a context at hand that has been cancelled; of a large cohort only some are
     /// looked at.
     pub cancelled: u64,
@@ -213,6 +224,7 @@ impl Cohort {
             parents_known: 0,
             parents_gone: 0,
             is_accompanied: false,
+            connections: Tally::default(),
             cancelled: 0,
             stack_bytes: 0,
             leaked: 0,

@@ -18,6 +18,7 @@ use population::Slots;
 use stay::{Stay, Traffic};
 use trend::Births;
 
+use super::connections::Tally;
 use super::observation::{CohortKey, Observation, Sighting, SiteKey, Standing};
 use super::sample::stands_for;
 use super::watched::{Cohort, Watched};
@@ -165,9 +166,15 @@ impl History {
         }
         insert_least(&mut cohort.goids, sighting.goid);
         let born = |goid| self.stays.get(&goid).map_or(Ktime(0), |stay| stay.born);
-        let partner = summary.partners.partner(sighting).map(|goid| (goid, stay.born.since(born(goid))));
+        let partner = summary.partners.partner(sighting);
+        let after_ns = partner.map_or(0, |partner| stay.born.since(born(partner.goid)));
+        let reader = partner.and_then(|partner| partner.reader).unwrap_or(sighting.goid);
         let serves = summary.serving.get(sighting.standing as usize).is_some_and(|serves| *serves);
-        summary.company.entry(stay.cohort).or_default().add(partner, serves);
+        summary.company.entry(stay.cohort).or_default().add(partner, after_ns, serves);
+        let connections = &summary.seen.connections;
+        if let Some(connection) = connections.get(sighting.goid).or_else(|| connections.get(reader)) {
+            summary.tallies.entry(stay.cohort).or_default().add(connection, weight);
+        }
     }
 
     fn is_gone(&self, goid: Goid, seen: &Observation) -> bool {
@@ -176,7 +183,10 @@ impl History {
     }
 
     fn finish(&self, summary: Summary<'_>, began: Ktime, seen: &Observation) -> Vec<Cohort> {
-        let Summary { mut cohorts, mut objects, company, .. } = summary;
+        let Summary { mut cohorts, mut objects, company, tallies, .. } = summary;
+        for (slot, tally) in tallies {
+            cohorts.entry(slot).and_modify(|cohort| cohort.connections = tally);
+        }
         for (slot, company) in company {
             if let Some(cohort) = cohorts.get_mut(&slot) {
                 cohort.is_accompanied = company.accompanies_all();
@@ -233,6 +243,8 @@ struct Summary<'s> {
     /// Whom the goroutines of each cohort live beside.
     company: KeyedMap<u32, Company>,
     partners: Partners,
+    /// The connections of each cohort.
+    tallies: KeyedMap<u32, Tally>,
     /// Which places are of those that serve requests.
     serving: Vec<bool>,
     seen: &'s Observation,
@@ -248,7 +260,15 @@ impl<'s> Summary<'s> {
         }
         let partners = Partners::of(seen);
         let serving = seen.standings.iter().map(partners::serves_a_request).collect();
-        Self { cohorts, objects: Vec::new(), company: KeyedMap::default(), partners, serving, seen }
+        Self {
+            cohorts,
+            objects: Vec::new(),
+            company: KeyedMap::default(),
+            partners,
+            tallies: KeyedMap::default(),
+            serving,
+            seen,
+        }
     }
 
     fn cohort(&mut self, sighting: &Sighting, stay: &Stay) -> Option<&mut Cohort> {

@@ -8,6 +8,7 @@
 use crate::base::hash::{KeyedMap, KeyedSet};
 use crate::base::num::Goid;
 use crate::base::time::SECOND_NS;
+use crate::judge::detect::connections::Opened;
 use crate::judge::detect::observation::{Observation, Sighting, Standing, Wait};
 
 /// How many may share a partner: a reader and a writer of one connection.
@@ -45,13 +46,24 @@ pub(super) struct Partners {
     of_io: KeyedMap<Goid, (u32, Goid)>,
 }
 
+/// Whom a goroutine lives beside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Partner {
+    /// An id that the other goroutines of the same partner have as well.
+    pub(super) goid: Goid,
+    /// Whoever waits for the network, if that is why.
+    pub(super) reader: Option<Goid>,
+}
+
 impl Partners {
     pub(super) fn of(seen: &Observation) -> Self {
         let mut partners = Self::default();
         for sighting in &seen.sightings {
             partners.alive.insert(sighting.goid);
             let waits_for_io = standing_wait(seen, sighting) == Some(Wait::Io);
-            if let Some(parent) = sighting.parent.filter(|_| waits_for_io) {
+            // A connection that the process made itself stands for no client of it.
+            let is_ours = seen.connections.get(sighting.goid).is_some_and(|one| one.opened == Opened::ByUs);
+            if let Some(parent) = sighting.parent.filter(|_| waits_for_io && !is_ours) {
                 let (count, last) = partners.of_io.entry(parent).or_insert((0, sighting.goid));
                 (*count, *last) = (*count + 1, sighting.goid);
             }
@@ -59,16 +71,15 @@ impl Partners {
         partners
     }
 
-    /// The partner of a goroutine, by an id that its other goroutines have as well.
-    pub(super) fn partner(&self, sighting: &Sighting) -> Option<Goid> {
-        if self.of_io.contains_key(&sighting.goid) {
-            return Some(sighting.goid);
+    /// The partner of a goroutine.
+    pub(super) fn partner(&self, sighting: &Sighting) -> Option<Partner> {
+        if let Some((_, child)) = self.of_io.get(&sighting.goid) {
+            return Some(Partner { goid: sighting.goid, reader: Some(*child) });
         }
-        let beside = |parent: &Goid| {
-            self.alive.contains(parent)
-                || self.of_io.get(parent).is_some_and(|(count, last)| *count > 1 || *last != sighting.goid)
-        };
-        sighting.parent.filter(|parent| *parent != Goid(1)).filter(beside)
+        let parent = sighting.parent.filter(|parent| *parent != Goid(1))?;
+        let sibling = self.of_io.get(&parent).filter(|(count, last)| *count > 1 || *last != sighting.goid);
+        let reader = sibling.map(|(_, last)| *last);
+        (reader.is_some() || self.alive.contains(&parent)).then_some(Partner { goid: parent, reader })
     }
 }
 
@@ -90,11 +101,11 @@ pub(super) struct Company {
 impl Company {
     /// Adds a goroutine by its partner, if it has one, by how long after that one it came, and by whether it serves a
     /// request.
-    pub(super) fn add(&mut self, partner: Option<(Goid, u64)>, serves: bool) {
+    pub(super) fn add(&mut self, partner: Option<Partner>, after_ns: u64, serves: bool) {
         match partner {
             Some(_) if serves => self.serving += 1,
-            Some((partner, after_ns)) => {
-                self.partners.push(partner);
+            Some(partner) => {
+                self.partners.push(partner.goid);
                 self.from_its_start += usize::from(after_ns <= SOON_NS);
             }
             None => self.alone += 1,
@@ -148,7 +159,7 @@ mod tests {
         let seen = seen(all);
         let (partners, mut company) = (Partners::of(&seen), Company::default());
         for sighting in seen.sightings.iter().filter(|sighting| sighting.standing != IO) {
-            company.add(partners.partner(sighting).map(|partner| (partner, after_ns)), false);
+            company.add(partners.partner(sighting), after_ns, false);
         }
         company.accompanies_all()
     }
@@ -186,8 +197,9 @@ mod tests {
     #[test]
     fn requests_of_one_connection_may_be_many_while_it_is_there() {
         let [mut streams, mut lost] = [Company::default(), Company::default()];
-        (0..50).for_each(|_| streams.add(Some((Goid(7), u64::MAX)), true));
-        (0..50).for_each(|_| lost.add(None, true));
+        let connection = Partner { goid: Goid(7), reader: None };
+        (0..50).for_each(|_| streams.add(Some(connection), u64::MAX, true));
+        (0..50).for_each(|_| lost.add(None, 0, true));
         assert!(streams.accompanies_all() && !lost.accompanies_all());
         let started = |function: &str| Standing { start_function: Some(function.to_owned()), ..made_up() };
         assert!(serves_a_request(&started("net/http.(*http2serverConn).runHandler")));

@@ -147,9 +147,26 @@ impl<'a> Case<'a> {
         parents_known >= 3 && parents_gone * 10 >= parents_known * 9
     }
 
+    /// Whether their connections say that they were given up: one end of most is closed, or the process made them itself, those
+    /// who did have gone, and most lie idle while it makes more.
+    pub(crate) const fn are_given_up(&self) -> bool {
+        let connections = &self.cohort.connections;
+        let are_known = connections.known * 10 >= self.cohort.live * 9;
+        let are_idle = connections.idle * 2 >= connections.known && self.are_orphans();
+        are_known && connections.known > 0 && (are_idle || connections.half_closed * 2 >= connections.known)
+    }
+
     /// Why growth does not make it as sure as `most`, without anything that says that the goroutines were abandoned.
     pub(crate) fn doubt(&self, trend: &Trend, most: Severity) -> Option<String> {
-        if self.cohort.is_accompanied { Some(ACCOMPANIED.to_owned()) } else { Self::lone_doubt(trend, most) }
+        if !self.cohort.is_accompanied || self.are_given_up() {
+            return Self::lone_doubt(trend, most);
+        }
+        let connections = &self.cohort.connections;
+        let clients = connections.clients;
+        let Some((peer, count)) = connections.most_from().filter(|_| clients * 2 >= self.cohort.live) else {
+            return Some(ACCOMPANIED.to_owned());
+        };
+        Some(format!("they follow {clients} open connections of clients, {count} of which are from {peer}"))
     }
 
     /// The same of goroutines whom nobody lives beside: after a start, sessions come one by one and stay.

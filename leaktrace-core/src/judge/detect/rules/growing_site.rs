@@ -41,6 +41,10 @@ channel or lock, they may be a pool that is still filling up: then it takes 100 
 wait for time, it takes ten minutes and twenty goroutines; for I/O, half an hour and thirty. Anything less is \
 `watch`.
 
+Of connections, the kernel says who opened them and when a byte went over them last (sock_diag). Those of clients that are \
+connected are demand. The half an hour is not needed if one end of most is closed, or if the program opened them itself, \
+those who did have gone, and most have been idle for a minute while it opens more.
+
 The report says how fast the count grows, when it will reach 10,000, and how much memory the stacks take per day.",
     evaluate,
 };
@@ -68,7 +72,7 @@ fn is_likely(case: &Case<'_>, trend: &Trend) -> bool {
     }
     let over = trend.horizon_ns;
     match case.wait() {
-        Wait::Io => over >= LONG_FOR_IO_NS && trend.arrived >= 30,
+        Wait::Io => case.are_given_up() || (over >= LONG_FOR_IO_NS && trend.arrived >= 30),
         wait if wait.needs_goroutine() && case.cohort.is_still() => {
             !case.cohort.one_object() || trend.arrived >= MORE_THAN_A_POOL || over >= LONGER_THAN_A_START_NS
         }

@@ -6,20 +6,20 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 
 use leaktrace_core::goroutines::descriptors::{Link, SocketTable};
+use leaktrace_core::judge::detect::Connections;
 
-use super::sockets;
-use crate::process::find::namespace;
-use crate::process::{Pid, Procfs};
+use super::find::namespace;
+use super::sockets::{self, Answer, Network};
+use super::{Pid, Procfs};
 
 /// How much of a table is read, in bytes: that of a million sockets.
 const MAX_TABLE: u64 = 256 << 20;
 
 /// What each of `descriptors` is. Those that have been closed meanwhile have no name.
-pub(super) fn name(descriptors: &BTreeSet<i32>, pid: Pid, procfs: &Procfs) -> HashMap<i32, String> {
+pub(crate) fn name(descriptors: &BTreeSet<i32>, pid: Pid, procfs: &Procfs) -> HashMap<i32, String> {
     let (mut names, mut sockets) = (HashMap::new(), HashMap::new());
-    for &fd in descriptors {
-        let Ok(link) = procfs.link(pid, &format!("fd/{fd}")) else { continue };
-        match Link::parse(&link.to_string_lossy()) {
+    for (fd, link) in links(descriptors.iter().copied(), pid, procfs) {
+        match link {
             Link::Socket { inode } => drop(sockets.insert(fd, inode)),
             Link::Other(name) => drop(names.insert(fd, name)),
         }
@@ -30,15 +30,56 @@ pub(super) fn name(descriptors: &BTreeSet<i32>, pid: Pid, procfs: &Procfs) -> Ha
     names
 }
 
-/// What the sockets with these inodes are. The tables are those of the process's own network; of ours the kernel tells
+/// What TCP connections `descriptors` are; none where the kernel does not say.
+pub(crate) fn connections(
+    descriptors: impl Iterator<Item = i32>,
+    pid: Pid,
+    procfs: &Procfs,
+) -> Option<Connections> {
+    let links = links(descriptors, pid, procfs);
+    let inodes: HashMap<i32, u64> = links
+        .filter_map(|(fd, link)| match link {
+            Link::Socket { inode } => Some((fd, inode)),
+            Link::Other(_) => None,
+        })
+        .collect();
+    let answer = ask(&inodes.values().copied().collect(), pid, procfs, true)?;
+    let sockets = inodes.into_iter().filter_map(|(fd, inode)| Some((fd, *answer.sockets.get(&inode)?)));
+    Some(Connections::of(&sockets.collect::<Vec<_>>(), &answer.listening))
+}
+
+fn links(
+    descriptors: impl Iterator<Item = i32>,
+    pid: Pid,
+    procfs: &Procfs,
+) -> impl Iterator<Item = (i32, Link)> {
+    descriptors.filter_map(move |fd| {
+        let link = procfs.link(pid, &format!("fd/{fd}")).ok()?;
+        Some((fd, Link::parse(&link.to_string_lossy())))
+    })
+}
+
+/// What the kernel says of the TCP sockets with these inodes, if it does: that takes rights in another network than ours.
+fn ask(inodes: &BTreeSet<u64>, pid: Pid, procfs: &Procfs, with_use: bool) -> Option<Answer> {
+    if inodes.is_empty() {
+        return Some(Answer::default());
+    }
+    let theirs = namespace(procfs, pid, "net")?;
+    let network = if namespace(procfs, Pid::own(), "net").as_ref() == Some(&theirs) {
+        Network::Own
+    } else {
+        Network::Other(File::open(procfs.path(pid, "ns/net")).ok()?)
+    };
+    sockets::tcp(network, inodes, with_use)
+}
+
+/// What the sockets with these inodes are. The tables are those of the process's own network; of TCP the kernel tells
 /// sooner if it is asked.
 fn describe(inodes: &BTreeSet<u64>, pid: Pid, procfs: &Procfs) -> HashMap<u64, String> {
-    let network = |pid| namespace(procfs, pid, "net");
-    let is_ours =
-        !inodes.is_empty() && network(pid).is_some_and(|theirs| network(Pid::own()) == Some(theirs));
-    let asked = is_ours.then(|| sockets::tcp(inodes)).flatten();
+    let asked = ask(inodes, pid, procfs, false);
     let all_of_tcp = asked.is_some();
-    let mut described = asked.unwrap_or_default();
+    let sockets = asked.unwrap_or_default().sockets;
+    let mut described = sockets.into_iter().map(|(inode, socket)| (inode, socket.words())).collect();
     let tables =
         SocketTable::FILES.into_iter().filter(|(_, table)| !all_of_tcp || *table != SocketTable::Tcp);
     for (file, table) in tables {
@@ -100,6 +141,8 @@ mod tests {
         let inodes = BTreeSet::from([inode(listener.as_raw_fd()), inode(client.as_raw_fd())]);
         let mut described = HashMap::new();
         read_table(Path::new("/proc/self/net/tcp"), SocketTable::Tcp, &inodes, &mut described);
-        assert_eq!((described.len(), sockets::tcp(&inodes)), (2, Some(described)));
+        let answer = sockets::tcp(Network::Own, &inodes, false).unwrap();
+        let asked = answer.sockets.iter().map(|(inode, socket)| (*inode, socket.words())).collect();
+        assert_eq!((described.len(), described), (2, asked));
     }
 }
