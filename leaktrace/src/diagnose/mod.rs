@@ -145,9 +145,8 @@ fn meaning(cause: &(dyn std::error::Error + 'static), privileges: &Privileges) -
     if let Some(error) = cause.downcast_ref::<DoctorError>() {
         return Some(of_doctor(*error));
     }
-    if cause.is::<NothingFound>() {
-        let hint = "only processes that you may read are found: run as root, or try another --exe or --comm";
-        return Some(Meaning::new(Exit::NoTarget, hint));
+    if let Some(nothing) = cause.downcast_ref::<NothingFound>() {
+        return Some(of_nothing(*nothing));
     }
     if let Some(unseen) = cause.downcast_ref::<Unseen>() {
         return Some(of_unseen(*unseen));
@@ -201,6 +200,16 @@ fn of_process(error: &ProcessError, privileges: &Privileges) -> Meaning {
         ProcessError::Execed { .. } => of_unseen(Unseen::Execed),
         ProcessError::NotPermitted { .. } => Meaning::new(Exit::NotPermitted, permission(privileges)),
         ProcessError::Malformed { .. } | ProcessError::Io { .. } => Meaning::plain(Exit::Usage),
+    }
+}
+
+fn of_nothing(nothing: NothingFound) -> Meaning {
+    match nothing {
+        NothingFound::AtAll => Meaning::new(
+            Exit::NoTarget,
+            "only processes that you may read are found: run as root, or try another --exe or --comm",
+        ),
+        NothingFound::InTime => Meaning::new(Exit::NoTarget, "watch for longer"),
     }
 }
 

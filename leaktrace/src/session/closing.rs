@@ -60,6 +60,11 @@ impl Engine<'_> {
         member.stop.store(true, Ordering::Relaxed);
         self.queue.forget(key);
         self.detaching.retain(|detaching| *detaching != key);
+        if member.screening.is_some() {
+            // Nobody knows whether it was meant.
+            self.ledger.leave_unscreened(&outcome);
+            return Ok(());
+        }
         let is_seen = member.has_reported || self.launched.is_some();
         let unseen = Unseen::of(&outcome).filter(|_| !is_seen);
         let (process, (state, reason)) = (member.process, told_of(&outcome));
@@ -85,9 +90,19 @@ pub(super) struct Ledger {
     pub(super) first_failure: Option<(Pid, anyhow::Error)>,
     /// Why the last one of all others ended.
     pub(super) last_reason: Option<StopReason>,
+    /// Whether it was not found out in time of some whether they are meant.
+    pub(super) has_unscreened: bool,
 }
 
 impl Ledger {
+    pub(super) fn leave_unscreened(&mut self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Ended(StopReason::TimeUp) => self.has_unscreened = true,
+            Outcome::Ended(StopReason::Asked) => self.last_reason = Some(StopReason::Asked),
+            Outcome::Ended(_) | Outcome::Failed(_) => {}
+        }
+    }
+
     fn enter(&mut self, pid: Pid, has_reported: bool, outcome: Outcome) {
         self.has_reported |= has_reported;
         match outcome {

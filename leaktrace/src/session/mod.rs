@@ -200,14 +200,23 @@ fn several(ledger: Ledger, ended: impl FnOnce(StopReason) -> Ended) -> anyhow::R
     match ledger.first_failure {
         _ if ledger.has_reported => Ok(ended(StopReason::TimeUp)),
         Some((pid, error)) => Err(jobs::cannot_watch(error, pid, false)),
-        None => Err(NothingFound.into()),
+        // Whoever interrupts us wants no more.
+        None if ledger.last_reason == Some(StopReason::Asked) => Ok(ended(StopReason::Asked)),
+        None if ledger.has_unscreened => Err(NothingFound::InTime.into()),
+        None => Err(NothingFound::AtAll.into()),
     }
 }
 
-/// No process was there that is like what was asked for.
+/// No process was found that is like what was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("no matching Go process was found")]
-pub struct NothingFound;
+pub enum NothingFound {
+    /// There is none.
+    #[error("no matching Go process was found")]
+    AtAll,
+    /// It could not be found out whether there is one.
+    #[error("no matching Go process was found in time; some processes were not looked at")]
+    InTime,
+}
 
 fn shared(config: &Config) -> anyhow::Result<Shared> {
     let sources = SourceTree::of(config.writing.sources.folder.as_deref(), config.writing.sources.blame)?;
@@ -217,4 +226,35 @@ fn shared(config: &Config) -> anyhow::Result<Shared> {
         policy: config.judging.policy.clone(),
         sources: sources.map(Mutex::new),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::member::Outcome;
+    use super::*;
+
+    /// How a session over several processes ends of which none is reported on.
+    fn without_a_report(ledger: Ledger) -> Result<StopReason, NothingFound> {
+        let ended = |reason| Ended {
+            reason,
+            found: false,
+            interrupted: None,
+            has_reported: false,
+            is_unreached: false,
+        };
+        let ended = several(ledger, ended).map(|ended| ended.reason);
+        ended.map_err(|error| *error.downcast_ref().expect("nothing was found"))
+    }
+
+    #[test]
+    fn nobody_is_said_not_to_be_there_who_was_not_looked_at() {
+        let (none, of) = (Ledger::default(), Outcome::Ended);
+        assert_eq!(without_a_report(none), Err(NothingFound::AtAll));
+        let mut late = Ledger::default();
+        late.leave_unscreened(&of(StopReason::TimeUp));
+        assert_eq!(without_a_report(late), Err(NothingFound::InTime));
+        let mut interrupted = Ledger::default();
+        interrupted.leave_unscreened(&of(StopReason::Asked));
+        assert_eq!(without_a_report(interrupted), Ok(StopReason::Asked));
+    }
 }

@@ -16,6 +16,9 @@ use super::plan::{Blow, Output, TracerPlan, What, Whom};
 /// How much longer than it was asked to watch it may take.
 const PATIENCE: Duration = Duration::from_secs(45);
 
+/// A watch that may be too short for a first look on a busy machine.
+const SHORT: Duration = Duration::from_secs(1);
+
 /// How much longer nobody reads what it writes.
 const UNREAD: Duration = Duration::from_secs(2);
 
@@ -196,11 +199,13 @@ fn judge(plan: &TracerPlan, scene: &Scene<'_>, status: ExitStatus) -> Result<End
     let code = status.code().unwrap_or_default();
     let lost = code == 5 && plan.loses_keeper() && said.contains("lost the process that holds the probes");
     let may_be_gone = code == 3 && !scene.is_steady;
+    // What was asked for was too short for the machine, which is said.
+    let is_late = plan.lasts < SHORT && said.contains("in time");
     let may_not_write = code == 2 && matches!(plan.output, Output::FullDisk | Output::Unread);
     // As `run` passes on what it was ended by.
     let is_passed_on = code > 128 && plan.was_sent(code - 128);
     if code != 0 {
-        if lost || may_be_gone || may_not_write || is_passed_on {
+        if lost || is_late || may_be_gone || may_not_write || is_passed_on {
             return Ok(End::of(format!("status {code}")));
         }
         bail!("{}", seen());
