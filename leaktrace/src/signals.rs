@@ -145,8 +145,11 @@ pub(crate) fn end_by(signal: c_int) -> ! {
     std::process::exit(status(signal).into())
 }
 
-/// Stops this process until `SIGCONT`.
+/// Stops this process until `SIGCONT`, unless that has come meanwhile: a later stop would make the kernel forget it.
 pub(crate) fn suspend() {
+    if Mask::of(&[libc::SIGCONT]).take() {
+        return;
+    }
     // It can only fail for a process that is not there.
     _ = kill_process(getpid(), Signal::STOP);
 }
@@ -261,6 +264,21 @@ mod tests {
             thread.join().unwrap()
         });
         assert_eq!(taken, Received { number: libc::SIGUSR2, by_kernel: false });
+    }
+
+    #[test]
+    fn whoever_was_told_to_go_on_meanwhile_does_not_stop() {
+        std::thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                Mask::of(&[libc::SIGCONT]).change(libc::SIG_BLOCK).unwrap();
+                // SAFETY: the signal goes to this thread, which has it blocked.
+                unsafe { libc::raise(libc::SIGCONT) };
+                // Otherwise this whole test would stop here.
+                suspend();
+                assert!(!Mask::of(&[libc::SIGCONT]).take(), "it was taken");
+            });
+            thread.join().unwrap();
+        });
     }
 
     #[test]

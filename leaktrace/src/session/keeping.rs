@@ -149,8 +149,12 @@ impl Engine<'_> {
             let taken = self.hub.as_mut().map_or(Ok(()), |hub| probes.take_away(hub, now));
             failed.extend(taken.err().map(|error| (key, error)));
         }
+        // To take them away may have taken longer than the user wanted us to stop.
+        let is_withdrawn = suspension.is_withdrawn();
         drop(suspension);
-        signals::suspend();
+        if !is_withdrawn {
+            signals::suspend();
+        }
         failed.into_iter().try_for_each(|(key, error)| self.fail(key, error.into()))
     }
 
