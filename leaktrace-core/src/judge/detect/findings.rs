@@ -56,13 +56,15 @@ pub struct Finding {
     pub verdict: Verdict,
     /// The sites, where the process is traced.
     pub sites: Vec<SiteId>,
+    /// Whether they may outlive what they were started for.
+    pub(crate) may_outlive: bool,
 }
 
 impl Finding {
     /// The verdict with the stack that reached the `go` statement, and with what that says of the cause.
     #[must_use]
     pub(crate) fn with_creation_stack(self, creation_stack: Vec<Frame>) -> Verdict {
-        let cause = match typical_cause::request(&creation_stack) {
+        let cause = match typical_cause::request(&creation_stack).filter(|_| self.may_outlive) {
             Some(request) => format!("started for {request}, they outlive it: {}", self.verdict.cause),
             None => self.verdict.cause,
         };
@@ -171,7 +173,8 @@ fn decide(charges: &[Charge<'_>], facts: &dyn Fn(&[Goid]) -> Option<SiteFacts>) 
     if !related.is_empty() {
         verdict.evidence.insert("also".to_owned(), Value::from(related));
     }
-    Some(Finding { verdict, sites: facts.map(|facts| facts.sites).unwrap_or_default() })
+    let sites = facts.map(|facts| facts.sites).unwrap_or_default();
+    Some(Finding { verdict, sites, may_outlive: best.cohort.may_outlive() })
 }
 
 fn verdict(charge: &Charge<'_>, facts: Option<&SiteFacts>) -> Verdict {

@@ -13,6 +13,7 @@ mod gate;
 mod history;
 mod known;
 mod levels;
+mod network_reads;
 mod observation;
 pub mod rules;
 mod sample;

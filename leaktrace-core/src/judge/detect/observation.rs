@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::connections::Waited;
+use super::network_reads;
 use super::sample::{Sample, Weight};
 use crate::base::hash::KeyedMap;
 use crate::base::num::{Goid, Ktime};
@@ -195,8 +196,12 @@ impl Observation {
     }
 
     fn weighted(dump: &Dump, raw: &[Goroutine], weights: &[Weight], at: Ktime) -> Self {
-        let mut reader =
-            ObservationBuilder { dump, standings: KeyedMap::default(), seen: Self { at, ..Self::default() } };
+        let mut reader = ObservationBuilder {
+            dump,
+            standings: KeyedMap::default(),
+            network_reads: KeyedMap::default(),
+            seen: Self { at, ..Self::default() },
+        };
         let mut raw = raw.iter();
         let weights = weights.iter().copied().chain(std::iter::repeat(Weight::ONE));
         for (goroutine, weight) in dump.goroutines.iter().zip(weights) {
@@ -215,6 +220,8 @@ impl Observation {
 struct ObservationBuilder<'d> {
     dump: &'d Dump,
     standings: KeyedMap<StandingKey, u32>,
+    /// Which stacks read from the network.
+    network_reads: KeyedMap<StackId, bool>,
     seen: Observation,
 }
 
@@ -223,7 +230,14 @@ type StandingKey = (StackId, Option<LocationId>, Option<StrId>, Wait, bool);
 
 impl ObservationBuilder<'_> {
     fn add(&mut self, goroutine: &DumpGoroutine, moves: Option<u8>, weight: Weight) {
-        let (wait, object) = self.wait(goroutine, weight.count);
+        let (wait, object) = match self.wait(goroutine, weight.count) {
+            (Wait::Select | Wait::Channel(_) | Wait::Lock(LockKind::Cond), _)
+                if self.reads_from_network(goroutine.stack) =>
+            {
+                (Wait::Io, 0)
+            }
+            others => others,
+        };
         if let Some(BlockedOn::Io { fd, .. }) =
             goroutine.blocked_on.and_then(|id| self.dump.tables.blocked(id))
         {
@@ -248,6 +262,17 @@ impl ObservationBuilder<'_> {
             locked: goroutine.locked,
             weight,
         });
+    }
+
+    /// Whether whoever has this stack reads from a stream of a connection.
+    fn reads_from_network(&mut self, stack: StackId) -> bool {
+        let dump = self.dump;
+        let read = || {
+            let names: Vec<String> =
+                dump.shown_frames(stack).map(|frame| dump.printed_name(frame.function)).collect();
+            network_reads::is_read(names.iter().map(String::as_str))
+        };
+        *self.network_reads.entry(stack).or_insert_with(read)
     }
 
     /// What it waits for, and on which object if that is a single one; the object is noted.

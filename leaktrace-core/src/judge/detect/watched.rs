@@ -254,6 +254,11 @@ impl Cohort {
         self.trend.as_ref().filter(|trend| trend.nobody_leaves() && self.is_still())
     }
 
+    /// Whether they may outlive what they were started for: most of those who started them have gone, as far as that is known.
+    pub(crate) const fn may_outlive(&self) -> bool {
+        !self.is_accompanied && self.parents_gone * 2 >= self.parents_known
+    }
+
     /// Whether each waits for a channel or lock of its own.
     pub(crate) const fn own_objects(&self) -> bool {
         self.objects.distinct > 0 && self.objects.distinct * 10 >= self.live * 9

@@ -211,6 +211,7 @@ impl History {
             cohort.site_settled = site.map_or(0, |site| site.settled.into());
         }
         self.keep_births(&mut all, seen.at);
+        partners::find_creators(&mut all);
         all.into_iter().map(|(_, cohort)| cohort).collect()
     }
 

@@ -5,11 +5,14 @@
 //! of its own follows its clients. Partners that many share say nothing, such as `main` or the loop that reads requests, but
 //! for those whose goroutines were all there soon after them: the workers of one session.
 
+use std::collections::BTreeMap;
+
 use crate::base::hash::{KeyedMap, KeyedSet};
 use crate::base::num::Goid;
 use crate::base::time::SECOND_NS;
 use crate::judge::detect::connections::Opened;
 use crate::judge::detect::observation::{Observation, Sighting, Standing, Wait};
+use crate::judge::detect::watched::Cohort;
 
 /// How many may share a partner: a reader and a writer of one connection.
 const SHARE: usize = 2;
@@ -62,7 +65,7 @@ impl Partners {
             partners.alive.insert(sighting.goid);
             let waits_for_io = standing_wait(seen, sighting) == Some(Wait::Io);
             // A connection that the process made itself stands for no client of it.
-            let is_ours = seen.connections.get(sighting.goid).is_some_and(|one| one.opened == Opened::ByUs);
+            let is_ours = seen.connections.get(sighting.goid).is_some_and(|one| one.opened != Opened::ByPeer);
             if let Some(parent) = sighting.parent.filter(|_| waits_for_io && !is_ours) {
                 let (count, last) = partners.of_io.entry(parent).or_insert((0, sighting.goid));
                 (*count, *last) = (*count + 1, sighting.goid);
@@ -123,12 +126,41 @@ impl Company {
     }
 }
 
+/// Releases before Go 1.21 do not say who started whom. There, the function that did may be seen to stand as often as there
+/// are goroutines: then it is taken for theirs.
+pub(super) fn find_creators(cohorts: &mut [(u32, Cohort)]) {
+    let asks = |cohort: &Cohort| cohort.trend.is_some() && cohort.parents_known == 0;
+    let creator = |cohort: &Cohort| cohort.standing.created_by.function.clone();
+    let asked = cohorts.iter().filter(|(_, cohort)| asks(cohort));
+    let mut standing: BTreeMap<String, u64> =
+        asked.filter_map(|(_, cohort)| Some((creator(cohort)?, 0))).collect();
+    if standing.is_empty() {
+        return;
+    }
+    for (_, cohort) in cohorts.iter() {
+        let own = cohort.standing.created_by.function.as_deref();
+        let functions = cohort.standing.stack.iter().filter_map(|frame| frame.function.as_deref());
+        let mut functions: Vec<&str> = functions.filter(|function| Some(*function) != own).collect();
+        functions.sort_unstable();
+        functions.dedup();
+        for function in functions {
+            standing.entry(function.to_owned()).and_modify(|count| *count += cohort.live);
+        }
+    }
+    for (_, cohort) in cohorts.iter_mut().filter(|(_, cohort)| asks(cohort)) {
+        let stand = creator(cohort).and_then(|function| standing.get(&function).copied());
+        cohort.is_accompanied |= stand.is_some_and(|count| count * 10 >= cohort.live * 9);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::base::num::Ktime;
+    use crate::judge::detect::history::Trend;
     use crate::judge::detect::observation::made_up;
     use crate::judge::detect::sample::Weight;
+    use crate::schema::{Frame, Location};
 
     const IO: u32 = 1;
 
@@ -205,6 +237,31 @@ mod tests {
         assert!(serves_a_request(&started("net/http.(*http2serverConn).runHandler")));
         assert!(serves_a_request(&started("google.golang.org/grpc.(*Server).serveStreams.func2.1")));
         assert!(!serves_a_request(&started("main.work")) && !serves_a_request(&made_up()));
+    }
+
+    #[test]
+    fn before_go_1_21_the_function_that_started_them_is_looked_for() {
+        let trend = Trend::made_up();
+        let frame =
+            |function: &str| Frame { function: Some(function.to_owned()), file: None, line: None, pc: None };
+        let cohort = |stack: &str, created_by: &str, live| {
+            let created_by = Location { function: Some(created_by.to_owned()), ..made_up().created_by };
+            let standing = Standing { stack: vec![frame(stack)], created_by, ..made_up() };
+            Cohort { live, trend: Some(trend), ..Cohort::new(standing) }
+        };
+        let follows = |handlers| {
+            let mut cohorts = vec![
+                (0, cohort("main.send", "main.watch", 50)),
+                (1, cohort("main.watch", "main.serve", handlers)),
+            ];
+            find_creators(&mut cohorts);
+            [cohorts[0].1.is_accompanied, cohorts[1].1.is_accompanied]
+        };
+        assert_eq!(follows(50), [true, false]);
+        assert_eq!(follows(40), [false, false], "some have returned");
+        let mut known = vec![(0, Cohort { parents_known: 1, ..cohort("main.send", "main.send", 5) })];
+        find_creators(&mut known);
+        assert!(!known[0].1.is_accompanied);
     }
 
     #[test]

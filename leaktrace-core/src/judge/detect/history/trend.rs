@@ -199,13 +199,29 @@ const fn minutes(ns: u64) -> f64 {
 }
 
 #[cfg(test)]
+impl Trend {
+    /// One that goes on.
+    pub(super) const fn made_up() -> Self {
+        let (horizon_ns, per_minute) = (80 * SECOND_NS, 60.0);
+        Self {
+            horizon_ns,
+            score: 28,
+            from: 0.0,
+            to: 80.0,
+            per_minute,
+            at_the_end: 0.4,
+            arrived: 80,
+            departed: 0,
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
     fn growth(arrived: u32) -> Trend {
-        let (horizon_ns, per_minute) = (80 * SECOND_NS, 60.0);
-        let at_the_end = 0.4;
-        Trend { horizon_ns, score: 28, from: 0.0, to: 80.0, per_minute, at_the_end, arrived, departed: 0 }
+        Trend { arrived, ..Trend::made_up() }
     }
 
     #[test]
