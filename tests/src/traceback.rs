@@ -63,16 +63,17 @@ pub fn parse(text: &str) -> Vec<GoroutineText> {
         .collect()
 }
 
-/// A function name as tracebacks print it: type arguments are not spelled out, and gopanic is called `panic`.
+/// A function name as tracebacks print it, but with the dots of its import path: type arguments are not spelled out, and
+/// gopanic is called `panic`.
 pub fn printed_name(function: &str) -> String {
     if function == "runtime.gopanic" {
         return "panic".to_owned();
     }
     match (function.find('['), function.rfind(']')) {
         (Some(open), Some(close)) if open < close => {
-            format!("{}[...]{}", &function[..open], &function[close + 1..])
+            format!("{}[...]{}", function[..open].replace("%2e", "."), &function[close + 1..])
         }
-        _ => function.to_owned(),
+        _ => function.replace("%2e", "."),
     }
 }
 
@@ -158,7 +159,7 @@ created by main.g
         let boxed = &goroutines[1];
         assert_eq!(boxed.state, "chan receive");
         assert_eq!(boxed.remarks, ["3 minutes", "locked to thread"]);
-        assert_eq!(boxed.frames[1].function, "work%2eer.(*Box[...]).Take");
+        assert_eq!(boxed.frames[1].function, "work.er.(*Box[...]).Take");
         assert_eq!((boxed.frames[0].offset, boxed.frames[1].offset), (None, Some(0x1d)));
         assert!(boxed.elided);
         assert_eq!(boxed.created_by.as_ref().and_then(|created| created.parent), Some(1));

@@ -4,6 +4,7 @@ use regex::Regex;
 use thiserror::Error;
 
 use crate::go::names::Status;
+use crate::go::symbolize::with_import_path;
 use crate::goroutines::Dump;
 use crate::goroutines::model::{DumpGoroutine, NamedFrame, StackId};
 
@@ -30,7 +31,8 @@ impl Pattern {
     }
 
     fn matches_frame(&self, frame: &NamedFrame<'_>) -> bool {
-        self.0.is_match(frame.function) || self.0.is_match(&format!("{}:{}", frame.file, frame.line))
+        self.0.is_match(&with_import_path(frame.function))
+            || self.0.is_match(&format!("{}:{}", frame.file, frame.line))
     }
 }
 
@@ -138,6 +140,13 @@ mod tests {
         assert!(!begins_with_words("sync.RWMutex.RLock", "sync.RW"));
         assert!(begins_with_words("sync.Cond.Wait", "sync.Cond"));
         assert!(!begins_with_words("", ""));
+    }
+
+    #[test]
+    fn import_paths_match_as_they_are_written() {
+        let pattern = Pattern::parse(r"lumberjack\.v2\.\(").unwrap();
+        let function = "gopkg.in/natefinch/lumberjack%2ev2.(*Logger).millRun";
+        assert!(pattern.matches_frame(&NamedFrame { function, ..NamedFrame::unknown(0) }));
     }
 
     #[test]

@@ -75,15 +75,47 @@ fn frame<'d>(
     SymbolFrame { function, file, line, inlined: false, id, start_line, entry, pc: module.pc(at) }
 }
 
-/// A function's name as Go prints it: the type arguments of generics as `[...]`.
+/// A function's name as Go prints it, with the type arguments of generics as `[...]`, but with its import path as it is
+/// written in sources.
 ///
 /// Source: Go `src/runtime/traceback.go` (`printFuncName`) and `symtab.go` (`funcNameForPrint`), go1.21 to go1.27.
 pub fn display_name(name: &str) -> Cow<'_, str> {
     let parts = name.find('[').zip(name.rfind(']')).filter(|(open, close)| open < close);
     match parts.and_then(|(open, close)| name.get(..open).zip(name.get(close + 1..))) {
-        Some((before, after)) => format!("{before}[...]{after}").into(),
+        Some((before, after)) => format!("{}[...]{after}", with_import_path(before)).into(),
+        None => with_import_path(name),
+    }
+}
+
+/// The name with the import path as it is written in sources: `gopkg.in/yaml.v2.Unmarshal` for what the linker calls
+/// `gopkg.in/yaml%2ev2.Unmarshal`, so that the first dot after the last slash ends the path.
+///
+/// Source: Go `src/cmd/internal/objabi/path.go` (`PathToPrefix`), go1.19 to go1.27.
+pub(crate) fn with_import_path(name: &str) -> Cow<'_, str> {
+    // Type arguments have paths of their own.
+    let plain = name.find('[').map_or(name, |open| &name[..open]);
+    let element = plain.rfind('/').map_or(0, |slash| slash + 1);
+    let end = plain[element..].find('.').map_or(plain.len(), |dot| element + dot);
+    let (path, rest) = name.split_at(end);
+    match unescaped(path) {
+        Some(path) => format!("{path}{rest}").into(),
         None => name.into(),
     }
+}
+
+/// A path without the `%xx` in it; nothing if it has none, or such as no compiler writes.
+fn unescaped(path: &str) -> Option<String> {
+    let mut pieces = path.split('%');
+    let mut bytes = pieces.next()?.as_bytes().to_vec();
+    if bytes.len() == path.len() {
+        return None;
+    }
+    for piece in pieces {
+        let code = piece.get(..2).filter(|code| code.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
+        bytes.push(u8::from_str_radix(code, 16).ok()?);
+        bytes.extend_from_slice(&piece.as_bytes()[2..]);
+    }
+    String::from_utf8(bytes).ok().filter(|path| !path.contains(char::is_control))
 }
 
 #[cfg(test)]
@@ -129,5 +161,27 @@ mod tests {
         assert_eq!(display_name("main.f[go.shape.int]"), "main.f[...]");
         assert_eq!(display_name("main.(*t[go.shape.[]int]).m.func1"), "main.(*t[...]).m.func1");
         assert_eq!(display_name("]odd["), "]odd[");
+    }
+
+    #[test]
+    fn import_paths_are_shown_as_they_are_written() {
+        let same = |name: &str| assert_eq!(display_name(name), name);
+        assert_eq!(
+            display_name("gopkg.in/natefinch/lumberjack%2ev2.(*Logger).mill.func1.1"),
+            "gopkg.in/natefinch/lumberjack.v2.(*Logger).mill.func1.1"
+        );
+        assert_eq!(
+            display_name("github.com/nats-io/nats%2ego.(*Conn).flusher"),
+            "github.com/nats-io/nats.go.(*Conn).flusher"
+        );
+        assert_eq!(display_name("work%2eer.(*Box[a/b%2ec.T]).Take"), "work.er.(*Box[...]).Take");
+        assert_eq!(display_name("x/caf%c3%a9.f"), "x/café.f");
+        same("gopkg.in/redis.v5/internal/pool.NewConnPool");
+        // No compiler writes these; what they say is left as it is.
+        for odd in
+            ["x/a%.f", "x/a%2.f", "x/a%+1.f", "x/a%zz.f", "x/a%1b.f", "x/a%ff.f", "main.f%2e", "x/a%é.f"]
+        {
+            same(odd);
+        }
     }
 }

@@ -9,6 +9,7 @@ use super::text_rules::TextRules;
 use crate::base::human;
 use crate::base::path::base_name;
 use crate::go::names::Status;
+use crate::go::symbolize::with_import_path;
 use crate::go::traceback::innermost_own;
 
 impl Dump {
@@ -44,12 +45,13 @@ impl Dump {
         })
     }
 
-    /// The name of a function as the target's own tracebacks print it.
+    /// The name of a function as the target's own tracebacks print it, but with its import path as sources write it.
     pub fn printed_name(&self, function: &str) -> String {
         if function.is_empty() {
             return "(unknown)".to_owned();
         }
-        TextRules::of(&self.target.go_version).printed_name(function).concat()
+        let printed = TextRules::of(&self.target.go_version).printed_name(function).concat();
+        with_import_path(&printed).into_owned()
     }
 
     /// `main.worker (worker.go:88)`

@@ -3,6 +3,7 @@
 mod blocked;
 mod goroutines;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
@@ -11,6 +12,7 @@ use serde::{Serialize, Serializer};
 use super::Options;
 use crate::base::json::Visible;
 use crate::dump::group::{Group, group};
+use crate::go::symbolize::with_import_path;
 use crate::goroutines::Dump;
 use crate::goroutines::model::{Completeness, FunctionKind, LocationId, NamedFrame, StackId};
 use crate::goroutines::text_rules::TextRules;
@@ -259,7 +261,7 @@ fn frames(dump: &Dump, stack: StackId) -> Vec<FrameJson<'_>> {
 
 #[derive(Serialize)]
 struct FrameJson<'d> {
-    function: &'d str,
+    function: Cow<'d, str>,
     file: &'d str,
     line: u32,
     pc: String,
@@ -276,7 +278,7 @@ struct FrameJson<'d> {
 impl<'d> FrameJson<'d> {
     fn of(frame: &NamedFrame<'d>) -> Self {
         Self {
-            function: frame.function,
+            function: with_import_path(frame.function),
             file: frame.file,
             line: frame.line,
             pc: format!("{:#x}", frame.pc),
