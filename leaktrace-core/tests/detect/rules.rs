@@ -47,6 +47,21 @@ static BODY: Kind = Kind {
     doing: "select",
 };
 
+/// Of which a gRPC client has three.
+static SERIALIZER: Kind = Kind {
+    created_by: "google.golang.org/grpc/internal/grpcsync.NewCallbackSerializer",
+    function: "google.golang.org/grpc/internal/grpcsync.(*CallbackSerializer).run",
+    wait: Wait::Select,
+    doing: "select",
+};
+
+static STREAM_READER: Kind = Kind {
+    created_by: "main.watch",
+    function: "google.golang.org/grpc.(*clientStream).RecvMsg",
+    wait: Wait::Select,
+    doing: "select",
+};
+
 static READER: Kind = Kind {
     created_by: "main.fetch",
     function: "net/http.(*body).Read",
@@ -370,6 +385,23 @@ fn who_follows_clients_is_told_with_their_number_and_address() {
     assert_eq!(idle.severity, Severity::Watch);
     let words = "they follow 120 open connections of clients, 120 of which are from 10.0.0.7";
     assert!(idle.cause.ends_with(words), "{}", idle.cause);
+}
+
+#[test]
+fn a_client_is_in_use_if_one_of_its_streams_is_read_however_many_goroutines_it_has() {
+    let clients = |readers: usize| {
+        let mut program = Program::default();
+        let verdicts = program.run(4 * MINUTE, STEP, |program| {
+            (0..3).for_each(|_| started(program, &SERIALIZER));
+            (0..readers).for_each(|_| started(program, &STREAM_READER));
+            program.stir(&STREAM_READER);
+        });
+        let of_clients =
+            |verdict: &&Verdict| verdict.created_by.function.as_deref() == Some(SERIALIZER.created_by);
+        verdicts.iter().find(of_clients).map(|verdict| verdict.severity)
+    };
+    assert_eq!(clients(0), Some(Severity::Likely));
+    assert_eq!(clients(1), None);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::goroutines::model::{Channel, ChannelOperation};
 use crate::judge::detect::history::Trend;
 use crate::judge::detect::observation::{Object, Wait};
 use crate::judge::detect::signatures::Signature;
+use crate::judge::detect::typical_cause;
 use crate::judge::detect::watched::{Cohort, Holder, Watched};
 use crate::schema::Severity;
 use crate::trace::registry::{Lifetimes, SiteId};
@@ -119,6 +120,15 @@ impl<'a> Case<'a> {
         self.cohort.standing.wait
     }
 
+    /// What usually is the matter, and what to do about it: in the words of the library whose frames these are, if they
+    /// are of one.
+    pub(crate) fn usual_cause(&self) -> (&'a str, &'a str) {
+        match self.signature {
+            Some(signature) => (&signature.cause, &signature.remedy),
+            None => typical_cause::cause(self.wait()),
+        }
+    }
+
     /// Whether this is all that is known of the process: nothing can have changed.
     pub(crate) const fn is_single(&self) -> bool {
         self.watched.observations < 2
@@ -134,11 +144,11 @@ impl<'a> Case<'a> {
         self.cohort.leaks().filter(|trend| trend.arrived >= least)
     }
 
-    /// Whether half as many goroutines still use what these would have left behind, by what is known of their library.
+    /// Whether goroutines still use half of what these would have left behind, by what is known of their library.
     pub(crate) fn is_used(&self) -> bool {
         let Some(signature) = self.signature.filter(|signature| signature.has_users()) else { return false };
         let users = self.watched.cohorts.iter().filter(|cohort| signature.is_used_by(&cohort.standing));
-        users.map(|cohort| cohort.live).sum::<u64>() * 2 >= self.cohort.live
+        users.map(|cohort| cohort.live).sum::<u64>() * signature.each * 2 >= self.cohort.live
     }
 
     /// Whether next to all who started them have gone.

@@ -1,7 +1,6 @@
 //! LT011: the runtime's own leak detection has found it.
 
 use super::{Case, Judgement, Rule};
-use crate::judge::detect::typical_cause;
 use crate::schema::Severity;
 
 pub(super) const RULE: Rule = Rule {
@@ -22,7 +21,7 @@ fn evaluate(case: &Case<'_>) -> Judgement {
     }
     let mut evidence = case.evidence();
     evidence.insert("marked_by_the_runtime".to_owned(), case.cohort.leaked.into());
-    let (typical, remedy) = typical_cause::cause(case.wait());
+    let (typical, remedy) = case.usual_cause();
     Judgement::suspect(
         Severity::Certain,
         evidence,

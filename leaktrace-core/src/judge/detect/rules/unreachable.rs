@@ -1,7 +1,6 @@
 //! LT005: nothing that can still run refers to what it waits for.
 
 use super::{Case, Judgement, Rule};
-use crate::judge::detect::typical_cause;
 use crate::judge::detect::watched::Cohort;
 use crate::schema::Severity;
 
@@ -36,7 +35,7 @@ fn evaluate(case: &Case<'_>) -> Judgement {
     let mut evidence = case.leak(5).map_or_else(|| case.evidence(), |trend| case.evidence_of(trend));
     evidence.insert("unreachable".to_owned(), unreachable.into());
     let who = if unreachable < live { format!("{unreachable} of them") } else { "they".to_owned() };
-    let (typical, remedy) = typical_cause::cause(case.wait());
+    let (typical, remedy) = case.usual_cause();
     Judgement::suspect(
         if certain > 0 { Severity::Certain } else { Severity::Likely },
         evidence,
@@ -52,6 +51,7 @@ mod tests {
     use super::*;
     use crate::judge::detect::observation;
     use crate::judge::detect::rules::Suspicion;
+    use crate::judge::detect::signatures::Signatures;
     use crate::judge::detect::watched::Watched;
 
     fn judged(unreachable: u64, certain: u64) -> Option<Suspicion> {
@@ -65,6 +65,22 @@ mod tests {
         assert_eq!(judged(0, 0), None);
         assert_eq!(judged(5, 0).map(|suspicion| suspicion.severity), Some(Severity::Likely));
         assert_eq!(judged(5, 1).map(|suspicion| suspicion.severity), Some(Severity::Certain));
+    }
+
+    #[test]
+    fn a_known_library_is_told_of_in_its_own_words() {
+        let signatures = Signatures::built_in();
+        let signature = signatures.iter().find(|signature| signature.name == "lumberjack-logger-per-use");
+        let cohort = Cohort { live: 5, unreachable: 5, ..Cohort::new(observation::made_up()) };
+        let watched = Watched::default();
+        let case = Case { cohort: &cohort, watched: &watched, facts: None, signature };
+        let suspicion = evaluate(&case).suspicion().unwrap();
+        assert!(
+            suspicion.cause.contains("refers to what they wait for; lumberjack loggers"),
+            "{}",
+            suspicion.cause
+        );
+        assert!(suspicion.remedy.contains("call Rotate"), "{}", suspicion.remedy);
     }
 
     #[test]

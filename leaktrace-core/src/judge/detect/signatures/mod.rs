@@ -1,5 +1,8 @@
 //! How libraries leak when they are misused, recognised by their frames: a table in a file, to which users can add.
 
+#[cfg(test)]
+mod seen;
+
 use regex::Regex;
 use serde::Deserialize;
 use thiserror::Error;
@@ -29,6 +32,9 @@ pub struct Signature {
     /// half as many of them as of the others, nothing was.
     #[serde(default)]
     used_by: Vec<Pattern>,
+    /// How many of the goroutines there are for each thing that is used.
+    #[serde(default = "one")]
+    pub(super) each: u64,
     /// Whether the library itself keeps a goroutine beside each that waits for the network: that is no client then.
     #[serde(default)]
     pub(super) has_reader: bool,
@@ -61,6 +67,10 @@ pub enum When {
 
 const fn few() -> u32 {
     5
+}
+
+const fn one() -> u64 {
+    1
 }
 
 /// A regular expression.
