@@ -143,6 +143,22 @@ func wait() {
     }
 
     #[test]
+    fn of_the_libraries_the_names_say_what_leaks() {
+        let all = Behaviour::all(Program::Libraries).unwrap();
+        for one in &all {
+            let marked = !one.leaks.is_empty() || !one.foreign_leaks.is_empty();
+            assert_eq!(
+                (marked, !marked),
+                (one.name.ends_with("_leak"), one.name.ends_with("_ok")),
+                "{}",
+                one.name
+            );
+        }
+        let leaking = all.iter().filter(|one| one.name.ends_with("_leak")).count();
+        assert!(leaking >= 20 && all.len() - leaking >= 20, "{leaking} of {}", all.len());
+    }
+
+    #[test]
     fn every_article_has_a_fixed_twin() {
         let fixed = Behaviour::all(Program::Fixed).unwrap();
         for article in Behaviour::all(Program::Articles).unwrap() {

@@ -3,11 +3,13 @@
 mod suite;
 
 use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
+use self::suite::Suite;
 use crate::go::prerequisites::{apt_install, ensure_apt_lists, ensure_pip};
 use crate::go::run::run;
 use crate::go::toolchain::{cache_dir, lock};
@@ -48,7 +50,7 @@ impl Package {
         match self {
             Self::Debian(name) => unpack_debian(&[name], &partial, say)?,
             Self::DebianOf(name, suite) => {
-                suite::download(name, suite, &partial, say)?;
+                Suite::open(suite, say)?.download(&[name.to_owned()], &partial)?;
                 unpack_all(&partial)?;
             }
             Self::Pypi(name, version) => from_pypi(name, version, &partial, say)?,
@@ -78,6 +80,29 @@ pub fn unpack_debian(packages: &[&str], directory: &Path, say: &mut dyn FnMut(&s
     ensure_apt_lists(say)?;
     run(Command::new("apt-get").arg("download").args(packages).current_dir(directory))?;
     unpack_all(directory)
+}
+
+/// The sources of Go libraries in the packages of a release of Debian, and of all that they need, as a GOPATH.
+pub fn go_path(packages: &[&str], suite: &str, say: &mut dyn FnMut(&str)) -> Result<PathBuf> {
+    let mut hasher = DefaultHasher::new();
+    packages.hash(&mut hasher);
+    let directory = cache_dir("libraries").join(format!("{suite}-{:016x}", hasher.finish()));
+    let _lock = lock(&cache_dir("libraries"), &format!("{suite}.lock"))?;
+    if !directory.exists() {
+        say(&format!(
+            "downloading {} packages with Go libraries, and what they need, from Debian {suite}",
+            packages.len()
+        ));
+        let partial = directory.with_extension("partial");
+        fs::create_dir_all(&partial)?;
+        let apt = Suite::open(suite, say)?;
+        let mut all = apt.with_dependencies(packages)?;
+        all.retain(|name| name.starts_with("golang-") && name.ends_with("-dev"));
+        apt.download(&all, &partial)?;
+        unpack_all(&partial)?;
+        fs::rename(&partial, &directory)?;
+    }
+    Ok(directory.join("usr/share/gocode"))
 }
 
 /// Unpacks the Debian packages in `directory`, and removes them.

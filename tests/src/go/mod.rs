@@ -1,5 +1,6 @@
 //! Go toolchains and the targets built with them, cached outside the tree.
 
+pub mod libraries;
 pub mod own_text;
 pub mod prerequisites;
 pub mod run;

@@ -104,6 +104,8 @@ pub enum Program {
     Blocked,
     /// Verifies all that it computes.
     Soak,
+    /// Real libraries with a bug that was reported, and as they are meant to be used; built by [`super::libraries`].
+    Libraries,
 }
 
 impl Program {
@@ -121,12 +123,13 @@ impl Program {
             Self::Movers => "movers",
             Self::Blocked => "blocked",
             Self::Soak => "soak",
+            Self::Libraries => LIBRARIES,
         }
     }
 
     /// Whether it consists of named behaviours, each with a file of its own.
     pub const fn has_behaviours(self) -> bool {
-        matches!(self, Self::Articles | Self::Fixed | Self::Healthy | Self::Reachable)
+        matches!(self, Self::Articles | Self::Fixed | Self::Healthy | Self::Reachable | Self::Libraries)
     }
 }
 
@@ -218,18 +221,42 @@ fn profile(version: Version, directory: &Path, say: &mut dyn FnMut(&str)) -> Res
 }
 
 /// The Go sources as they were read at once: an edit during a build cannot end up under the wrong hash.
-struct Sources(BTreeMap<PathBuf, Vec<u8>>);
+pub(super) struct Sources(BTreeMap<PathBuf, Vec<u8>>);
+
+/// The directory of [`Program::Libraries`], which is no part of the others: they do not have to be built again when it
+/// changes.
+const LIBRARIES: &str = "libraries";
 
 impl Sources {
     fn read() -> Result<Self> {
+        let mut all = Self::read_all()?;
+        all.0.retain(|path, _| !path.starts_with(LIBRARIES));
+        Ok(all)
+    }
+
+    /// Those of [`Program::Libraries`], and what it is built on.
+    pub(super) fn of_libraries() -> Result<Self> {
+        let mut all = Self::read_all()?;
+        all.0.retain(|path, _| path.starts_with(LIBRARIES) || path.starts_with("behaviour"));
+        Ok(all)
+    }
+
+    fn read_all() -> Result<Self> {
         let mut files = BTreeMap::new();
         let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("targets");
         collect(&top, &top, &mut files)?;
         Ok(Self(files))
     }
 
+    /// Writes another import path wherever this one is used.
+    pub(super) fn replace(&mut self, from: &str, to: &str) {
+        for contents in self.0.values_mut() {
+            *contents = String::from_utf8_lossy(contents).replace(from, to).into_bytes();
+        }
+    }
+
     /// A name for these sources and the way in which they are built.
-    fn hash(&self) -> String {
+    pub(super) fn hash(&self) -> String {
         let mut hasher = DefaultHasher::new();
         self.0.hash(&mut hasher);
         Mode::ALL.map(Mode::arguments).hash(&mut hasher);
@@ -238,7 +265,7 @@ impl Sources {
 
     /// Writes them, with a go.mod that names the release itself: with an older one in it, `go` would give the program
     /// the behaviour of that release (GODEBUG).
-    fn copy_to(&self, tree: &Path, version: Version) -> Result<()> {
+    pub(super) fn copy_to(&self, tree: &Path, version: Version) -> Result<()> {
         for (path, contents) in &self.0 {
             let path = tree.join(path);
             fs::create_dir_all(path.parent().unwrap_or(tree))?;
