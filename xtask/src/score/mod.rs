@@ -6,11 +6,12 @@
 mod case;
 mod expected;
 mod judge;
+mod libraries;
 mod suite;
 mod table;
 mod watch;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use leaktrace_tests::Version;
 
 use self::case::Case;
@@ -23,22 +24,23 @@ use crate::step::{again_as_root_with, build_leaktrace, say};
 /// Score the verdicts on leaking and healthy programs, beside Go's own profile and goleak (through sudo unless root)
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Run only programs whose set and name contain one of these: `goker`, `healthy burst`
+    /// Run only programs whose set and name contain one of these: `goker`, `healthy burst`; or `libraries`, a set of
+    /// its own, with words for its programs behind it
     words: Vec<String>,
     /// Go release that builds the programs, 1.26 or later
     #[arg(long, default_value_t = Version::NEWEST.to_string())]
     go: String,
-    /// Seconds to watch each program
-    #[arg(long, default_value_t = 180)]
-    seconds: u32,
+    /// Seconds to watch each program [default: 180, and 300 for `libraries`]
+    #[arg(long)]
+    seconds: Option<u32>,
     /// Number of programs to watch at the same time
     #[arg(long, default_value_t = 80)]
     side_by_side: usize,
     /// Additional option for leaktrace; may be repeated
     #[arg(long, allow_hyphen_values = true)]
     option: Vec<String>,
-    /// Write the score of all programs to docs/score.md
-    #[arg(long, conflicts_with = "words")]
+    /// Write the score of all programs, or of all of `libraries`, to docs/score.md
+    #[arg(long)]
     save: bool,
 }
 
@@ -47,9 +49,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if std::env::var_os("LEAKTRACE_BIN").is_none() {
         return again_as_root_with(build_leaktrace()?.as_os_str());
     }
+    if args.words.first().is_some_and(|word| word == libraries::WORD) {
+        return libraries::run(args);
+    }
+    ensure!(!args.save || args.words.is_empty(), "only the score of all programs is saved");
     let mut cases = case::all(Version::parse(&args.go)?)?;
     cases.retain(|case| is_wanted(&args.words, case));
-    let (seconds, side_by_side) = (args.seconds, args.side_by_side);
+    let (seconds, side_by_side) = (args.seconds.unwrap_or(180), args.side_by_side);
     say(&format!("watching {} programs for {seconds} s, {side_by_side} side by side", cases.len()));
     let watch = Watch { seconds, side_by_side, options: args.option.clone() };
     let seen = watch.all(&cases);
