@@ -33,6 +33,7 @@ const SERVERS: [Package; 3] =
     [Package::Debian("caddy"), Package::Debian("etcd-server"), Package::Debian("prometheus")];
 
 /// One program, built with the libraries of one release of Debian, or the server that it uses.
+#[derive(Clone)]
 struct Case {
     suite: Suite,
     binary: PathBuf,
@@ -46,7 +47,7 @@ impl Case {
     /// The release and the name.
     fn title(&self) -> String {
         let whose = if self.is_server { "'s server" } else { "" };
-        format!("{} {}{whose}", self.suite.as_str(), self.behaviour.name)
+        format!("{}{whose}", title(self.suite, &self.behaviour.name))
     }
 
     /// Whether it has a bug.
@@ -68,9 +69,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let how = How { seconds: args.seconds.unwrap_or(300).into(), options: args.option.clone() };
     let (mut rows, mut failed) = (Vec::new(), 0_usize);
     for suite in Suite::ALL {
-        let mut cases = cases(suite, Version::parse(&args.go)?)?;
-        cases
-            .retain(|case| words.is_empty() || words.iter().any(|word| case.title().contains(word.as_str())));
+        let cases = cases(suite, Version::parse(&args.go)?, words)?;
         if cases.is_empty() {
             continue;
         }
@@ -93,31 +92,44 @@ pub(super) fn run(args: &Args) -> Result<()> {
     judge_ourselves(&rows)
 }
 
-fn cases(suite: Suite, version: Version) -> Result<Vec<Case>> {
+/// The programs of one release that are wanted; nothing is built if none is.
+fn cases(suite: Suite, version: Version, words: &[String]) -> Result<Vec<Case>> {
+    let mut behaviours = Behaviour::all(Program::Libraries)?;
+    behaviours.retain(|one| suite.has(&one.name) && is_wanted(words, &title(suite, &one.name)));
+    if behaviours.is_empty() {
+        return Ok(Vec::new());
+    }
     let binary = suite.build(version, &mut say)?;
+    let path = path_with_servers()?;
+    let mut cases = Vec::new();
+    for behaviour in behaviours {
+        // A server whose clients leave watches open has to keep them: there is no truth about it.
+        let has_server = WITH_SERVERS.iter().any(|server| behaviour.name.starts_with(server));
+        let case = Case { suite, binary: binary.clone(), behaviour, path: path.clone(), is_server: false };
+        if has_server && !case.leaks() {
+            cases.push(Case { is_server: true, ..case.clone() });
+        }
+        cases.push(case);
+    }
+    Ok(cases)
+}
+
+fn title(suite: Suite, name: &str) -> String {
+    format!("{} {name}", suite.as_str())
+}
+
+fn is_wanted(words: &[String], title: &str) -> bool {
+    words.is_empty() || words.iter().any(|word| title.contains(word.as_str()))
+}
+
+/// `PATH` with the directories of [`SERVERS`] before the others.
+fn path_with_servers() -> Result<OsString> {
     let mut directories = Vec::new();
     for package in SERVERS {
         directories.push(package.fetch(&mut say)?.join("usr/bin"));
     }
     let own = env::var_os("PATH").unwrap_or_default();
-    let path = env::join_paths(directories.into_iter().chain(env::split_paths(&own)))?;
-    let case = |behaviour: Behaviour, is_server| Case {
-        suite,
-        binary: binary.clone(),
-        behaviour,
-        path: path.clone(),
-        is_server,
-    };
-    let mut cases = Vec::new();
-    for behaviour in Behaviour::all(Program::Libraries)?.into_iter().filter(|one| suite.has(&one.name)) {
-        // A server whose clients leave watches open has to keep them: there is no truth about it.
-        let has_server = WITH_SERVERS.iter().any(|server| behaviour.name.starts_with(server));
-        if has_server && behaviour.name.ends_with("_ok") {
-            cases.push(case(behaviour.clone(), true));
-        }
-        cases.push(case(behaviour, false));
-    }
-    Ok(cases)
+    Ok(env::join_paths(directories.into_iter().chain(env::split_paths(&own)))?)
 }
 
 /// What the verdicts are for: nobody is ever woken for a healthy program, nearly every bug is found within five minutes,
