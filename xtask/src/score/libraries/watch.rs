@@ -89,8 +89,10 @@ impl Condition {
 
     fn one(self, case: &Case, place: u32, how: &How) -> Option<Seen> {
         let watch = || -> Result<Seen> {
+            let directory = tempfile::tempdir()?;
             let mut program = Command::new(&case.binary);
-            let held = Held::start(program.arg(&case.behaviour.name).env("PATH", &case.path))?;
+            program.arg(&case.behaviour.name).env("PATH", &case.path).env("TMPDIR", directory.path());
+            let held = Held::start(&mut program)?;
             let pid = if case.is_server { child_of(held.pid())? } else { held.pid() };
             thread::sleep(APART * place + if self.late { BEFORE } else { Duration::ZERO });
             reports(pid, how)
