@@ -371,6 +371,26 @@ fn what_the_kernel_knows_of_connections_tells_demand_from_what_was_given_up() {
 }
 
 #[test]
+fn a_connection_of_ours_stands_for_whoever_opened_it_and_not_for_its_own_goroutines() {
+    let (local, remote) = (SocketAddr::from(([10, 0, 0, 1], 40_000)), SocketAddr::from(([10, 0, 0, 7], 80)));
+    let socket = Socket { local, remote, state: 1, idle_ms: Some(0) };
+    let surest = |with_user: bool| {
+        let mut program = Program::default();
+        let verdicts = program.run(4 * MINUTE, STEP, |program| {
+            let user = if with_user { program.start(&IDLE).goid } else { program.born + 1_000_000 };
+            if !with_user {
+                program.start(&IDLE).parent = Some(user);
+            }
+            let reader = program.start(&CONNECTION);
+            (reader.parent, reader.socket) = (Some(user), Some(socket));
+        });
+        verdicts[0].severity
+    };
+    assert_eq!(surest(true), Severity::Watch, "each has its user");
+    assert_eq!(surest(false), Severity::Likely, "whoever opened them has gone");
+}
+
+#[test]
 fn who_follows_clients_is_told_with_their_number_and_address() {
     let (local, remote) = (SocketAddr::from(([10, 0, 0, 1], 80)), SocketAddr::from(([10, 0, 0, 7], 4711)));
     let socket = Socket { local, remote, state: 1, idle_ms: Some(0) };

@@ -45,8 +45,17 @@ pub(super) fn serves_a_request(standing: &Standing) -> bool {
 #[derive(Debug, Default)]
 pub(super) struct Partners {
     alive: KeyedSet<Goid>,
-    /// Those who started some that wait for the network, how many, and the last of them; they may have gone.
-    of_io: KeyedMap<Goid, (u32, Goid)>,
+    /// By who started them, who may have gone, those that wait for the network.
+    of_io: KeyedMap<Goid, Readers>,
+}
+
+/// The goroutines of one parent that wait for the network.
+#[derive(Clone, Copy, Debug)]
+struct Readers {
+    count: u32,
+    last: Goid,
+    /// Whether the process itself made all of their connections.
+    are_ours: bool,
 }
 
 /// Whom a goroutine lives beside.
@@ -64,11 +73,16 @@ impl Partners {
         for sighting in &seen.sightings {
             partners.alive.insert(sighting.goid);
             let waits_for_io = standing_wait(seen, sighting) == Some(Wait::Io);
-            // A connection that the process made itself stands for no client of it.
-            let is_ours = seen.connections.get(sighting.goid).is_some_and(|one| one.opened != Opened::ByPeer);
-            if let Some(parent) = sighting.parent.filter(|_| waits_for_io && !is_ours) {
-                let (count, last) = partners.of_io.entry(parent).or_insert((0, sighting.goid));
-                (*count, *last) = (*count + 1, sighting.goid);
+            if let Some(parent) = sighting.parent.filter(|_| waits_for_io) {
+                let is_ours =
+                    seen.connections.get(sighting.goid).is_some_and(|one| one.opened != Opened::ByPeer);
+                let readers = partners.of_io.entry(parent).or_insert(Readers {
+                    count: 0,
+                    last: sighting.goid,
+                    are_ours: true,
+                });
+                readers.count += 1;
+                (readers.last, readers.are_ours) = (sighting.goid, readers.are_ours && is_ours);
             }
         }
         partners
@@ -76,12 +90,14 @@ impl Partners {
 
     /// The partner of a goroutine.
     pub(super) fn partner(&self, sighting: &Sighting) -> Option<Partner> {
-        if let Some((_, child)) = self.of_io.get(&sighting.goid) {
-            return Some(Partner { goid: sighting.goid, reader: Some(*child) });
+        if let Some(readers) = self.of_io.get(&sighting.goid) {
+            return Some(Partner { goid: sighting.goid, reader: Some(readers.last) });
         }
         let parent = sighting.parent.filter(|parent| *parent != Goid(1))?;
-        let sibling = self.of_io.get(&parent).filter(|(count, last)| *count > 1 || *last != sighting.goid);
-        let reader = sibling.map(|(_, last)| *last);
+        // Those that a client's connection is made of do not stand for whoever used it.
+        let is_beside =
+            |readers: &&Readers| !readers.are_ours && (readers.count > 1 || readers.last != sighting.goid);
+        let reader = self.of_io.get(&parent).filter(is_beside).map(|readers| readers.last);
         (reader.is_some() || self.alive.contains(&parent)).then_some(Partner { goid: parent, reader })
     }
 }
