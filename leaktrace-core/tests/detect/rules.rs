@@ -112,7 +112,7 @@ fn a_service_that_leaks_three_a_second_is_named_in_time() {
     assert_eq!(only(&verdicts), None, "too early to tell");
     let verdicts = program.run(20 * SECOND, STEP, six);
     assert_eq!(only(&verdicts), Some(("LT001", Severity::Watch)), "a start-up looks like this");
-    let doubt = "; but 43s of growth may be a start-up; 2m 30s would be a leak";
+    let doubt = "; but 42s of growth may be a start-up; 2m 30s would be a leak";
     assert!(verdicts[0].cause.ends_with(doubt), "{}", verdicts[0].cause);
     let verdicts = program.run(2 * MINUTE, STEP, six);
     assert_eq!(only(&verdicts), Some(("LT001", Severity::Likely)));
@@ -331,6 +331,23 @@ fn sessions_that_come_in_a_minute_and_stay_are_never_likely() {
         assert!(verdicts.iter().all(|verdict| verdict.severity == Severity::Watch), "{verdicts:#?}");
     }
     assert_eq!(only(&program.verdicts()), None, "in the end, it is a plateau");
+}
+
+#[test]
+fn they_are_not_either_if_we_came_long_before_them() {
+    for quiet in (0..300).step_by(20) {
+        let mut program = Program::default();
+        program.observe();
+        program.run((quiet + 2) * SECOND, STEP, |_| ());
+        let mut left = 90;
+        for _ in 0..150 {
+            let verdicts = program.run(STEP, STEP, |program| {
+                (0..2).filter(|_| left > 0).for_each(|_| started(program, &IDLE));
+                left -= 2;
+            });
+            assert!(verdicts.iter().all(|verdict| verdict.severity == Severity::Watch), "{verdicts:#?}");
+        }
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! A goroutine is *settled* when it has stood at one place in every observation of the last five seconds, and *still*
 //! when it has not run meanwhile either. Both are counted for each cohort and for each site, over time.
 
+mod grown;
 mod partners;
 mod population;
 mod series;

@@ -9,6 +9,7 @@
 //! Goroutines that come to a place are no growth if there were no more of them before: a pool that runs dry, a barrier
 //! that fills. So what counts is when those who are there now were [born](Births).
 
+use super::grown::grown_ns;
 use super::series::{Sample, Series};
 use crate::base::num::Ktime;
 use crate::base::time::SECOND_NS;
@@ -31,8 +32,10 @@ const LEAST_AT_THE_END: f64 = 0.15;
 /// Growth over some time until now.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Trend {
-    /// The time, in nanoseconds.
+    /// The time that was looked at, in nanoseconds.
     pub horizon_ns: u64,
+    /// For how long of it the population grew, in nanoseconds: not before the first came, nor after the last.
+    pub grown_ns: u64,
     /// The sum of signs over the windows' medians, 28 at most.
     pub score: i32,
     /// The median of the first window, and that of the last.
@@ -110,6 +113,7 @@ impl View<'_> {
         let (first, last) = (self.counted_at_start(), self.samples.last()?);
         grows.then(|| Trend {
             horizon_ns: self.horizon,
+            grown_ns: grown_ns(&self.samples[self.until(self.start).saturating_sub(1)..]).min(self.horizon),
             score,
             from,
             to,
@@ -205,6 +209,7 @@ impl Trend {
         let (horizon_ns, per_minute) = (80 * SECOND_NS, 60.0);
         Self {
             horizon_ns,
+            grown_ns: horizon_ns,
             score: 28,
             from: 0.0,
             to: 80.0,

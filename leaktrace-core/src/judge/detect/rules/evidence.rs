@@ -181,11 +181,11 @@ impl<'a> Case<'a> {
 
     /// The same of goroutines whom nobody lives beside: after a start, sessions come one by one and stay.
     pub(crate) fn lone_doubt(trend: &Trend, most: Severity) -> Option<String> {
-        let is_long = trend.horizon_ns >= LONGER_THAN_A_RAMP_NS;
+        let is_long = trend.grown_ns >= LONGER_THAN_A_RAMP_NS;
         if (is_long && trend.at_the_end >= STILL_GROWING) || most > Severity::Likely {
             return None;
         }
-        let [over, ramp] = [trend.horizon_ns, LONGER_THAN_A_RAMP_NS].map(human::duration);
+        let [over, ramp] = [trend.grown_ns, LONGER_THAN_A_RAMP_NS].map(human::duration);
         Some(if is_long {
             "it grows more slowly by now, so it may have been a start-up".to_owned()
         } else {
@@ -236,7 +236,7 @@ impl<'a> Case<'a> {
     /// The same, with growth.
     pub(crate) fn evidence_of(&self, trend: &Trend) -> Evidence {
         let mut evidence = self.evidence();
-        evidence.insert("growth_over_ns".to_owned(), trend.horizon_ns.into());
+        evidence.insert("growth_over_ns".to_owned(), trend.grown_ns.into());
         evidence.insert("growth_from".to_owned(), trend.from.into());
         evidence.insert("growth_to".to_owned(), trend.to.into());
         evidence.insert("growth_per_minute".to_owned(), rounded(trend.per_minute).into());

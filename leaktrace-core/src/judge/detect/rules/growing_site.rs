@@ -70,7 +70,7 @@ fn is_likely(case: &Case<'_>, trend: &Trend) -> bool {
     if !trend.nobody_leaves() || trend.arrived < LEAST {
         return false;
     }
-    let over = trend.horizon_ns;
+    let over = trend.grown_ns;
     match case.wait() {
         Wait::Io => case.are_given_up() || (over >= LONG_FOR_IO_NS && trend.arrived >= 30),
         wait if wait.needs_goroutine() && case.cohort.is_still() => {

@@ -53,7 +53,7 @@ fn senders(case: &Case<'_>, channel: &Channel) -> Judgement {
     let quiet_ns = case.cohort.objects.quiet_ns;
     let quiet = quiet_ns >= QUIET_NS && case.cohort.is_still();
     let growth = case.leak(5);
-    let is_long = growth.is_some_and(|trend| trend.horizon_ns >= LONGER_THAN_A_RAMP_NS)
+    let is_long = growth.is_some_and(|trend| trend.grown_ns >= LONGER_THAN_A_RAMP_NS)
         || (quiet && channel.capacity == 0 && quiet_ns >= LONGER_THAN_A_RAMP_NS);
     let severity = if case.is_single() {
         let waited = case.cohort.waiting_ns.is_some_and(|waited| waited >= QUIET_IN_ONE_NS);
@@ -80,10 +80,10 @@ fn receivers(case: &Case<'_>, channel: &Channel) -> Judgement {
     let quiet_ns = case.cohort.objects.quiet_ns;
     let quiet = quiet_ns >= QUIET_NS && case.cohort.is_still();
     let severity = match case.leak(10) {
-        Some(trend) if case.cohort.is_accompanied || trend.horizon_ns < LONGER_THAN_A_RAMP_NS => {
+        Some(trend) if case.cohort.is_accompanied || trend.grown_ns < LONGER_THAN_A_RAMP_NS => {
             Severity::Watch
         }
-        Some(trend) if trend.arrived >= MORE_THAN_A_POOL || trend.horizon_ns >= LONGER_THAN_A_START_NS => {
+        Some(trend) if trend.arrived >= MORE_THAN_A_POOL || trend.grown_ns >= LONGER_THAN_A_START_NS => {
             Severity::Likely
         }
         Some(_) => Severity::Watch,
