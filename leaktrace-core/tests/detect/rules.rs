@@ -152,6 +152,28 @@ fn a_pool_that_is_being_filled_is_no_leak() {
 }
 
 #[test]
+fn a_pool_that_fills_ever_more_slowly_is_none_either() {
+    for quiet in [2, 130, 250] {
+        let mut program = Program::default();
+        program.observe();
+        program.run(quiet * SECOND, STEP, |_| ());
+        for _ in 0..60 {
+            let verdicts = program.run(10 * SECOND, STEP, |program| {
+                // After two minutes, half of them are there.
+                let seconds = program.now / SECOND - quiet;
+                let wanted = 90 * seconds / (120 + seconds);
+                let missing = wanted.saturating_sub(program.count(&WORKER) as u64);
+                program.start_on(7, &WORKER, missing);
+            });
+            assert!(
+                verdicts.iter().all(|verdict| verdict.severity == Severity::Watch),
+                "{quiet}: {verdicts:#?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn senders_that_nobody_receives_from_are_told_with_their_channel() {
     let mut program = Program { capacity: 100, ..Program::default() };
     let verdicts = program.run(MINUTE, STEP, |program| program.start_on(7, &HANDLER, 3));

@@ -9,7 +9,7 @@
 //! Goroutines that come to a place are no growth if there were no more of them before: a pool that runs dry, a barrier
 //! that fills. So what counts is when those who are there now were [born](Births).
 
-use super::grown::grown_ns;
+use super::grown::Growth;
 use super::series::{Sample, Series};
 use crate::base::num::Ktime;
 use crate::base::time::SECOND_NS;
@@ -44,7 +44,7 @@ pub struct Trend {
     pub to: f64,
     /// The growth in a minute over the second half of the time: how fast it is now.
     pub per_minute: f64,
-    /// Which share of the growth the last three windows made; three sevenths where it is steady.
+    /// Which share of the growth was made in the last three sevenths of that; so much where it is steady.
     pub at_the_end: f64,
     /// Those that settled within the time.
     pub arrived: u32,
@@ -111,14 +111,15 @@ impl View<'_> {
         let grows =
             score >= LEAST_SCORE && is_steady(&medians) && to - from >= LEAST_RISE && to > self.peak_before();
         let (first, last) = (self.counted_at_start(), self.samples.last()?);
+        let growth = Growth::of(&self.samples[self.until(self.start).saturating_sub(1)..]);
         grows.then(|| Trend {
             horizon_ns: self.horizon,
-            grown_ns: grown_ns(&self.samples[self.until(self.start).saturating_sub(1)..]).min(self.horizon),
+            grown_ns: growth.ns.min(self.horizon),
             score,
             from,
             to,
             per_minute: self.per_minute(),
-            at_the_end: at_the_end(&medians),
+            at_the_end: growth.at_the_end,
             arrived: last.arrived.saturating_sub(first.arrived),
             departed: last.departed.saturating_sub(first.departed),
         })

@@ -107,7 +107,7 @@ impl Judgement {
 /// Growth over this long is no start-up any more, in nanoseconds.
 pub(crate) const LONGER_THAN_A_RAMP_NS: u64 = 150 * SECOND_NS;
 
-/// Where the last three of eight windows make less of the growth, it is about to end; they make 0.43 of a steady one.
+/// Where the last three sevenths of the time make less of the growth, it is about to end; they make 0.43 of a steady one.
 const STILL_GROWING: f64 = 0.3;
 
 /// What speaks for clients.

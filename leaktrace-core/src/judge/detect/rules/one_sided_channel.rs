@@ -34,7 +34,7 @@ without growth it is `watch`. In a single snapshot it takes ten \
 senders, the oldest of which has waited for five minutes by the runtime's own clock.
 
 Receivers: an idle worker pool waits exactly like this, so it takes growth: of more than 100 goroutines over two and a \
-half minutes, or any over five minutes. Less growth is `watch`, and so are a thousand or more without growth: a leak may \
+half minutes, or any over five minutes. Less growth, or growth that slows down, is `watch`, and so are a thousand or more without growth: a leak may \
 have come to its end before leaktrace came. They are `likely` if those who started them have gone, and nobody has come in \
 two and a half minutes. Fewer without growth are not reported.",
     evaluate,
@@ -80,9 +80,7 @@ fn receivers(case: &Case<'_>, channel: &Channel) -> Judgement {
     let quiet_ns = case.cohort.objects.quiet_ns;
     let quiet = quiet_ns >= QUIET_NS && case.cohort.is_still();
     let severity = match case.leak(10) {
-        Some(trend) if case.cohort.is_accompanied || trend.grown_ns < LONGER_THAN_A_RAMP_NS => {
-            Severity::Watch
-        }
+        Some(trend) if case.doubt(trend, Severity::Likely).is_some() => Severity::Watch,
         Some(trend) if trend.arrived >= MORE_THAN_A_POOL || trend.grown_ns >= LONGER_THAN_A_START_NS => {
             Severity::Likely
         }
