@@ -1,0 +1,32 @@
+//! What the verdicts say of made-up services is no worse than it was: of few, so that it takes seconds. `cargo xtask score --simulate` runs
+//! thousands.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use leaktrace_simulator::{KINDS, Limits, Tally, run_all};
+
+const SEED: u64 = 7;
+
+/// What is promised is less than one false alarm in 1,000 hours, and nine in ten leaks in time. The rules do not keep that yet
+/// (docs/score.md says where), and few services tell it only roughly: one that is called a leak three times is 20 in 1,000 hours
+/// here. So these bounds are only so tight that rules which became worse, as by taking ramps for leaks, do not pass.
+const PER_THOUSAND_HOURS: f64 = 30.0;
+const IN_TIME: f64 = 0.75;
+
+#[test]
+fn verdicts_are_no_worse_than_they_were() {
+    let services = 2 * KINDS.len() as u64;
+    let outcomes = Mutex::new(BTreeMap::new());
+    run_all(SEED, services, &|number, outcome| _ = outcomes.lock().unwrap().insert(number, outcome));
+    let outcomes = outcomes.into_inner().unwrap();
+    assert_eq!(outcomes.len() as u64, services);
+    let by_kind = Tally::by_kind(&outcomes);
+    assert!(by_kind.iter().all(|tally| tally.sites > 0), "every kind is there");
+    let failed: Vec<(&str, &[u64])> =
+        KINDS.iter().zip(&by_kind).map(|(kind, tally)| (kind.name, &tally.failed[..])).collect();
+    let limits = Limits::of(&by_kind);
+    let is_so =
+        limits.per_thousand_hours < PER_THOUSAND_HOURS && limits.in_time >= IN_TIME && limits.certain == 0;
+    assert!(is_so, "{limits:?}, seed {SEED}, services that failed: {failed:#?}");
+}
