@@ -7,6 +7,7 @@ mod case;
 mod expected;
 mod judge;
 mod libraries;
+mod simulate;
 mod suite;
 mod table;
 mod watch;
@@ -42,10 +43,15 @@ pub(crate) struct Args {
     /// Write the score of all programs, or of all of `libraries`, to docs/score.md
     #[arg(long)]
     save: bool,
+    #[command(flatten)]
+    simulated: simulate::Args,
 }
 
 /// Builds, runs and scores; fails where the score is below what we promise.
 pub(crate) fn run(args: &Args) -> Result<()> {
+    if args.simulated.simulate {
+        return simulate::run(&args.simulated, args.save);
+    }
     if std::env::var_os("LEAKTRACE_BIN").is_none() {
         return again_as_root_with(build_leaktrace()?.as_os_str());
     }
