@@ -10,12 +10,14 @@
 mod cycles;
 mod ends;
 mod lifetimes;
+mod lineage;
 mod reconcile;
 mod sites;
 mod suite;
 mod tracked;
 
 pub use lifetimes::Lifetimes;
+pub use lineage::{Lineage, LineageId};
 pub use reconcile::Reconciled;
 pub use sites::{CreatorStack, Site, SiteId};
 pub use suite::{Owner, Suite};
@@ -25,6 +27,7 @@ use std::collections::hash_map::Entry as Slot;
 
 use crate::base::hash::KeyedMap;
 use ends::{Counted, Ended, RecentEnds};
+use lineage::{Lineages, Parentage};
 use sites::Sites;
 use tracked::Entry;
 
@@ -77,6 +80,7 @@ pub struct Counts {
 pub struct Registry {
     live: KeyedMap<Goid, Entry>,
     sites: Sites,
+    lineages: Lineages,
     ends: RecentEnds,
     /// What events said of goroutines that the snapshot being taken may yet show.
     strangers: KeyedMap<Goid, Entry>,
@@ -101,6 +105,7 @@ impl Registry {
         Self {
             live: KeyedMap::default(),
             sites: Sites::new(limits.sites),
+            lineages: Lineages::new(),
             ends: RecentEnds::new(limits.ends),
             strangers: KeyedMap::default(),
             counts: Counts::default(),
@@ -150,10 +155,16 @@ impl Registry {
     fn birth(&mut self, birth: &BirthEvent<'_>) {
         let about = birth.about;
         let id = self.sites.intern(birth.creation_pc, birth.start_pc);
-        self.sites.note_creator(id, birth);
+        let reached = Sites::reached(id, birth);
+        self.sites.note_creator(id, reached);
+        let lineage = self.lineages.intern(self.lineage_of(birth.parent), id, reached);
+        let parentage = Parentage::new(birth.parent, lineage);
         let (full, round) = (self.live.len() >= self.limits.goroutines, self.round);
         match self.live.entry(about.goid) {
-            Slot::Occupied(known) => self.counts.birth_of_known(known.into_mut(), birth, &mut self.sites),
+            Slot::Occupied(known) => {
+                let at = birth.about.ktime;
+                self.counts.birth_of_known(known.into_mut(), at, parentage, &mut self.sites);
+            }
             Slot::Vacant(slot) => match self.ends.count(about.goid) {
                 Some(Ended { counted: Counted::Known, .. }) => self.counts.births_repeated += 1,
                 Some(Ended { counted, at }) => {
@@ -163,7 +174,7 @@ impl Registry {
                 None if full => self.counts.untracked += 1,
                 None => {
                     let known = self.strangers.remove(&about.goid);
-                    let born = Entry::new(id, Origin::Seen, about.ktime, birth.parent, round);
+                    let born = Entry::new(id, Origin::Seen, about.ktime, parentage, round);
                     slot.insert(born.with_state_of(known));
                     self.counts.born(id, &mut self.sites);
                 }
@@ -252,6 +263,17 @@ impl Registry {
         self.sites.get(id)
     }
 
+    /// How goroutines of this lineage came about, if that is known.
+    pub fn lineage(&self, id: LineageId) -> Option<&Lineage> {
+        self.lineages.get(id)
+    }
+
+    /// The lineage of a goroutine, as far as it is alive and known.
+    fn lineage_of(&self, goid: Option<Goid>) -> LineageId {
+        let known = goid.and_then(|goid| self.live.get(&goid));
+        known.map_or(LineageId::UNKNOWN, |entry| entry.parentage.lineage())
+    }
+
     /// The goroutine with this id, if it is alive.
     pub fn get(&self, goid: Goid) -> Option<Tracked> {
         self.live.get(&goid).map(|entry| entry.tracked(goid))
@@ -306,7 +328,7 @@ impl Counts {
     }
 
     /// A goroutine whose birth a snapshot has overtaken.
-    fn birth_of_known(&mut self, known: &mut Entry, birth: &BirthEvent<'_>, sites: &mut Sites) {
+    fn birth_of_known(&mut self, known: &mut Entry, at: Ktime, parentage: Parentage, sites: &mut Sites) {
         match known.origin {
             Origin::Seen => self.births_repeated += 1,
             Origin::Recovered => self.births_recovered -= 1,
@@ -319,7 +341,7 @@ impl Counts {
             Origin::Foreign => {}
         }
         if known.origin != Origin::Seen {
-            known.birth_arrived(birth.about.ktime, birth.parent);
+            known.birth_arrived(at, parentage);
         }
     }
 }

@@ -6,6 +6,7 @@
 
 use super::cycles::CycleEnds;
 use super::ends::{Counted, Ended};
+use super::lineage::Parentage;
 use super::tracked::Entry;
 use super::{Origin, Registry};
 use crate::base::hash::KeyedMap;
@@ -128,7 +129,9 @@ impl Registry {
         };
         result.births_recovered += u64::from(origin == Origin::Recovered);
         let born = if existed { self.attached_at.min(round.started) } else { round.started };
-        let entry = Entry::new(site, origin, born, new.parent_goid, self.round);
+        let lineage = self.lineages.intern(self.lineage_of(new.parent_goid), site, None);
+        let parentage = Parentage::new(new.parent_goid, lineage);
+        let entry = Entry::new(site, origin, born, parentage, self.round);
         self.live.insert(new.goid, entry.with_state_of(self.strangers.remove(&new.goid)));
         true
     }

@@ -4,6 +4,7 @@
 use leaktrace_common::event::StackState;
 
 use super::lifetimes::Lifetimes;
+use super::lineage::Reached;
 use crate::base::hash::KeyedMap;
 use crate::base::num::{Pc, ReturnPc};
 use crate::trace::decode::{BirthEvent, Stack};
@@ -136,13 +137,18 @@ impl Sites {
         id
     }
 
-    /// Keeps the creator's stack of this birth, if it was taken.
-    pub(super) fn note_creator(&mut self, id: SiteId, birth: &BirthEvent<'_>) {
+    /// The creator's stack of this birth, if it was taken.
+    pub(super) fn reached<'s>(id: SiteId, birth: &BirthEvent<'s>) -> Reached<'s> {
         if id == SiteId::OTHER || birth.stack.is_empty() {
-            return;
+            return None;
         }
-        if let Some(stack) = birth.stack.starting_at(birth.creation_pc, NEWPROC_FRAMES) {
-            let complete = birth.stack_state == StackState::Complete;
+        let stack = birth.stack.starting_at(birth.creation_pc, NEWPROC_FRAMES)?;
+        Some((stack, birth.stack_state == StackState::Complete))
+    }
+
+    /// Keeps the creator's stack of a birth, if it was taken.
+    pub(super) fn note_creator(&mut self, id: SiteId, reached: Reached<'_>) {
+        if let Some((stack, complete)) = reached {
             self.stack_pcs = self.all[id.index()].offer(stack, complete, self.stack_pcs);
         }
     }

@@ -1,5 +1,6 @@
 //! What the registry keeps of one goroutine: 40 bytes, so that a million fit.
 
+use super::lineage::{LineageId, Parentage};
 use super::sites::SiteId;
 use crate::base::num::{Goid, Ktime};
 use crate::go::names::Status;
@@ -35,6 +36,8 @@ pub struct Tracked {
     pub parent: Option<Goid>,
     /// What started it.
     pub site: SiteId,
+    /// How it came about, where that is known.
+    pub lineage: LineageId,
     /// How the registry came to know it.
     pub origin: Origin,
     /// When it was born; or earlier unless its birth was [seen](Origin::Seen).
@@ -56,8 +59,7 @@ pub(super) struct Entry {
     state_at: Ktime,
     /// 0 if unknown.
     waits_since: Ktime,
-    /// 0 if unknown.
-    parent: Goid,
+    pub(super) parentage: Parentage,
     pub(super) site: SiteId,
     pub(super) origin: Origin,
     status: Status,
@@ -72,12 +74,12 @@ pub(super) struct Entry {
 const _: () = assert!(size_of::<Entry>() == 40);
 
 impl Entry {
-    pub(super) fn new(site: SiteId, origin: Origin, born: Ktime, parent: Option<Goid>, round: u8) -> Self {
+    pub(super) fn new(site: SiteId, origin: Origin, born: Ktime, parentage: Parentage, round: u8) -> Self {
         Self {
             born,
             state_at: if origin == Origin::Seen { born } else { Ktime(0) },
             waits_since: Ktime(0),
-            parent: parent.unwrap_or_default(),
+            parentage,
             site,
             origin,
             status: Status::Runnable,
@@ -90,7 +92,7 @@ impl Entry {
 
     /// A goroutine of which only its events are known.
     pub(super) fn stranger() -> Self {
-        Self::new(SiteId::OTHER, Origin::Recovered, Ktime(0), None, 0)
+        Self::new(SiteId::OTHER, Origin::Recovered, Ktime(0), Parentage::default(), 0)
     }
 
     /// This goroutine, of which events have told `known` before it was known itself.
@@ -104,9 +106,10 @@ impl Entry {
     }
 
     /// Its birth arrived after it was already known.
-    pub(super) fn birth_arrived(&mut self, born: Ktime, parent: Option<Goid>) {
+    pub(super) fn birth_arrived(&mut self, born: Ktime, parentage: Parentage) {
         (self.origin, self.born) = (Origin::Seen, born);
-        self.parent = parent.unwrap_or(self.parent);
+        let parent = parentage.parent().or_else(|| self.parentage.parent());
+        self.parentage = Parentage::new(parent, parentage.lineage());
     }
 
     /// An event said at `at` that it waits.
@@ -151,8 +154,9 @@ impl Entry {
         let waits = self.status.is_waiting() && self.waits_since != Ktime(0);
         Tracked {
             goid,
-            parent: Some(self.parent).filter(|parent| *parent != Goid(0)),
+            parent: self.parentage.parent(),
             site: self.site,
+            lineage: self.parentage.lineage(),
             origin: self.origin,
             born: Since { at: self.born, or_earlier: self.origin != Origin::Seen },
             status: self.status,
@@ -168,7 +172,7 @@ mod tests {
     use super::*;
 
     fn entry() -> Entry {
-        Entry::new(SiteId::OTHER, Origin::Seen, Ktime(100), None, 0)
+        Entry::new(SiteId::OTHER, Origin::Seen, Ktime(100), Parentage::default(), 0)
     }
 
     fn waiting(entry: &Entry) -> Option<(u8, u64)> {
