@@ -14,6 +14,7 @@ pub mod holders;
 pub mod layout;
 pub mod moduledata;
 pub mod names;
+pub mod own;
 pub mod pclntab;
 pub mod program;
 pub mod reach;
