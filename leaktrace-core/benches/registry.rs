@@ -5,12 +5,15 @@
 
 mod measure;
 
+use std::sync::LazyLock;
+
 use leaktrace_common::event::{Kind, StackState};
 use leaktrace_core::base::num::{Avma, GPtr, Goid, Ktime, Pc, ReturnPc};
 use leaktrace_core::go::goroutines::{
     Goroutine, GoroutineKind, Snapshot, StackBounds, StackEnd, StackTable, Want,
 };
 use leaktrace_core::go::names::Status;
+use leaktrace_core::go::own::Own;
 use leaktrace_core::go::symbols::{Symbol, Symbols};
 use leaktrace_core::judge::detect::Ignore;
 use leaktrace_core::report::{Sources, View, build};
@@ -18,6 +21,9 @@ use leaktrace_core::schema::{Overhead, TargetInfo, Traced};
 use leaktrace_core::trace::decode::decode;
 use leaktrace_core::trace::registry::Registry;
 use measure::{cpu_milliseconds, timed};
+
+/// Nor is any code the user's own.
+static NOTHING_OWN: LazyLock<Own> = LazyLock::new(Own::default);
 
 static NOTHING_IGNORED: Ignore = Ignore { top: Vec::new(), any: Vec::new(), created_by: Vec::new() };
 
@@ -149,6 +155,7 @@ fn sources<'a>(registry: &'a Registry, snapshot: &'a Snapshot) -> Sources<'a> {
         overhead: Overhead::default(),
         findings: Vec::new(),
         ignore: &NOTHING_IGNORED,
+        own: &NOTHING_OWN,
         notices: Vec::new(),
     }
 }

@@ -61,7 +61,7 @@ fn resolve(args: &Check, policy: Policy, common: &Common, system: &System) -> Re
     Ok(Config {
         tracing: Tracing::new(&args.tracing, false)?,
         schedule: Schedule { duration: Some(args.duration), interval: Some(interval) },
-        view: View::EVERYTHING,
+        view: View { incidents: View::incidents(output.format, args.top), ..View::EVERYTHING },
         judging: Judging::new(policy, args.findings.fail_on, CODES.map(str::to_owned)),
         writing: Writing { sources: config::sources(&args.findings, output.format), output, record: None },
     })

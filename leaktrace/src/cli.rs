@@ -174,7 +174,7 @@ pub struct Watch {
     #[arg(long, value_name = "TIME", value_parser = quantity::span, default_value = "10s", help_heading = "View")]
     pub min_age: Span,
 
-    /// Show at most N groups; 0 for all
+    /// Show at most N incidents and N groups; 0 for all
     #[arg(short = 'n', long, value_name = "N", default_value_t = 10, help_heading = "View")]
     pub top: usize,
 

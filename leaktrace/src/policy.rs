@@ -43,7 +43,7 @@ pub fn resolve(rules: &Rules) -> anyhow::Result<Policy> {
         any: rules.ignore_any.clone(),
         created_by: rules.ignore_created_by.clone(),
     };
-    Ok(Policy { levels: levels(rules)?, ignore, baseline, signatures })
+    Ok(Policy { levels: levels(rules)?, ignore, baseline, signatures, own: rules.own.clone() })
 }
 
 /// `all` first, so that exceptions may be made of it, whatever the order on the command line.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::process::Place;
@@ -17,8 +17,8 @@ pub struct Report {
     pub target: TargetInfo,
     /// Sums over all groups.
     pub totals: Totals,
-    /// Which sites leak, the surest first.
-    #[serde(default)]
+    /// Which sites leak, the surest incident first.
+    #[serde(default, rename = "incidents", deserialize_with = "flattened")]
     pub verdicts: Vec<Verdict>,
     /// The goroutines by the `go` statement that created them.
     pub groups: Vec<Group>,
@@ -64,8 +64,13 @@ pub struct Verdict {
     pub code: String,
     /// `certain`, `likely` or `watch`.
     pub severity: String,
+    /// The incident that it belongs to.
+    #[serde(default)]
+    pub incident: String,
     /// The `go` statement.
     pub created_by: Location,
+    /// The user's own line, where one is known.
+    pub own_line: Option<OwnLine>,
     /// How many goroutines it is about.
     pub live: u64,
     /// What most of them wait for.
@@ -82,6 +87,31 @@ pub struct Verdict {
     pub cause: String,
     /// What to do.
     pub remedy: String,
+}
+
+/// The verdicts of all incidents, each with the id of its own.
+fn flattened<'de, D: Deserializer<'de>>(incidents: D) -> Result<Vec<Verdict>, D::Error> {
+    #[derive(Deserialize)]
+    struct Incident {
+        id: String,
+        verdicts: Vec<Verdict>,
+    }
+    let incidents = Vec::<Incident>::deserialize(incidents)?;
+    let named = |incident: Incident| {
+        incident.verdicts.into_iter().map(move |one| Verdict { incident: incident.id.clone(), ..one })
+    };
+    Ok(incidents.into_iter().flat_map(named).collect())
+}
+
+/// A line of the user's own code.
+#[derive(Clone, Debug, Deserialize)]
+pub struct OwnLine {
+    /// The function.
+    pub function: String,
+    /// The line in its file.
+    pub line: Option<u32>,
+    /// How it led to the goroutines.
+    pub by: String,
 }
 
 /// Sums over all groups.
@@ -172,6 +202,12 @@ pub struct HeapPasses {
     pub made: u64,
     /// Why it was not.
     pub refused: Option<String>,
+}
+
+/// The verdicts of all incidents of a report as it is written.
+pub fn verdicts_in(report: &Value) -> impl Iterator<Item = &Value> {
+    let incidents = report["incidents"].as_array().into_iter().flatten();
+    incidents.flat_map(|incident| incident["verdicts"].as_array().into_iter().flatten())
 }
 
 impl Report {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use leaktrace_tests::leaktrace::{Running, command, leaktrace};
 use leaktrace_tests::poll::{PATIENCE, poll_until};
 use leaktrace_tests::privilege::can_probe;
-use leaktrace_tests::report::Report;
+use leaktrace_tests::report::{Report, verdicts_in};
 use leaktrace_tests::{Mode, Target, Version};
 
 fn check(target: &Target, options: &str) -> (Option<i32>, String) {
@@ -48,7 +48,7 @@ fn growth_while_it_is_checked_fails() {
     let outcome = running.finish();
     assert_eq!(outcome.code, Some(1), "{}", outcome.stderr);
     let report: serde_json::Value = serde_json::from_str(&outcome.stdout).expect("one report");
-    let verdicts = report["verdicts"].as_array().expect("there are verdicts");
+    let verdicts: Vec<_> = verdicts_in(&report).collect();
     let over: Vec<_> = verdicts.iter().filter(|verdict| verdict["code"] == "LT022").collect();
     assert_eq!(over.len(), 1, "only one limit is exceeded: {verdicts:?}");
     assert!(over[0]["evidence"]["seen"].as_u64() > Some(50), "{over:?}");

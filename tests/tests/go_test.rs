@@ -8,6 +8,7 @@ use std::process::{Output, Stdio};
 use leaktrace_tests::leaktrace::binary;
 use leaktrace_tests::nobody::Nobody;
 use leaktrace_tests::privilege::{can_probe, is_root, skip};
+use leaktrace_tests::report::verdicts_in;
 use leaktrace_tests::{Version, suite};
 use serde_json::Value;
 
@@ -53,7 +54,7 @@ fn left_by_tests(file: &Path) -> Left {
     let text = fs::read_to_string(file).expect("there is a report");
     let report: Value = serde_json::from_str(&text).expect("it is JSON");
     let mut left = Left::new();
-    for verdict in report["verdicts"].as_array().expect("there are verdicts") {
+    for verdict in verdicts_in(&report) {
         let severity = verdict["severity"].as_str().expect("there is one");
         let tests = verdict["evidence"]["tests"].as_object().cloned().unwrap_or_default();
         for (test, count) in tests {

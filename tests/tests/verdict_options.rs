@@ -65,7 +65,7 @@ fn verdicts_in_json_have_every_field() {
     let held = leaking();
     let outcome = leaktrace(&format!("--pid {} --duration 7s --format json", held.pid()));
     let report: Value = serde_json::from_str(&outcome.stdout).unwrap();
-    let verdict = &report["verdicts"][0];
+    let verdict = &report["incidents"][0]["verdicts"][0];
     assert_eq!(verdict["code"], "LT004");
     assert_eq!(verdict["severity"], "certain");
     assert_eq!(verdict["created_by"]["function"], "main.subscribe");

@@ -4,7 +4,7 @@
 //! goleak looks for. What a program leaves behind at its end is worth a look only: a server's goroutines are there
 //! by design. Goroutines of the runtime, of package `testing` and of `os/signal` are left out, as goleak does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
@@ -13,8 +13,9 @@ use crate::base::path::base_name;
 use crate::base::time::SECOND_NS;
 use crate::judge::detect::rules::elsewhere::LEFT_AT_EXIT;
 use crate::judge::detect::{Level, Policy, hidden_by};
+use crate::judge::incidents;
 use crate::judge::owners::{Owners, UNKNOWN_TEST, test_name};
-use crate::schema::{Frame, Group, Location, Report};
+use crate::schema::{Frame, Group, Incident, Location, Report};
 use crate::schema::{Severity, Verdict};
 
 /// States in which a goroutine waits for nothing at all.
@@ -33,22 +34,25 @@ pub fn add_verdicts(report: &mut Report, owners: &Owners, policy: &Policy) {
     let left = report.groups.iter().filter_map(|group| Left::of(group, owners, tests_run));
     let left: Vec<Left> = left.filter(|left| !left.is_ignored(policy)).collect();
     for left in left {
-        let known = report.verdicts.iter_mut().find(|verdict| is_at(verdict, &left.group));
+        let mut verdicts = report.incidents.iter_mut().flat_map(|incident| &mut incident.verdicts);
+        let known = verdicts.find(|verdict| is_at(verdict, &left.group));
         match known {
             Some(verdict) if verdict.severity <= left.severity() => left.add_to(verdict),
             Some(verdict) => left.replace(verdict),
-            None => report.verdicts.push(left.verdict()),
+            None => report.incidents.extend(incidents::of(vec![left.verdict()], BTreeSet::new())),
         }
     }
     let is_allowed = policy.levels.of_code(LEFT_AT_EXIT.code) == Level::Allow;
     let is_left = |verdict: &Verdict| verdict.code == LEFT_AT_EXIT.code;
     let mut take_out = |option, is_hidden: &dyn Fn(&Verdict) -> bool| {
-        let hidden = report.verdicts.extract_if(.., |verdict| is_left(verdict) && is_hidden(verdict));
-        report.notices.extend(hidden_by(option, hidden.count() as u64));
+        let is_hidden = |verdict: &mut Verdict| is_left(verdict) && is_hidden(verdict);
+        let of_one = |incident: &mut Incident| incident.verdicts.extract_if(.., is_hidden).count();
+        let hidden: usize = report.incidents.iter_mut().map(of_one).sum();
+        report.notices.extend(hidden_by(option, hidden as u64));
     };
     take_out("--allow", &|_| is_allowed);
     take_out("--baseline", &|verdict| policy.baseline.knows(verdict));
-    report.verdicts.sort_by_key(|verdict| (verdict.severity, std::cmp::Reverse(verdict.live)));
+    incidents::settle(&mut report.incidents);
 }
 
 /// The goroutines of one `go` statement that are left.
@@ -105,7 +109,9 @@ impl Left {
 
     /// Takes the place of a verdict that is less sure.
     fn replace(self, verdict: &mut Verdict) {
+        let own_line = verdict.own_line.take();
         let also = std::mem::replace(verdict, self.verdict());
+        verdict.own_line = own_line.or(verdict.own_line.take());
         verdict.evidence.insert("also".to_owned(), json!([also.code]));
     }
 
@@ -158,6 +164,7 @@ impl Left {
             creation_stack: self.group.creation_stack,
             stack_bytes: self.group.stack_bytes,
             created_by: self.group.created_by,
+            own_line: self.group.own_line,
             evidence,
             summary,
             cause,

@@ -4,6 +4,7 @@
 //! Judges know nothing of how their verdicts are shown.
 
 pub mod detect;
+pub mod incidents;
 pub mod left;
 pub mod owners;
 pub mod thresholds;

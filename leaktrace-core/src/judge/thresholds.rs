@@ -3,7 +3,7 @@
 //! They know no leaks: what is over a limit is found at the first look, as a Prometheus alert on
 //! `delta(go_goroutines[5m]) > 200` would find it, but for single functions as well.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::json;
 
@@ -11,7 +11,8 @@ use crate::base::human;
 use crate::base::num::Ktime;
 use crate::base::path::base_name;
 use crate::judge::detect::rules::elsewhere::{OVER_GROWTH, OVER_MAX};
-use crate::schema::{Group, Location, Report};
+use crate::judge::incidents;
+use crate::schema::{Group, Incident, Location, Report};
 use crate::schema::{Severity, Verdict};
 
 /// The codes of what is said of limits; what breaks one is always to be failed on.
@@ -67,8 +68,10 @@ impl Thresholds {
     pub fn add_verdicts(&self, report: &mut Report) {
         let exceeded =
             self.0.iter().filter_map(|watched| Some(watched.limit.verdict(watched.worst?, report)));
-        let verdicts: Vec<Verdict> = exceeded.collect();
-        report.verdicts.splice(0..0, verdicts);
+        let exceeded: Vec<Incident> =
+            exceeded.filter_map(|verdict| incidents::of(vec![verdict], BTreeSet::new())).collect();
+        report.incidents.extend(exceeded);
+        incidents::settle(&mut report.incidents);
         let unseen = self.0.iter().filter(|watched| !watched.was_seen);
         let unseen = unseen.filter_map(|watched| watched.limit.of.as_ref());
         report.notices.extend(
@@ -129,6 +132,7 @@ impl Limit {
             name: rule.name.to_owned(),
             severity: Severity::Watch,
             created_by: group.map_or_else(nowhere, |group| group.created_by.clone()),
+            own_line: group.and_then(|group| group.own_line.clone()),
             start_function: group.and_then(|group| group.start_function.clone()),
             live: self.live(report),
             net_per_minute: group.map_or(report.totals.net_per_minute, |group| group.net_per_minute),

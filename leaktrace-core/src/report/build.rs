@@ -10,15 +10,19 @@ use std::collections::btree_map::Entry;
 
 use leaktrace_common::event::Kind;
 
+use super::frames::creators;
 use super::gather::{self, Doing, Tally};
+use super::origin::Origins;
 use super::{Sort, View, completeness, ignored};
-use crate::base::num::{Ktime, Pc};
+use crate::base::num::Ktime;
 use crate::base::time::nanoseconds;
 use crate::go::goroutines::{Snapshot, StackId};
+use crate::go::own::Own;
 use crate::go::pclntab::FuncId;
 use crate::go::symbols::{Names, Symbols};
 use crate::go::traceback;
 use crate::judge::detect::{Finding, Ignore};
+use crate::judge::incidents::{Kin, incidents};
 use crate::schema::Verdict;
 use crate::schema::{
     Blocked, Frame, Group, Listing, Location, NotListed, Overhead, Report, SCHEMA_VERSION, TargetInfo,
@@ -54,6 +58,8 @@ pub struct Sources<'a> {
     pub findings: Vec<Finding>,
     /// Which goroutines are left out of the groups.
     pub ignore: &'a Ignore,
+    /// Which code is the user's own.
+    pub own: &'a Own,
     /// What users should know about this run.
     pub notices: Vec<String>,
 }
@@ -62,6 +68,7 @@ pub struct Sources<'a> {
 pub fn build(sources: Sources<'_>, view: &View) -> Report {
     let mut builder = Builder {
         names: Names::new(sources.symbols),
+        origins: Origins::new(sources.registry, sources.snapshot, sources.own),
         registry: sources.registry,
         snapshot: sources.snapshot,
         view,
@@ -74,7 +81,7 @@ pub fn build(sources: Sources<'_>, view: &View) -> Report {
     let (listed, not_listed) = select(candidates, view);
     let not_listed = NotListed { ignored_live, ..not_listed };
     let groups = listed.into_iter().map(|candidate| builder.describe(candidate)).collect();
-    let verdicts = sources.findings.into_iter().map(|finding| builder.verdict(finding)).collect();
+    let found = sources.findings.into_iter().map(|finding| builder.verdict(finding)).collect();
     let unreadable = sources.snapshot.map_or(0, |snapshot| snapshot.unreadable + snapshot.beyond_limit);
     Report {
         schema_version: SCHEMA_VERSION,
@@ -90,7 +97,7 @@ pub fn build(sources: Sources<'_>, view: &View) -> Report {
             include_runtime: view.include_runtime,
         },
         totals,
-        verdicts,
+        incidents: incidents(found),
         sources: Vec::new(),
         groups,
         not_listed,
@@ -108,6 +115,7 @@ struct Candidate {
 
 struct Builder<'a> {
     names: Names<'a>,
+    origins: Origins<'a>,
     registry: &'a Registry,
     snapshot: Option<&'a Snapshot>,
     view: &'a View,
@@ -192,6 +200,7 @@ impl Builder<'_> {
             wait_reasons: self.wait_reasons(&tally),
             blocked_elsewhere: tally.live().saturating_sub(standing),
             blocked_at,
+            own_line: self.origins.of_lineages(&tally.lineages, &mut self.names),
             creation_stack,
             other_creation_stacks,
             stack_bytes: tally.stack_bytes,
@@ -199,11 +208,20 @@ impl Builder<'_> {
         }
     }
 
-    /// A verdict with the stack that created the goroutines most often.
-    fn verdict(&mut self, finding: Finding) -> Verdict {
-        let sites = finding.sites.iter().map(|id| self.registry.site(*id));
-        let (creation_stack, _) = self.most_frequent(sites.flat_map(Site::creators).collect());
-        finding.with_creation_stack(creation_stack)
+    /// A verdict with the stack that created its goroutines, and what it may have in common with others.
+    fn verdict(&mut self, finding: Finding) -> (Verdict, Kin) {
+        let Self { names, origins, registry, .. } = self;
+        let stands = finding.verdict.blocked_at.first().map_or(&[][..], |blocked| &blocked.stack);
+        let origin = origins.of(&finding.goids, &finding.verdict.created_by, stands, names);
+        let seen = registry.lineage(origin.lineage).filter(|lineage| !lineage.stack.is_empty());
+        let creation_stack = if let Some(lineage) = seen {
+            creators(&lineage.stack, lineage.complete, names)
+        } else {
+            let sites = finding.sites.iter().map(|id| registry.site(*id));
+            self.most_frequent(sites.flat_map(Site::creators).collect()).0
+        };
+        let kin = Kin { ties: finding.ties.clone(), ..origin.kin };
+        (finding.with_origin(creation_stack, origin.line), kin)
     }
 
     /// Births less ends in a minute, to a thousandth.
@@ -271,13 +289,7 @@ impl Builder<'_> {
 
     fn most_frequent(&mut self, mut stacks: Vec<&CreatorStack>) -> (Vec<Frame>, u64) {
         stacks.sort_by_key(|stack| (Reverse(stack.births), Reverse(stack.complete), &stack.pcs));
-        let most = stacks.first().map(|stack| {
-            let mut frames = self.names.stack(&stack.pcs);
-            if !stack.complete {
-                frames.push(Frame::missing(Pc(0), "...stack cut: further frames were not read..."));
-            }
-            frames
-        });
+        let most = stacks.first().map(|stack| creators(&stack.pcs, stack.complete, &mut self.names));
         (most.unwrap_or_default(), stacks.len().saturating_sub(1) as u64)
     }
 }
@@ -327,24 +339,7 @@ fn select(mut groups: Vec<Candidate>, view: &View) -> (Vec<Candidate>, NotListed
         ended_groups: ended.len() as u64,
         further_groups: further.len() as u64,
         further_live: live(&further),
-        ignored_live: 0,
+        ..NotListed::default()
     };
     (groups, not_listed)
-}
-
-impl Frame {
-    /// What stands for the frames that are missing from `at` on.
-    fn missing(at: Pc, what: &str) -> Self {
-        Self { function: Some(what.to_owned()), file: None, line: None, pc: Some(at.to_string()) }
-    }
-}
-
-impl Blocked {
-    /// `count` goroutines that stand at `stack` and wait for what `wait_reason` says.
-    pub(crate) fn new(wait_reason: String, stack: Vec<Frame>, count: u64) -> Self {
-        let innermost = stack.first().cloned();
-        let (function, file, line) =
-            innermost.map_or((None, None, None), |frame| (frame.function, frame.file, frame.line));
-        Self { count, wait_reason, function, file, line, stack }
-    }
 }

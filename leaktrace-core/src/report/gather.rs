@@ -6,7 +6,7 @@ use crate::base::hash::KeyedMap;
 use crate::base::num::Ktime;
 use crate::go::goroutines::{Snapshot, StackId};
 use crate::go::names::Status;
-use crate::trace::registry::{Origin, Registry, Since, Site, SiteId, Tracked};
+use crate::trace::registry::{LineageId, Origin, Registry, Since, Site, SiteId, Tracked};
 
 /// An age, or a bound that it has reached at least.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,6 +34,7 @@ pub(super) struct Tally {
     pub(super) long_lived: u64,
     pub(super) longest_wait: Option<Age>,
     pub(super) doing: BTreeMap<Doing, u64>,
+    pub(super) lineages: BTreeMap<LineageId, u64>,
     pub(super) places: KeyedMap<Place, u64>,
     /// The place that the last goroutines stand at, and how many of them are not among `places` yet.
     run: Option<(Place, u64)>,
@@ -86,6 +87,7 @@ impl Tally {
         let wait = goroutine.waiting.map(|since| Age::since(since, now));
         self.longest_wait = self.longest_wait.max(wait);
         *self.doing.entry(Doing::of(goroutine.status, goroutine.wait_reason)).or_default() += 1;
+        *self.lineages.entry(goroutine.lineage).or_default() += 1;
     }
 
     /// One more stands there. Goroutines of a site mostly stand where the one before them does, so the map is seldom asked.
@@ -117,6 +119,9 @@ impl Tally {
         self.stack_bytes += other.stack_bytes;
         for (doing, count) in other.doing {
             *self.doing.entry(doing).or_default() += count;
+        }
+        for (lineage, count) in other.lineages {
+            *self.lineages.entry(lineage).or_default() += count;
         }
         for (place, count) in other.places {
             *self.places.entry(place).or_default() += count;

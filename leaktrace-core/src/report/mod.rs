@@ -8,8 +8,10 @@
 
 mod build;
 mod completeness;
+mod frames;
 mod gather;
 mod ignored;
+mod origin;
 mod program;
 mod recorded;
 pub mod render;

@@ -5,6 +5,7 @@ use leaktrace_common::event::Kind;
 use super::{Sources, View, build};
 use crate::base::num::Goid;
 use crate::go::goroutines::Snapshot;
+use crate::go::own::Own;
 use crate::go::reach::Streaks;
 use crate::goroutines::snapshot;
 use crate::judge::detect::{self, DEADLOCK, History, Ignore, Observation, Policy, UNREACHABLE, Watched};
@@ -27,9 +28,11 @@ impl Witness {
     }
 }
 
-/// The report on what was recorded until then, judged by what `witness` saw of it.
-pub fn recorded(replay: &Replay, witness: &Witness, view: &View) -> Report {
+/// The report on what was recorded until then, judged by what `witness` saw of it. The user's own code is that of the main
+/// module, and what begins with one of `own`.
+pub fn recorded(replay: &Replay, witness: &Witness, view: &View, own: &[String]) -> Report {
     let header = replay.header();
+    let own = Own::new(header.target.main_module.as_deref(), own);
     let probes: Vec<Kind> = Kind::ALL.into_iter().filter(|kind| asked_for(header, *kind)).collect();
     let facts = |goids: &[Goid]| detect::facts(replay.registry(), replay.now(), goids);
     let elapsed = replay.now().since(header.attached_at);
@@ -45,6 +48,7 @@ pub fn recorded(replay: &Replay, witness: &Witness, view: &View) -> Report {
         overhead: replay.meter().overhead.clone(),
         findings: detect::findings(&witness.watched, &Policy::default(), &facts),
         ignore: &Ignore::default(),
+        own: &own,
         notices: header.notices.iter().cloned().chain(replay.notices()).chain([unsought()]).collect(),
     };
     build(sources, view)

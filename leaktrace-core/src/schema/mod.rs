@@ -5,14 +5,16 @@
 //! **Invariant:** nothing here knows where the data comes from or what it looks like: this wing imports only plain
 //! data of `leaktrace-common`, so that everything may import it.
 
+mod incident;
 mod report;
 mod round;
 mod source_line;
 mod verdict;
 
+pub use incident::{Incident, OwnLine, Route, Shared};
 pub use report::{
-    Blocked, Completeness, Frame, Group, HeapPasses, Listing, Location, NotListed, Overhead, Report,
-    SCHEMA_VERSION, Shed, TargetInfo, Totals, Traced, Window,
+    Blocked, Completeness, Frame, FurtherVerdict, Group, HeapPasses, Listing, Location, NotListed, Overhead,
+    Report, SCHEMA_VERSION, Shed, TargetInfo, Totals, Traced, Window,
 };
 pub use round::{ProcessReport, ProcessState, Round};
 pub use source_line::{Blame, SourceLine};

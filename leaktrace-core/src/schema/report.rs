@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use leaktrace_common::drops::DropReason;
 use serde::{Deserialize, Serialize};
 
-use super::{SourceLine, Verdict};
+use super::{Incident, OwnLine, Severity, SourceLine, Verdict};
 
 /// The version of the report's fields.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// What leaktrace found in one process, from attach until now.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,7 +25,7 @@ pub struct Report {
     pub totals: Totals,
     /// What is wrong, by severity and then by size.
     #[serde(default)]
-    pub verdicts: Vec<Verdict>,
+    pub incidents: Vec<Incident>,
     /// The lines of source code that the verdicts speak of, where they were at hand.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<SourceLine>,
@@ -54,6 +54,9 @@ pub struct TargetInfo {
     pub build_id: Option<String>,
     /// `amd64` or `arm64`.
     pub arch: String,
+    /// The path of the main module, where the build information has one.
+    #[serde(default)]
+    pub main_module: Option<String>,
 }
 
 /// The time that was watched.
@@ -102,6 +105,9 @@ pub struct Totals {
 pub struct Group {
     /// The `go` statement.
     pub created_by: Location,
+    /// The user's own line that most of them come from, if that is known.
+    #[serde(default)]
+    pub own_line: Option<OwnLine>,
     /// The function that it started; that of most goroutines, where they differ.
     pub start_function: Option<String>,
     /// Goroutines alive.
@@ -202,6 +208,25 @@ pub struct NotListed {
     /// The goroutines alive that the user ignores.
     #[serde(default)]
     pub ignored_live: u64,
+    /// Incidents after the first so many.
+    #[serde(default)]
+    pub further_incidents: u64,
+    /// What a baseline has to know of the verdicts in them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub further_verdicts: Vec<FurtherVerdict>,
+}
+
+/// A verdict that is not listed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FurtherVerdict {
+    /// The rule's code.
+    pub code: String,
+    /// How sure it is.
+    pub severity: Severity,
+    /// The `go` statement.
+    pub created_by: Location,
+    /// Goroutines alive that it is about.
+    pub live: u64,
 }
 
 /// How complete the picture is. Once the probes are detached and the ring is drained,
@@ -272,6 +297,25 @@ pub struct Shed {
 }
 
 impl Report {
+    /// All verdicts, in the order of their incidents.
+    pub fn verdicts(&self) -> impl Iterator<Item = &Verdict> {
+        self.incidents.iter().flat_map(|incident| &incident.verdicts)
+    }
+
+    /// Lists the first `top` incidents only; all if that is 0.
+    pub fn keep_first(&mut self, top: usize) {
+        let listed = if top == 0 { self.incidents.len() } else { top.min(self.incidents.len()) };
+        let further = self.incidents.split_off(listed);
+        self.not_listed.further_incidents += further.len() as u64;
+        let verdicts = further.into_iter().flat_map(|incident| incident.verdicts);
+        self.not_listed.further_verdicts.extend(verdicts.map(|verdict| FurtherVerdict {
+            code: verdict.code,
+            severity: verdict.severity,
+            created_by: verdict.created_by,
+            live: verdict.live,
+        }));
+    }
+
     /// Lists groups with goroutines alive only, and of those the first `top`; all if that is 0.
     pub fn keep_alive(&mut self, top: usize) {
         self.not_listed.ended_groups += self.groups.extract_if(.., |group| group.live == 0).count() as u64;

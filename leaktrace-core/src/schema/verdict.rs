@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Blocked, Frame, Location};
+use super::{Blocked, Frame, Location, OwnLine};
 
 /// How sure a verdict is; the surest is the least.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -44,6 +44,9 @@ pub struct Verdict {
     pub severity: Severity,
     /// The `go` statement.
     pub created_by: Location,
+    /// The user's own line that most of them come from, if that is known.
+    #[serde(default)]
+    pub own_line: Option<OwnLine>,
     /// The function that it started.
     pub start_function: Option<String>,
     /// Goroutines alive that this is about.
@@ -80,6 +83,7 @@ pub(crate) fn made_up(code: &str, severity: Severity) -> Verdict {
         name: "made-up".to_owned(),
         severity,
         created_by: Location { function: None, file: None, line: None, pc: "0x1".to_owned() },
+        own_line: None,
         start_function: None,
         live: 1,
         net_per_minute: None,

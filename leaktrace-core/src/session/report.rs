@@ -4,6 +4,7 @@ use leaktrace_common::event::Kind;
 
 use super::{Counted, Reading, Spending, Target};
 use crate::base::num::{Goid, Ktime};
+use crate::go::own::Own;
 use crate::go::symbols::Symbols;
 use crate::judge::detect::{self, Policy, UNREACHABLE};
 use crate::report::{Sources, View, build};
@@ -34,6 +35,7 @@ impl Target {
         let overhead = overhead(&counted.reading, &self.reported, inputs.spending);
         self.reported = counted.reading;
         let facts = |goids: &[Goid]| detect::facts(&self.registry, now, goids);
+        let own = Own::new(inputs.about.main_module.as_deref(), &inputs.policy.own);
         let sources = Sources {
             target: inputs.about,
             registry: &self.registry,
@@ -46,6 +48,7 @@ impl Target {
             overhead,
             findings: detect::findings(&self.watched, inputs.policy, &facts),
             ignore: &inputs.policy.ignore,
+            own: &own,
             notices: [self.notices.clone(), detect::hidden(&self.watched, inputs.policy, &facts)].concat(),
         };
         let mut report = build(sources, inputs.view);

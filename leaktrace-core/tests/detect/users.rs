@@ -62,6 +62,23 @@ fn a_baseline_hides_what_it_has_although_the_line_has_moved() {
 }
 
 #[test]
+fn a_baseline_has_the_verdicts_of_all_incidents_listed_or_not() {
+    let mut program = with_nil_channel();
+    let known = program.verdicts();
+    let one = serde_json::json!({ "id": "a1", "verdicts": known });
+    let listed = serde_json::json!({ "schema_version": 2, "incidents": [one], "not_listed": {} });
+    program.policy.baseline = Baseline::read(listed.to_string().as_bytes()).unwrap();
+    assert_eq!(program.verdicts(), []);
+    let further = serde_json::json!({ "code": known[0].code, "created_by": known[0].created_by });
+    let not_listed = serde_json::json!({ "further_incidents": 1, "further_verdicts": [further] });
+    let beyond = serde_json::json!({ "incidents": [], "not_listed": not_listed });
+    program.policy.baseline = Baseline::read(beyond.to_string().as_bytes()).unwrap();
+    assert_eq!(program.verdicts(), []);
+    program.policy.baseline = Baseline::read(br#"{"incidents":[]}"#).unwrap();
+    assert_eq!(program.verdicts().len(), 1);
+}
+
+#[test]
 fn what_is_no_report_is_no_baseline_and_is_called_what_it_is() {
     let refused = |file: &[u8]| Baseline::read(file).unwrap_err().to_string();
     assert!(refused(b"no report").starts_with("not a JSON report: "));

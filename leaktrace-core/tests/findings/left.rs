@@ -12,7 +12,7 @@ use crate::sample;
 /// A report on these groups, with no verdicts.
 fn report(groups: Vec<Group>) -> Report {
     let mut report = sample::report();
-    report.verdicts.clear();
+    report.incidents.clear();
     report.groups = groups;
     report
 }
@@ -25,7 +25,7 @@ fn judged(group: Group, tests: &[(&str, bool)]) -> Option<Verdict> {
     }
     let mut report = report(vec![group]);
     left::add_verdicts(&mut report, &owners, &Policy::default());
-    report.verdicts.pop()
+    report.incidents.pop()?.verdicts.pop()
 }
 
 fn severity(group: Group, tests: &[(&str, bool)]) -> Option<Severity> {
@@ -96,8 +96,8 @@ fn while_a_test_runs_nothing_unseen_is_a_leak() {
     owners.add(&ask(1).created_by, UNKNOWN_TEST, false);
     let mut report = report(vec![running, ask(1)]);
     left::add_verdicts(&mut report, &owners, &Policy::default());
-    assert_eq!(report.verdicts.len(), 1, "the test's own goroutine is none");
-    assert_eq!(report.verdicts[0].severity, Severity::Watch);
+    assert_eq!(report.incidents.len(), 1, "the test's own goroutine is none");
+    assert_eq!(report.incidents[0].severity, Severity::Watch);
 }
 
 #[test]
@@ -117,12 +117,12 @@ fn what_the_standard_library_keeps_is_left_alone() {
 fn a_verdict_that_is_there_is_told_and_not_doubled() {
     let group = ask(3_104);
     let mut report = sample::report();
-    report.verdicts[0].created_by = group.created_by.clone();
+    report.incidents[0].verdicts[0].created_by = group.created_by.clone();
     report.groups = vec![group];
-    let before = report.verdicts.len();
+    let before = report.incidents.len();
     left::add_verdicts(&mut report, &Owners::default(), &Policy::default());
-    assert_eq!(report.verdicts.len(), before);
-    assert_eq!(report.verdicts[0].evidence["left_at_exit"], json!(3_104));
+    assert_eq!(report.incidents.len(), before);
+    assert_eq!(report.incidents[0].verdicts[0].evidence["left_at_exit"], json!(3_104));
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn what_the_user_does_not_want_to_hear_is_not_said() {
     let heard = |policy: &Policy| {
         let mut report = report(vec![ask(1)]);
         left::add_verdicts(&mut report, &Owners::default(), policy);
-        !report.verdicts.is_empty()
+        !report.incidents.is_empty()
     };
     assert!(heard(&Policy::default()));
     let mut allowed = Policy::default();
@@ -147,11 +147,11 @@ fn a_verdict_that_is_less_sure_gives_way() {
     owners.add(&group.created_by, "order.TestA", false);
     owners.add(&group.created_by, "order.TestA", false);
     let mut report = sample::report();
-    report.verdicts.drain(..2);
-    report.verdicts[0].created_by = group.created_by.clone();
+    report.incidents.drain(..2);
+    report.incidents[0].verdicts[0].created_by = group.created_by.clone();
     report.groups = vec![group];
     left::add_verdicts(&mut report, &owners, &Policy::default());
-    let verdict = &report.verdicts[0];
+    let verdict = &report.incidents[0].verdicts[0];
     assert_eq!((verdict.code.as_str(), verdict.severity), ("LT020", Severity::Likely));
     assert_eq!(verdict.evidence["also"], json!(["LT001"]));
 }
@@ -161,7 +161,7 @@ fn what_is_hidden_is_counted() {
     let left = |policy: &Policy| {
         let mut report = report(vec![ask(2)]);
         left::add_verdicts(&mut report, &Owners::default(), policy);
-        (report.verdicts.len(), report.notices)
+        (report.incidents.len(), report.notices)
     };
     let mut policy = Policy::default();
     policy.levels.set("left-at-exit", Level::Allow).unwrap();

@@ -11,7 +11,7 @@ const MINUTE: u64 = 60_000_000_000;
 /// A process with so many goroutines that `main.worker` runs, and 50 others.
 fn report(workers: u64) -> Report {
     let mut report = sample::report();
-    report.verdicts.clear();
+    report.incidents.clear();
     report.groups = vec![sample::group("main.start", "example.com/shop/main.worker", workers)];
     report.totals.live = workers + 50;
     report
@@ -33,7 +33,7 @@ fn summaries(limit: Limit, workers: &[u64]) -> Vec<String> {
     }
     let mut last = report(*workers.last().unwrap());
     thresholds.add_verdicts(&mut last);
-    last.verdicts.into_iter().map(|verdict| format!("{} {}", verdict.code, verdict.summary)).collect()
+    last.verdicts().map(|verdict| format!("{} {}", verdict.code, verdict.summary)).collect()
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 #[path = "../helpers/hostile.rs"]
 mod hostile;
+mod incidents;
 mod left;
 mod limits;
 mod names;
@@ -34,6 +35,16 @@ fn annotations() {
 }
 
 #[test]
+fn one_problem_is_one_entry_in_every_format() {
+    for format in ["text", "github", "junit", "sarif"] {
+        insta::assert_snapshot!(
+            format!("together_{format}"),
+            rendered(format, &sample::together(), &likely())
+        );
+    }
+}
+
+#[test]
 fn annotations_of_a_run_that_is_not_to_fail() {
     let text = rendered("github", &sample::report(), &Gate::default());
     let commands: Vec<&str> = text.lines().filter_map(|line| line.split(' ').next()).collect();
@@ -53,7 +64,7 @@ fn code_scanning() {
 #[test]
 fn a_clean_program_is_a_passed_test_and_no_annotation() {
     let mut report = sample::report();
-    report.verdicts.clear();
+    report.incidents.clear();
     assert_eq!(rendered("github", &report, &likely()), "");
     insta::assert_snapshot!("junit_clean", rendered("junit", &report, &likely()));
 }

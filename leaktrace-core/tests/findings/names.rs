@@ -48,10 +48,11 @@ fn spoil(value: &mut Value, is_foreign: bool, ending: &str) {
 }
 
 fn spoilt(ending: &str) -> Report {
-    let mut report = sample::report();
+    let mut report = sample::together();
     report.groups = vec![sample::group("order.process", "order.process.func1", 7)];
-    report.groups[0].creation_stack.clone_from(&report.verdicts[0].creation_stack);
-    report.groups[0].blocked_at.clone_from(&report.verdicts[0].blocked_at);
+    let verdict = &report.incidents[0].verdicts[0];
+    report.groups[0].creation_stack.clone_from(&verdict.creation_stack);
+    report.groups[0].blocked_at.clone_from(&verdict.blocked_at);
     report.notices = vec!["a notice".to_owned()];
     let mut value = serde_json::to_value(report).unwrap();
     let blame = json!({ "commit": null, "author": "Jo", "author_unix": 7, "summary": "Process" });

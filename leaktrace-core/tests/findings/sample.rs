@@ -1,5 +1,6 @@
 //! A report with a verdict of each severity: in the repository, in a dependency, and at a place with an odd name.
 
+use leaktrace_core::judge::incidents::settle;
 use leaktrace_core::schema::{Group, Report};
 use serde_json::{Value, json};
 
@@ -8,7 +9,7 @@ const SERVER: &str = "/usr/local/go/src/net/http/server.go";
 
 pub(crate) fn report() -> Report {
     serde_json::from_value(json!({
-        "schema_version": 1,
+        "schema_version": 2,
         "target": { "pid": 27532, "exe": "/srv/shop", "go_version": "go1.27.3", "build_id": null, "arch": "amd64" },
         "window": { "duration_ns": 60_250_000_000_u64, "ended_unix_ns": null, "probes": ["birth", "end"] },
         "view": { "min_age_ns": 0, "sort": "live", "include_runtime": false },
@@ -16,7 +17,7 @@ pub(crate) fn report() -> Report {
             "live": 3120, "born": 10_000, "ended": 6_880, "before_attach": 0, "net_per_minute": 41.0,
             "runtime_hidden": 5, "stack_bytes": 25_165_824,
         },
-        "verdicts": [one_sided(), accumulating(), odd()],
+        "incidents": [incident("a1", &one_sided()), incident("b2", &accumulating()), incident("c3", &odd())],
         "sources": [
             source(WORKER, 88, "order/worker.go", "go w.process(order)"),
             source(WORKER, 93, "order/worker.go", "w.results <- result"),
@@ -36,6 +37,15 @@ pub(crate) fn report() -> Report {
         "notices": [],
     }))
     .unwrap()
+}
+
+/// An incident of one verdict.
+pub(crate) fn incident(id: &str, verdict: &Value) -> Value {
+    json!({
+        "id": id, "severity": verdict["severity"], "own_line": verdict["own_line"], "live": verdict["live"],
+        "net_per_minute": verdict["net_per_minute"], "oldest_age_ns": verdict["oldest_age_ns"],
+        "age_is_lower_bound": false, "stack_bytes": verdict["stack_bytes"], "shared": [], "verdicts": [verdict],
+    })
 }
 
 fn source(file: &str, line: u32, path: &str, text: &str) -> Value {
@@ -96,6 +106,34 @@ fn verdict(code: &str, name: &str, severity: &str, live: u64) -> Value {
         "cause": "Nobody receives from the channel any more.",
         "remedy": "Let the sender give up when the receiver has gone.",
     })
+}
+
+/// The same, and an incident that shows at three `go` statements, of a library two of them.
+pub(crate) fn together() -> Report {
+    let mut all = serde_json::to_value(report()).unwrap();
+    let fetch =
+        |line, by| json!({ "function": "main.fetch", "file": "/build/shop/main.go", "line": line, "by": by });
+    let mut hung = verdict("LT001", "growing-site", "likely", 40);
+    hung["created_by"] =
+        json!({ "function": "main.fetch", "file": "/build/shop/main.go", "line": 20, "pc": "0x88" });
+    hung["own_line"] = fetch(20, "go_statement");
+    let [reads, writes] = ["readLoop", "writeLoop"].map(|loops| {
+        let mut dial = verdict("LT001", "growing-site", "watch", 38);
+        dial["created_by"] = json!({
+            "function": "net/http.(*Transport).dialConn", "file": "/usr/local/go/src/net/http/transport.go",
+            "line": 1944, "pc": "0x99",
+        });
+        dial["start_function"] = json!(format!("net/http.(*persistConn).{loops}"));
+        dial["own_line"] = fetch(21, "ancestor");
+        dial
+    });
+    let mut one = incident("d4", &reads);
+    one["verdicts"].as_array_mut().unwrap().extend([writes, hung]);
+    one["shared"] = json!(["own_line", "lineage"]);
+    all["incidents"].as_array_mut().unwrap().push(one);
+    let mut report: Report = serde_json::from_value(all).unwrap();
+    settle(&mut report.incidents);
+    report
 }
 
 /// A group of which nothing is known but these.

@@ -28,7 +28,7 @@ fn what_we_write_is_sarif() {
     let mut report = sample::report();
     assert_eq!(fault(&log(&report)), None);
     // As little as can be known.
-    for verdict in &mut report.verdicts {
+    for verdict in report.incidents.iter_mut().flat_map(|incident| &mut incident.verdicts) {
         verdict.created_by.file = None;
         verdict.created_by.function = None;
         verdict.blocked_at.clear();
@@ -36,7 +36,7 @@ fn what_we_write_is_sarif() {
     }
     report.sources.clear();
     assert_eq!(fault(&log(&report)), None);
-    report.verdicts.clear();
+    report.incidents.clear();
     assert_eq!(fault(&log(&report)), None);
 }
 

@@ -119,6 +119,7 @@ fn trace() -> (Report, Vec<u8>) {
         overhead: leaktrace_core::schema::Overhead::default(),
         findings: Vec::new(),
         ignore: &leaktrace_core::judge::detect::Ignore::default(),
+        own: &leaktrace_core::go::own::Own::default(),
         notices: header.notices.clone(),
     };
     (report::build(sources, &VIEW), writer.finish(now).unwrap())
@@ -128,7 +129,7 @@ fn trace() -> (Report, Vec<u8>) {
 fn report_of(recording: &[u8], after: Option<u64>) -> Report {
     let mut witness = Witness::default();
     let replay = Replay::run_before(recording, after, &mut |walk, file| witness.observe(walk, file)).unwrap();
-    recorded(&replay, &witness, &VIEW)
+    recorded(&replay, &witness, &VIEW, &[])
 }
 
 /// A snapshot file of three goroutines in `select {}`.
@@ -169,11 +170,12 @@ fn a_replay_judges_what_its_snapshots_show() {
         writer.snapshot(&stuck(), Ktime(at + 2)).unwrap();
     }
     let recording = writer.finish(Ktime(60 * SECOND)).unwrap();
-    let verdicts = report_of(&recording, None).verdicts;
-    let [verdict] = &verdicts[..] else { panic!("{verdicts:?}") };
+    let report = report_of(&recording, None);
+    let verdicts: Vec<_> = report.verdicts().collect();
+    let [verdict] = verdicts[..] else { panic!("{verdicts:?}") };
     assert_eq!((verdict.code.as_str(), verdict.live), ("LT004", 3));
     let early = report_of(&recording, Some(SECOND / 2));
-    assert_eq!(early.verdicts, [], "nothing was seen yet");
+    assert_eq!(early.incidents, [], "nothing was seen yet");
 }
 
 /// What every replayed report says beside what the trace said.
@@ -227,7 +229,7 @@ fn whatever_is_cut_off_the_rest_has_all_its_names() {
     let mut cut = 0;
     for len in 0..whole.len() {
         let Ok(replay) = Replay::run(&whole[..len], None) else { continue };
-        let report = recorded(&replay, &Witness::default(), &VIEW);
+        let report = recorded(&replay, &Witness::default(), &VIEW, &[]);
         assert!(report.notices.iter().any(|notice| notice.contains("writer was stopped")), "{report:?}");
         assert!(report.groups.iter().all(|group| group.created_by.function.is_some()), "{len}: {report:?}");
         cut += 1;
@@ -275,7 +277,7 @@ fn damaged_contents_are_counted() {
     }
     let replay = Replay::run(writer.finish(Ktime(9)).unwrap().as_slice(), None).unwrap();
     assert_eq!(
-        recorded(&replay, &Witness::default(), &VIEW).notices[1],
+        recorded(&replay, &Witness::default(), &VIEW, &[]).notices[1],
         "9 blocks of the recording cannot be read"
     );
 }

@@ -4,4 +4,5 @@
 
 mod golden;
 mod numbers;
+mod origins;
 mod service;

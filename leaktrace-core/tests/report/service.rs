@@ -8,9 +8,10 @@ use leaktrace_core::go::goroutines::{
     Goroutine, GoroutineKind, Snapshot, StackBounds, StackEnd, StackTable, Want,
 };
 use leaktrace_core::go::names::Status;
+use leaktrace_core::go::own::Own;
 use leaktrace_core::go::pclntab::FuncId;
 use leaktrace_core::go::symbols::{Symbol, Symbols};
-use leaktrace_core::judge::detect::Ignore;
+use leaktrace_core::judge::detect::{Finding, Ignore};
 use leaktrace_core::report::{Sources, View, build};
 use leaktrace_core::schema::{Overhead, Report, TargetInfo, Traced};
 use leaktrace_core::trace::decode::{About, BirthEvent, EndEvent, Event, ParkEvent, Stack};
@@ -72,6 +73,8 @@ pub(crate) struct Service {
     pub(crate) overhead: Overhead,
     pub(crate) notices: Vec<String>,
     pub(crate) ignore: Ignore,
+    pub(crate) own: Own,
+    pub(crate) findings: Vec<Finding>,
 }
 
 /// One `go` statement of a service.
@@ -93,6 +96,8 @@ impl Service {
             overhead: Overhead::default(),
             notices: Vec::new(),
             ignore: Ignore::default(),
+            own: Own::new(None, &["order.".to_owned()]),
+            findings: Vec::new(),
         }
     }
 
@@ -103,10 +108,15 @@ impl Service {
     }
 
     pub(crate) fn birth(&mut self, at: u64, goid: u64, go: &Go) {
+        self.birth_by(at, goid, 1, go);
+    }
+
+    /// A goroutine is born that `parent` started.
+    pub(crate) fn birth_by(&mut self, at: u64, goid: u64, parent: u64, go: &Go) {
         let bytes: Vec<u8> = go.creators.iter().flat_map(|pc| pc.0.to_ne_bytes()).collect();
         self.event(&Event::Birth(BirthEvent {
             about: about(at, goid),
-            parent: Some(Goid(1)),
+            parent: Some(Goid(parent)),
             creation_pc: go.site,
             start_pc: go.start,
             stack: Stack::from_bytes(&bytes),
@@ -195,6 +205,7 @@ impl Service {
                 go_version: Some("go1.26.6".to_owned()),
                 build_id: Some("4f1d0c".to_owned()),
                 arch: "amd64".to_owned(),
+                main_module: None,
             },
             registry: &self.registry,
             snapshot: Some(&snapshot),
@@ -204,8 +215,9 @@ impl Service {
             probes: &Kind::ALL,
             traced: self.traced.clone(),
             overhead: self.overhead.clone(),
-            findings: Vec::new(),
+            findings: std::mem::take(&mut self.findings),
             ignore: &self.ignore,
+            own: &self.own,
             notices: self.notices.clone(),
         };
         build(sources, view)

@@ -36,7 +36,7 @@ pub struct Check {
     #[arg(long, value_name = "[FUNCTION=]N/TIME", value_parser = quantity::max_growth, help_heading = "Limits")]
     pub max_growth: Vec<Limit>,
 
-    /// Show at most N groups of goroutines after the verdicts; 0 for all
+    /// Show at most N incidents, and N groups of goroutines after them; 0 for all
     #[arg(short = 'n', long, value_name = "N", default_value_t = 10, help_heading = "View")]
     pub top: usize,
 

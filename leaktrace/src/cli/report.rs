@@ -38,9 +38,14 @@ pub struct RecordingArgs {
     #[arg(long, value_name = "TIME", value_parser = quantity::span, default_value = "10s")]
     pub min_age: Span,
 
-    /// Show at most N groups; 0 for all (trace only)
+    /// Show at most N incidents and N groups; 0 for all (trace only)
     #[arg(short = 'n', long, value_name = "N", default_value_t = 10)]
     pub top: usize,
+
+    /// Treat functions whose names begin with PREFIX as your own code, besides those of the main module (trace only); may
+    /// be repeated
+    #[arg(long, value_name = "PREFIX")]
+    pub own: Vec<String>,
 
     /// Sort groups by KEY (trace only)
     #[arg(long, value_enum, value_name = "KEY", default_value_t = Sort::Live)]

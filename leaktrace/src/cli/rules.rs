@@ -23,6 +23,9 @@ pub struct Rules {
     /// Hide verdicts that FILE, an earlier JSON report, already contains
     #[arg(long, value_name = "FILE")]
     pub baseline: Option<PathBuf>,
+    /// Treat functions whose names begin with PREFIX as your own code, besides those of the main module; may be repeated
+    #[arg(long, value_name = "PREFIX")]
+    pub own: Vec<String>,
     /// Leave out goroutines whose innermost function is FUNC
     #[arg(long, value_name = "FUNC")]
     pub ignore_top: Vec<String>,

@@ -29,7 +29,7 @@ pub struct Run {
     #[arg(long, help_heading = "Target")]
     pub at_exit: bool,
 
-    /// Show at most N groups of goroutines after the verdicts; 0 for all
+    /// Show at most N incidents, and N groups of goroutines after them; 0 for all
     #[arg(short = 'n', long, value_name = "N", default_value_t = 10, help_heading = "View")]
     pub top: usize,
 

@@ -157,6 +157,7 @@ impl Config {
             view: View {
                 min_age: watch.min_age,
                 top: Some(watch.top).filter(|top| *top > 0),
+                incidents: View::incidents(output.format, watch.top),
                 sort: watch.sort,
                 include_runtime: watch.include_runtime,
             },

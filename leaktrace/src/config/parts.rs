@@ -5,6 +5,7 @@ use std::time::Duration;
 use leaktrace_common::event::Kind;
 use leaktrace_core::judge::detect::{Gate, Level, Policy, UNREACHABLE};
 use leaktrace_core::report;
+use leaktrace_core::report::render::Format;
 use leaktrace_core::schema::Severity;
 
 use super::ConfigError;
@@ -60,6 +61,8 @@ pub struct View {
     pub min_age: Duration,
     /// How many groups; `None` is all.
     pub top: Option<usize>,
+    /// How many incidents; 0 is all.
+    pub incidents: usize,
     /// Which come first.
     pub sort: Sort,
     /// Whether the runtime's own goroutines are shown.
@@ -69,7 +72,13 @@ pub struct View {
 impl View {
     /// Everything that belongs to the program.
     pub(crate) const EVERYTHING: Self =
-        Self { min_age: Duration::ZERO, top: None, sort: Sort::Live, include_runtime: false };
+        Self { min_age: Duration::ZERO, top: None, incidents: 0, sort: Sort::Live, include_runtime: false };
+
+    /// How many incidents are listed in `format`, of which a user wants `top`. Tools get all, or they would take the others
+    /// for mended.
+    pub(crate) fn incidents(format: &Format, top: usize) -> usize {
+        if format.is_for_tools() { 0 } else { top }
+    }
 
     /// What this means to a report.
     pub(crate) fn of_report(&self) -> report::View {

@@ -51,7 +51,10 @@ fn trace(
     let mut witness = Witness::default();
     let seen = &mut |walk: &_, snapshot: &[u8]| witness.observe(walk, snapshot);
     let replay = replay(&args.file, input, args.recording.at, seen)?;
-    let report = leaktrace_core::report::recorded(&replay, &witness, &view(args).of_report());
+    let view = view(args, format);
+    let mut report =
+        leaktrace_core::report::recorded(&replay, &witness, &view.of_report(), &args.recording.own);
+    report.keep_first(view.incidents);
     let colored = args.wanted.output.is_none() && color(common.color, system);
     let style = if colored { Style::Ansi } else { Style::Plain };
     let options = Options { style, width: None, gate: &Gate::default() };
@@ -94,11 +97,12 @@ fn wish(args: &Report) -> Wish {
     format.map_or(Wish::Snapshot, Wish::Trace)
 }
 
-fn view(args: &Report) -> View {
+fn view(args: &Report, format: &Format) -> View {
     let recording = &args.recording;
     View {
         min_age: recording.min_age,
         top: Some(recording.top).filter(|top| *top > 0),
+        incidents: View::incidents(format, recording.top),
         sort: recording.sort,
         include_runtime: args.wanted.view.include_runtime,
     }

@@ -92,7 +92,7 @@ fn configure(
     Config {
         tracing,
         schedule: Schedule { duration: None, interval: None },
-        view: View::EVERYTHING,
+        view: View { incidents: View::incidents(output.format, args.top), ..View::EVERYTHING },
         judging: Judging::new(policy, args.findings.fail_on, []),
         writing: Writing { sources: config::sources(&args.findings, output.format), output, record: None },
     }

@@ -162,14 +162,14 @@ impl Engine<'_> {
     }
 
     fn reported(&mut self, key: Key, made: Made) -> anyhow::Result<()> {
-        let Made { target, reporter, is_last, report } = made;
+        let Made { target, reporter, is_last, fails, report } = made;
         let Some(member) = self.members.get_mut(&key) else { return Ok(()) };
         (member.target, member.reporter) = (Some(target), Some(reporter));
         let process = member.process.clone();
         if let Some(report) = &report {
             member.has_reported = true;
             self.is_unreached |= is_last && report.completeness.unreached;
-            self.has_found |= is_last && self.config.judging.gate.fails_any(&report.verdicts);
+            self.has_found |= is_last && fails;
         }
         let inbox = member.take_inbox();
         if let Some(report) = &report {

@@ -222,6 +222,8 @@ fn shared(config: &Config) -> anyhow::Result<Shared> {
     let sources = SourceTree::of(config.writing.sources.folder.as_deref(), config.writing.sources.blame)?;
     Ok(Shared {
         view: config.view.of_report(),
+        incidents: config.view.incidents,
+        gate: config.judging.gate.clone(),
         probes: config.tracing.probes.clone(),
         policy: config.judging.policy.clone(),
         sources: sources.map(Mutex::new),

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use leaktrace_common::event::Kind;
-use leaktrace_core::judge::detect::Policy;
+use leaktrace_core::judge::detect::{Gate, Policy};
 use leaktrace_core::report::{LazyDebugInfo, ProgramSymbols, View};
 use leaktrace_core::schema::{self, Report};
 use leaktrace_core::session::{Counted, ReportInputs, Spending, Target};
@@ -35,6 +35,9 @@ pub(super) struct Reporter {
 /// What the reports of all targets of a session have in common.
 pub(super) struct Shared {
     pub(super) view: View,
+    /// How many incidents are listed; 0 for all.
+    pub(super) incidents: usize,
+    pub(super) gate: Gate,
     pub(super) probes: Vec<Kind>,
     pub(super) policy: Policy,
     pub(super) sources: Option<Mutex<SourceTree>>,
@@ -54,6 +57,8 @@ pub(super) struct Made {
     pub(super) target: Box<Target>,
     pub(super) reporter: Box<Reporter>,
     pub(super) is_last: bool,
+    /// Whether there is anything to fail on, listed or not.
+    pub(super) fails: bool,
     /// Missing if it is not to be handed on.
     pub(super) report: Option<Arc<Report>>,
 }
@@ -84,13 +89,15 @@ impl ReportOrder {
             let mut report = target.report(clock::now(), &counted, inputs);
             pass.pass(&mut report, target.registry(), &symbols, is_last).then_some(report)
         });
+        let fails = report.as_ref().is_some_and(|report| shared.gate.fails_any(report.verdicts()));
         let report = report.map(|mut report| {
+            report.keep_first(shared.incidents);
             if let Some(sources) = &shared.sources {
                 sources.lock().unwrap_or_else(PoisonError::into_inner).annotate(&mut report);
             }
             Arc::new(report)
         });
-        Made { target, reporter, is_last, report }
+        Made { target, reporter, is_last, fails, report }
     }
 }
 
@@ -103,5 +110,6 @@ pub(super) fn about(inspected: &Inspected) -> schema::TargetInfo {
         go_version: Some(inspected.program().version.to_string()),
         build_id: inspected.elf().build_id(),
         arch: inspected.program().arch.as_str().to_owned(),
+        main_module: inspected.program().build.as_ref().and_then(|build| build.main_module.clone()),
     }
 }

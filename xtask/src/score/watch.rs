@@ -74,7 +74,7 @@ impl Watch {
     fn report(&self, pid: u32) -> Result<Report> {
         let mut leaktrace = Command::new(binary());
         leaktrace.args(["--pid", &pid.to_string(), "--duration", &format!("{}s", self.seconds)]);
-        leaktrace.args(["--format", "json"]).args(&self.options);
+        leaktrace.args(["--format", "json", "--top", "0"]).args(&self.options);
         let output = leaktrace.stdin(Stdio::null()).output().context("cannot run leaktrace")?;
         if !output.status.success() {
             bail!("leaktrace: {}", String::from_utf8_lossy(&output.stderr).trim());

@@ -1,7 +1,7 @@
 //! From what was observed to verdicts: one for each `go` statement, by the rule that is surest.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -10,13 +10,14 @@ use super::levels::{Level, Levels};
 use super::observation::SiteKey;
 use super::rules::{Case, RULES, Rule, SiteFacts, Suspicion};
 use super::signatures::Signatures;
+use super::ties::{Tie, ties};
 use super::typical_cause;
 use super::watched::{Cohort, Watched};
-use super::words;
+use super::words::Words;
 use crate::base::human;
 use crate::base::num::Goid;
 use crate::schema::Verdict;
-use crate::schema::{Blocked, Frame};
+use crate::schema::{Blocked, Frame, OwnLine};
 use crate::trace::registry::SiteId;
 
 /// What users want to hear.
@@ -30,6 +31,8 @@ pub struct Policy {
     pub baseline: Baseline,
     /// The known ways to leak.
     pub signatures: Signatures,
+    /// What functions of the user's own begin with, beside those of the main module.
+    pub own: Vec<String>,
 }
 
 impl Default for Policy {
@@ -39,6 +42,7 @@ impl Default for Policy {
             ignore: Ignore::default(),
             baseline: Baseline::default(),
             signatures: Signatures::built_in(),
+            own: Vec::new(),
         }
     }
 }
@@ -58,17 +62,24 @@ pub struct Finding {
     pub sites: Vec<SiteId>,
     /// Whether they may outlive what they were started for.
     pub(crate) may_outlive: bool,
+    /// Some of the goroutines, the oldest and the youngest.
+    pub goids: Vec<Goid>,
+    /// What they may have in common with others.
+    pub ties: Vec<Tie>,
+    words: Words,
 }
 
 impl Finding {
-    /// The verdict with the stack that reached the `go` statement, and with what that says of the cause.
+    /// The verdict with the stack that reached the `go` statement, with what that says of the cause, and with the user's
+    /// own line that they come from.
     #[must_use]
-    pub(crate) fn with_creation_stack(self, creation_stack: Vec<Frame>) -> Verdict {
+    pub(crate) fn with_origin(self, creation_stack: Vec<Frame>, own_line: Option<OwnLine>) -> Verdict {
         let cause = match typical_cause::request(&creation_stack).filter(|_| self.may_outlive) {
             Some(request) => format!("started for {request}, they outlive it: {}", self.verdict.cause),
-            None => self.verdict.cause,
+            None => self.verdict.cause.clone(),
         };
-        Verdict { creation_stack, cause, ..self.verdict }
+        let summary = self.words.summary(&self.verdict, own_line.as_ref());
+        Verdict { own_line, creation_stack, summary, cause, ..self.verdict }
     }
 }
 
@@ -86,7 +97,7 @@ pub fn findings(
         sites.entry(&cohort.site).or_default().extend(charges);
     }
     let mut findings: Vec<Finding> =
-        sites.into_values().filter_map(|charges| decide(&charges, facts)).collect();
+        sites.into_values().filter_map(|charges| decide(&charges, watched, facts)).collect();
     findings.retain(|finding| !policy.baseline.knows(&finding.verdict));
     findings.sort_by(|a, b| order(&a.verdict).cmp(&order(&b.verdict)));
     findings
@@ -161,7 +172,11 @@ const BY_SIGNATURE: &str = "LT010";
 const GENERAL: [&str; 4] = ["LT001", "LT003", "LT008", "LT009"];
 
 /// The verdict on one site: the surest charge, and among equals the one that says most about the cause.
-fn decide(charges: &[Charge<'_>], facts: &dyn Fn(&[Goid]) -> Option<SiteFacts>) -> Option<Finding> {
+fn decide(
+    charges: &[Charge<'_>],
+    watched: &Watched,
+    facts: &dyn Fn(&[Goid]) -> Option<SiteFacts>,
+) -> Option<Finding> {
     let rank = |charge: &Charge<'_>| (charge.suspicion.severity, charge.rank, Reverse(charge.cohort.live));
     let best = charges.iter().min_by_key(|charge| rank(charge))?;
     let mut related: Vec<&str> = charges.iter().map(|charge| charge.rule.code).collect();
@@ -169,15 +184,30 @@ fn decide(charges: &[Charge<'_>], facts: &dyn Fn(&[Goid]) -> Option<SiteFacts>) 
     related.sort_unstable();
     related.dedup();
     let facts = facts(&best.cohort.goids);
-    let mut verdict = verdict(best, facts.as_ref());
+    let words = Words::of(best.cohort);
+    let mut verdict = verdict(best, &words, facts.as_ref());
     if !related.is_empty() {
         verdict.evidence.insert("also".to_owned(), Value::from(related));
     }
-    let sites = facts.map(|facts| facts.sites).unwrap_or_default();
-    Some(Finding { verdict, sites, may_outlive: best.cohort.may_outlive() })
+    let cohort = best.cohort;
+    Some(Finding {
+        verdict,
+        may_outlive: cohort.may_outlive(),
+        sites: facts.map(|facts| facts.sites).unwrap_or_default(),
+        goids: cohort
+            .goids
+            .iter()
+            .chain(&cohort.youngest)
+            .copied()
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect(),
+        ties: ties(cohort, watched),
+        words,
+    })
 }
 
-fn verdict(charge: &Charge<'_>, facts: Option<&SiteFacts>) -> Verdict {
+fn verdict(charge: &Charge<'_>, words: &Words, facts: Option<&SiteFacts>) -> Verdict {
     let Charge { cohort, rule, suspicion, rank: _ } = charge;
     let standing = &cohort.standing;
     let seen_for = cohort.waiting_ns.unwrap_or(0).max(cohort.longest_still_ns);
@@ -187,6 +217,7 @@ fn verdict(charge: &Charge<'_>, facts: Option<&SiteFacts>) -> Verdict {
         name: rule.name.to_owned(),
         severity: suspicion.severity,
         created_by: standing.created_by.clone(),
+        own_line: None,
         start_function: standing.start_function.clone(),
         live: cohort.live,
         net_per_minute: growth.or_else(|| facts.and_then(|facts| facts.net_per_minute)),
@@ -206,7 +237,7 @@ fn verdict(charge: &Charge<'_>, facts: Option<&SiteFacts>) -> Verdict {
         remedy: suspicion.remedy.clone(),
     };
     verdict.evidence.insert("goroutines".to_owned(), examples(cohort));
-    verdict.summary = words::summary(&verdict, cohort);
+    verdict.summary = words.summary(&verdict, None);
     verdict
 }
 

@@ -24,8 +24,8 @@ impl Gate {
     }
 
     /// Whether any of these is.
-    pub fn fails_any(&self, verdicts: &[Verdict]) -> bool {
-        verdicts.iter().any(|verdict| self.fails(verdict))
+    pub fn fails_any<'v>(&self, verdicts: impl IntoIterator<Item = &'v Verdict>) -> bool {
+        verdicts.into_iter().any(|verdict| self.fails(verdict))
     }
 }
 

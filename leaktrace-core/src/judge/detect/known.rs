@@ -64,6 +64,10 @@ type Known = (String, Option<String>, Option<String>);
 /// What matters of a former report.
 #[derive(Deserialize)]
 struct Former {
+    incidents: Option<Vec<FormerIncident>>,
+    #[serde(default)]
+    not_listed: FormerNotListed,
+    /// What reports had before there were incidents (`schema_version` 1).
     verdicts: Option<Vec<FormerVerdict>>,
     /// What reports on several processes, dumps and differences have instead.
     processes: Option<IgnoredAny>,
@@ -74,6 +78,10 @@ struct Former {
 impl Former {
     fn verdicts(self) -> Result<Vec<FormerVerdict>, BaselineError> {
         let what = match self {
+            Self { incidents: Some(incidents), not_listed, .. } => {
+                let listed = incidents.into_iter().flat_map(|incident| incident.verdicts);
+                return Ok(listed.chain(not_listed.further_verdicts).collect());
+            }
             Self { verdicts: Some(verdicts), .. } => return Ok(verdicts),
             Self { processes: Some(_), .. } => "a report on several processes",
             Self { goroutines: Some(_), .. } => "a dump",
@@ -82,6 +90,17 @@ impl Former {
         };
         Err(BaselineError::Other(what))
     }
+}
+
+#[derive(Deserialize)]
+struct FormerIncident {
+    verdicts: Vec<FormerVerdict>,
+}
+
+#[derive(Default, Deserialize)]
+struct FormerNotListed {
+    #[serde(default)]
+    further_verdicts: Vec<FormerVerdict>,
 }
 
 #[derive(Deserialize)]

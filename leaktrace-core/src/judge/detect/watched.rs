@@ -177,6 +177,8 @@ pub struct Cohort {
     pub locked: u64,
     /// Some of them, the oldest first.
     pub goids: Vec<Goid>,
+    /// The youngest few.
+    pub youngest: Vec<Goid>,
 }
 
 /// The channels or locks that the goroutines of a cohort wait for, as far as each waits for a single one.
@@ -232,6 +234,7 @@ impl Cohort {
             certain: 0,
             locked: 0,
             goids: Vec::new(),
+            youngest: Vec::new(),
         }
     }
 

@@ -6,35 +6,60 @@ use crate::base::human;
 use crate::base::path::base_name;
 use crate::goroutines::model::{Channel, ChannelOperation};
 use crate::schema::Frame;
-use crate::schema::Verdict;
+use crate::schema::{OwnLine, Route, Verdict};
 
-/// `3,104 goroutines, +41/min, created by order.(*Worker).process (worker.go:88), all blocked sending on one channel
-/// (cap 100, full, 0 receivers) at worker.go:93 · oldest 6d 4h · 24 MiB of stacks`
-pub(super) fn summary(verdict: &Verdict, cohort: &Cohort) -> String {
-    let growth = verdict.net_per_minute.filter(|net| *net != 0.0);
-    let growth = growth.map_or_else(String::new, |net| format!(", {}", human::rate(net)));
-    let bound = if verdict.age_is_lower_bound { "≥ " } else { "" };
-    let oldest = verdict.oldest_age_ns.map(|age| format!(" · oldest {bound}{}", human::duration(age)));
-    format!(
-        "{}{growth}, {}, {}{}{} · {} of stacks",
-        human::some(verdict.live, "goroutine"),
-        origin(verdict, cohort),
-        doing(cohort),
-        place(cohort),
-        oldest.unwrap_or_default(),
-        human::bytes(verdict.stack_bytes)
-    )
+/// What is said of the goroutines of a cohort beside their numbers and where they come from.
+#[derive(Clone, Debug)]
+pub(super) struct Words {
+    is_main: bool,
+    /// `all blocked sending on one channel (cap 100, full, 0 receivers) at worker.go:93`
+    doing: String,
 }
 
-fn origin(verdict: &Verdict, cohort: &Cohort) -> String {
-    if cohort.standing.is_main {
-        return "which runs main.main".to_owned();
+impl Words {
+    pub(super) fn of(cohort: &Cohort) -> Self {
+        Self { is_main: cohort.standing.is_main, doing: doing(cohort) + &place(cohort) }
     }
+
+    /// `3,104 goroutines, +41/min, created by order.(*Worker).process (worker.go:88), all blocked sending on one channel
+    /// (cap 100, full, 0 receivers) at worker.go:93 · oldest 6d 4h · 24 MiB of stacks`
+    pub(super) fn summary(&self, verdict: &Verdict, own_line: Option<&OwnLine>) -> String {
+        let growth = verdict.net_per_minute.filter(|net| *net != 0.0);
+        let growth = growth.map_or_else(String::new, |net| format!(", {}", human::rate(net)));
+        let bound = if verdict.age_is_lower_bound { "≥ " } else { "" };
+        let oldest = verdict.oldest_age_ns.map(|age| format!(" · oldest {bound}{}", human::duration(age)));
+        let origin = if self.is_main { "which runs main.main".to_owned() } else { origin(verdict, own_line) };
+        format!(
+            "{}{growth}, {origin}, {}{} · {} of stacks",
+            human::some(verdict.live, "goroutine"),
+            self.doing,
+            oldest.unwrap_or_default(),
+            human::bytes(verdict.stack_bytes)
+        )
+    }
+}
+
+/// `created for main.fetch (main.go:85) by net/http.(*Transport).dialConn (transport.go:1944)`
+fn origin(verdict: &Verdict, own_line: Option<&OwnLine>) -> String {
     let at = &verdict.created_by;
-    let function = at.function.as_deref().unwrap_or("unknown code");
-    match (&at.file, at.line) {
-        (Some(file), Some(line)) => format!("created by {function} ({}:{line})", base_name(file)),
-        _ => format!("created by {function} ({})", at.pc),
+    let statement = named(at.function.as_deref(), at.file.as_deref(), at.line, Some(&at.pc));
+    let Some(own) = own_line else { return format!("created by {statement}") };
+    let line = named(Some(&own.function), own.file.as_deref(), own.line, None);
+    match own.by {
+        Route::GoStatement => format!("created by {statement}"),
+        Route::Caller | Route::Ancestor => format!("created for {line} by {statement}"),
+        Route::ParentStack => format!("created for {line}, where their creator is now, by {statement}"),
+        Route::Runs => format!("running {line}, created by {statement}"),
+    }
+}
+
+/// `main.fetch (main.go:85)`
+fn named(function: Option<&str>, file: Option<&str>, line: Option<u32>, pc: Option<&str>) -> String {
+    let function = function.unwrap_or("unknown code");
+    match (file.zip(line), pc) {
+        (Some((file, line)), _) => format!("{function} ({}:{line})", base_name(file)),
+        (None, Some(pc)) => format!("{function} ({pc})"),
+        (None, None) => function.to_owned(),
     }
 }
 
@@ -101,10 +126,6 @@ fn place(cohort: &Cohort) -> String {
 pub(super) fn holder(holder: &Holder) -> String {
     let Some(frame) = holder.standing.own_frame() else { return format!("goroutine {}", holder.goid) };
     let function = frame.function.as_deref().unwrap_or("unknown code");
-    match (&frame.file, frame.line) {
-        (Some(file), Some(line)) => {
-            format!("goroutine {} in {function} ({}:{line})", holder.goid, base_name(file))
-        }
-        _ => format!("goroutine {} in {function}", holder.goid),
-    }
+    let place = named(Some(function), frame.file.as_deref(), frame.line, None);
+    format!("goroutine {} in {place}", holder.goid)
 }

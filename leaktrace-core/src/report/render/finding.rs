@@ -1,14 +1,16 @@
 //! What the formats for other tools have in common: how grave a verdict is, where it is shown and in which words.
 
-use crate::base::escape;
+use std::borrow::Cow;
+
+use crate::base::{escape, human};
 use crate::judge::detect::Gate;
 use crate::report::source;
 use crate::schema::SourceLine;
-use crate::schema::{Frame, Report};
+use crate::schema::{Frame, Incident, Report};
 use crate::schema::{Severity, Verdict};
 
-/// How grave a verdict is to whoever reads only that.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How grave a verdict is to whoever reads only that; the gravest is the least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Level {
     Error,
     Warning,
@@ -24,9 +26,16 @@ pub(super) struct SourcePosition<'r> {
     pub(super) is_relative: bool,
 }
 
-/// A verdict as other tools show it.
+/// How many of the other verdicts of an incident are told.
+const OTHERS: usize = 20;
+
+/// An incident as other tools show it.
 pub(super) struct Finding<'r> {
+    pub(super) incident: &'r Incident,
+    /// The verdict that leads it.
     pub(super) verdict: &'r Verdict,
+    /// Its other verdicts.
+    pub(super) others: &'r [Verdict],
     pub(super) level: Level,
     /// Whether it counts as failed, where something either fails or not.
     pub(super) fails: bool,
@@ -35,11 +44,18 @@ pub(super) struct Finding<'r> {
 
 /// What is found in a report, in its order.
 pub(super) fn findings<'r>(report: &'r Report, gate: &'r Gate) -> impl Iterator<Item = Finding<'r>> {
-    report.verdicts.iter().map(|verdict| Finding {
-        verdict,
-        level: level(verdict, gate),
-        fails: gate.fails(verdict) || gate.is_open() && verdict.severity <= Severity::Likely,
-        sources: &report.sources,
+    report.incidents.iter().filter_map(|incident| {
+        let (verdict, others) = incident.lead()?;
+        let levels = incident.verdicts.iter().map(|verdict| level(verdict, gate));
+        Some(Finding {
+            incident,
+            verdict,
+            others,
+            level: levels.min().unwrap_or(Level::Note),
+            fails: gate.fails_any(&incident.verdicts)
+                || gate.is_open() && incident.severity <= Severity::Likely,
+            sources: &report.sources,
+        })
     })
 }
 
@@ -65,29 +81,50 @@ impl<'r> Finding<'r> {
         format!("{code} {what}: {name}")
     }
 
-    /// What was found, why and what to do, a paragraph each.
+    /// What was found, why, what to do and where else it shows, a paragraph each.
     pub(super) fn message(&self) -> String {
         let Verdict { summary, cause, remedy, .. } = self.verdict;
         let parts = [summary, cause, remedy].map(|part| escape::line(part.trim()));
-        let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-        parts.join("\n")
+        let parts = parts.into_iter().filter(|part| !part.is_empty());
+        let others = self.others.iter().take(OTHERS).map(|other| {
+            let Verdict { code, severity, summary, .. } = other;
+            escape::line(&format!("also {code} {}: {summary}", severity.as_str())).into_owned().into()
+        });
+        let more = self.others.len().saturating_sub(OTHERS) as u64;
+        let more = (more > 0).then(|| format!("and {}", human::some(more, "more `go` statement")).into());
+        parts.chain(others).chain(more).collect::<Vec<Cow<'_, str>>>().join("\n")
     }
 
-    /// Where it is shown: the `go` statement if it is in the repository, else the nearest place that led to it or
-    /// at which the goroutines stand that is; else the `go` statement as the binary has it.
+    /// The function to look at first.
+    pub(super) fn function(&self) -> Option<&'r str> {
+        let own = self.verdict.own_line.as_ref().map(|own| own.function.as_str());
+        own.or(self.verdict.created_by.function.as_deref())
+    }
+
+    /// Where it is shown: the user's own line, or else the `go` statement, if it is in the repository, else the nearest
+    /// place that led to it or at which the goroutines stand that is; else the line or the statement as the binary has it.
     pub(super) fn place(&self) -> Option<SourcePosition<'r>> {
-        let verdict = self.verdict;
+        self.place_of_verdict(self.verdict)
+    }
+
+    /// Where one of its verdicts is shown.
+    pub(super) fn place_of_verdict(&self, verdict: &'r Verdict) -> Option<SourcePosition<'r>> {
+        let own = verdict.own_line.as_ref().map(|own| (&own.file, own.line));
         let by = &verdict.created_by;
         let frames = verdict.creation_stack.iter();
         let stands = verdict.blocked_at.iter().flat_map(|blocked| &blocked.stack);
         let others = frames.chain(stands).map(|frame| (&frame.file, frame.line));
-        let mut all = std::iter::once((&by.file, by.line)).chain(others);
+        let mut all = own.into_iter().chain(std::iter::once((&by.file, by.line))).chain(others);
+        let (file, line) = own.unwrap_or((&by.file, by.line));
         all.find_map(|(file, line)| self.in_repository(file.as_deref()?, line?))
-            .or_else(|| as_it_is(by.file.as_deref(), by.line))
+            .or_else(|| as_it_is(file.as_deref(), line))
     }
 
     /// Where a frame is shown.
-    pub(super) fn place_of(&self, frame: &'r Frame) -> Option<SourcePosition<'r>> {
+    pub(super) fn place_of<'f>(&self, frame: &'f Frame) -> Option<SourcePosition<'f>>
+    where
+        'r: 'f,
+    {
         let (file, line) = (frame.file.as_deref()?, frame.line?);
         let below = || Some(SourcePosition { path: self.below_root(file)?, line, is_relative: true });
         let in_repository = self.in_repository(file, line).or_else(below);

@@ -9,7 +9,7 @@ use super::finding::{Finding, Level, findings};
 use crate::base::escape;
 use crate::schema::Report;
 
-/// Writes an annotation for each verdict: nothing if there is none.
+/// Writes an annotation for each incident: nothing if there is none.
 pub(super) fn render(report: &Report, options: &Options<'_>, out: &mut dyn Write) -> io::Result<()> {
     findings(report, options.gate).try_for_each(|finding| annotation(&finding, out))
 }

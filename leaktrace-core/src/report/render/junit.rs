@@ -1,4 +1,4 @@
-//! Verdicts as a JUnit report, for CI systems that show tests: a failed test for each verdict to fail on.
+//! Verdicts as a JUnit report, for CI systems that show tests: a failed test for each incident to fail on.
 //!
 //! There is no standard; this is what Jenkins' `xunit` schema takes and GitLab, Azure and others read.
 
@@ -36,7 +36,7 @@ pub(super) fn render(report: &Report, options: &Options<'_>, out: &mut dyn Write
 
 fn case(finding: &Finding<'_>, out: &mut dyn Write) -> io::Result<()> {
     let verdict = finding.verdict;
-    let by = verdict.created_by.function.as_deref().unwrap_or("unknown code");
+    let by = finding.function().unwrap_or("unknown code");
     let class = escape(&format!("{} {}", verdict.code, verdict.name));
     write!(out, "    <testcase classname=\"{class}\" name=\"{}\"", escape(&line(by)))?;
     if let Some(place) = finding.place() {
@@ -45,7 +45,7 @@ fn case(finding: &Finding<'_>, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, " time=\"0\">")?;
     let message = escape(&line(&verdict.summary));
     if finding.fails {
-        let kind = verdict.severity.as_str();
+        let kind = finding.incident.severity.as_str();
         write!(out, "      <failure type=\"{kind}\" message=\"{message}\">{}", escape(&details(finding)))?;
         writeln!(out, "</failure>")?;
     } else {

@@ -22,6 +22,10 @@ pub(super) fn not_listed(report: &Report) -> Option<Line> {
             report.groups.len()
         ));
     }
+    if hidden.further_incidents > 0 {
+        let incidents = human::some(hidden.further_incidents, "incident");
+        parts.push(format!("{incidents} after the first {}", report.incidents.len()));
+    }
     if hidden.ignored_live > 0 {
         parts.push(format!("{} ignored", human::some(hidden.ignored_live, "goroutine")));
     }

@@ -69,7 +69,7 @@ pub static FORMATS: Formats<Writer> = Formats::new(&[
     Format {
         name: "github",
         extensions: &[],
-        help: "Annotations for GitHub Actions, one for each verdict",
+        help: "Annotations for GitHub Actions, one for each incident",
         reader: Audience::Tools,
         writer: Writer { report: github::render, round: None },
     },
@@ -83,7 +83,7 @@ pub static FORMATS: Formats<Writer> = Formats::new(&[
     Format {
         name: "junit",
         extensions: &[".xml"],
-        help: "JUnit XML, with a failed test for each verdict that meets a failure condition",
+        help: "JUnit XML, with a failed test for each incident that meets a failure condition",
         reader: Audience::Tools,
         writer: Writer { report: junit::render, round: None },
     },

@@ -13,8 +13,7 @@ use super::finding::{Finding, Level, SourcePosition, findings};
 use crate::base::human;
 use crate::base::json::Visible;
 use crate::base::path::base_name;
-use crate::schema::Verdict;
-use crate::schema::{Frame, Report};
+use crate::schema::{Frame, Report, Route, Verdict};
 
 const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
 
@@ -24,7 +23,7 @@ const ROOT: &str = "%SRCROOT%";
 /// Writes the report as one SARIF log.
 pub(super) fn render(report: &Report, options: &Options<'_>, out: &mut dyn Write) -> io::Result<()> {
     let findings: Vec<Finding<'_>> = findings(report, options.gate).collect();
-    let rules = Rules::of(&report.verdicts);
+    let rules = Rules::of(&findings);
     let results: Vec<Value> = findings.iter().map(|finding| result(finding, &rules)).collect();
     let log = json!({
         "$schema": SCHEMA,
@@ -62,9 +61,9 @@ struct Rules<'r> {
 }
 
 impl<'r> Rules<'r> {
-    fn of(verdicts: &'r [Verdict]) -> Self {
+    fn of(findings: &[Finding<'r>]) -> Self {
         let mut all: BTreeMap<&str, (usize, &Verdict)> = BTreeMap::new();
-        for verdict in verdicts {
+        for verdict in findings.iter().map(|finding| finding.verdict) {
             all.entry(&verdict.code).or_insert((0, verdict));
         }
         for (index, (slot, _)) in all.values_mut().enumerate() {
@@ -89,16 +88,42 @@ fn result(finding: &Finding<'_>, rules: &Rules<'_>) -> Value {
         Level::Warning => "warning",
         Level::Note => "note",
     };
-    json!({
+    let mut result = json!({
         "ruleId": verdict.code,
         "ruleIndex": rules.index(&verdict.code),
         "level": level,
         "message": { "text": finding.message() },
-        "locations": [location(finding.place(), verdict.created_by.function.as_deref())],
+        "locations": [location(finding.place(), finding.function())],
         "stacks": stacks(finding),
         "partialFingerprints": { "goStatement/v1": fingerprint(verdict) },
-        "properties": properties(verdict),
-    })
+        "properties": properties(finding),
+    });
+    let related = related(finding);
+    if !related.is_empty() {
+        result["relatedLocations"] = Value::from(related);
+    }
+    result
+}
+
+/// The `go` statement where another line is shown first, and the places of the other verdicts.
+fn related(finding: &Finding<'_>) -> Vec<Value> {
+    let verdict = finding.verdict;
+    let is_behind = verdict.own_line.as_ref().is_some_and(|own| own.by != Route::GoStatement);
+    let by = &verdict.created_by;
+    let frame = Frame { function: by.function.clone(), file: by.file.clone(), line: by.line, pc: None };
+    let statement = is_behind.then(|| {
+        let mut place = location(finding.place_of(&frame), by.function.as_deref());
+        place["message"] = json!({ "text": "the `go` statement" });
+        place
+    });
+    let others = finding.others.iter().map(|other| {
+        let own = other.own_line.as_ref().map(|own| own.function.as_str());
+        let function = own.or(other.created_by.function.as_deref());
+        let mut place = location(finding.place_of_verdict(other), function);
+        place["message"] = json!({ "text": other.summary });
+        place
+    });
+    statement.into_iter().chain(others).collect()
 }
 
 /// What stays the same when lines are added above: the rule and the function with the `go` statement.
@@ -107,8 +132,11 @@ fn fingerprint(verdict: &Verdict) -> String {
     format!("{}:{by}:{}", verdict.code, verdict.start_function.as_deref().unwrap_or("?"))
 }
 
-fn properties(verdict: &Verdict) -> Value {
+fn properties(finding: &Finding<'_>) -> Value {
+    let Finding { verdict, incident, .. } = finding;
     json!({
+        "incident": incident.id,
+        "incidentLive": incident.live,
         "severity": verdict.severity.as_str(),
         "live": verdict.live,
         "netPerMinute": verdict.net_per_minute,

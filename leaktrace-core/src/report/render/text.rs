@@ -9,7 +9,7 @@ use super::{Options, left_out, losses, path, verdicts};
 use crate::base::human;
 use crate::base::path::base_name;
 use crate::go::traceback;
-use crate::schema::{Blocked, Completeness, Frame, Group, Overhead, Report, Totals};
+use crate::schema::{Blocked, Completeness, Frame, Group, Overhead, Report, Route, Totals};
 
 /// How far labels are indented, and what they label.
 const LABEL: usize = 4;
@@ -88,18 +88,29 @@ fn title(number: usize, group: &Group, columns: Columns) -> Line {
     let (count, count_width) = (human::count(group.live), columns.count);
     let by = &group.created_by;
     let function = by.function.as_deref().unwrap_or("unknown code");
-    let place = match (&by.file, by.line) {
-        (Some(file), Some(line)) => format!("  {}:{line}", base_name(file)),
-        (Some(_) | None, _) => format!("  {}", by.pc),
-    };
-    let of = if group.live == 1 { " goroutine created by " } else { " goroutines created by " };
+    let place = at_line(by.file.as_deref(), by.line).unwrap_or_else(|| format!("  {}", by.pc));
+    let of = if group.live == 1 { " goroutine" } else { " goroutines" };
     let line = Line::new()
         .role(Role::Label, format_args!("{number:<width$}"))
         .role(Role::Strong, format_args!("{count:>count_width$}"));
     if is_main(group) {
         return line.text(" goroutine, which runs ").role(Role::Strong, "main.main");
     }
-    line.text(of).role(Role::Strong, function).text(place)
+    let own = group.own_line.as_ref().filter(|own| own.by != Route::GoStatement);
+    let Some(own) = own else {
+        return line.text(of).text(" created by ").role(Role::Strong, function).text(place);
+    };
+    line.text(of)
+        .text(" created for ")
+        .role(Role::Strong, &own.function)
+        .text(at_line(own.file.as_deref(), own.line).unwrap_or_default())
+        .text("  by ")
+        .text(function)
+        .text(place)
+}
+
+fn at_line(file: Option<&str>, line: Option<u32>) -> Option<String> {
+    Some(format!("  {}:{}", base_name(file?), line?))
 }
 
 /// Whether this is the main goroutine, which no `go` statement created.

@@ -4,10 +4,11 @@ use super::line::Line;
 use super::paint::Role;
 use super::text::{labelled, location, name, unlabelled};
 use crate::base::human;
+use crate::base::path::base_name;
 use crate::base::time::SECOND_NS;
 use crate::report::source;
 use crate::schema::{Blame, SourceLine};
-use crate::schema::{Frame, Location, Report};
+use crate::schema::{Frame, Incident, Location, Report, Route, Shared};
 use crate::schema::{Severity, Verdict};
 
 /// How many frames of a stack are shown.
@@ -16,31 +17,118 @@ const FRAMES: usize = 12;
 /// Functions are padded to the longest of a stack, but not beyond this.
 const MAX_FUNCTION_WIDTH: usize = 64;
 
-/// All verdicts of a report, each with an empty line behind it.
+/// How many of the other verdicts of an incident are listed.
+const OTHERS: usize = 5;
+
+/// All incidents of a report, each with an empty line behind it.
 pub(super) fn lines(report: &Report) -> Vec<Line> {
-    report.verdicts.iter().flat_map(|verdict| one(verdict, report).into_iter().chain([Line::new()])).collect()
+    report
+        .incidents
+        .iter()
+        .flat_map(|incident| one(incident, report).into_iter().chain([Line::new()]))
+        .collect()
 }
 
-fn one(verdict: &Verdict, report: &Report) -> Vec<Line> {
-    let role = match verdict.severity {
-        Severity::Certain | Severity::Likely => Role::Alarm,
-        Severity::Watch => Role::Label,
-    };
+fn one(incident: &Incident, report: &Report) -> Vec<Line> {
+    let Some((verdict, others)) = incident.lead() else { return Vec::new() };
     let title = Line::new()
-        .role(role, format_args!("{} {}", verdict.code, words(verdict.severity)))
+        .role(role(verdict.severity), format_args!("{} {}", verdict.code, words(verdict.severity)))
         .text(format_args!(": {}", verdict.summary));
     let mut lines = vec![title];
+    lines.extend(together(incident));
     lines.push(labelled("cause").text(&verdict.cause));
     lines.push(labelled("remedy").text(&verdict.remedy));
-    lines.extend(outlook(verdict));
+    lines.extend(outlook(incident));
+    let stacks = StackLines { sources: &report.sources, unix_ns: report.window.ended_unix_ns };
+    lines.extend(own_line(incident, &stacks));
     if verdict.severity != Severity::Watch {
-        let stacks = StackLines { sources: &report.sources, unix_ns: report.window.ended_unix_ns };
         lines.extend(stacks.lines("created by", creation(verdict).as_slice()));
         let blocked = verdict.blocked_at.first().map_or(&[][..], |blocked| &blocked.stack);
         let label = if verdict.wait_reason.is_empty() { "now at" } else { "blocked at" };
         lines.extend(stacks.lines(label, blocked));
     }
+    lines.extend(also(others));
     lines
+}
+
+const fn role(severity: Severity) -> Role {
+    match severity {
+        Severity::Certain | Severity::Likely => Role::Alarm,
+        Severity::Watch => Role::Label,
+    }
+}
+
+/// `8,400 goroutines of 400 go statements that wait for the same object, +12,000/min`
+fn together(incident: &Incident) -> Option<Line> {
+    let statements = incident.verdicts.len() as u64;
+    let growth = incident.net_per_minute.filter(|net| *net != 0.0);
+    let growth = growth.map_or_else(String::new, |net| format!(", {}", human::rate(net)));
+    let why: Vec<&str> = incident.shared.iter().map(|shared| why(*shared)).collect();
+    (statements > 1).then(|| {
+        labelled("together").text(format_args!(
+            "{} of {} that {}{growth} · {} of stacks",
+            human::some(incident.live, "goroutine"),
+            human::some(statements, "`go` statement"),
+            why.join(" and "),
+            human::bytes(incident.stack_bytes),
+        ))
+    })
+}
+
+const fn why(shared: Shared) -> &'static str {
+    match shared {
+        Shared::Object => "wait for the same object",
+        Shared::OwnLine => "come from the same line",
+        Shared::Lineage => "start each other",
+    }
+}
+
+/// The line of the user's to look at, where it is not the `go` statement.
+fn own_line(incident: &Incident, stacks: &StackLines<'_>) -> Vec<Line> {
+    let own = incident.own_line.as_ref().filter(|own| own.by != Route::GoStatement);
+    let frame = own.map(|own| Frame {
+        function: Some(own.function.clone()),
+        file: own.file.clone(),
+        line: own.line,
+        pc: None,
+    });
+    stacks.lines("your line", frame.as_slice())
+}
+
+/// The other verdicts, a line each.
+fn also(others: &[Verdict]) -> Vec<Line> {
+    let listed = &others[..others.len().min(OTHERS)];
+    let width = listed.iter().map(|other| human::count(other.live).len()).max().unwrap_or(0);
+    let mut lines: Vec<Line> = Vec::new();
+    for other in listed {
+        let line = if lines.is_empty() { labelled("also") } else { unlabelled() };
+        let line = line.text(format_args!("{:>width$} ", human::count(other.live)));
+        let line = match &other.own_line {
+            Some(own) if own.by != Route::GoStatement => {
+                line.text(place(&own.function, own.file.as_deref(), own.line)).text(" by ")
+            }
+            Some(_) | None => line,
+        };
+        let by = &other.created_by;
+        let statement = place(by.function.as_deref().unwrap_or("unknown code"), by.file.as_deref(), by.line);
+        let severity = other.severity.as_str();
+        lines.push(line.text(statement).role(Role::Faint, format_args!("  {} {severity}", other.code)));
+    }
+    if others.len() > listed.len() {
+        let more = &others[listed.len()..];
+        let live = human::some(more.iter().map(|other| other.live).sum(), "goroutine");
+        let more = human::some(more.len() as u64, "more `go` statement");
+        lines.push(unlabelled().role(Role::Faint, format_args!("and {more} with {live}")));
+    }
+    lines
+}
+
+/// `main.fetch (main.go:85)`
+fn place(function: &str, file: Option<&str>, line: Option<u32>) -> String {
+    match file.zip(line) {
+        Some((file, line)) => format!("{function} ({}:{line})", base_name(file)),
+        None => function.to_owned(),
+    }
 }
 
 /// The stack that created the goroutines; the `go` statement where no more is known.
@@ -53,14 +141,28 @@ fn creation(verdict: &Verdict) -> Vec<Frame> {
 }
 
 /// What will be if it goes on like this.
-fn outlook(verdict: &Verdict) -> Option<Line> {
-    let number = |name: &str| verdict.evidence.get(name)?.as_f64().filter(|number| *number > 0.0);
-    let many = number("hours_until_10000")
-        .map(|hours| format!("10,000 goroutines in {}", human::duration(whole(hours * 3600e9))));
-    let memory = number("stack_bytes_per_day")
-        .map(|bytes| format!("{} more stack memory a day", human::bytes(whole(bytes))));
+fn outlook(incident: &Incident) -> Option<Line> {
+    let number = |verdict: &Verdict, name: &str| {
+        verdict.evidence.get(name).and_then(serde_json::Value::as_f64).filter(|number| *number > 0.0)
+    };
+    let hours = match &incident.verdicts[..] {
+        [only] => number(only, "hours_until_10000"),
+        _ => hours_until_10000(incident),
+    };
+    let many = hours.map(|hours| format!("10,000 goroutines in {}", human::duration(whole(hours * 3600e9))));
+    let a_day: f64 =
+        incident.verdicts.iter().filter_map(|verdict| number(verdict, "stack_bytes_per_day")).sum();
+    let memory = (a_day > 0.0).then(|| format!("{} more stack memory a day", human::bytes(whole(a_day))));
     let parts: Vec<String> = many.into_iter().chain(memory).collect();
     (!parts.is_empty()).then(|| labelled("outlook").text(parts.join(" · ")))
+}
+
+/// When there will be so many of all together.
+#[expect(clippy::cast_precision_loss, reason = "less than 10,000")]
+fn hours_until_10000(incident: &Incident) -> Option<f64> {
+    let missing = 10_000_u64.checked_sub(incident.live)? as f64;
+    let net = incident.net_per_minute.filter(|net| *net > 0.0)?;
+    Some(missing / net / 60.0)
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive, and an estimate")]

@@ -19,21 +19,22 @@ const MAX_LINES: usize = 1024;
 /// The longest line, in characters, that is shown; generated code has longer ones.
 const MAX_WIDTH: usize = 200;
 
-/// The places that a report's verdicts speak of first, as file and line: the `go` statement, where the goroutines
+/// The places that a report's verdicts speak of first, as file and line: the user's own line, the `go` statement, where the goroutines
 /// stand, and for each of the two the nearest code outside the standard library. At most 1,024.
 pub fn places(report: &Report) -> BTreeSet<(String, u32)> {
-    report.verdicts.iter().flat_map(of_verdict).take(MAX_LINES).collect()
+    report.verdicts().flat_map(of_verdict).take(MAX_LINES).collect()
 }
 
 fn of_verdict(verdict: &Verdict) -> impl Iterator<Item = (String, u32)> + '_ {
     let by = &verdict.created_by;
+    let own = verdict.own_line.iter().filter_map(|own| place(own.file.as_deref(), own.line));
     let created = place(by.file.as_deref(), by.line);
     let stacks = verdict.blocked_at.iter().map(|blocked| blocked.stack.as_slice());
     let stacks = std::iter::once(verdict.creation_stack.as_slice()).chain(stacks);
     let frames = stacks
         .flat_map(|stack| [stack.first(), innermost_own(stack, |frame| frame.function.as_deref())])
         .flatten();
-    created.into_iter().chain(frames.filter_map(|frame| place(frame.file.as_deref(), frame.line)))
+    own.chain(created).chain(frames.filter_map(|frame| place(frame.file.as_deref(), frame.line)))
 }
 
 fn place(file: Option<&str>, line: Option<u32>) -> Option<(String, u32)> {

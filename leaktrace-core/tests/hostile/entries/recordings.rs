@@ -27,6 +27,7 @@ fn replay(file: &[u8]) {
         &replay,
         &witness,
         &View { min_age: Duration::ZERO, top: None, include_runtime: true, ..View::default() },
+        &[],
     );
     let _ = (serde_json::to_vec(&report).is_ok(), replay.dump().is_ok());
 }

@@ -165,7 +165,7 @@ impl History {
             cohort.parents_known += weight;
             cohort.parents_gone += so_many(parent_is_gone);
         }
-        insert_least(&mut cohort.goids, sighting.goid);
+        note(cohort, sighting.goid);
         let born = |goid| self.stays.get(&goid).map_or(Ktime(0), |stay| stay.born);
         let partner = summary.partners.partner(sighting);
         let after_ns = partner.map_or(0, |partner| stay.born.since(born(partner.goid)));
@@ -281,6 +281,12 @@ impl<'s> Summary<'s> {
     }
 }
 
+/// Notes one of its goroutines, if it is among the oldest or the youngest.
+fn note(cohort: &mut Cohort, goid: Goid) {
+    insert_least(&mut cohort.goids, goid);
+    insert_greatest(&mut cohort.youngest, goid);
+}
+
 /// Keeps the least few of all that are inserted: the oldest goroutines.
 fn insert_least(goids: &mut Vec<Goid>, goid: Goid) {
     if goids.len() == EXAMPLES && goids.last().is_some_and(|greatest| *greatest < goid) {
@@ -289,6 +295,17 @@ fn insert_least(goids: &mut Vec<Goid>, goid: Goid) {
     let at = goids.partition_point(|known| *known < goid);
     goids.insert(at, goid);
     goids.truncate(EXAMPLES);
+}
+
+/// Keeps the greatest few: the youngest goroutines.
+fn insert_greatest(goids: &mut Vec<Goid>, goid: Goid) {
+    let at = goids.partition_point(|known| *known < goid);
+    if at > 0 || goids.len() < EXAMPLES {
+        goids.insert(at, goid);
+    }
+    if goids.len() > EXAMPLES {
+        goids.remove(0);
+    }
 }
 
 #[cfg(test)]
