@@ -91,11 +91,7 @@ pub fn build(sources: Sources<'_>, view: &View) -> Report {
             ended_unix_ns: sources.unix_ns,
             probes: sources.probes.iter().map(|kind| kind.as_str().to_owned()).collect(),
         },
-        view: Listing {
-            min_age_ns: nanoseconds(view.min_age),
-            sort: view.sort.as_str().to_owned(),
-            include_runtime: view.include_runtime,
-        },
+        view: listing(view),
         totals,
         incidents: incidents(found),
         sources: Vec::new(),
@@ -104,6 +100,14 @@ pub fn build(sources: Sources<'_>, view: &View) -> Report {
         completeness: completeness(&sources.traced, sources.registry.counts(), unreadable),
         overhead: sources.overhead,
         notices: sources.notices,
+    }
+}
+
+fn listing(view: &View) -> Listing {
+    Listing {
+        min_age_ns: nanoseconds(view.min_age),
+        sort: view.sort.as_str().to_owned(),
+        include_runtime: view.include_runtime,
     }
 }
 

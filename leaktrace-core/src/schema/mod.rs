@@ -5,16 +5,18 @@
 //! **Invariant:** nothing here knows where the data comes from or what it looks like: this wing imports only plain
 //! data of `leaktrace-common`, so that everything may import it.
 
+mod completeness;
 mod incident;
 mod report;
 mod round;
 mod source_line;
 mod verdict;
 
+pub use completeness::{Completeness, HeapPasses, Traced};
 pub use incident::{Incident, OwnLine, Route, Shared};
 pub use report::{
-    Blocked, Completeness, Frame, FurtherVerdict, Group, HeapPasses, Listing, Location, NotListed, Overhead,
-    Report, SCHEMA_VERSION, Shed, TargetInfo, Totals, Traced, Window,
+    Blocked, Frame, FurtherVerdict, Group, Listing, Location, NotListed, Overhead, Report, SCHEMA_VERSION,
+    Shed, TargetInfo, Totals, Window,
 };
 pub use round::{ProcessReport, ProcessState, Round};
 pub use source_line::{Blame, SourceLine};

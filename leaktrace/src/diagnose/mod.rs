@@ -4,6 +4,7 @@ mod dump;
 mod kernel;
 mod limits;
 mod program;
+mod session;
 
 use std::fmt::{self, Write as _};
 use std::io;
@@ -146,10 +147,10 @@ fn meaning(cause: &(dyn std::error::Error + 'static), privileges: &Privileges) -
         return Some(of_doctor(*error));
     }
     if let Some(nothing) = cause.downcast_ref::<NothingFound>() {
-        return Some(of_nothing(*nothing));
+        return Some(session::of_nothing(*nothing));
     }
     if let Some(unseen) = cause.downcast_ref::<Unseen>() {
-        return Some(of_unseen(*unseen));
+        return Some(session::of_unseen(*unseen));
     }
     if let Some(hint) =
         cause.downcast_ref().and_then(dump::of_output).or_else(|| of_rules(cause).map(str::to_owned))
@@ -197,30 +198,9 @@ fn of_process(error: &ProcessError, privileges: &Privileges) -> Meaning {
             Exit::NotPermitted,
             "run leaktrace as the user who mounted it, or mount it with allow_other or allow_root",
         ),
-        ProcessError::Execed { .. } => of_unseen(Unseen::Execed),
+        ProcessError::Execed { .. } => session::of_unseen(Unseen::Execed),
         ProcessError::NotPermitted { .. } => Meaning::new(Exit::NotPermitted, permission(privileges)),
         ProcessError::Malformed { .. } | ProcessError::Io { .. } => Meaning::plain(Exit::Usage),
-    }
-}
-
-fn of_nothing(nothing: NothingFound) -> Meaning {
-    match nothing {
-        NothingFound::AtAll => Meaning::new(
-            Exit::NoTarget,
-            "only processes that you may read are found: run as root, or try another --exe or --comm",
-        ),
-        NothingFound::InTime => Meaning::new(Exit::NoTarget, "watch for longer"),
-    }
-}
-
-fn of_unseen(unseen: Unseen) -> Meaning {
-    match unseen {
-        Unseen::Exited => Meaning::new(
-            Exit::NoTarget,
-            "if a supervisor restarted it, use the new pid; `leaktrace run` watches a short program from its start",
-        ),
-        Unseen::Execed => Meaning::new(Exit::NoTarget, "start leaktrace again to watch the new program"),
-        Unseen::Late => Meaning::new(Exit::Usage, "watch it for longer"),
     }
 }
 

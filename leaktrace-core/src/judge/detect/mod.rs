@@ -15,6 +15,7 @@ mod known;
 mod levels;
 mod network_reads;
 mod observation;
+mod of_dump;
 pub mod rules;
 mod sample;
 mod signatures;

@@ -11,6 +11,11 @@ const NEVER_SIGNALLED: (&str, &str) = (
     "defer Done or Release, and call Signal or Broadcast on all paths",
 );
 
+const GIVEN_UP: (&str, &str) = (
+    "nobody takes their next value or stops them: the iterator that `iter.Pull` returned was given up",
+    "defer the `stop` that `iter.Pull` returns right after calling it",
+);
+
 /// The likely cause why goroutines that wait so stay, and what to do about it.
 pub(super) const fn cause(wait: Wait) -> (&'static str, &'static str) {
     match wait {
@@ -42,10 +47,7 @@ pub(super) const fn cause(wait: Wait) -> (&'static str, &'static str) {
             "the peer sends nothing and does not disconnect: there is no deadline, or the connection is not closed",
             "set deadlines on connections, and close them on all paths",
         ),
-        Wait::Coroutine => (
-            "nobody takes their next value or stops them: the iterator that `iter.Pull` returned was given up",
-            "defer the `stop` that `iter.Pull` returns right after calling it",
-        ),
+        Wait::Coroutine => GIVEN_UP,
         Wait::NilChannel | Wait::NoCases | Wait::Nothing | Wait::Other => (
             "more goroutines start here than end, and the rest stay",
             "find out what should end them and never happens: a channel is closed, a context is cancelled, a value is \

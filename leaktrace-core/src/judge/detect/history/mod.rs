@@ -8,18 +8,18 @@ mod partners;
 mod population;
 mod series;
 mod stay;
+mod summary;
 mod trend;
 
 pub use trend::Trend;
 
 use std::collections::BTreeMap;
 
-use partners::{Company, Partners};
 use population::Slots;
 use stay::{Stay, Traffic};
+use summary::Summary;
 use trend::Births;
 
-use super::connections::Tally;
 use super::observation::{CohortKey, Observation, Sighting, SiteKey, Standing};
 use super::sample::stands_for;
 use super::watched::{Cohort, Watched};
@@ -36,9 +36,6 @@ const MOST: usize = 4096;
 
 /// How many channels and locks are followed.
 const MOST_OBJECTS: usize = 1 << 20;
-
-/// The ids that a cohort is told by.
-const EXAMPLES: usize = 8;
 
 /// Everything that was observed of one process.
 #[derive(Debug, Default)]
@@ -165,17 +162,9 @@ impl History {
             cohort.parents_known += weight;
             cohort.parents_gone += so_many(parent_is_gone);
         }
-        note(cohort, sighting.goid);
+        summary::note(cohort, sighting.goid);
         let born = |goid| self.stays.get(&goid).map_or(Ktime(0), |stay| stay.born);
-        let partner = summary.partners.partner(sighting);
-        let after_ns = partner.map_or(0, |partner| stay.born.since(born(partner.goid)));
-        let reader = partner.and_then(|partner| partner.reader).unwrap_or(sighting.goid);
-        let serves = summary.serving.get(sighting.standing as usize).is_some_and(|serves| *serves);
-        summary.company.entry(stay.cohort).or_default().add(partner, after_ns, serves);
-        let connections = &summary.seen.connections;
-        if let Some(connection) = connections.get(sighting.goid).or_else(|| connections.get(reader)) {
-            summary.tallies.entry(stay.cohort).or_default().add(connection, weight);
-        }
+        summary.add_company(sighting, stay, &born);
     }
 
     fn is_gone(&self, goid: Goid, seen: &Observation) -> bool {
@@ -234,77 +223,6 @@ impl History {
             let births = births.get(slot).map(|(_, births)| births);
             cohort.trend = cohort.trend.zip(births).and_then(|(trend, births)| trend.of_born(births));
         }
-    }
-}
-
-/// The cohorts of one observation, as they are being summed up.
-struct Summary<'s> {
-    cohorts: KeyedMap<u32, Cohort>,
-    /// The cohort and the object of every goroutine that waits for a single one.
-    objects: Vec<(u32, u64)>,
-    /// Whom the goroutines of each cohort live beside.
-    company: KeyedMap<u32, Company>,
-    partners: Partners,
-    /// The connections of each cohort.
-    tallies: KeyedMap<u32, Tally>,
-    /// Which places are of those that serve requests.
-    serving: Vec<bool>,
-    seen: &'s Observation,
-}
-
-impl<'s> Summary<'s> {
-    fn new(seen: &'s Observation, places: &[Option<StandingIndex>]) -> Self {
-        let mut cohorts = KeyedMap::default();
-        for (standing, place) in seen.standings.iter().zip(places) {
-            if let Some(place) = place {
-                cohorts.entry(place.cohort).or_insert_with(|| Cohort::new(standing.clone()));
-            }
-        }
-        let partners = Partners::of(seen);
-        let serving = seen.standings.iter().map(partners::serves_a_request).collect();
-        Self {
-            cohorts,
-            objects: Vec::new(),
-            company: KeyedMap::default(),
-            partners,
-            tallies: KeyedMap::default(),
-            serving,
-            seen,
-        }
-    }
-
-    fn cohort(&mut self, sighting: &Sighting, stay: &Stay) -> Option<&mut Cohort> {
-        if sighting.object != 0 && self.seen.objects.contains_key(&sighting.object) {
-            self.objects.push((stay.cohort, sighting.object));
-        }
-        self.cohorts.get_mut(&stay.cohort)
-    }
-}
-
-/// Notes one of its goroutines, if it is among the oldest or the youngest.
-fn note(cohort: &mut Cohort, goid: Goid) {
-    insert_least(&mut cohort.goids, goid);
-    insert_greatest(&mut cohort.youngest, goid);
-}
-
-/// Keeps the least few of all that are inserted: the oldest goroutines.
-fn insert_least(goids: &mut Vec<Goid>, goid: Goid) {
-    if goids.len() == EXAMPLES && goids.last().is_some_and(|greatest| *greatest < goid) {
-        return;
-    }
-    let at = goids.partition_point(|known| *known < goid);
-    goids.insert(at, goid);
-    goids.truncate(EXAMPLES);
-}
-
-/// Keeps the greatest few: the youngest goroutines.
-fn insert_greatest(goids: &mut Vec<Goid>, goid: Goid) {
-    let at = goids.partition_point(|known| *known < goid);
-    if at > 0 || goids.len() < EXAMPLES {
-        goids.insert(at, goid);
-    }
-    if goids.len() > EXAMPLES {
-        goids.remove(0);
     }
 }
 

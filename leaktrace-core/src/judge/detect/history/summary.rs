@@ -1,0 +1,97 @@
+//! The cohorts of one observation, and whom their goroutines live beside.
+
+use super::StandingIndex;
+use super::partners::{self, Company, Partners};
+use super::stay::Stay;
+use crate::base::hash::KeyedMap;
+use crate::base::num::{Goid, Ktime};
+use crate::judge::detect::connections::Tally;
+use crate::judge::detect::observation::{Observation, Sighting};
+use crate::judge::detect::watched::Cohort;
+
+/// The ids that a cohort is told by.
+const EXAMPLES: usize = 8;
+
+/// The cohorts of one observation, as they are being summed up.
+pub(super) struct Summary<'s> {
+    pub(super) cohorts: KeyedMap<u32, Cohort>,
+    /// The cohort and the object of every goroutine that waits for a single one.
+    pub(super) objects: Vec<(u32, u64)>,
+    /// Whom the goroutines of each cohort live beside.
+    pub(super) company: KeyedMap<u32, Company>,
+    pub(super) partners: Partners,
+    /// The connections of each cohort.
+    pub(super) tallies: KeyedMap<u32, Tally>,
+    /// Which places are of those that serve requests.
+    pub(super) serving: Vec<bool>,
+    pub(super) seen: &'s Observation,
+}
+
+impl<'s> Summary<'s> {
+    pub(super) fn new(seen: &'s Observation, places: &[Option<StandingIndex>]) -> Self {
+        let mut cohorts = KeyedMap::default();
+        for (standing, place) in seen.standings.iter().zip(places) {
+            if let Some(place) = place {
+                cohorts.entry(place.cohort).or_insert_with(|| Cohort::new(standing.clone()));
+            }
+        }
+        let partners = Partners::of(seen);
+        let serving = seen.standings.iter().map(partners::serves_a_request).collect();
+        Self {
+            cohorts,
+            objects: Vec::new(),
+            company: KeyedMap::default(),
+            partners,
+            tallies: KeyedMap::default(),
+            serving,
+            seen,
+        }
+    }
+
+    pub(super) fn cohort(&mut self, sighting: &Sighting, stay: &Stay) -> Option<&mut Cohort> {
+        if sighting.object != 0 && self.seen.objects.contains_key(&sighting.object) {
+            self.objects.push((stay.cohort, sighting.object));
+        }
+        self.cohorts.get_mut(&stay.cohort)
+    }
+
+    /// Notes whom a goroutine lives beside, and whose connection that is about; `born` says when others were.
+    pub(super) fn add_company(&mut self, sighting: &Sighting, stay: &Stay, born: &dyn Fn(Goid) -> Ktime) {
+        let partner = self.partners.partner(sighting);
+        let after_ns = partner.map_or(0, |partner| stay.born.since(born(partner.goid)));
+        let serves = self.serving.get(sighting.standing as usize).is_some_and(|serves| *serves);
+        self.company.entry(stay.cohort).or_default().add(partner, after_ns, serves);
+        let connections = &self.seen.connections;
+        let reader = partner.and_then(|partner| partner.reader).unwrap_or(sighting.goid);
+        if let Some(connection) = connections.get(sighting.goid).or_else(|| connections.get(reader)) {
+            self.tallies.entry(stay.cohort).or_default().add(connection, sighting.weight.count.into());
+        }
+    }
+}
+
+/// Notes one of its goroutines, if it is among the oldest or the youngest.
+pub(super) fn note(cohort: &mut Cohort, goid: Goid) {
+    insert_least(&mut cohort.goids, goid);
+    insert_greatest(&mut cohort.youngest, goid);
+}
+
+/// Keeps the least few of all that are inserted: the oldest goroutines.
+fn insert_least(goids: &mut Vec<Goid>, goid: Goid) {
+    if goids.len() == EXAMPLES && goids.last().is_some_and(|greatest| *greatest < goid) {
+        return;
+    }
+    let at = goids.partition_point(|known| *known < goid);
+    goids.insert(at, goid);
+    goids.truncate(EXAMPLES);
+}
+
+/// Keeps the greatest few: the youngest goroutines.
+fn insert_greatest(goids: &mut Vec<Goid>, goid: Goid) {
+    let at = goids.partition_point(|known| *known < goid);
+    if at > 0 || goids.len() < EXAMPLES {
+        goids.insert(at, goid);
+    }
+    if goids.len() > EXAMPLES {
+        goids.remove(0);
+    }
+}
