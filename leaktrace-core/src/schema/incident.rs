@@ -29,6 +29,39 @@ pub struct Incident {
     pub verdicts: Vec<Verdict>,
 }
 
+/// Incidents, and beside them the verdicts of all in one list: tools that look at one verdict after the other need no more.
+pub(super) mod with_verdicts {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::{Incident, Verdict};
+
+    #[derive(Serialize)]
+    struct Written<'i> {
+        incidents: &'i [Incident],
+        verdicts: Vec<&'i Verdict>,
+    }
+
+    #[derive(Deserialize)]
+    struct Read {
+        #[serde(default)]
+        incidents: Vec<Incident>,
+    }
+
+    pub(in crate::schema) fn serialize<S: Serializer>(
+        incidents: &[Incident],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let verdicts = incidents.iter().flat_map(|incident| &incident.verdicts).collect();
+        Written { incidents, verdicts }.serialize(serializer)
+    }
+
+    pub(in crate::schema) fn deserialize<'d, D: Deserializer<'d>>(
+        deserializer: D,
+    ) -> Result<Vec<Incident>, D::Error> {
+        Read::deserialize(deserializer).map(|read| read.incidents)
+    }
+}
+
 impl Incident {
     /// The verdict with the best evidence, and the others.
     pub fn lead(&self) -> Option<(&Verdict, &[Verdict])> {

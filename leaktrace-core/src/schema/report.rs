@@ -22,8 +22,9 @@ pub struct Report {
     pub view: Listing,
     /// All its goroutines together.
     pub totals: Totals,
-    /// What is wrong, by severity and then by size.
-    #[serde(default)]
+    /// What is wrong, by severity and then by size. Written with the verdicts of all of them in one list beside them, as
+    /// version 1 had them.
+    #[serde(flatten, with = "super::incident::with_verdicts")]
     pub incidents: Vec<Incident>,
     /// The lines of source code that the verdicts speak of, where they were at hand.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
