@@ -90,7 +90,7 @@ pub struct Verdict {
 }
 
 /// The verdicts of all incidents, each with the id of its own.
-fn flattened<'de, D: Deserializer<'de>>(incidents: D) -> Result<Vec<Verdict>, D::Error> {
+pub fn flattened<'de, D: Deserializer<'de>>(incidents: D) -> Result<Vec<Verdict>, D::Error> {
     #[derive(Deserialize)]
     struct Incident {
         id: String,

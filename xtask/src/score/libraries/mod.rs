@@ -145,6 +145,10 @@ fn judge_ourselves(rows: &[Row]) -> Result<()> {
     if all.own_line * 100 < all.found * 90 {
         bail!("{} of {} found bugs begin with the user's line, and not 90 %", all.own_line, all.found);
     }
-    ensure!(all.median_verdicts() <= 1, "the median bug has {} verdicts, and not one", all.median_verdicts());
+    ensure!(
+        all.median_incidents() <= 1,
+        "the median bug has {} incidents, and not one",
+        all.median_incidents()
+    );
     Ok(())
 }

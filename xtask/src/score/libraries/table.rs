@@ -1,5 +1,6 @@
 //! The score of the libraries in words.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use leaktrace_tests::report::{Location, Verdict};
@@ -23,8 +24,8 @@ pub(super) struct Row {
     found: Option<Duration>,
     /// Whether the first verdict on it at the end names a line of the program itself.
     own_line: bool,
-    /// How many verdicts there are on it at the end.
-    verdicts: usize,
+    /// How many incidents there are about it at the end.
+    incidents: usize,
     /// What was accused and is no bug, each once, with when that was first.
     wrong: Vec<(Duration, String)>,
 }
@@ -44,11 +45,22 @@ impl Row {
             condition,
             leaks: case.leaks(),
             found: seen.iter().find(|report| about(report) > 0).map(Report::after),
-            own_line: first.is_some_and(|verdict| verdict.created_by.place().function.starts_with("main.")),
-            verdicts: seen.last().map_or(0, about),
+            own_line: first.is_some_and(|verdict| is_own(verdict)),
+            incidents: last
+                .iter()
+                .filter(|verdict| is_bug(verdict))
+                .map(|verdict| &verdict.incident)
+                .collect::<BTreeSet<_>>()
+                .len(),
             wrong: wrong(seen, &is_bug),
         }
     }
+}
+
+/// Whether a verdict shows a line of the program first.
+fn is_own(verdict: &Verdict) -> bool {
+    let own = verdict.own_line.as_ref().map(|own| own.function.as_str());
+    own.unwrap_or(&verdict.created_by.place().function).starts_with("main.")
 }
 
 fn wrong(seen: &Seen, is_bug: &dyn Fn(&Verdict) -> bool) -> Vec<(Duration, String)> {
@@ -79,8 +91,8 @@ pub(super) struct Tally {
     /// Found within a minute.
     soon: usize,
     pub(super) own_line: usize,
-    /// The number of verdicts on each bug that was found, in ascending order.
-    verdicts: Vec<usize>,
+    /// The number of incidents about each bug that was found, in ascending order.
+    incidents: Vec<usize>,
 }
 
 impl Tally {
@@ -97,15 +109,15 @@ impl Tally {
                 tally.found += 1;
                 tally.soon += usize::from(after <= MINUTE);
                 tally.own_line += usize::from(row.own_line);
-                tally.verdicts.push(row.verdicts);
+                tally.incidents.push(row.incidents);
             }
         }
-        tally.verdicts.sort_unstable();
+        tally.incidents.sort_unstable();
         tally
     }
 
-    pub(super) fn median_verdicts(&self) -> usize {
-        self.verdicts.get(self.verdicts.len() / 2).copied().unwrap_or_default()
+    pub(super) fn median_incidents(&self) -> usize {
+        self.incidents.get(self.incidents.len() / 2).copied().unwrap_or_default()
     }
 }
 
@@ -117,7 +129,7 @@ pub(super) fn write(rows: &[Row]) -> String {
         &mut text,
         format_args!("{} runs of healthy programs and {} of leaking ones.\n", all.healthy, all.leaking),
     );
-    text.push_str("| libraries of | watched | healthy, and accused | found in a minute | found in five | of these, the user's line first | verdicts for a bug (median) |\n");
+    text.push_str("| libraries of | watched | healthy, and accused | found in a minute | found in five | of these, the user's line first | incidents for a bug (median) |\n");
     text.push_str("|---|---|---|---|---|---|---|\n");
     for suite in Suite::ALL {
         for condition in Condition::ALL {
@@ -140,7 +152,7 @@ fn write_row(text: &mut String, head: &str, tally: &Tally) {
         format_args!(
             "| {head} | {healthy_accused} of {healthy} | {soon}/{leaking} | {found}/{leaking}, {} | {own_line}/{found} | {} |",
             percent(*found, *leaking),
-            tally.median_verdicts()
+            tally.median_incidents()
         ),
     );
 }
@@ -165,12 +177,12 @@ fn write_lists(text: &mut String, rows: &[Row]) {
         "Named beside a leak, without a mark in the source",
         &accused(true).map(wrong).collect::<Vec<_>>(),
     );
-    let many = rows.iter().filter(|row| row.verdicts > 1);
+    let many = rows.iter().filter(|row| row.incidents > 1);
     list(
         text,
-        "Bugs with more than one verdict",
+        "Bugs with more than one incident",
         &many
-            .map(|row| format!("- {}, {}: {}\n", row.title, row.condition, row.verdicts))
+            .map(|row| format!("- {}, {}: {}\n", row.title, row.condition, row.incidents))
             .collect::<Vec<_>>(),
     );
 }
@@ -188,15 +200,15 @@ fn list(text: &mut String, title: &str, rows: &[String]) {
 mod tests {
     use super::*;
 
-    fn row(leaks: bool, found: Option<u64>, verdicts: usize, wrong: bool) -> Row {
+    fn row(leaks: bool, found: Option<u64>, incidents: usize, wrong: bool) -> Row {
         Row {
             title: "bookworm x".to_owned(),
             suite: Suite::Bookworm,
             condition: Condition::ALL[0],
             leaks,
             found: found.map(Duration::from_secs),
-            own_line: verdicts == 1,
-            verdicts,
+            own_line: incidents == 1,
+            incidents,
             wrong: if wrong {
                 vec![(MINUTE, "likely LT001: 7 goroutines: because".to_owned())]
             } else {
@@ -217,7 +229,7 @@ mod tests {
         let tally = Tally::of(&rows);
         assert_eq!((tally.healthy, tally.healthy_accused), (2, 1));
         assert_eq!((tally.leaking, tally.found, tally.soon, tally.own_line), (3, 2, 1, 1));
-        assert_eq!(tally.median_verdicts(), 3);
+        assert_eq!(tally.median_incidents(), 3);
         let text = write(&rows);
         let expected =
             "| bookworm | from the start, on quiet CPUs | 1 of 2 | 1/3 | 2/3, 66.6 % | 1/2 | 3 |\n";

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use leaktrace_tests::held::Held;
 use leaktrace_tests::leaktrace::binary;
-use leaktrace_tests::report::Verdict;
+use leaktrace_tests::report::{Verdict, flattened};
 use serde::Deserialize;
 
 use super::Case;
@@ -46,6 +46,7 @@ pub(super) struct Condition {
 pub(super) struct Report {
     window: Window,
     /// Its verdicts.
+    #[serde(rename = "incidents", deserialize_with = "flattened")]
     pub(super) verdicts: Vec<Verdict>,
 }
 
