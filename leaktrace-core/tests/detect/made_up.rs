@@ -57,6 +57,8 @@ pub(crate) struct Program {
     pub(crate) history: History,
     pub(crate) watched: Watched,
     pub(crate) born: u64,
+    /// Those that an observation does not show, which then is not complete.
+    pub(crate) unseen: Option<&'static Kind>,
 }
 
 impl Program {
@@ -102,9 +104,10 @@ impl Program {
     }
 
     pub(crate) fn observe(&mut self) {
-        let mut seen = Observation { at: Ktime(self.now), complete: true, ..Observation::default() };
+        let mut seen =
+            Observation { at: Ktime(self.now), complete: self.unseen.is_none(), ..Observation::default() };
         let mut kinds: Vec<&Kind> = Vec::new();
-        for routine in &self.routines {
+        for routine in self.routines.iter().filter(|one| self.unseen.is_none_or(|kind| !one.is(kind))) {
             let known = kinds.iter().position(|kind| routine.is(kind));
             let standing = known.unwrap_or_else(|| {
                 kinds.push(routine.kind);

@@ -410,6 +410,22 @@ fn what_the_kernel_knows_of_connections_tells_demand_from_what_was_given_up() {
 }
 
 #[test]
+fn whose_partner_an_incomplete_look_does_not_show_has_not_lost_it() {
+    let mut program = Program::default();
+    for look in 0..120 {
+        let verdicts = program.run(STEP, STEP, |program| {
+            if look < 100 {
+                let handler = program.born + 1_000_000;
+                program.start(&IDLE).parent = Some(handler);
+                program.start(&CONNECTION).parent = Some(handler);
+            }
+            program.unseen = (look % 3 == 2).then_some(&CONNECTION);
+        });
+        assert!(verdicts.iter().all(|verdict| verdict.severity == Severity::Watch), "{verdicts:#?}");
+    }
+}
+
+#[test]
 fn a_connection_of_ours_stands_for_whoever_opened_it_and_not_for_its_own_goroutines() {
     let (local, remote) = (SocketAddr::from(([10, 0, 0, 1], 40_000)), SocketAddr::from(([10, 0, 0, 7], 80)));
     let socket = Socket { local, remote, state: 1, idle_ms: Some(0) };

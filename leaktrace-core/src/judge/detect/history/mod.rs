@@ -23,7 +23,7 @@ use trend::Births;
 use super::observation::{CohortKey, Observation, Sighting, SiteKey, Standing};
 use super::sample::stands_for;
 use super::watched::{Cohort, Watched};
-use crate::base::hash::KeyedMap;
+use crate::base::hash::{KeyedMap, KeyedSet};
 use crate::base::num::{Goid, Ktime};
 use crate::base::time::SECOND_NS;
 use crate::go::reach::Streaks;
@@ -47,6 +47,8 @@ pub struct History {
     traffic: KeyedMap<u64, Traffic>,
     cohorts: Slots<CohortKey>,
     sites: Slots<SiteKey>,
+    /// The cohorts whose goroutines have partners of their own.
+    accompanied: KeyedSet<u32>,
 }
 
 /// Where the goroutines of one standing are counted.
@@ -74,6 +76,11 @@ impl History {
         for sighting in &seen.sightings {
             self.sum_up(sighting, streaks, &mut summary);
         }
+        // Of whom an incomplete observation does not show the partner has not lost it.
+        if seen.complete {
+            self.accompanied.clear();
+        }
+        self.accompanied.extend(summary.take_accompanied());
         if seen.at.since(began) >= SETTLED_NS {
             self.cohorts.sample(seen.at);
             self.sites.sample(seen.at);
@@ -173,14 +180,12 @@ impl History {
     }
 
     fn finish(&self, summary: Summary<'_>, began: Ktime, seen: &Observation) -> Vec<Cohort> {
-        let Summary { mut cohorts, mut objects, company, tallies, .. } = summary;
+        let Summary { mut cohorts, mut objects, tallies, .. } = summary;
         for (slot, tally) in tallies {
             cohorts.entry(slot).and_modify(|cohort| cohort.connections = tally);
         }
-        for (slot, company) in company {
-            if let Some(cohort) = cohorts.get_mut(&slot) {
-                cohort.is_accompanied = company.accompanies_all();
-            }
+        for slot in &self.accompanied {
+            cohorts.entry(*slot).and_modify(|cohort| cohort.is_accompanied = true);
         }
         objects.sort_unstable();
         for run in objects.chunk_by(|a, b| a == b) {

@@ -55,6 +55,12 @@ impl<'s> Summary<'s> {
         self.cohorts.get_mut(&stay.cohort)
     }
 
+    /// The cohorts of which next to all have a partner of their own.
+    pub(super) fn take_accompanied(&mut self) -> impl Iterator<Item = u32> + use<> {
+        let all = std::mem::take(&mut self.company).into_iter();
+        all.filter_map(|(slot, company)| company.accompanies_all().then_some(slot))
+    }
+
     /// Notes whom a goroutine lives beside, and whose connection that is about; `born` says when others were.
     pub(super) fn add_company(&mut self, sighting: &Sighting, stay: &Stay, born: &dyn Fn(Goid) -> Ktime) {
         let partner = self.partners.partner(sighting);
