@@ -13,7 +13,7 @@ use super::probes::Probes;
 use super::publish::Publication;
 use super::recorder::Recorder;
 use super::reporting::ReportOrder;
-use crate::process::Pid;
+use crate::process::{Pid, ProcessError};
 
 impl Engine<'_> {
     /// Begins a report. The target is away until that is made.
@@ -75,10 +75,24 @@ impl Engine<'_> {
         {
             discovery.forget(process.pid);
         }
-        self.ledger.enter(process.pid, member.has_reported, outcome);
+        // Of those that are found by what they are, one that has gone was never there.
+        let was_there = self.discovery.is_none() || member.has_reported || !is_gone(&outcome);
+        if was_there {
+            self.ledger.enter(process.pid, member.has_reported, outcome);
+        }
         member.recorder.take().map_or(Ok(()), Recorder::finish)?;
         self.consumer.take(&Publication::Ended { process, state, reason })
     }
+}
+
+/// Whether a process had ended before it could be looked at.
+fn is_gone(outcome: &Outcome) -> bool {
+    let Outcome::Failed(error) = outcome else { return false };
+    let is_end = |error: &ProcessError| {
+        use ProcessError::{Exited, NoSuchProcess, Zombie};
+        matches!(error, NoSuchProcess { .. } | Zombie { .. } | Exited { .. })
+    };
+    error.chain().any(|cause| cause.downcast_ref().is_some_and(is_end))
 }
 
 /// What came of the targets that are closed.
@@ -152,5 +166,18 @@ fn told_of(outcome: &Outcome) -> (ProcessState, Option<String>) {
             (ProcessState::Blocked, Some(format!("{error:#}")))
         }
         Outcome::Failed(error) => (ProcessState::Refused, Some(format!("{error:#}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_ended_before_it_was_looked_at_was_never_there() {
+        let error = ProcessError::NoSuchProcess { pid: Pid(7) };
+        assert!(is_gone(&Outcome::Failed(anyhow::Error::from(error).context("in words"))));
+        assert!(!is_gone(&Outcome::Failed(Unseen::Late.into())));
+        assert!(!is_gone(&Outcome::Ended(StopReason::Exited)));
     }
 }
