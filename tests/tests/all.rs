@@ -43,7 +43,7 @@ impl Round {
         assert_eq!(outcome.code, Some(0), "leaktrace failed: {}", outcome.stderr);
         let last = outcome.stdout.lines().last().unwrap_or_else(|| panic!("nothing: {}", outcome.stderr));
         let round: Self = serde_json::from_str(last).unwrap_or_else(|error| panic!("{error}: {last}"));
-        assert_eq!(round.schema_version, 1);
+        assert_eq!(round.schema_version, 2);
         round
     }
 
