@@ -83,7 +83,7 @@ fn difference(ours: &[SymbolFrame<'_>], theirs: &[DwarfFrame<'_>]) -> Option<&'s
 
 /// Up to Go 1.20 the linker itself puts `[...]` into the names of the function table, and not into DWARF.
 fn is_same_function(ours: &str, theirs: &str) -> bool {
-    ours == theirs || (ours.contains("[...]") && ours == display_name(theirs))
+    ours == theirs || (ours.contains("[...]") && display_name(ours) == display_name(theirs))
 }
 
 /// Whether the compiler made a frame up. DWARF has no lines for those in some releases, and no inlined calls.

@@ -160,6 +160,8 @@ pub struct Cohort {
     pub parents_gone: u64,
     /// Whether next to each has a partner of its own that is alive: who started it, or who waits for the network beside it.
     pub is_accompanied: bool,
+    /// On how many other living stacks the function stands that started them, counted where they grow.
+    pub creators: u64,
     /// The connections that they or their partners wait for, as far as these are known.
     pub connections: Tally,
     /// How many have waited on for long with a context at hand that has been cancelled; of a large cohort only some are
@@ -226,6 +228,7 @@ impl Cohort {
             parents_known: 0,
             parents_gone: 0,
             is_accompanied: false,
+            creators: 0,
             connections: Tally::default(),
             cancelled: 0,
             stack_bytes: 0,
@@ -257,9 +260,10 @@ impl Cohort {
         self.trend.as_ref().filter(|trend| trend.nobody_leaves() && self.is_still())
     }
 
-    /// Whether they may outlive what they were started for: most of those who started them have gone, as far as that is known.
+    /// Whether they may outlive what they were started for: the functions that did so have returned. The goroutine that ran
+    /// them may be there for other work: it serves a connection, and not one request.
     pub(crate) const fn may_outlive(&self) -> bool {
-        !self.is_accompanied && self.parents_gone * 2 >= self.parents_known
+        !self.is_accompanied && self.creators * 2 < self.live
     }
 
     /// Whether each waits for a channel or lock of its own.

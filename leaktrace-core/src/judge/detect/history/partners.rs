@@ -142,10 +142,10 @@ impl Company {
     }
 }
 
-/// Releases before Go 1.21 do not say who started whom. There, the function that did may be seen to stand as often as there
-/// are goroutines: then it is taken for theirs.
+/// Counts on how many living stacks the functions stand that started the goroutines of those cohorts that grow. Releases before
+/// Go 1.21 do not say who started whom: there, one that stands as often as there are goroutines is taken for theirs.
 pub(super) fn find_creators(cohorts: &mut [(u32, Cohort)]) {
-    let asks = |cohort: &Cohort| cohort.trend.is_some() && cohort.parents_known == 0;
+    let asks = |cohort: &Cohort| cohort.trend.is_some() || cohort.site_trend.is_some();
     let creator = |cohort: &Cohort| cohort.standing.created_by.function.clone();
     let asked = cohorts.iter().filter(|(_, cohort)| asks(cohort));
     let mut standing: BTreeMap<String, u64> =
@@ -160,12 +160,15 @@ pub(super) fn find_creators(cohorts: &mut [(u32, Cohort)]) {
         functions.sort_unstable();
         functions.dedup();
         for function in functions {
-            standing.entry(function.to_owned()).and_modify(|count| *count += cohort.live);
+            if let Some(count) = standing.get_mut(function) {
+                *count += cohort.live;
+            }
         }
     }
     for (_, cohort) in cohorts.iter_mut().filter(|(_, cohort)| asks(cohort)) {
-        let stand = creator(cohort).and_then(|function| standing.get(&function).copied());
-        cohort.is_accompanied |= stand.is_some_and(|count| count * 10 >= cohort.live * 9);
+        let count = creator(cohort).and_then(|function| standing.get(&function).copied());
+        cohort.creators = count.unwrap_or(0);
+        cohort.is_accompanied |= cohort.parents_known == 0 && cohort.creators * 10 >= cohort.live * 9;
     }
 }
 
