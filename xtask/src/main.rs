@@ -58,3 +58,15 @@ fn main() -> anyhow::Result<()> {
         Xtask::Dist(args) => dist::run_typed(&args),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn every_command_can_be_typed() {
+        Xtask::command().debug_assert();
+    }
+}

@@ -13,6 +13,7 @@ use crate::step::{self, cargo, say};
 
 /// What to simulate.
 #[derive(clap::Args)]
+#[group(id = "simulation")]
 pub(super) struct Args {
     /// Score the verdicts on made-up services instead, without any process
     #[arg(long, conflicts_with_all = ["words", "option"])]
