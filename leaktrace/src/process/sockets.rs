@@ -39,12 +39,13 @@ pub(crate) fn tcp(network: Network, inodes: &BTreeSet<u64>, with_use: bool) -> O
     let kernel = match network {
         Network::Own => netlink()?,
         // A thread of its own goes there; its socket stays there.
-        Network::Other(namespace) => thread::spawn(move || {
-            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).ok()?;
-            netlink()
-        })
-        .join()
-        .ok()??,
+        Network::Other(namespace) => {
+            let there = move || {
+                move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).ok()?;
+                netlink()
+            };
+            thread::Builder::new().name("network".to_owned()).spawn(there).ok()?.join().ok()??
+        }
     };
     let mut answer = Answer::default();
     for question in Question::all() {
