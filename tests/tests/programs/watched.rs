@@ -15,7 +15,7 @@ use leaktrace_tests::report::{Report, Verdict};
 use leaktrace_tests::{Mode, Program, Version};
 
 /// Rules that look for growth need two and a half minutes; the rest is for machines that are busy.
-const OPTIONS: &str = "--duration 175s --format json --top 0";
+const OPTIONS: &str = "--duration 210s --format json --top 0";
 
 /// What runs, built by these releases.
 const PROGRAMS: [(Program, &[Version]); 3] = [
