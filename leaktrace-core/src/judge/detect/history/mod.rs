@@ -235,7 +235,7 @@ impl History {
 mod tests {
     use super::*;
     use crate::go::reach::{STRONG, made_up};
-    use crate::judge::detect::observation;
+    use crate::judge::detect::observation::{self, Wait};
     use crate::judge::detect::sample::Weight;
 
     /// How many are unreachable, and how many of them for certain, of one that has waited since second 10.
@@ -273,6 +273,19 @@ mod tests {
         assert_eq!(unreachable(&made_up(Goid(7), STRONG - 1, second(11), false)), (0, 0));
         assert_eq!(unreachable(&made_up(Goid(7), STRONG, second(9), false)), (0, 0));
         assert_eq!(unreachable(&made_up(Goid(8), STRONG, second(11), false)), (0, 0));
+    }
+
+    #[test]
+    fn what_most_of_a_cohort_wait_for_is_what_it_waits_for() {
+        let select = || Standing { wait: Wait::Select, ..observation::made_up() };
+        let ticking = Standing { wait: Wait::Time, ..select() };
+        let mut seen = many(1, 3, 1);
+        (seen.sightings[1].standing, seen.sightings[2].standing) = (1, 1);
+        seen.standings = vec![select(), ticking];
+        let watched = History::default().observe(&seen, &Streaks::default());
+        let waits: Vec<_> =
+            watched.cohorts.iter().map(|cohort| (cohort.standing.wait, cohort.live)).collect();
+        assert_eq!(waits, [(Wait::Time, 3)]);
     }
 
     /// `count` goroutines at one place, of which one in `share` is looked at.

@@ -29,10 +29,20 @@ pub(super) struct Summary<'s> {
 
 impl<'s> Summary<'s> {
     pub(super) fn new(seen: &'s Observation, places: &[Option<StandingIndex>]) -> Self {
-        let mut cohorts = KeyedMap::default();
-        for (standing, place) in seen.standings.iter().zip(places) {
-            if let Some(place) = place {
-                cohorts.entry(place.cohort).or_insert_with(|| Cohort::new(standing.clone()));
+        // Some of a place may look as if they waited for something else, because they were just being looked at or moved: what
+        // most do is what the cohort does.
+        let mut counts = vec![0_u32; seen.standings.len()];
+        for sighting in &seen.sightings {
+            if let Some(count) = counts.get_mut(sighting.standing as usize) {
+                *count += 1;
+            }
+        }
+        let (mut cohorts, mut most) = (KeyedMap::default(), KeyedMap::<u32, u32>::default());
+        for ((standing, place), count) in seen.standings.iter().zip(places).zip(counts) {
+            let Some(place) = place else { continue };
+            if most.get(&place.cohort).is_none_or(|known| *known < count) {
+                most.insert(place.cohort, count);
+                cohorts.insert(place.cohort, Cohort::new(standing.clone()));
             }
         }
         let partners = Partners::of(seen);
