@@ -1,7 +1,6 @@
 //! Whose code a function is: the user's own, or a library's.
 
-use std::borrow::Cow;
-
+use super::symbolize::with_import_path;
 use super::traceback::is_standard_library;
 
 /// The package that every program begins in.
@@ -22,42 +21,21 @@ impl Own {
 
     /// Whether the function with this name is the user's own.
     pub fn has(&self, function: &str) -> bool {
-        let name = unescaped(function);
+        let name = with_import_path(function);
         if self.prefixes.iter().any(|prefix| name.starts_with(prefix.as_str())) {
             return true;
         }
         if is_standard_library(function) {
             return false;
         }
-        let package = unescaped(package(function));
-        package == MAIN || self.module.as_deref().is_some_and(|module| is_below(&package, module))
-    }
-}
-
-/// Whether a package is that of a module, or below it.
-fn is_below(package: &str, module: &str) -> bool {
-    package.strip_prefix(module).is_some_and(|rest| {
+        let is_in = |path: &str, ends: &[&str]| {
+            let rest = name.strip_prefix(path);
+            rest.is_some_and(|rest| ends.iter().any(|end| rest.starts_with(end)))
+        };
         // The package of a file `x_test.go` may be another one in the same folder.
-        rest.is_empty() || rest.starts_with('/') || rest == "_test"
-    })
-}
-
-/// The import path of the package that a function is in.
-fn package(function: &str) -> &str {
-    // Type arguments have paths of their own.
-    let plain = function.split('[').next().unwrap_or_default();
-    let path_end = plain.rfind('/').map_or(0, |slash| slash + 1);
-    // Dots of the last element are escaped, so that the first one ends the path.
-    let name = &plain[path_end..];
-    let end = name.find('.').map_or(plain.len(), |dot| path_end + dot);
-    &plain[..end]
-}
-
-/// A function's name with what the linker escapes in import paths as it is written: `%2e` is a dot.
-///
-/// Source: Go `src/cmd/internal/objabi/path.go` (`PathToPrefix`).
-fn unescaped(function: &str) -> Cow<'_, str> {
-    if function.contains('%') { Cow::Owned(function.replace("%2e", ".")) } else { Cow::Borrowed(function) }
+        is_in(MAIN, &["."])
+            || self.module.as_deref().is_some_and(|module| is_in(module, &[".", "/", "_test."]))
+    }
 }
 
 #[cfg(test)]
@@ -103,6 +81,7 @@ mod tests {
     #[test]
     fn escaped_dots_are_dots() {
         let own = Own::new(Some("gopkg.in/yaml.v3"), &[]);
+        assert!(own.has("gopkg.in/yaml.v3.(*parser).parse"), "as it is shown");
         assert!(own.has("gopkg.in/yaml%2ev3.(*parser).parse") && !own.has("gopkg.in/yaml%2ev2.Unmarshal"));
     }
 }
