@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn births_come_at_the_rate_of_their_time() {
-        let mut random = Random::of_service(1, 1);
+        let mut random = Random::of(1, 1);
         let births = Rate::steady(MINUTE, 101 * MINUTE, 30.0).births(&mut random);
         assert!(births.len().abs_diff(3_000) < 200 && births.is_sorted(), "{}", births.len());
         assert!(births.first().is_some_and(|first| *first >= MINUTE));

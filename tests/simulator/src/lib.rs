@@ -20,7 +20,7 @@ mod tally;
 
 pub use kinds::{Group, KINDS, Kind};
 pub use outcome::{Alarm, Outcome, Told};
-pub use random::float;
+pub use random::{Random, float};
 pub use service::{Service, run_all};
 pub use tally::{Limits, Tally};
 

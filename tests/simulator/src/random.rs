@@ -2,13 +2,13 @@
 
 /// `SplitMix64`.
 #[derive(Clone, Debug)]
-pub(crate) struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
-    /// The numbers of one service, whatever those before it drew.
-    pub(crate) fn of_service(seed: u64, service: u64) -> Self {
+    /// The numbers of one service or round, whatever those before it drew.
+    pub fn of(seed: u64, number: u64) -> Self {
         let mut mixed = Self(seed);
-        Self(mixed.next() ^ service.wrapping_mul(0xd134_2543_de82_ef95))
+        Self(mixed.next() ^ number.wrapping_mul(0xd134_2543_de82_ef95))
     }
 
     fn next(&mut self) -> u64 {
@@ -25,7 +25,7 @@ impl Random {
     }
 
     /// A number from `low` to `high`.
-    pub(crate) fn between(&mut self, low: u64, high: u64) -> u64 {
+    pub fn between(&mut self, low: u64, high: u64) -> u64 {
         low + self.next() % (high.saturating_sub(low) + 1)
     }
 
@@ -45,7 +45,10 @@ impl Random {
     }
 
     /// One of several.
-    pub(crate) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         let last = u64::try_from(from.len()).map_or(0, |len| len.saturating_sub(1));
         from[usize::try_from(self.between(0, last)).unwrap_or(0)]
     }
@@ -100,7 +103,7 @@ mod tests {
     #[test]
     fn a_service_is_repeated_by_its_seed_and_number() {
         let draw = |seed, service| {
-            let mut random = Random::of_service(seed, service);
+            let mut random = Random::of(seed, service);
             [(); 8].map(|()| random.between(3, 9))
         };
         assert_eq!(draw(7, 1), draw(7, 1));
@@ -110,7 +113,7 @@ mod tests {
 
     #[test]
     fn means_are_what_they_are_said_to_be() {
-        let mut random = Random::of_service(1, 1);
+        let mut random = Random::of(1, 1);
         let times = 20_000;
         let mean = |draw: &mut dyn FnMut() -> u64| (0..times).map(|_| draw()).sum::<u64>() / times;
         assert!(mean(&mut || random.exponential(1_000)).abs_diff(1_000) < 30);

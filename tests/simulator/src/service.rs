@@ -41,7 +41,7 @@ pub struct Service {
 impl Service {
     /// Draws the service with this number.
     pub fn draw(seed: u64, number: u64) -> Self {
-        let mut random = Random::of_service(seed, number);
+        let mut random = Random::of(seed, number);
         let kinds = u64::try_from(KINDS.len()).unwrap_or(1);
         let kind = &KINDS[usize::try_from(number % kinds).unwrap_or(0)];
         let until = ATTACH + random.time(kind.watch.0, kind.watch.1);

@@ -2,27 +2,18 @@
 
 use std::time::Duration;
 
-/// `SplitMix64`.
-pub(super) struct Random(u64);
+/// The numbers that made-up services are drawn from, as rounds need them.
+pub(super) struct Random(leaktrace_simulator::Random);
 
 impl Random {
     /// The numbers of one round, whatever the rounds before it drew.
     pub(super) fn of_round(seed: u64, round: u64) -> Self {
-        let mut mixed = Self(seed);
-        Self(mixed.next() ^ round.wrapping_mul(0xd134_2543_de82_ef95))
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        Self(leaktrace_simulator::Random::of(seed, round))
     }
 
     /// A number from `low` to `high`.
     pub(super) fn between(&mut self, low: u64, high: u64) -> u64 {
-        low + self.next() % (high - low + 1)
+        self.0.between(low, high)
     }
 
     /// True once in `n` times.
@@ -32,8 +23,7 @@ impl Random {
 
     /// One of several.
     pub(super) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        let last = u64::try_from(from.len()).map_or(0, |len| len.saturating_sub(1));
-        from[usize::try_from(self.between(0, last)).unwrap_or(0)]
+        self.0.pick(from)
     }
 
     /// An index below `len`.
