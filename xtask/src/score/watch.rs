@@ -67,18 +67,20 @@ impl Watch {
 
     fn one(&self, case: &Case) -> Result<Seen> {
         let held = Held::start(&mut case.command())?;
-        let report = self.report(held.pid())?;
+        let output = watched(held.pid(), self.seconds, &self.options)?;
+        let report: Report = serde_json::from_slice(&output).context("not a report")?;
         Ok(Seen { verdicts: report.verdicts, goroutines: held.goroutines()? })
     }
+}
 
-    fn report(&self, pid: u32) -> Result<Report> {
-        let mut leaktrace = Command::new(binary());
-        leaktrace.args(["--pid", &pid.to_string(), "--duration", &format!("{}s", self.seconds)]);
-        leaktrace.args(["--format", "json", "--top", "0"]).args(&self.options);
-        let output = leaktrace.stdin(Stdio::null()).output().context("cannot run leaktrace")?;
-        if !output.status.success() {
-            bail!("leaktrace: {}", String::from_utf8_lossy(&output.stderr).trim());
-        }
-        serde_json::from_slice(&output.stdout).context("not a report")
+/// What leaktrace says in JSON of a process that it watches for so many seconds.
+pub(super) fn watched(pid: u32, seconds: u32, options: &[String]) -> Result<Vec<u8>> {
+    let mut leaktrace = Command::new(binary());
+    leaktrace.args(["--pid", &pid.to_string(), "--duration", &format!("{seconds}s")]);
+    leaktrace.args(["--format", "json", "--top", "0"]).args(options);
+    let output = leaktrace.stdin(Stdio::null()).output().context("cannot run leaktrace")?;
+    if !output.status.success() {
+        bail!("leaktrace: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
+    Ok(output.stdout)
 }

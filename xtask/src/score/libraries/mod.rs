@@ -66,7 +66,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let words = args.words.get(1..).unwrap_or_default();
     let is_whole = words.is_empty() && args.seconds.is_none();
     ensure!(!args.save || is_whole, "only the figures of all programs, watched for five minutes, are saved");
-    let how = How { seconds: args.seconds.unwrap_or(300).into(), options: args.option.clone() };
+    let how = How { seconds: args.seconds.unwrap_or(300), options: args.option.clone() };
     let (mut rows, mut failed) = (Vec::new(), 0_usize);
     for suite in Suite::ALL {
         let cases = cases(suite, Version::parse(&args.go)?, words)?;

@@ -3,28 +3,31 @@
 use std::fmt;
 use std::fs;
 use std::hint;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use leaktrace_tests::held::Held;
-use leaktrace_tests::leaktrace::binary;
 use leaktrace_tests::report::{Verdict, flattened};
 use serde::Deserialize;
 
 use super::Case;
 use crate::score::judge::SEVERITIES;
+use crate::score::watch::watched;
 use crate::step::say;
 
 /// How programs are watched.
 pub(super) struct How {
     /// For how many seconds: what is said after a minute is in the reports before.
-    pub(super) seconds: u64,
+    pub(super) seconds: u32,
     /// Further options of leaktrace.
     pub(super) options: Vec<String>,
 }
+
+/// How often there is a report.
+const INTERVAL: [&str; 2] = ["--interval", "10s"];
 
 /// How long it has run before, where it is not watched from the start.
 const BEFORE: Duration = Duration::from_mins(2);
@@ -120,18 +123,15 @@ fn child_of(pid: u32) -> Result<u32> {
 }
 
 fn reports(pid: u32, how: &How) -> Result<Seen> {
-    let mut leaktrace = Command::new(binary());
-    leaktrace.args(["--pid", &pid.to_string(), "--duration", &format!("{}s", how.seconds)]);
-    leaktrace.args(["--interval", "10s", "--format", "json"]).args(&how.options);
-    let output = leaktrace.stdin(Stdio::null()).output().context("cannot run leaktrace")?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "leaktrace: {}", said.trim());
+    let options: Vec<String> =
+        INTERVAL.iter().map(|word| (*word).to_owned()).chain(how.options.clone()).collect();
+    let output = watched(pid, how.seconds, &options)?;
     let reports: Result<Seen, _> =
-        serde_json::Deserializer::from_slice(&output.stdout).into_iter::<Report>().collect();
+        serde_json::Deserializer::from_slice(&output).into_iter::<Report>().collect();
     let reports = reports.context("not a report")?;
     // A program that has ended says nothing about verdicts.
     let last = reports.last().context("no report")?;
-    let wanted = Duration::from_secs(how.seconds);
+    let wanted = Duration::from_secs(how.seconds.into());
     ensure!(last.after() + Duration::from_secs(20) > wanted, "it was watched for {:.0?} only", last.after());
     Ok(reports)
 }
