@@ -4,7 +4,7 @@
 //! that lie idle while it makes more are none, and neither are those of which one end has been closed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use crate::base::hash::KeyedMap;
 use crate::base::num::Goid;
@@ -19,10 +19,8 @@ const IDLE_NS: u64 = 60 * SECOND_NS;
 pub enum Opened {
     /// A client of the process.
     ByPeer,
-    /// The process, to somebody else.
+    /// The process.
     ByUs,
-    /// The process, to itself.
-    ByUsToUs,
 }
 
 /// A TCP connection.
@@ -45,16 +43,8 @@ pub struct Connections(BTreeMap<i32, Connection>);
 impl Connections {
     /// What `sockets`, by file descriptor, are in a network where somebody listens on the ports `listening`.
     pub fn of(sockets: &[(i32, Socket)], listening: &BTreeSet<u16>) -> Self {
-        let ends: BTreeSet<(SocketAddr, SocketAddr)> =
-            sockets.iter().map(|(_, socket)| (socket.local, socket.remote)).collect();
         let connection = |socket: &Socket| Connection {
-            opened: if listening.contains(&socket.local.port()) {
-                Opened::ByPeer
-            } else if ends.contains(&(socket.remote, socket.local)) {
-                Opened::ByUsToUs
-            } else {
-                Opened::ByUs
-            },
+            opened: if listening.contains(&socket.local.port()) { Opened::ByPeer } else { Opened::ByUs },
             peer: socket.remote.ip(),
             is_open: socket.is_open(),
             is_idle: socket.idle_ms.is_some_and(|idle| u64::from(idle) * 1_000_000 >= IDLE_NS),
@@ -138,7 +128,7 @@ mod tests {
         assert_eq!(of(3), None, "it is no connection");
         assert_eq!(of(4), Some((Opened::ByPeer, true, false)));
         assert_eq!(of(5), Some((Opened::ByUs, true, true)));
-        assert_eq!(of(6), Some((Opened::ByUsToUs, false, false)));
+        assert_eq!(of(6), Some((Opened::ByUs, false, false)));
         assert_eq!(of(7), Some((Opened::ByPeer, true, false)));
     }
 

@@ -5,7 +5,7 @@
 //! of its own follows its clients. Partners that many share say nothing, such as `main` or the loop that reads requests, but
 //! for those whose goroutines were all there soon after them: the workers of one session.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::hash::{KeyedMap, KeyedSet};
 use crate::base::num::Goid;
@@ -156,10 +156,9 @@ pub(super) fn find_creators(cohorts: &mut [(u32, Cohort)]) {
     for (_, cohort) in cohorts.iter() {
         let own = cohort.standing.created_by.function.as_deref();
         let functions = cohort.standing.stack.iter().filter_map(|frame| frame.function.as_deref());
-        let mut functions: Vec<&str> = functions.filter(|function| Some(*function) != own).collect();
-        functions.sort_unstable();
-        functions.dedup();
-        for function in functions {
+        let others = functions.filter(|function| Some(*function) != own && standing.contains_key(*function));
+        // One that calls itself stands once.
+        for function in others.collect::<BTreeSet<_>>() {
             if let Some(count) = standing.get_mut(function) {
                 *count += cohort.live;
             }
