@@ -13,8 +13,6 @@ use crate::schema::{Frame, Location};
 pub(super) struct ObservationBuilder<'d> {
     dump: &'d Dump,
     standings: KeyedMap<StandingKey, u32>,
-    /// Which stacks read from the network.
-    network_reads: KeyedMap<StackId, bool>,
     pub(super) seen: Observation,
 }
 
@@ -24,29 +22,12 @@ type StandingKey = (StackId, Option<LocationId>, Option<StrId>, Wait, bool);
 impl<'d> ObservationBuilder<'d> {
     /// Of a dump that was made at `at`.
     pub(super) fn new(dump: &'d Dump, at: Ktime) -> Self {
-        Self {
-            dump,
-            standings: KeyedMap::default(),
-            network_reads: KeyedMap::default(),
-            seen: Observation { at, ..Observation::default() },
-        }
+        Self { dump, standings: KeyedMap::default(), seen: Observation { at, ..Observation::default() } }
     }
 
     /// Adds a goroutine.
     pub(super) fn add(&mut self, goroutine: &DumpGoroutine, moves: Option<u8>, weight: Weight) {
-        let (wait, object) = match self.wait(goroutine, weight.count) {
-            (Wait::Select | Wait::Channel(_) | Wait::Lock(LockKind::Cond), _)
-                if self.reads_from_network(goroutine.stack) =>
-            {
-                (Wait::Io, 0)
-            }
-            others => others,
-        };
-        if let Some(BlockedOn::Io { fd, .. }) =
-            goroutine.blocked_on.and_then(|id| self.dump.tables.blocked(id))
-        {
-            self.seen.descriptors.push((goroutine.goid, *fd));
-        }
+        let (wait, object) = self.wait(goroutine, weight.count);
         let is_main = goroutine.goid == Goid(1);
         let place = (goroutine.stack, goroutine.created_by, goroutine.wait_reason, wait, is_main);
         let next = self.standings.len();
@@ -54,6 +35,9 @@ impl<'d> ObservationBuilder<'d> {
             self.seen.standings.push(standing(self.dump, goroutine, wait, is_main));
             u32::try_from(next).unwrap_or(u32::MAX)
         });
+        // Who reads from a stream waits for its peer, whatever it waits for.
+        let is_same = self.seen.standings.get(standing as usize).is_none_or(|known| known.wait == wait);
+        let object = if is_same { object } else { 0 };
         self.seen.sightings.push(Sighting {
             goid: goroutine.goid,
             parent: goroutine.parent,
@@ -66,17 +50,6 @@ impl<'d> ObservationBuilder<'d> {
             locked: goroutine.locked,
             weight,
         });
-    }
-
-    /// Whether whoever has this stack reads from a stream of a connection.
-    fn reads_from_network(&mut self, stack: StackId) -> bool {
-        let dump = self.dump;
-        let read = || {
-            let names: Vec<String> =
-                dump.shown_frames(stack).map(|frame| dump.printed_name(frame.function)).collect();
-            network_reads::is_read(names.iter().map(String::as_str))
-        };
-        *self.network_reads.entry(stack).or_insert_with(read)
     }
 
     /// What it waits for, and on which object if that is a single one; the object is noted.
@@ -108,7 +81,10 @@ impl<'d> ObservationBuilder<'d> {
             Some(BlockedOn::NilChannel { .. }) => (Wait::NilChannel, 0),
             Some(BlockedOn::NoCases) => (Wait::NoCases, 0),
             Some(BlockedOn::Sleep { .. }) => (Wait::Time, 0),
-            Some(BlockedOn::Io { .. }) => (Wait::Io, 0),
+            Some(BlockedOn::Io { fd, .. }) => {
+                self.seen.descriptors.push((goroutine.goid, *fd));
+                (Wait::Io, 0)
+            }
             None => (wait_by_name(self.dump.wait_reason(goroutine)), 0),
         }
     }
@@ -143,6 +119,9 @@ fn wait_by_name(reason: &str) -> Wait {
 fn standing(dump: &Dump, goroutine: &DumpGoroutine, wait: Wait, is_main: bool) -> Standing {
     let stack: Vec<Frame> = dump.shown_frames(goroutine.stack).map(|frame| named(dump, &frame)).collect();
     let start = stack.last().filter(|_| !goroutine.cut);
+    let looks_so = matches!(wait, Wait::Select | Wait::Channel(_) | Wait::Lock(LockKind::Cond));
+    let mut functions = stack.iter().filter_map(|frame| frame.function.as_deref());
+    let wait = if looks_so && network_reads::is_read(&mut functions) { Wait::Io } else { wait };
     Standing {
         created_by: goroutine.created_by.map_or_else(nowhere, |at| location(dump, at)),
         start_function: start.and_then(|frame| frame.function.clone()),
