@@ -44,7 +44,7 @@ pub struct Trend {
     pub to: f64,
     /// The growth in a minute over the second half of the time: how fast it is now.
     pub per_minute: f64,
-    /// Which share of the growth was made in the last three sevenths of that; so much where it is steady.
+    /// Which share of the growth was made in the last three sevenths of `grown_ns`: 0.43 where it is steady.
     pub at_the_end: f64,
     /// Those that settled within the time.
     pub arrived: u32,
@@ -182,11 +182,11 @@ fn score(medians: &[f64]) -> i32 {
 fn is_steady(medians: &[f64]) -> bool {
     let steps = || medians.windows(2).map(|pair| pair[1] - pair[0]);
     let (rise, greatest) = (steps().sum::<f64>(), steps().fold(0.0, f64::max));
-    rise > 0.0 && greatest <= rise * MOST_IN_ONE && at_the_end(medians) >= LEAST_AT_THE_END
+    rise > 0.0 && greatest <= rise * MOST_IN_ONE && share_of_last_windows(medians) >= LEAST_AT_THE_END
 }
 
 /// Which share of the rise the last three windows make.
-fn at_the_end(medians: &[f64]) -> f64 {
+fn share_of_last_windows(medians: &[f64]) -> f64 {
     let [first, .., before, _, _, last] = medians else { return 0.0 };
     (last - before) / (last - first)
 }
@@ -206,7 +206,7 @@ const fn minutes(ns: u64) -> f64 {
 #[cfg(test)]
 impl Trend {
     /// One that goes on.
-    pub(super) const fn made_up() -> Self {
+    pub(crate) const fn made_up() -> Self {
         let (horizon_ns, per_minute) = (80 * SECOND_NS, 60.0);
         Self {
             horizon_ns,

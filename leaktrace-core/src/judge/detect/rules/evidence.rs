@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::base::human;
-use crate::base::time::SECOND_NS;
+use crate::base::num::nearly_all;
+use crate::base::time::{MINUTE_NS, SECOND_NS};
 use crate::goroutines::model::{Channel, ChannelOperation};
 use crate::judge::detect::history::Trend;
 use crate::judge::detect::observation::{Object, Wait};
@@ -107,12 +108,16 @@ impl Judgement {
 /// Growth over this long is no start-up any more, in nanoseconds.
 pub(crate) const LONGER_THAN_A_RAMP_NS: u64 = 150 * SECOND_NS;
 
+/// Goroutines that wait for the same channel or lock may be a pool that is being filled: so many, or over so long, are none.
+pub(crate) const MORE_THAN_A_POOL: u32 = 20;
+pub(crate) const LONGER_THAN_A_POOL_NS: u64 = 5 * MINUTE_NS;
+
 /// Where the last three sevenths of the time make less of the growth, it is about to end; they make 0.43 of a steady one.
 const STILL_GROWING: f64 = 0.3;
 
 /// What speaks for clients.
 const ACCOMPANIED: &str =
-    "next to each lives beside a goroutine of its own that is still there, so they may follow their clients";
+    "nearly every one has a companion that is still alive, so they may follow their clients";
 
 impl<'a> Case<'a> {
     /// What the cohort waits for.
@@ -154,14 +159,14 @@ impl<'a> Case<'a> {
     /// Whether next to all who started them have gone.
     pub(crate) const fn are_orphans(&self) -> bool {
         let Cohort { parents_known, parents_gone, .. } = *self.cohort;
-        parents_known >= 3 && parents_gone * 10 >= parents_known * 9
+        parents_known >= 3 && nearly_all(parents_gone, parents_known)
     }
 
     /// Whether their connections say that they were given up: one end of most is closed, or the process made them itself, those
     /// who did have gone, and most lie idle while it makes more.
     pub(crate) const fn are_given_up(&self) -> bool {
         let connections = &self.cohort.connections;
-        let are_known = connections.known * 10 >= self.cohort.live * 9;
+        let are_known = nearly_all(connections.known, self.cohort.live);
         let are_idle = connections.idle * 2 >= connections.known && self.are_orphans();
         are_known && connections.known > 0 && (are_idle || connections.half_closed * 2 >= connections.known)
     }

@@ -1,5 +1,6 @@
 //! LT001: ever more goroutines of one `go` statement.
 
+use super::evidence::{LONGER_THAN_A_POOL_NS, MORE_THAN_A_POOL};
 use super::{Case, Judgement, Rule};
 use crate::base::time::{MINUTE_NS, SECOND_NS};
 use crate::judge::detect::history::Trend;
@@ -9,10 +10,6 @@ use crate::schema::Severity;
 
 /// How many must have come so that it is no coincidence.
 const LEAST: u32 = 8;
-
-/// Goroutines that share a channel or lock may be a pool that is being filled: so many, or over so long, are not.
-const MORE_THAN_A_POOL: u32 = 100;
-const LONGER_THAN_A_START_NS: u64 = 5 * MINUTE_NS;
 
 /// What wakes by time or by the outside world may still end: it takes growth over this long.
 const LONG_NS: u64 = 10 * MINUTE_NS;
@@ -34,10 +31,10 @@ about the same time.
 
 The verdict is `likely` if that has gone on for two and a half minutes, which is longer than services start up, almost \
 none of the goroutines that had settled has left (one for every fifty that came), at least eight came, and they wait for \
-another goroutine and have not run since. It is `watch` as long as next to each lives beside a goroutine of its own that \
-is still there: the one that started it, or one that waits for the network and has the same parent. Such a population \
+another goroutine and have not run since. It is `watch` as long as nearly every one has a companion of its own that is still \
+alive: the goroutine that started it, or one that waits for the network and has the same parent. Such a population \
 follows its clients. If they all wait for the same \
-channel or lock, they may be a pool that is still filling up: then it takes 100 of them, or five minutes. If they \
+channel or lock, they may be a pool that is still filling up: then it takes 20 of them, or five minutes. If they \
 wait for time, it takes ten minutes and twenty goroutines; for I/O, half an hour and thirty. Anything less is \
 `watch`.
 
@@ -74,7 +71,7 @@ fn is_likely(case: &Case<'_>, trend: &Trend) -> bool {
     match case.wait() {
         Wait::Io => case.are_given_up() || (over >= LONG_FOR_IO_NS && trend.arrived >= 30),
         wait if wait.needs_goroutine() && case.cohort.is_still() => {
-            !case.cohort.one_object() || trend.arrived >= MORE_THAN_A_POOL || over >= LONGER_THAN_A_START_NS
+            !case.cohort.one_object() || trend.arrived >= MORE_THAN_A_POOL || over >= LONGER_THAN_A_POOL_NS
         }
         _ => over >= LONG_NS && trend.arrived >= 20,
     }

@@ -1,6 +1,6 @@
 //! LT002: many wait on one side of a channel, and nobody comes on the other.
 
-use super::evidence::LONGER_THAN_A_RAMP_NS;
+use super::evidence::{LONGER_THAN_A_POOL_NS, LONGER_THAN_A_RAMP_NS, MORE_THAN_A_POOL};
 use super::{Case, Judgement, Rule};
 use crate::base::time::SECOND_NS;
 use crate::goroutines::model::{Channel, ChannelOperation};
@@ -11,10 +11,6 @@ const QUIET_NS: u64 = 40 * SECOND_NS;
 
 /// The same where there is one snapshot only, by the runtime's own reckoning.
 const QUIET_IN_ONE_NS: u64 = 300 * SECOND_NS;
-
-/// An idle pool waits like a leak. So many more of it, or growth over so long a time, is none any more.
-const MORE_THAN_A_POOL: u32 = 100;
-const LONGER_THAN_A_START_NS: u64 = 300 * SECOND_NS;
 
 /// A pool is hardly ever so large.
 const LARGE: u64 = 1_000;
@@ -30,11 +26,13 @@ there, nobody has come to the other side.
 Senders: `watch` if two or more have waited for 40 seconds to send without a receiver, or if their number grows, and \
 `likely` if that has gone on for two and a half minutes: some collect what was sent only once a minute. If the channel is \
 buffered and full, it takes growth, because buffered channels also serve as semaphores, whose holders may take their time; \
-without growth it is `watch`. In a single snapshot it takes ten \
-senders, the oldest of which has waited for five minutes by the runtime's own clock.
+without growth it is `watch`. In a single snapshot, senders on an \
+unbuffered channel are `likely` if there are ten of them and the oldest has waited for five minutes by the runtime's own clock, \
+and `watch` otherwise.
 
-Receivers: an idle worker pool waits exactly like this, so it takes growth: of more than 100 goroutines over two and a \
-half minutes, or any over five minutes. Less growth, or growth that slows down, is `watch`, and so are a thousand or more without growth: a leak may \
+Receivers: an idle worker pool waits exactly like this, so it takes growth, in which none of those that \
+wait is woken: of 20 goroutines over two and a half minutes, or of fewer over five minutes. A pool would use them before it starts \
+more. Less growth, or growth that slows down, is `watch`, and so are a thousand or more without growth: a leak may \
 have come to its end before leaktrace came. They are `likely` if those who started them have gone, and nobody has come in \
 two and a half minutes. Fewer without growth are not reported.",
     evaluate,
@@ -57,7 +55,8 @@ fn senders(case: &Case<'_>, channel: &Channel) -> Judgement {
         || (quiet && channel.capacity == 0 && quiet_ns >= LONGER_THAN_A_RAMP_NS);
     let severity = if case.is_single() {
         let waited = case.cohort.waiting_ns.is_some_and(|waited| waited >= QUIET_IN_ONE_NS);
-        if waited && case.cohort.live >= 10 { Severity::Likely } else { Severity::Watch }
+        let is_no_semaphore = channel.capacity == 0;
+        if waited && is_no_semaphore && case.cohort.live >= 10 { Severity::Likely } else { Severity::Watch }
     } else if is_long {
         Severity::Likely
     } else if quiet || growth.is_some() {
@@ -67,7 +66,7 @@ fn senders(case: &Case<'_>, channel: &Channel) -> Judgement {
     };
     suspect(
         case,
-        severity,
+        (None, severity),
         channel,
         "nobody receives from the channel any more: the receiver has returned, or takes only the first of several \
          values",
@@ -80,8 +79,7 @@ fn receivers(case: &Case<'_>, channel: &Channel) -> Judgement {
     let quiet_ns = case.cohort.objects.quiet_ns;
     let quiet = quiet_ns >= QUIET_NS && case.cohort.is_still();
     let severity = match case.leak(10) {
-        Some(trend) if case.doubt(trend, Severity::Likely).is_some() => Severity::Watch,
-        Some(trend) if trend.arrived >= MORE_THAN_A_POOL || trend.grown_ns >= LONGER_THAN_A_START_NS => {
+        Some(trend) if trend.arrived >= MORE_THAN_A_POOL || trend.grown_ns >= LONGER_THAN_A_POOL_NS => {
             Severity::Likely
         }
         Some(_) => Severity::Watch,
@@ -91,16 +89,23 @@ fn receivers(case: &Case<'_>, channel: &Channel) -> Judgement {
         }
         None => return case.unless_watched_for(QUIET_NS),
     };
+    let doubt = case.leak(10).and_then(|trend| case.doubt(trend, severity));
     suspect(
         case,
-        severity,
+        (doubt, severity),
         channel,
         "nobody sends on the channel or closes it, and many goroutines wait for that",
         "close the channel when there is nothing more to come, or let the receivers select on a context as well",
     )
 }
 
-fn suspect(case: &Case<'_>, severity: Severity, channel: &Channel, cause: &str, remedy: &str) -> Judgement {
+fn suspect(
+    case: &Case<'_>,
+    (doubt, severity): (Option<String>, Severity),
+    channel: &Channel,
+    cause: &str,
+    remedy: &str,
+) -> Judgement {
     let mut evidence = case.leak(5).map_or_else(|| case.evidence(), |trend| case.evidence_of(trend));
     let numbers = [
         ("channel_capacity", channel.capacity),
@@ -111,5 +116,5 @@ fn suspect(case: &Case<'_>, severity: Severity, channel: &Channel, cause: &str, 
     ];
     evidence.extend(numbers.map(|(name, number)| (name.to_owned(), number.into())));
     evidence.insert("channel".to_owned(), channel.address.to_string().into());
-    Judgement::suspect(severity, evidence, cause, remedy)
+    Judgement::suspect_unless(doubt, severity, evidence, cause, remedy)
 }

@@ -4,6 +4,9 @@ use super::{Case, Judgement, Rule};
 use crate::base::time::SECOND_NS;
 use crate::schema::Severity;
 
+/// How many must have come so that it is no coincidence.
+const LEAST: u32 = 8;
+
 pub(super) const RULE: Rule = Rule {
     code: "LT009",
     name: "orphaned",
@@ -11,7 +14,7 @@ pub(super) const RULE: Rule = Rule {
     explanation: "\
 Since Go 1.21 the runtime records which goroutine started which. If nine in ten goroutines at one place have lost \
 their parent, they outlive whatever they were started for. This alone is common: set-up code starts goroutines and \
-returns. Together with growth, in which no goroutine runs or leaves, it is a leak: `likely` if at least five came \
+returns. Together with growth, in which no goroutine runs or leaves, it is a leak: `likely` if at least eight came \
 over two and a half minutes or more, and `watch` before, or if they live beside goroutines that are still there (see LT001).
 
 A goroutine that was handed a context, still needs it, and stays in the same wait for 20 seconds after the context \
@@ -30,7 +33,7 @@ fn evaluate(case: &Case<'_>) -> Judgement {
     if !case.are_orphans() {
         return Judgement::Clean;
     }
-    let trend = case.leak(5).filter(|_| case.wait().needs_goroutine() && !cohort.one_object());
+    let trend = case.leak(LEAST).filter(|_| case.wait().needs_goroutine() && !cohort.one_object());
     let Some(trend) = trend else { return case.unless_watched_for(40 * SECOND_NS) };
     let mut evidence = case.evidence_of(trend);
     evidence.insert("parents_gone".to_owned(), cohort.parents_gone.into());
@@ -44,11 +47,12 @@ fn evaluate(case: &Case<'_>) -> Judgement {
 }
 
 fn ignores_context(case: &Case<'_>) -> Judgement {
-    let (severity, evidence) = match case.leak(5) {
-        Some(trend) => (Severity::Likely, case.evidence_of(trend)),
-        None => (Severity::Watch, case.evidence()),
+    let (doubt, severity, evidence) = match case.leak(5) {
+        Some(trend) => (case.doubt(trend, Severity::Likely), Severity::Likely, case.evidence_of(trend)),
+        None => (None, Severity::Watch, case.evidence()),
     };
-    Judgement::suspect(
+    Judgement::suspect_unless(
+        doubt,
         severity,
         evidence,
         "the context passed to them has been cancelled, and they go on waiting without checking it",
@@ -59,6 +63,7 @@ fn ignores_context(case: &Case<'_>) -> Judgement {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::judge::detect::history::Trend;
     use crate::judge::detect::observation;
     use crate::judge::detect::watched::{Cohort, Watched};
 
@@ -66,6 +71,21 @@ mod tests {
         let cohort = Cohort { live: 5, cancelled, ..Cohort::new(observation::made_up()) };
         let watched = Watched::default();
         evaluate(&Case { cohort: &cohort, watched: &watched, facts: None, signature: None })
+    }
+
+    #[test]
+    fn short_growth_of_those_that_ignore_a_context_may_be_a_start_up() {
+        let judged = |grown_ns| {
+            let trend = Some(Trend { grown_ns, ..Trend::made_up() });
+            let cohort =
+                Cohort { trend, settled: 80, still: 80, cancelled: 3, ..Cohort::new(observation::made_up()) };
+            evaluate(&Case { cohort: &cohort, watched: &Watched::default(), facts: None, signature: None })
+        };
+        let severity = |grown_ns| judged(grown_ns).suspicion().map(|suspicion| suspicion.severity);
+        assert_eq!(
+            [80, 150].map(|seconds| severity(seconds * SECOND_NS)),
+            [Some(Severity::Watch), Some(Severity::Likely)]
+        );
     }
 
     #[test]

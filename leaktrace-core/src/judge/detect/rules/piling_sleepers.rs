@@ -6,7 +6,7 @@ use crate::judge::detect::observation::Wait;
 use crate::schema::Severity;
 
 /// How many must have come so that it is no start-up.
-const MANY: u32 = 20;
+const MANY: u32 = 12;
 
 /// Before, nothing can be said.
 const LONG_NS: u64 = 40 * SECOND_NS;
@@ -18,9 +18,9 @@ pub(super) const RULE: Rule = Rule {
     explanation: "\
 A loop around `time.Sleep`, a ticker or a timer wakes again and again, so it looks alive. What gives it away is that \
 more and more such goroutines exist and none of them ends. leaktrace counts those of one `go` statement that are \
-older than five seconds, wherever they are at the moment. The verdict is `likely` if at least 20 came in two and a \
-half minutes or more and almost none left, and `watch` if fewer came, or if next to each lives beside a goroutine of its own \
-that is still there (see LT001). Loops that exist from the start do not count.",
+older than five seconds, wherever they are at the moment. The verdict is `likely` if at least twelve came in two and a \
+half minutes or more and almost none left, and `watch` if fewer came, or if nearly every one has a companion that is still \
+alive (see LT001). Loops that exist from the start do not count.",
     evaluate,
 };
 
