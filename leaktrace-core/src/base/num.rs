@@ -15,6 +15,12 @@ pub(crate) const fn real(count: u64) -> f64 {
     count as f64
 }
 
+/// Whether `part` is nine in ten of `whole` or more: an observation is not of one moment, so some of a group always look as if
+/// they did something else.
+pub(crate) const fn nearly_all(part: u64, whole: u64) -> bool {
+    part.saturating_mul(10) >= whole.saturating_mul(9)
+}
+
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident($inner:ty), $format:literal) => {
         $(#[$doc])*

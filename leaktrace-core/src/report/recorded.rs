@@ -57,7 +57,8 @@ pub fn recorded(replay: &Replay, witness: &Witness, view: &View, own: &[String])
 /// Which rules have nothing to look at.
 fn unsought() -> String {
     format!(
-        "{UNREACHABLE} and {DEADLOCK} were not checked: a recording does not hold the memory of the process"
+        "{UNREACHABLE}, {DEADLOCK} and cancelled contexts were not checked, and connections are not known: a recording does not \
+         hold the memory of the process or what its kernel knew"
     )
 }
 

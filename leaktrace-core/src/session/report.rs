@@ -55,6 +55,7 @@ impl Target {
         let heap = self.heap.passes();
         report.notices.extend(heap.refused.as_ref().map(|why| unsought(why)));
         report.notices.extend(self.seldom());
+        report.notices.extend(self.watched.unjudged.notices());
         let unreached = self.unreached(counted.reading.hits.iter().sum());
         report.completeness.unreached = unreached.is_some();
         report.notices.extend(unreached);

@@ -179,8 +179,8 @@ fn a_replay_judges_what_its_snapshots_show() {
 }
 
 /// What every replayed report says beside what the trace said.
-const NOT_CHECKED: &str =
-    "LT005 and LT006 were not checked: a recording does not hold the memory of the process";
+const NOT_CHECKED: &str = "LT005, LT006 and cancelled contexts were not checked, and connections are not known: a recording does not hold the memory of \
+     the process or what its kernel knew";
 
 #[test]
 fn a_replay_reports_what_the_trace_reported() {

@@ -33,7 +33,7 @@ pub struct HeldProcess {
     pub space: AddressSpace,
 }
 
-/// How long a process is [young](Target::is_young): a Go program is set up in a few milliseconds, on a busy machine
+/// How long a process is [young](HeldProcess::is_young): a Go program is set up in a few milliseconds, on a busy machine
 /// in a few hundred.
 const YOUTH: Duration = Duration::from_secs(1);
 

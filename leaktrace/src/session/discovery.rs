@@ -1,4 +1,4 @@
-//! Finds the processes that are described and not named. Reads only what the kernel answers without the process\'s help:
+//! Finds the processes that are described and not named. Reads only what the kernel answers without the process's help:
 //! whether a candidate runs Go is found out on a thread that may never come back.
 
 use std::collections::HashMap;

@@ -32,8 +32,8 @@ pub(super) struct Observer {
     contexts: Contexts,
     /// Whether the last look made them worth asking for.
     asks_for_connections: bool,
-    /// What connections there are, and when that was asked.
-    connections: Option<(Instant, Connections)>,
+    /// What connections there are, as far as the kernel said, and when that was asked.
+    connections: Option<(Instant, Option<Connections>)>,
     /// What a recording should know besides, if there is one.
     facts: Option<Facts>,
     /// Where probes are to be seen.
@@ -125,11 +125,13 @@ impl Observer {
             let pid = self.inspected.target().about.reader;
             let descriptors = observation.descriptors.iter().map(|(_, fd)| *fd).take(MOST_CONNECTIONS);
             let found = descriptors::connections(descriptors, pid, &Procfs::system());
-            self.connections = Some((Instant::now(), found.unwrap_or_default()));
+            self.connections = Some((Instant::now(), found));
         }
-        let known = self.connections.as_ref().map(|(_, connections)| connections);
-        observation.connections =
-            known.map(|known| Waited::of(&observation.descriptors, known)).unwrap_or_default();
+        observation.connections = match &self.connections {
+            Some((_, Some(known))) => Waited::of(&observation.descriptors, known),
+            Some((_, None)) => Waited::refused(),
+            None => Waited::default(),
+        };
     }
 
     /// Finds out who holds the locks that somebody has waited for for long.

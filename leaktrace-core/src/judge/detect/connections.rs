@@ -56,18 +56,31 @@ impl Connections {
 
 /// The connections that goroutines wait for at one time.
 #[derive(Clone, Debug, Default)]
-pub struct Waited(KeyedMap<Goid, Connection>);
+pub struct Waited {
+    by_goid: KeyedMap<Goid, Connection>,
+    is_refused: bool,
+}
 
 impl Waited {
     /// By who waits for which file descriptor.
     pub fn of(waiters: &[(Goid, i32)], connections: &Connections) -> Self {
         let known = waiters.iter().filter_map(|(goid, fd)| Some((*goid, *connections.0.get(fd)?)));
-        Self(known.collect())
+        Self { by_goid: known.collect(), is_refused: false }
+    }
+
+    /// The kernel was asked and did not answer.
+    pub fn refused() -> Self {
+        Self { is_refused: true, ..Self::default() }
+    }
+
+    /// Whether the kernel was asked and did not answer.
+    pub(super) const fn is_refused(&self) -> bool {
+        self.is_refused
     }
 
     /// The one that this goroutine waits for, if that is known.
     pub(super) fn get(&self, goid: Goid) -> Option<&Connection> {
-        self.0.get(&goid)
+        self.by_goid.get(&goid)
     }
 }
 

@@ -42,16 +42,17 @@ impl Contexts {
     ) {
         if self.looked.is_none_or(|looked| seen.at.since(looked) >= PAUSE_NS) {
             let gs = waiting(snapshot, seen);
-            self.add(cancelled_contexts(program, memory, &gs).unwrap_or_default(), seen.at);
+            self.add(cancelled_contexts(program, memory, &gs).ok(), seen.at);
         }
-        watched.ignores(&self.ignored(seen.at), seen);
+        watched.note_cancelled(&self.ignored(seen.at), seen);
     }
 
-    /// Takes in what a look found. Who was not found begins anew.
-    fn add(&mut self, found: Vec<Handed>, at: Ktime) {
+    /// Takes in what a look found, if memory could be read. Who was not found begins anew.
+    fn add(&mut self, found: Option<Vec<Handed>>, at: Ktime) {
+        self.looked = Some(at);
+        let Some(found) = found else { return };
         let since = |handed: &Handed| self.since.get(handed).copied().unwrap_or(at);
         self.since = found.into_iter().map(|handed| (handed, since(&handed))).collect();
-        self.looked = Some(at);
     }
 
     /// Who has had a cancelled context for long.
@@ -96,7 +97,7 @@ mod tests {
     fn ignored(looks: &[(u64, Vec<Handed>)]) -> usize {
         let mut contexts = Contexts::default();
         for (second, found) in looks {
-            contexts.add(found.clone(), Ktime(second * SECOND_NS));
+            contexts.add(Some(found.clone()), Ktime(second * SECOND_NS));
         }
         looks.last().map_or(0, |(second, _)| contexts.ignored(Ktime(second * SECOND_NS)).len())
     }
@@ -104,6 +105,15 @@ mod tests {
     #[test]
     fn who_waits_on_for_long_with_a_cancelled_context_ignores_it() {
         assert_eq!(ignored(&[(1, handed(1, 2)), (11, handed(1, 2)), (21, handed(1, 2))]), 1);
+    }
+
+    #[test]
+    fn a_look_that_cannot_read_makes_nobody_begin_anew() {
+        let mut contexts = Contexts::default();
+        for (second, found) in [(1, Some(handed(1, 2))), (11, None), (21, Some(handed(1, 2)))] {
+            contexts.add(found, Ktime(second * SECOND_NS));
+        }
+        assert_eq!(contexts.ignored(Ktime(21 * SECOND_NS)).len(), 1);
     }
 
     #[test]

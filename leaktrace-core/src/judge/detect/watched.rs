@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::connections::Tally;
-use super::history::Trend;
+use super::history::{MOST_PLACES, Trend};
 use super::observation::{CohortKey, Object, Observation, SiteKey, Standing, Wait};
-use crate::base::num::{Avma, Goid, Ktime};
+use crate::base::human;
+use crate::base::num::{Avma, Goid, Ktime, nearly_all};
 use crate::base::time::SECOND_NS;
 use crate::goroutines::model::LockKind;
 
@@ -23,6 +24,33 @@ pub struct Watched {
     /// Who holds the locks that somebody has waited for for long, by the address that they wait at, where that can be
     /// shown.
     pub holders: BTreeMap<u64, Holder>,
+    /// What no rule could judge.
+    pub unjudged: Unjudged,
+}
+
+/// What no rule could judge.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unjudged {
+    /// Goroutines at places beyond the number of those that are followed.
+    pub not_followed: u64,
+    /// Whether the kernel did not say what connections are waited for, although that would decide something.
+    pub connections: bool,
+}
+
+impl Unjudged {
+    /// The same in sentences for the report.
+    pub fn notices(self) -> impl Iterator<Item = String> {
+        let goroutines = human::some(self.not_followed, "goroutine");
+        let places = (self.not_followed > 0).then(|| {
+            format!("{goroutines} were not judged: verdicts follow {MOST_PLACES} places and `go` statements at most")
+        });
+        let connections = self.connections.then(|| {
+            "whose connections goroutines wait for is not known, because the kernel does not answer (sock_diag): growth \
+             that follows clients cannot be told from leaked connections"
+                .to_owned()
+        });
+        places.into_iter().chain(connections)
+    }
 }
 
 /// A goroutine that holds a lock.
@@ -74,7 +102,7 @@ impl Watched {
     }
 
     /// Takes in which goroutines wait on for long although their context has been cancelled.
-    pub(super) fn ignores(&mut self, goids: &BTreeSet<Goid>, seen: &Observation) {
+    pub(super) fn note_cancelled(&mut self, goids: &BTreeSet<Goid>, seen: &Observation) {
         let mut places: BTreeMap<u32, u64> = BTreeMap::new();
         for sighting in seen.sightings.iter().filter(|sighting| goids.contains(&sighting.goid)) {
             *places.entry(sighting.standing).or_default() += 1;
@@ -84,7 +112,10 @@ impl Watched {
             let Some(standing) = seen.standings.get(place as usize) else { continue };
             *cohorts.entry(standing.key()).or_default() += count;
         }
-        for cohort in self.cohorts.iter_mut().filter(|_| !cohorts.is_empty()) {
+        if cohorts.is_empty() {
+            return;
+        }
+        for cohort in &mut self.cohorts {
             cohort.cancelled = cohorts.get(&cohort.standing.key()).copied().unwrap_or(0);
         }
     }
@@ -158,7 +189,7 @@ pub struct Cohort {
     pub parents_known: u64,
     /// How many of those are gone.
     pub parents_gone: u64,
-    /// Whether next to each has a partner of its own that is alive: who started it, or who waits for the network beside it.
+    /// Whether nearly every one has a companion of its own that is alive: who started it, or who waits for the network beside it.
     pub is_accompanied: bool,
     /// On how many other living stacks the function stands that started them, counted where they grow.
     pub creators: u64,
@@ -268,12 +299,12 @@ impl Cohort {
 
     /// Whether each waits for a channel or lock of its own.
     pub(crate) const fn own_objects(&self) -> bool {
-        self.objects.distinct > 0 && self.objects.distinct * 10 >= self.live * 9
+        self.objects.distinct > 0 && nearly_all(self.objects.distinct, self.live)
     }
 
     /// Whether next to all wait for the same channel or lock.
     pub(crate) const fn one_object(&self) -> bool {
-        self.objects.most > 1 && self.objects.most * 10 >= self.live * 9
+        self.objects.most > 1 && nearly_all(self.objects.most, self.live)
     }
 }
 

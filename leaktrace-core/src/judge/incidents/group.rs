@@ -7,7 +7,7 @@ use crate::judge::detect::Tie;
 use crate::schema::{Incident, OwnLine, Shared, Verdict};
 use crate::trace::registry::LineageId;
 
-/// How much more of a constant ratio may vary.
+/// The rates of a group may differ from its ratio by up to this factor.
 const SLACK: f64 = 2.0;
 
 /// The most goroutines that one starts which are still in step with it.
@@ -127,7 +127,7 @@ impl Links {
         }
         self.made.push((one, shared));
         let (one, other) = (self.root(one), self.root(other));
-        // The least of a tree is its root, and all that were passed are brought nearer to it.
+        // The least of a tree is its root.
         let (least, greater) = (one.min(other), one.max(other));
         self.parents[greater] = least;
     }

@@ -22,7 +22,7 @@ use trend::Births;
 
 use super::observation::{CohortKey, Observation, Sighting, SiteKey, Standing};
 use super::sample::stands_for;
-use super::watched::{Cohort, Watched};
+use super::watched::{Cohort, Unjudged, Watched};
 use crate::base::hash::{KeyedMap, KeyedSet};
 use crate::base::num::{Goid, Ktime};
 use crate::base::time::SECOND_NS;
@@ -32,7 +32,7 @@ use crate::go::reach::Streaks;
 pub(crate) const SETTLED_NS: u64 = 5 * SECOND_NS;
 
 /// How many cohorts and how many sites are followed. The room of one that is empty is given to a new one.
-const MOST: usize = 4096;
+pub(crate) const MOST_PLACES: usize = 4096;
 
 /// How many channels and locks are followed.
 const MOST_OBJECTS: usize = 1 << 20;
@@ -68,9 +68,12 @@ impl History {
         let places: Vec<Option<StandingIndex>> = seen.standings.iter().map(|one| self.place(one)).collect();
         self.follow_objects(seen);
         let mut summary = Summary::new(seen, &places);
+        let mut not_followed = 0;
         for sighting in &seen.sightings {
-            let Some(place) = places.get(sighting.standing as usize).copied().flatten() else { continue };
-            self.sight(sighting, place, seen.at);
+            match places.get(sighting.standing as usize).copied().flatten() {
+                Some(place) => self.sight(sighting, place, seen.at),
+                None => not_followed += u64::from(sighting.weight.count),
+            }
         }
         self.sweep(seen);
         for sighting in &seen.sightings {
@@ -91,12 +94,13 @@ impl History {
             observations: self.observations,
             cohorts: self.finish(summary, began, seen),
             holders: BTreeMap::new(),
+            unjudged: Unjudged { not_followed, connections: seen.connections.is_refused() },
         }
     }
 
     fn place(&mut self, standing: &Standing) -> Option<StandingIndex> {
-        let cohort = self.cohorts.slot(standing.key(), self.round, MOST)?;
-        let site = self.sites.slot(standing.site_key(), self.round, MOST)?;
+        let cohort = self.cohorts.slot(standing.key(), self.round, MOST_PLACES)?;
+        let site = self.sites.slot(standing.site_key(), self.round, MOST_PLACES)?;
         Some(StandingIndex { cohort, site })
     }
 
@@ -286,6 +290,23 @@ mod tests {
         let waits: Vec<_> =
             watched.cohorts.iter().map(|cohort| (cohort.standing.wait, cohort.live)).collect();
         assert_eq!(waits, [(Wait::Time, 3)]);
+    }
+
+    #[test]
+    fn goroutines_at_more_places_than_are_followed_are_said_not_to_be_judged() {
+        let places = MOST_PLACES as u64 + 3;
+        let mut seen = many(1, places, 1);
+        for (index, sighting) in (0..).zip(&mut seen.sightings) {
+            sighting.standing = index;
+        }
+        let doing = |place: u64| Standing { doing: format!("wait {place}"), ..observation::made_up() };
+        seen.standings = (0..places).map(doing).collect();
+        let unjudged = History::default().observe(&seen, &Streaks::default()).unjudged;
+        assert_eq!((unjudged.not_followed, unjudged.notices().count()), (3, 1));
+        assert_eq!(
+            History::default().observe(&many(1, 9, 1), &Streaks::default()).unjudged.notices().count(),
+            0
+        );
     }
 
     /// `count` goroutines at one place, of which one in `share` is looked at.

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::hash::{KeyedMap, KeyedSet};
-use crate::base::num::Goid;
+use crate::base::num::{Goid, nearly_all};
 use crate::base::time::SECOND_NS;
 use crate::judge::detect::connections::Opened;
 use crate::judge::detect::observation::{Observation, Sighting, Standing, Wait};
@@ -167,7 +167,7 @@ pub(super) fn find_creators(cohorts: &mut [(u32, Cohort)]) {
     for (_, cohort) in cohorts.iter_mut().filter(|(_, cohort)| asks(cohort)) {
         let count = creator(cohort).and_then(|function| standing.get(&function).copied());
         cohort.creators = count.unwrap_or(0);
-        cohort.is_accompanied |= cohort.parents_known == 0 && cohort.creators * 10 >= cohort.live * 9;
+        cohort.is_accompanied |= cohort.parents_known == 0 && nearly_all(cohort.creators, cohort.live);
     }
 }
 
