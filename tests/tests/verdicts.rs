@@ -1,5 +1,7 @@
 //! Ring 2: what leaktrace says of real programs that leak, and how users get it to say more or less.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use leaktrace_tests::leaktrace::leaktrace;
 use leaktrace_tests::privilege::can_probe;
 use leaktrace_tests::report::Verdict;
@@ -34,6 +36,38 @@ fn what_nothing_refers_to_is_likely_and_what_is_referred_to_is_clean() {
     // Nil channels are known to be without looking through the heap.
     let surer: Vec<&str> = others.iter().map(|verdict| verdict.code.as_str()).collect();
     assert_eq!(surer, ["LT004"; 3]);
+}
+
+#[test]
+fn each_mistake_is_one_incident_with_the_programs_own_line() {
+    if !can_probe() {
+        return;
+    }
+    let target = Target::start_program(Program::Lines, Version::NEWEST, Mode::Stripped, "");
+    let report = leaktrace(&format!("--pid {} --duration 25s --format json --top 0", target.pid())).report();
+    let mut incidents: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for verdict in &report.verdicts {
+        assert_eq!(
+            (verdict.code.as_str(), verdict.severity.as_str()),
+            ("LT005", "likely"),
+            "{}",
+            verdict.summary
+        );
+        let own = verdict.own_line.as_ref().unwrap_or_else(|| panic!("{verdict:#?}"));
+        incidents.entry(&verdict.incident).or_default().insert(&own.function);
+    }
+    let incidents: BTreeSet<Vec<&str>> =
+        incidents.into_values().map(|own| own.into_iter().collect()).collect();
+    let functions = [
+        "main.afterFunc.func1",
+        "main.contextAfterFunc",
+        "main.once.func1",
+        "main.pull",
+        "main.twoOnOneChannel",
+        "main.waitGroup",
+    ];
+    assert_eq!(incidents, functions.map(|function| vec![function]).into(), "{:#?}", report.verdicts);
+    assert_eq!(report.verdicts.len(), functions.len() + 1, "two statements wait for one channel");
 }
 
 #[test]

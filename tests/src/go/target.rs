@@ -98,6 +98,8 @@ pub enum Program {
     Reachable,
     /// Goroutines that wait for ever, and others that can be woken.
     Stuck,
+    /// What leaks is started by the standard library, or shares what it waits for.
+    Lines,
     /// All can be woken, though the only references to what they wait on move all the time.
     Movers,
     /// A page of a goroutine's stack cannot be read.
@@ -120,6 +122,7 @@ impl Program {
             Self::Healthy => "healthy",
             Self::Reachable => "reachable",
             Self::Stuck => "stuck",
+            Self::Lines => "lines",
             Self::Movers => "movers",
             Self::Blocked => "blocked",
             Self::Soak => "soak",
