@@ -1,6 +1,7 @@
 //! A program that exists in numbers only.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::BuildHasher;
 
 use leaktrace_core::base::num::{Avma, Goid, Ktime};
 use leaktrace_core::go::reach::Streaks;
@@ -111,7 +112,7 @@ impl Program {
             let known = kinds.iter().position(|kind| routine.is(kind));
             let standing = known.unwrap_or_else(|| {
                 kinds.push(routine.kind);
-                seen.standings.push(routine.kind.standing());
+                seen.standings.push(routine.kind.standing().into());
                 kinds.len() - 1
             });
             seen.sightings.push(routine.sighting(u32::try_from(standing).unwrap_or(u32::MAX)));
@@ -126,7 +127,7 @@ impl Program {
         self.watched = self.history.observe(&seen, &self.streaks);
     }
 
-    fn note(&self, routine: &Routine, objects: &mut BTreeMap<u64, Object>) {
+    fn note<S: BuildHasher>(&self, routine: &Routine, objects: &mut HashMap<u64, Object, S>) {
         let object = objects.entry(routine.object).or_insert_with(|| routine.kind.object(self.capacity));
         match (object, routine.kind.wait) {
             (Object::Channel(channel), Wait::Channel(ChannelOperation::Send)) => channel.senders += 1,

@@ -83,7 +83,7 @@ impl Client {
 fn seen(at: u64, statements: &[(&str, u32, Vec<u64>)]) -> Observation {
     let mut seen = Observation { at: Ktime(at), complete: true, ..Observation::default() };
     for (index, (function, line, goids)) in statements.iter().enumerate() {
-        seen.standings.push(stuck(function, *line));
+        seen.standings.push(stuck(function, *line).into());
         seen.sightings.extend(goids.iter().map(|goid| Sighting {
             goid: Goid(*goid),
             parent: None,

@@ -42,7 +42,7 @@ impl<'s> Look<'s> {
     pub(crate) fn new(sites: &'s [Site], at: u64) -> Self {
         let seen = Observation { at: Ktime(at), complete: true, ..Observation::default() };
         let mut look = Self { sites, places: BTreeMap::new(), standing_sites: vec![MAIN], seen };
-        look.seen.standings.push(main());
+        look.seen.standings.push(main().into());
         look.seen.sightings.push(sighting(1, None, 0));
         look
     }
@@ -65,7 +65,7 @@ impl<'s> Look<'s> {
     fn standing(&mut self, site: usize, place: &'static Place) -> u32 {
         let standings = &mut self.seen.standings;
         *self.places.entry((site, std::ptr::from_ref(place))).or_insert_with(|| {
-            standings.push(place.standing(&self.sites[site].name));
+            standings.push(place.standing(&self.sites[site].name).into());
             self.standing_sites.push(site);
             u32::try_from(standings.len() - 1).unwrap_or(u32::MAX)
         })

@@ -1,10 +1,12 @@
 //! What one snapshot shows, as far as rules care: who stands where, and on what.
 
-use std::collections::BTreeMap;
+use std::hash::Hash;
+use std::sync::Arc;
 
 use super::connections::Waited;
 use super::of_dump::ObservationBuilder;
 use super::sample::{Sample, Weight};
+use crate::base::hash::KeyedMap;
 use crate::base::num::{Goid, Ktime};
 use crate::go::goroutines::{Goroutine, Snapshot, StackTable};
 use crate::go::traceback::innermost_own;
@@ -86,6 +88,19 @@ impl Standing {
         }
     }
 
+    /// The same as the [key](Self::key), to be hashed where it is only compared.
+    pub(super) fn cohort_parts(&self) -> impl Hash {
+        let innermost = self.stack.first().map(|frame| &frame.function);
+        let place = self.own_frame().map(|frame| (&frame.function, frame.line));
+        (self.site_parts(), &self.doing, innermost, place)
+    }
+
+    /// The same as the [key of its site](Self::site_key), to be hashed where it is only compared.
+    pub(super) fn site_parts(&self) -> impl Hash {
+        let Location { function, file, line, pc } = &self.created_by;
+        (function, file, line, function.is_none().then_some(pc), self.is_main)
+    }
+
     /// What tells its site from others.
     pub(crate) fn site_key(&self) -> SiteKey {
         let Location { function, file, line, pc } = &self.created_by;
@@ -165,11 +180,11 @@ pub struct Observation {
     /// When it was taken.
     pub at: Ktime,
     /// The places where goroutines stand.
-    pub standings: Vec<Standing>,
+    pub standings: Vec<Arc<Standing>>,
     /// The goroutines.
     pub sightings: Vec<Sighting>,
     /// The channels and locks, by address.
-    pub objects: BTreeMap<u64, Object>,
+    pub objects: KeyedMap<u64, Object>,
     /// Whether a goroutine that is missing is gone.
     pub complete: bool,
     /// The ids of all goroutines, ascending, where `sightings` has only some of them.

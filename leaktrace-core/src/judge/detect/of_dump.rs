@@ -1,5 +1,7 @@
 //! What a dump shows, as far as rules care.
 
+use std::sync::Arc;
+
 use super::network_reads;
 use super::observation::{Object, Observation, Sighting, Standing, Wait};
 use super::sample::Weight;
@@ -32,7 +34,7 @@ impl<'d> ObservationBuilder<'d> {
         let place = (goroutine.stack, goroutine.created_by, goroutine.wait_reason, wait, is_main);
         let next = self.standings.len();
         let standing = *self.standings.entry(place).or_insert_with(|| {
-            self.seen.standings.push(standing(self.dump, goroutine, wait, is_main));
+            self.seen.standings.push(Arc::new(standing(self.dump, goroutine, wait, is_main)));
             u32::try_from(next).unwrap_or(u32::MAX)
         });
         // Who reads from a stream waits for its peer, whatever it waits for.

@@ -47,7 +47,7 @@ mod tests {
 
     #[test]
     fn a_chain_of_holders_is_followed_to_its_end() {
-        let holder = |goid, object| Holder { goid: Goid(goid), object, standing: made_up() };
+        let holder = |goid, object| Holder { goid: Goid(goid), object, standing: made_up().into() };
         let holders = [(10, holder(1, 20)), (20, holder(2, 10))].into_iter().collect();
         let watched = Watched { holders, ..Watched::default() };
         let found = ties(&waiting(10, Wait::Lock(LockKind::Mutex)), &watched);

@@ -1,6 +1,7 @@
 //! What rules judge: every cohort as it is now and as it has become.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::connections::Tally;
 use super::history::{MOST_PLACES, Trend};
@@ -61,7 +62,7 @@ pub struct Holder {
     /// The channel or lock that it waits for itself; 0 if it does not wait for a single one.
     pub object: u64,
     /// What it waits for, in the runtime's words, and where it stands.
-    pub standing: Standing,
+    pub standing: Arc<Standing>,
 }
 
 /// For how long, in nanoseconds, somebody must have waited for a lock until it is asked who holds it.
@@ -160,7 +161,7 @@ fn holder(goid: Goid, seen: &Observation) -> Option<Holder> {
 #[derive(Clone, Debug)]
 pub struct Cohort {
     /// What they have in common.
-    pub standing: Standing,
+    pub standing: Arc<Standing>,
     /// Their `go` statement.
     pub site: SiteKey,
     /// How many they are.
@@ -241,7 +242,8 @@ impl Objects {
 
 impl Cohort {
     /// An empty one.
-    pub fn new(standing: Standing) -> Self {
+    pub fn new(standing: impl Into<Arc<Standing>>) -> Self {
+        let standing = standing.into();
         Self {
             site: standing.site_key(),
             standing,
@@ -274,13 +276,13 @@ impl Cohort {
 
     /// Whether it is worth finding out what still refers to what they wait for: one has been still for some seconds, and
     /// only another goroutine could wake it.
-    pub(crate) const fn may_be_stuck(&self) -> bool {
+    pub(crate) fn may_be_stuck(&self) -> bool {
         self.still > 0 && self.standing.wait.needs_goroutine() && !self.standing.is_main
     }
 
     /// Whether next to all that are settled have not run since. Of a coroutine that is not known: a switch to it and back
     /// leaves no trace in its `runtime.g`.
-    pub(crate) const fn is_still(&self) -> bool {
+    pub(crate) fn is_still(&self) -> bool {
         !matches!(self.standing.wait, Wait::Coroutine)
             && self.settled > 0
             && self.still * 20 >= self.settled * 19
@@ -315,7 +317,7 @@ mod tests {
 
     /// Each lock's holder and what that one waits for.
     fn watched(held: &[(u64, u64, u64)]) -> Watched {
-        let holder = |goid, object| Holder { goid: Goid(goid), object, standing: made_up() };
+        let holder = |goid, object| Holder { goid: Goid(goid), object, standing: Arc::new(made_up()) };
         let holders = held.iter().map(|(lock, goid, object)| (*lock, holder(*goid, *object)));
         Watched { holders: holders.collect(), ..Watched::default() }
     }

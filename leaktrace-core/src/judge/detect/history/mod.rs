@@ -9,6 +9,8 @@ mod population;
 mod series;
 mod stay;
 mod summary;
+#[cfg(test)]
+mod tests;
 mod trend;
 
 pub use trend::Trend;
@@ -20,7 +22,7 @@ use stay::{Stay, Traffic};
 use summary::Summary;
 use trend::Births;
 
-use super::observation::{CohortKey, Observation, Sighting, SiteKey, Standing};
+use super::observation::{Observation, Sighting, Standing};
 use super::sample::stands_for;
 use super::watched::{Cohort, Unjudged, Watched};
 use crate::base::hash::{KeyedMap, KeyedSet};
@@ -45,8 +47,8 @@ pub struct History {
     round: u32,
     stays: KeyedMap<Goid, Stay>,
     traffic: KeyedMap<u64, Traffic>,
-    cohorts: Slots<CohortKey>,
-    sites: Slots<SiteKey>,
+    cohorts: Slots,
+    sites: Slots,
     /// The cohorts whose goroutines have partners of their own.
     accompanied: KeyedSet<u32>,
 }
@@ -99,8 +101,8 @@ impl History {
     }
 
     fn place(&mut self, standing: &Standing) -> Option<StandingIndex> {
-        let cohort = self.cohorts.slot(standing.key(), self.round, MOST_PLACES)?;
-        let site = self.sites.slot(standing.site_key(), self.round, MOST_PLACES)?;
+        let cohort = self.cohorts.slot(&standing.cohort_parts(), self.round, MOST_PLACES)?;
+        let site = self.sites.slot(&standing.site_parts(), self.round, MOST_PLACES)?;
         Some(StandingIndex { cohort, site })
     }
 
@@ -184,7 +186,7 @@ impl History {
     }
 
     fn finish(&self, summary: Summary<'_>, began: Ktime, seen: &Observation) -> Vec<Cohort> {
-        let Summary { mut cohorts, mut objects, tallies, .. } = summary;
+        let Summary { mut cohorts, sites, mut objects, tallies, .. } = summary;
         for (slot, tally) in tallies {
             cohorts.entry(slot).and_modify(|cohort| cohort.connections = tally);
         }
@@ -201,13 +203,16 @@ impl History {
         let began = began.plus(SETTLED_NS);
         let mut all: Vec<(u32, Cohort)> = cohorts.into_iter().filter(|(_, cohort)| cohort.live > 0).collect();
         all.sort_unstable_by_key(|(slot, _)| *slot);
+        let mut of_sites: KeyedMap<u32, Option<Trend>> = KeyedMap::default();
         for (slot, cohort) in &mut all {
             let population = self.cohorts.get(*slot);
-            let site = self.sites.slot_of(&cohort.site).map(|slot| self.sites.get(slot));
             cohort.trend = trend::rising(&population.series, began, seen.at);
-            cohort.site_trend = site.and_then(|site| trend::rising(&site.series, began, seen.at));
             (cohort.arrived, cohort.departed) = (population.arrived.into(), population.departed.into());
-            cohort.site_settled = site.map_or(0, |site| site.settled.into());
+            let Some(site) = sites.get(slot) else { continue };
+            let population = self.sites.get(*site);
+            let rising = || trend::rising(&population.series, began, seen.at);
+            cohort.site_trend = *of_sites.entry(*site).or_insert_with(rising);
+            cohort.site_settled = population.settled.into();
         }
         self.keep_births(&mut all, seen.at);
         partners::find_creators(&mut all);
@@ -232,120 +237,5 @@ impl History {
             let births = births.get(slot).map(|(_, births)| births);
             cohort.trend = cohort.trend.zip(births).and_then(|(trend, births)| trend.of_born(births));
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::go::reach::{STRONG, made_up};
-    use crate::judge::detect::observation::{self, Wait};
-    use crate::judge::detect::sample::Weight;
-
-    /// How many are unreachable, and how many of them for certain, of one that has waited since second 10.
-    fn unreachable(streaks: &Streaks) -> (u64, u64) {
-        let sighting = Sighting {
-            goid: Goid(7),
-            parent: None,
-            standing: 0,
-            object: 0,
-            moves: Some(1),
-            waiting_ns: None,
-            stack_bytes: 0,
-            leaked: false,
-            locked: false,
-            weight: Weight::ONE,
-        };
-        let seen = |seconds: u64, moves| Observation {
-            at: Ktime(seconds * SECOND_NS),
-            standings: vec![observation::made_up()],
-            sightings: vec![Sighting { moves: Some(moves), ..sighting }],
-            ..Observation::default()
-        };
-        let mut history = History::default();
-        history.observe(&seen(1, 0), streaks);
-        history.observe(&seen(10, 1), streaks);
-        let watched = history.observe(&seen(20, 1), streaks);
-        watched.cohorts.first().map(|cohort| (cohort.unreachable, cohort.certain)).unwrap()
-    }
-
-    #[test]
-    fn nobody_is_unreachable_by_few_passes_or_by_those_before_it_ran() {
-        let second = |seconds: u64| Ktime(seconds * SECOND_NS);
-        assert_eq!(unreachable(&made_up(Goid(7), STRONG, second(11), false)), (1, 0));
-        assert_eq!(unreachable(&made_up(Goid(7), 1, second(11), true)), (1, 1));
-        assert_eq!(unreachable(&made_up(Goid(7), STRONG - 1, second(11), false)), (0, 0));
-        assert_eq!(unreachable(&made_up(Goid(7), STRONG, second(9), false)), (0, 0));
-        assert_eq!(unreachable(&made_up(Goid(8), STRONG, second(11), false)), (0, 0));
-    }
-
-    #[test]
-    fn what_most_of_a_cohort_wait_for_is_what_it_waits_for() {
-        let select = || Standing { wait: Wait::Select, ..observation::made_up() };
-        let ticking = Standing { wait: Wait::Time, ..select() };
-        let mut seen = many(1, 3, 1);
-        (seen.sightings[1].standing, seen.sightings[2].standing) = (1, 1);
-        seen.standings = vec![select(), ticking];
-        let watched = History::default().observe(&seen, &Streaks::default());
-        let waits: Vec<_> =
-            watched.cohorts.iter().map(|cohort| (cohort.standing.wait, cohort.live)).collect();
-        assert_eq!(waits, [(Wait::Time, 3)]);
-    }
-
-    #[test]
-    fn goroutines_at_more_places_than_are_followed_are_said_not_to_be_judged() {
-        let places = MOST_PLACES as u64 + 3;
-        let mut seen = many(1, places, 1);
-        for (index, sighting) in (0..).zip(&mut seen.sightings) {
-            sighting.standing = index;
-        }
-        let doing = |place: u64| Standing { doing: format!("wait {place}"), ..observation::made_up() };
-        seen.standings = (0..places).map(doing).collect();
-        let unjudged = History::default().observe(&seen, &Streaks::default()).unjudged;
-        assert_eq!((unjudged.not_followed, unjudged.notices().count()), (3, 1));
-        assert_eq!(
-            History::default().observe(&many(1, 9, 1), &Streaks::default()).unjudged.notices().count(),
-            0
-        );
-    }
-
-    /// `count` goroutines at one place, of which one in `share` is looked at.
-    fn many(seconds: u64, count: u64, share: u32) -> Observation {
-        let goids = (1..=count).map(|index| Goid(index * 3)).filter(|goid| stands_for(*goid, share));
-        let sighting = |goid| Sighting {
-            goid,
-            parent: Some(Goid(1)),
-            standing: 0,
-            object: 0,
-            moves: Some(1),
-            waiting_ns: None,
-            stack_bytes: 8192,
-            leaked: false,
-            locked: false,
-            weight: Weight { count: share, share },
-        };
-        Observation {
-            at: Ktime(seconds * SECOND_NS),
-            standings: vec![observation::made_up()],
-            sightings: goids.map(sighting).collect(),
-            complete: true,
-            all: Some(vec![Goid(1)]),
-            ..Observation::default()
-        }
-    }
-
-    #[test]
-    fn goroutines_that_are_not_looked_at_any_more_have_not_left() {
-        let mut history = History::default();
-        for (seconds, count, weight) in [(1, 20_000, 4), (10, 20_000, 4), (20, 80_000, 16)] {
-            history.observe(&many(seconds, count, weight), &Streaks::default());
-        }
-        let watched = history.observe(&many(30, 80_000, 16), &Streaks::default());
-        let cohort = watched.cohorts.first().unwrap();
-        assert_eq!((cohort.departed, cohort.parents_gone), (0, 0));
-        assert!(cohort.live.abs_diff(80_000) < 4_000, "{}", cohort.live);
-        assert!(cohort.arrived.abs_diff(60_000) < 4_000, "{}", cohort.arrived);
-        let watched = history.observe(&many(40, 40_000, 16), &Streaks::default());
-        assert!(watched.cohorts.first().unwrap().departed.abs_diff(40_000) < 4_000);
     }
 }

@@ -198,7 +198,7 @@ mod tests {
         };
         Observation {
             at: Ktime(1),
-            standings: vec![made_up(), Standing { wait: Wait::Io, ..made_up() }],
+            standings: vec![made_up().into(), Standing { wait: Wait::Io, ..made_up() }.into()],
             sightings: all.iter().map(sighting).collect(),
             ..Observation::default()
         }

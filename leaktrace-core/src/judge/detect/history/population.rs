@@ -1,9 +1,9 @@
 //! The goroutines of a cohort or of a site, counted over time.
 
-use std::hash::Hash;
+use std::hash::{BuildHasher as _, Hash};
 
 use super::series::{Sample, Series};
-use crate::base::hash::KeyedMap;
+use crate::base::hash::{Keyed, KeyedMap};
 use crate::base::num::Ktime;
 use crate::judge::detect::sample::Weight;
 
@@ -23,41 +23,40 @@ pub(super) struct Population {
     round: u32,
 }
 
+/// Two hashes, with keys that no target knows, of what a population is of: comparing all of it took most of the time.
+type Print = (u64, u64);
+
 /// Populations by number, and by what they are of.
-#[derive(Debug)]
-pub(super) struct Slots<K> {
-    all: Vec<(K, Population)>,
-    by_key: KeyedMap<K, u32>,
+#[derive(Debug, Default)]
+pub(super) struct Slots {
+    keys: (Keyed, Keyed),
+    all: Vec<(Print, Population)>,
+    by_print: KeyedMap<Print, u32>,
 }
 
-impl<K> Default for Slots<K> {
-    fn default() -> Self {
-        Self { all: Vec::new(), by_key: KeyedMap::default() }
-    }
-}
-
-impl<K: Clone + Eq + Hash> Slots<K> {
-    /// The number of the population of `key`, of which the observation number `round` shows a goroutine. `None` if
+impl Slots {
+    /// The number of the population of what `is`, of which the observation number `round` shows a goroutine. `None` if
     /// there are `most` already and none of them is empty.
-    pub(super) fn slot(&mut self, key: K, round: u32, most: usize) -> Option<u32> {
-        if let Some(&slot) = self.by_key.get(&key) {
+    pub(super) fn slot(&mut self, is: &impl Hash, round: u32, most: usize) -> Option<u32> {
+        let print = (self.keys.0.hash_one(is), self.keys.1.hash_one(is));
+        if let Some(&slot) = self.by_print.get(&print) {
             let population = &mut self.all[slot as usize].1;
             if population.round != round {
                 (population.round, population.settled, population.share) = (round, 0, 1);
             }
             return Some(slot);
         }
-        let new = (key.clone(), Population { round, ..Population::default() });
+        let new = (print, Population { round, ..Population::default() });
         let slot = if self.all.len() < most {
             self.all.push(new);
             self.all.len() - 1
         } else {
             let empty = self.longest_empty(round)?;
-            self.by_key.remove(&std::mem::replace(&mut self.all[empty], new).0);
+            self.by_print.remove(&std::mem::replace(&mut self.all[empty], new).0);
             empty
         };
         let slot = u32::try_from(slot).ok()?;
-        self.by_key.insert(key, slot);
+        self.by_print.insert(print, slot);
         Some(slot)
     }
 
@@ -65,10 +64,6 @@ impl<K: Clone + Eq + Hash> Slots<K> {
     fn longest_empty(&self, round: u32) -> Option<usize> {
         let empty = self.all.iter().enumerate().filter(|(_, (_, one))| one.round.saturating_add(2) < round);
         empty.min_by_key(|(_, (_, one))| one.round).map(|(slot, _)| slot)
-    }
-
-    pub(super) fn slot_of(&self, key: &K) -> Option<u32> {
-        self.by_key.get(key).copied()
     }
 
     pub(super) fn get(&self, slot: u32) -> &Population {

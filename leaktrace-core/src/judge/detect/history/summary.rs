@@ -1,5 +1,7 @@
 //! The cohorts of one observation, and whom their goroutines live beside.
 
+use std::sync::Arc;
+
 use super::StandingIndex;
 use super::partners::{self, Company, Partners};
 use super::stay::Stay;
@@ -15,6 +17,8 @@ const EXAMPLES: usize = 8;
 /// The cohorts of one observation, as they are being summed up.
 pub(super) struct Summary<'s> {
     pub(super) cohorts: KeyedMap<u32, Cohort>,
+    /// The site of each.
+    pub(super) sites: KeyedMap<u32, u32>,
     /// The cohort and the object of every goroutine that waits for a single one.
     pub(super) objects: Vec<(u32, u64)>,
     /// Whom the goroutines of each cohort live beside.
@@ -37,18 +41,21 @@ impl<'s> Summary<'s> {
                 *count += 1;
             }
         }
-        let (mut cohorts, mut most) = (KeyedMap::default(), KeyedMap::<u32, u32>::default());
+        let (mut cohorts, mut sites) = (KeyedMap::default(), KeyedMap::default());
+        let mut most = KeyedMap::<u32, u32>::default();
         for ((standing, place), count) in seen.standings.iter().zip(places).zip(counts) {
             let Some(place) = place else { continue };
             if most.get(&place.cohort).is_none_or(|known| *known < count) {
                 most.insert(place.cohort, count);
-                cohorts.insert(place.cohort, Cohort::new(standing.clone()));
+                sites.insert(place.cohort, place.site);
+                cohorts.insert(place.cohort, Cohort::new(Arc::clone(standing)));
             }
         }
         let partners = Partners::of(seen);
-        let serving = seen.standings.iter().map(partners::serves_a_request).collect();
+        let serving = seen.standings.iter().map(|standing| partners::serves_a_request(standing)).collect();
         Self {
             cohorts,
+            sites,
             objects: Vec::new(),
             company: KeyedMap::default(),
             partners,

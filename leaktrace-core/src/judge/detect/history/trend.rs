@@ -86,8 +86,8 @@ impl Trend {
 
 /// The growth of `series` until `now`, watched since `began`: over the longest time that shows one.
 pub(super) fn rising(series: &Series, began: Ktime, now: Ktime) -> Option<Trend> {
+    series.iter().next_back().filter(|last| f64::from(last.arrived) >= LEAST_RISE)?;
     let samples: Vec<Sample> = series.iter().copied().collect();
-    samples.last().filter(|last| f64::from(last.arrived) >= LEAST_RISE)?;
     let watched = now.since(began);
     let horizons = std::iter::successors(Some(watched), |horizon| Some(horizon / 2));
     horizons.take_while(|horizon| *horizon >= SHORTEST_NS).find_map(|horizon| {

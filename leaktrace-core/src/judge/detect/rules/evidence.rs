@@ -121,7 +121,7 @@ const ACCOMPANIED: &str =
 
 impl<'a> Case<'a> {
     /// What the cohort waits for.
-    pub const fn wait(&self) -> Wait {
+    pub fn wait(&self) -> Wait {
         self.cohort.standing.wait
     }
 

@@ -1,0 +1,107 @@
+use super::*;
+use crate::go::reach::{STRONG, made_up};
+use crate::judge::detect::observation::{self, Wait};
+use crate::judge::detect::sample::Weight;
+
+/// How many are unreachable, and how many of them for certain, of one that has waited since second 10.
+fn unreachable(streaks: &Streaks) -> (u64, u64) {
+    let sighting = Sighting {
+        goid: Goid(7),
+        parent: None,
+        standing: 0,
+        object: 0,
+        moves: Some(1),
+        waiting_ns: None,
+        stack_bytes: 0,
+        leaked: false,
+        locked: false,
+        weight: Weight::ONE,
+    };
+    let seen = |seconds: u64, moves| Observation {
+        at: Ktime(seconds * SECOND_NS),
+        standings: vec![observation::made_up().into()],
+        sightings: vec![Sighting { moves: Some(moves), ..sighting }],
+        ..Observation::default()
+    };
+    let mut history = History::default();
+    history.observe(&seen(1, 0), streaks);
+    history.observe(&seen(10, 1), streaks);
+    let watched = history.observe(&seen(20, 1), streaks);
+    watched.cohorts.first().map(|cohort| (cohort.unreachable, cohort.certain)).unwrap()
+}
+
+#[test]
+fn nobody_is_unreachable_by_few_passes_or_by_those_before_it_ran() {
+    let second = |seconds: u64| Ktime(seconds * SECOND_NS);
+    assert_eq!(unreachable(&made_up(Goid(7), STRONG, second(11), false)), (1, 0));
+    assert_eq!(unreachable(&made_up(Goid(7), 1, second(11), true)), (1, 1));
+    assert_eq!(unreachable(&made_up(Goid(7), STRONG - 1, second(11), false)), (0, 0));
+    assert_eq!(unreachable(&made_up(Goid(7), STRONG, second(9), false)), (0, 0));
+    assert_eq!(unreachable(&made_up(Goid(8), STRONG, second(11), false)), (0, 0));
+}
+
+#[test]
+fn what_most_of_a_cohort_wait_for_is_what_it_waits_for() {
+    let select = || Standing { wait: Wait::Select, ..observation::made_up() };
+    let ticking = Standing { wait: Wait::Time, ..select() };
+    let mut seen = many(1, 3, 1);
+    (seen.sightings[1].standing, seen.sightings[2].standing) = (1, 1);
+    seen.standings = vec![select().into(), ticking.into()];
+    let watched = History::default().observe(&seen, &Streaks::default());
+    let waits: Vec<_> = watched.cohorts.iter().map(|cohort| (cohort.standing.wait, cohort.live)).collect();
+    assert_eq!(waits, [(Wait::Time, 3)]);
+}
+
+#[test]
+fn goroutines_at_more_places_than_are_followed_are_said_not_to_be_judged() {
+    let places = MOST_PLACES as u64 + 3;
+    let mut seen = many(1, places, 1);
+    for (index, sighting) in (0..).zip(&mut seen.sightings) {
+        sighting.standing = index;
+    }
+    let doing = |place: u64| Standing { doing: format!("wait {place}"), ..observation::made_up() };
+    seen.standings = (0..places).map(|place| doing(place).into()).collect();
+    let unjudged = History::default().observe(&seen, &Streaks::default()).unjudged;
+    assert_eq!((unjudged.not_followed, unjudged.notices().count()), (3, 1));
+    assert_eq!(History::default().observe(&many(1, 9, 1), &Streaks::default()).unjudged.notices().count(), 0);
+}
+
+/// `count` goroutines at one place, of which one in `share` is looked at.
+fn many(seconds: u64, count: u64, share: u32) -> Observation {
+    let goids = (1..=count).map(|index| Goid(index * 3)).filter(|goid| stands_for(*goid, share));
+    let sighting = |goid| Sighting {
+        goid,
+        parent: Some(Goid(1)),
+        standing: 0,
+        object: 0,
+        moves: Some(1),
+        waiting_ns: None,
+        stack_bytes: 8192,
+        leaked: false,
+        locked: false,
+        weight: Weight { count: share, share },
+    };
+    Observation {
+        at: Ktime(seconds * SECOND_NS),
+        standings: vec![observation::made_up().into()],
+        sightings: goids.map(sighting).collect(),
+        complete: true,
+        all: Some(vec![Goid(1)]),
+        ..Observation::default()
+    }
+}
+
+#[test]
+fn goroutines_that_are_not_looked_at_any_more_have_not_left() {
+    let mut history = History::default();
+    for (seconds, count, weight) in [(1, 20_000, 4), (10, 20_000, 4), (20, 80_000, 16)] {
+        history.observe(&many(seconds, count, weight), &Streaks::default());
+    }
+    let watched = history.observe(&many(30, 80_000, 16), &Streaks::default());
+    let cohort = watched.cohorts.first().unwrap();
+    assert_eq!((cohort.departed, cohort.parents_gone), (0, 0));
+    assert!(cohort.live.abs_diff(80_000) < 4_000, "{}", cohort.live);
+    assert!(cohort.arrived.abs_diff(60_000) < 4_000, "{}", cohort.arrived);
+    let watched = history.observe(&many(40, 40_000, 16), &Streaks::default());
+    assert!(watched.cohorts.first().unwrap().departed.abs_diff(40_000) < 4_000);
+}
