@@ -1,6 +1,7 @@
 //! Where reports go: standard output, a screen that is refreshed in place, or a file.
 
 mod create;
+mod place;
 mod stdout;
 
 use std::fs::File;

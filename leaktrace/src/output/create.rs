@@ -1,11 +1,15 @@
 //! Opens files to be written: whose they become, who may read them, and which ones are not to be trusted.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
+use std::os::unix::fs::{MetadataExt as _, fchown};
 use std::path::Path;
 
+use rustix::fs::{Mode, OFlags, openat};
+use rustix::io::Errno;
+
 use super::OutputError;
+use super::place::{self, Place, is_own};
 use crate::privilege::sudo_caller;
 
 /// What is in a file.
@@ -17,8 +21,8 @@ pub enum Content {
     Values,
 }
 
-/// A folder in which all may make files and nobody may take away another's: `/tmp`.
-const SHARED: u32 = 0o1002;
+/// What opens a file to write to it.
+const WRITE: OFlags = OFlags::WRONLY.union(OFlags::CLOEXEC);
 
 /// Opens a file to be written, without changing what is in it. A new one belongs to whoever called `sudo`.
 pub fn create(path: &Path, content: Content) -> Result<File, OutputError> {
@@ -26,16 +30,13 @@ pub fn create(path: &Path, content: Content) -> Result<File, OutputError> {
 }
 
 fn open(path: &Path, content: Content) -> io::Result<File> {
-    let is_shared = is_in_shared_folder(path);
-    let mut options = File::options();
-    options.write(true).mode(if content == Content::Values { 0o600 } else { 0o666 });
-    if is_shared {
-        options.custom_flags(libc::O_NOFOLLOW);
-    }
-    match options.clone().create_new(true).open(path) {
-        Ok(file) => hand_over(file),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => open_old(path, &mut options, is_shared),
-        Err(error) => Err(error),
+    let place = place::find(path)?;
+    let mode = Mode::from_raw_mode(if content == Content::Values { 0o600 } else { 0o666 });
+    let is_new = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
+    match openat(&place.folder, &place.name, WRITE | is_new, mode) {
+        Ok(file) => hand_over(file.into()),
+        Err(Errno::EXIST) => open_old(&place),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -47,34 +48,24 @@ fn hand_over(file: File) -> io::Result<File> {
 }
 
 /// In a shared folder somebody else may have been there first, to read what is written or to have it written elsewhere.
-fn open_old(path: &Path, options: &mut OpenOptions, is_shared: bool) -> io::Result<File> {
-    let file = options.create(!is_shared).truncate(false).open(path).map_err(|error| {
-        if is_shared && error.raw_os_error() == Some(libc::ELOOP) { refused_link() } else { error }
-    })?;
+fn open_old(place: &Place) -> io::Result<File> {
+    let links = if place.is_magic { OFlags::empty() } else { OFlags::NOFOLLOW };
+    let file = File::from(openat(&place.folder, &place.name, WRITE | links, Mode::empty())?);
     let owner = file.metadata()?.uid();
-    let own = [Some(0), Some(rustix::process::geteuid().as_raw()), sudo_caller().map(|(uid, _)| uid)];
-    if is_shared && !own.contains(&Some(owner)) {
-        let what = format!("it belongs to user {owner}, in a folder that all may write to");
+    if let Some(shared) = place.shared.as_ref().filter(|_| !is_own(owner)) {
+        let what =
+            format!("it belongs to user {owner}, and is in {}, which others may write to", shared.display());
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
     }
     Ok(file)
-}
-
-fn refused_link() -> io::Error {
-    let why = "it is a symbolic link in a folder that all may write to, and anybody may have made it to have another file \
-               overwritten";
-    io::Error::new(io::ErrorKind::PermissionDenied, why)
-}
-
-fn is_in_shared_folder(path: &Path) -> bool {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    folder.metadata().is_ok_and(|folder| folder.mode() & SHARED == SHARED)
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs::{Permissions, set_permissions, write};
     use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+
+    use leaktrace_tests::privilege::{is_root, skip};
 
     use super::*;
 
@@ -106,14 +97,24 @@ mod tests {
             let opened = create(&link, Content::Names);
             assert_eq!(opened.is_ok(), is_followed, "{mode:o}");
             if let Err(OutputError::Open { source, .. }) = opened {
-                assert!(source.to_string().starts_with("it is a symbolic link in a folder"), "{source}");
+                let words = format!("{} is a symbolic link below ", link.display());
+                assert!(source.to_string().starts_with(&words), "{source}");
             }
         }
     }
 
     #[test]
+    fn a_folder_that_may_be_anybodys_link_is_not_written_to() {
+        let (shared, elsewhere) = (folder(0o1777), folder(0o755));
+        symlink(elsewhere.path(), shared.path().join("theirs")).unwrap();
+        assert!(create(&shared.path().join("theirs/x"), Content::Names).is_err());
+        assert!(!elsewhere.path().join("x").exists());
+    }
+
+    #[test]
     fn what_somebody_else_made_in_a_shared_folder_is_not_written_to() {
-        if !rustix::process::geteuid().is_root() {
+        if !is_root() {
+            skip("needs root, to make a file of somebody else");
             return;
         }
         let folder = folder(0o1777);
@@ -123,6 +124,8 @@ mod tests {
         chown(&path, Some(NOBODY), None).unwrap();
         let error = create(&path, Content::Values).unwrap_err();
         let (OutputError::Open { source, .. } | OutputError::Write { source, .. }) = error;
-        assert_eq!(source.to_string(), "it belongs to user 65534, in a folder that all may write to");
+        let folder = folder.path().display();
+        let expected = format!("it belongs to user 65534, and is in {folder}, which others may write to");
+        assert_eq!(source.to_string(), expected);
     }
 }
