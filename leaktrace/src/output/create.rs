@@ -1,8 +1,8 @@
 //! Opens files to be written: whose they become, who may read them, and which ones are not to be trusted.
 
-use std::fs::File;
+use std::fs::{File, Metadata, Permissions};
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, fchown};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags, openat};
@@ -24,6 +24,9 @@ pub enum Content {
 /// What opens a file to write to it.
 const WRITE: OFlags = OFlags::WRONLY.union(OFlags::CLOEXEC);
 
+/// What those may do to a file who do not own it.
+const OTHERS: u32 = 0o077;
+
 /// Opens a file to be written, without changing what is in it. A new one belongs to whoever called `sudo`.
 pub fn create(path: &Path, content: Content) -> Result<File, OutputError> {
     open(path, content).map_err(|source| OutputError::Open { path: path.to_owned(), source })
@@ -35,7 +38,7 @@ fn open(path: &Path, content: Content) -> io::Result<File> {
     let is_new = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
     match openat(&place.folder, &place.name, WRITE | is_new, mode) {
         Ok(file) => hand_over(file.into()),
-        Err(Errno::EXIST) => open_old(&place),
+        Err(Errno::EXIST) => open_old(&place, content),
         Err(error) => Err(error.into()),
     }
 }
@@ -47,23 +50,52 @@ fn hand_over(file: File) -> io::Result<File> {
     Ok(file)
 }
 
-/// In a shared folder somebody else may have been there first, to read what is written or to have it written elsewhere.
-fn open_old(place: &Place) -> io::Result<File> {
+/// Somebody else may have made it in a shared folder, to read what is written or to have it written elsewhere.
+fn open_old(place: &Place, content: Content) -> io::Result<File> {
     let links = if place.is_magic { OFlags::empty() } else { OFlags::NOFOLLOW };
     let file = File::from(openat(&place.folder, &place.name, WRITE | links, Mode::empty())?);
-    let owner = file.metadata()?.uid();
+    let metadata = file.metadata()?;
+    let owner = metadata.uid();
     if let Some(shared) = place.shared.as_ref().filter(|_| !is_own(owner)) {
-        let what =
-            format!("it belongs to user {owner}, and is in {}, which others may write to", shared.display());
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
+        let shared = shared.display();
+        return Err(refused(format!(
+            "it belongs to user {owner}, and is in {shared}, which others may write to"
+        )));
+    }
+    // What a shell has opened is as whoever typed the command wants it.
+    if content == Content::Values && metadata.is_file() && !place.is_magic {
+        keep_private(&file, &metadata)?;
     }
     Ok(file)
 }
 
+/// Takes away what others may do to a file that is to hold values.
+fn keep_private(file: &File, metadata: &Metadata) -> io::Result<()> {
+    let (owner, mode) = (metadata.uid(), metadata.mode() & 0o7777);
+    if !is_own(owner) {
+        let what =
+            format!("it belongs to user {owner}, who could read the values of arguments that it is to hold");
+        return Err(refused(what));
+    }
+    if mode & OTHERS == 0 {
+        return Ok(());
+    }
+    file.set_permissions(Permissions::from_mode(mode & !OTHERS)).map_err(|error| {
+        refused(format!(
+            "it is to hold values of arguments, and its mode cannot be changed from {mode:o}: {error}"
+        ))
+    })
+}
+
+fn refused(why: String) -> io::Error {
+    io::Error::new(io::ErrorKind::PermissionDenied, why)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::fs::{Permissions, set_permissions, write};
-    use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+    use std::fs::{set_permissions, write};
+    use std::os::unix::fs::{chown, symlink};
+    use std::path::PathBuf;
 
     use leaktrace_tests::privilege::{is_root, skip};
 
@@ -85,6 +117,40 @@ mod tests {
         };
         assert_eq!(mode("values", Content::Values), 0);
         assert_ne!(mode("names", Content::Names), 0);
+    }
+
+    /// A file that all may read already, of which somebody may own the folder.
+    fn old(folder: &Path, owner: u32) -> PathBuf {
+        let path = folder.join("old.ltr");
+        write(&path, "").unwrap();
+        set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        chown(&path, Some(owner), None).unwrap();
+        path
+    }
+
+    #[test]
+    fn an_old_file_of_ours_becomes_its_owners_alone_before_values_are_written_to_it() {
+        let folder = folder(0o755);
+        let path = old(folder.path(), rustix::process::geteuid().as_raw());
+        let mode = |content| create(&path, content).unwrap().metadata().unwrap().mode() & 0o777;
+        assert_eq!(mode(Content::Names), 0o644);
+        assert_eq!(mode(Content::Values), 0o600);
+    }
+
+    #[test]
+    fn no_values_are_written_to_an_old_file_of_somebody_else() {
+        if !is_root() {
+            skip("needs root, to make a file of somebody else");
+            return;
+        }
+        let folder = folder(0o755);
+        let path = old(folder.path(), NOBODY);
+        assert!(create(&path, Content::Names).is_ok());
+        let error = create(&path, Content::Values).unwrap_err();
+        let (OutputError::Open { source, .. } | OutputError::Write { source, .. }) = error;
+        let expected = "it belongs to user 65534, who could read the values of arguments that it is to hold";
+        assert_eq!(source.to_string(), expected);
+        assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o644);
     }
 
     #[test]
