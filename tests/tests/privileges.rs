@@ -5,8 +5,9 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use leaktrace_tests::go::{build, prerequisites};
-use leaktrace_tests::leaktrace::{Outcome, Running, binary, command};
+use leaktrace_tests::go::run::run;
+use leaktrace_tests::go::{Toolchain, build, prerequisites};
+use leaktrace_tests::leaktrace::{Outcome, Running, binary, command, leaktrace};
 use leaktrace_tests::nobody::Nobody;
 use leaktrace_tests::privilege::{can_probe, is_root, skip};
 use leaktrace_tests::{Mode, Program, Target, Version};
@@ -66,6 +67,68 @@ fn lent_capabilities_open_no_file_that_a_user_names() {
         assert_eq!(outcome.code, Some(2), "{arguments}: {}", outcome.stderr);
         assert!(outcome.stderr.contains("ermission denied"), "{arguments}: {}", outcome.stderr);
         assert!(outcome.stdout.is_empty() && !outcome.stderr.contains("salt"), "{arguments}");
+    }
+}
+
+/// Says that it comes from another file, and leaks what verdicts are about.
+const FROM_ANOTHER_FILE: &str = r#"package main
+
+import (
+	"fmt"
+	"os"
+)
+
+func main() {
+	leak()
+	fmt.Printf("{\"pid\": %d, \"go_version\": \"\", \"num_goroutine\": 4}\n", os.Getpid())
+	os.Stdin.Read(make([]byte, 1))
+}
+
+func leak() {
+	for i := 0; i < 3; i++ {
+//line FILE:1
+		go func() {
+			var none chan int
+			<-none
+		}()
+	}
+}
+"#;
+
+/// Runs a program of `nobody` whose code is said to be that of `file`.
+fn from_another_file(nobody: &Nobody, file: &Path) -> Target {
+    let directory = tempfile::tempdir().expect("a folder can be made");
+    let (source, program) = (directory.path().join("leak.go"), directory.path().join("leak"));
+    let text = FROM_ANOTHER_FILE.replace("FILE", &file.display().to_string());
+    fs::write(&source, text).expect("it is ours");
+    let toolchain = Toolchain::get(Version::NEWEST, &mut |_| ()).expect("it can be had");
+    let mut go = toolchain.go();
+    go.current_dir(directory.path()).env("GO111MODULE", "off").env("GOFLAGS", "").env("CGO_ENABLED", "0");
+    run(go.args(["build", "-o"]).arg(&program).arg(&source)).expect("it can be built");
+    Target::spawn(nobody.command(&program), &program)
+}
+
+/// What made every line of every file on a machine readable: a program that says to come from it.
+#[test]
+fn lent_capabilities_show_no_line_of_a_file_that_a_program_names() {
+    for mode in [0o755, 0o750] {
+        let Some((nobody, _own)) = nobody(mode) else { return };
+        let (_folder, secret) = secret("root:$6$salt$1\ndaemon:$6$salt$2\nbin:$6$salt$3\n");
+        // Only the file is root's alone, not the folder that it is in.
+        let file = nobody.copy(&secret);
+        fs::set_permissions(&file, Permissions::from_mode(0o600)).expect("it is ours");
+        let target = from_another_file(&nobody, &file);
+        let folder = file.parent().expect("it is in a folder").display();
+        for format in ["text", "json"] {
+            let typed = format!("--pid {} --duration 2s --source {folder} --format {format}", target.pid());
+            let outcome = nobody.leaktrace(&typed);
+            assert_eq!(outcome.code, Some(0), "{mode:o}: {}", outcome.stderr);
+            assert!(outcome.stdout.contains("secret.go:1"), "{mode:o}: {}", outcome.stdout);
+            let told = [outcome.stdout, outcome.stderr].concat();
+            assert!(!told.contains("salt"), "{mode:o}: {told}");
+            let by_root = leaktrace(&typed);
+            assert!(by_root.stdout.contains("root:$6$salt$1"), "nothing would be shown: {by_root:?}");
+        }
     }
 }
 
