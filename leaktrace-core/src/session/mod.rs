@@ -26,7 +26,7 @@ mod unreached;
 
 pub use leases::{Leases, Spending};
 pub use meter::{Counted, Reading};
-pub use own_share::Part;
+pub use own_share::{Part, most};
 pub use queue::{Bounds, Class, FairQueue};
 pub use report::{ReportInputs, overhead};
 pub use selection::{Matcher, MatcherError};

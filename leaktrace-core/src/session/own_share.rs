@@ -8,6 +8,7 @@ use super::looks::OBSERVE;
 use crate::base::human;
 use crate::base::num::{Ktime, real};
 use crate::base::time::{SECOND_NS, nanoseconds};
+use crate::trace::budget::for_tracing;
 
 /// How much of the limit our own use may take of a busy target; what tracing costs it has the rest, and what is left over.
 const OF_LIMIT: f64 = 0.5;
@@ -38,6 +39,18 @@ impl Part {
             Self::Passes => 0.4,
         }
     }
+}
+
+/// Cores that looks and passes may use together.
+fn of_both(limit: f64, busy: f64) -> f64 {
+    limit * (busy * OF_LIMIT).max(LEAST_BUSY)
+}
+
+/// The most that tracing a target and looking at it may take together while that lasts, in cores on average, with this
+/// limit and a target that keeps so many busy.
+pub fn most(limit: f64, busy: f64, lasts: Duration) -> f64 {
+    let looks = of_both(limit, busy);
+    looks * (1.0 + SAVED_SECONDS / lasts.as_secs_f64()) + for_tracing(limit, busy, looks)
 }
 
 /// An account of processor time.
@@ -87,8 +100,7 @@ impl OwnShare {
 
     /// Cores that may be used.
     fn rate(&self) -> f64 {
-        let limit = self.limit.map_or(WITHOUT_LIMIT, |limit| limit * (self.busy * OF_LIMIT).max(LEAST_BUSY));
-        limit * self.part.share()
+        self.limit.map_or(WITHOUT_LIMIT, |limit| of_both(limit, self.busy)) * self.part.share()
     }
 
     fn most(&self) -> f64 {
@@ -122,6 +134,17 @@ mod tests {
     use super::*;
 
     const SECOND: u64 = SECOND_NS;
+
+    #[test]
+    fn both_together_take_what_the_floors_allow_and_else_the_limit() {
+        let close = |have: f64, expected: f64| (have - expected).abs() < 1e-9;
+        let (hour, half) = (Duration::from_hours(1), Duration::from_secs(30));
+        // Nearly idle: 3 % for looks and passes, and half of the least for tracing.
+        assert!(close(most(0.05, 0.0, hour), 0.05 * 0.6 * (1.0 + 30.0 / 3600.0) + 0.05 * 0.2 * 0.5));
+        assert!(close(most(0.05, 0.0, half), 0.05 * 0.6 * 2.0 + 0.05 * 0.2 * 0.5));
+        // Busy: half for each.
+        assert!(close(most(0.05, 4.0, hour), 0.05 * 2.0 * (1.0 + 30.0 / 3600.0) + 0.05 * 2.0));
+    }
 
     /// When looks are taken that take `look` each, of a target that keeps `busy` cores busy.
     fn looks(limit: Option<f64>, look: Duration, busy: u32, until: u64) -> Vec<u64> {

@@ -16,7 +16,7 @@ use super::ground::{Ground, Process};
 const PROBES_GO: Duration = Duration::from_secs(2);
 
 /// How long whoever is left may take for the end: the keeper waits for the kernel that long.
-const ALL_GO: Duration = Duration::from_secs(15);
+pub(super) const ALL_GO: Duration = Duration::from_secs(15);
 
 /// Which processes may be there: these, and the keepers of these.
 pub(super) fn nobody_left(ground: &Ground, expected: &[u32]) -> Result<()> {
@@ -62,20 +62,6 @@ pub(super) fn code(pid: u32) -> Result<()> {
         }
         std::thread::sleep(Duration::from_millis(10));
     }
-}
-
-/// Nobody holds anything of the kernel that is leaktrace's.
-pub(super) fn descriptors(pids: &[u32]) -> Result<()> {
-    for pid in pids {
-        for entry in fs::read_dir(format!("/proc/{pid}/fd"))?.flatten() {
-            let held = fs::read_link(entry.path()).unwrap_or_default();
-            let held = held.to_string_lossy();
-            if ["bpf", "perf_event", "uprobe"].iter().any(|word| held.contains(word)) {
-                bail!("{pid} holds {held}");
-            }
-        }
-    }
-    Ok(())
 }
 
 /// A program works, and has not found anything wrong.

@@ -6,6 +6,7 @@
 
 mod checks;
 mod ground;
+mod kernel;
 mod plan;
 mod random;
 mod round;

@@ -13,6 +13,7 @@ use rustix::process::Signal;
 
 use super::checks;
 use super::ground::Ground;
+use super::kernel;
 use super::plan::{ChangeKind, Plan};
 use super::tracer::{self, End, Scene, signal};
 
@@ -38,6 +39,7 @@ pub(super) fn run(ground: &Ground, plan: &Plan, others: &[u32], folder: &Path) -
 
 fn happen(ground: &Ground, plan: &Plan, others: &[u32], folder: &Path, outcome: &mut Outcome) -> Result<()> {
     fs::create_dir_all(folder)?;
+    let before = kernel::objects()?;
     let mut targets: Vec<Option<Target>> =
         plan.targets.iter().map(|target| Some(ground.start(target))).collect();
     let pids: Vec<u32> = targets.iter().flatten().map(Target::pid).collect();
@@ -57,7 +59,7 @@ fn happen(ground: &Ground, plan: &Plan, others: &[u32], folder: &Path, outcome: 
     for pid in &here {
         check("after the round", checks::code(*pid));
     }
-    check("after the round", checks::descriptors(&here));
+    check("after the round", kernel::nothing_left(&before, checks::ALL_GO));
     let named: Vec<String> = (0..plan.tracers.len())
         .flat_map(|index| ["json", "ltr", "ltc"].map(|kind| format!("{index}.{kind}")))
         .collect();

@@ -197,20 +197,27 @@ fn judge(plan: &TracerPlan, scene: &Scene<'_>, status: ExitStatus) -> Result<End
         bail!("nobody sent it that: {}", seen());
     }
     let code = status.code().unwrap_or_default();
-    let lost = code == 5 && plan.loses_keeper() && said.contains("lost the process that holds the probes");
-    let may_be_gone = code == 3 && !scene.is_steady;
-    // What was asked for was too short for the machine, which is said.
-    let is_late = plan.lasts < SHORT && said.contains("in time");
-    let may_not_write = code == 2 && matches!(plan.output, Output::FullDisk | Output::Unread);
-    // As `run` passes on what it was ended by.
-    let is_passed_on = code > 128 && plan.was_sent(code - 128);
     if code != 0 {
-        if lost || is_late || may_be_gone || may_not_write || is_passed_on {
+        if is_excused(plan, scene.is_steady, code, &said) {
             return Ok(End::of(format!("status {code}")));
         }
         bail!("{}", seen());
     }
     Ok(End { how: "status 0".to_owned(), events: numbers(plan, scene).with_context(seen)? })
+}
+
+/// Whether it may end with this status, saying that.
+fn is_excused(plan: &TracerPlan, is_steady: bool, code: i32, said: &str) -> bool {
+    match code {
+        // What was asked for was too short for the machine.
+        2 if plan.lasts < SHORT && said.contains("in time") => true,
+        2 => plan.output == Output::FullDisk && said.contains("No space left on device"),
+        // The first program stays; of several, one may be gone.
+        3 => !is_steady && matches!(plan.what, What::Pids | What::Exe | What::All),
+        5 => plan.loses_keeper() && said.contains("lost the process that holds the probes"),
+        // As `run` passes on what it was ended by.
+        _ => code > 128 && plan.was_sent(code - 128),
+    }
 }
 
 /// What it wrote is whole, and its numbers add up; how many events these are.
@@ -248,4 +255,56 @@ fn again(scene: &Scene<'_>, file: Option<&Path>) -> Result<Vec<u8>> {
         bail!("report: {}: {}", made.status, String::from_utf8_lossy(&made.stderr));
     }
     Ok(made.stdout)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(what: What, output: Output, lasts_ms: u64) -> TracerPlan {
+        let lasts = Duration::from_millis(lasts_ms);
+        TracerPlan { at: Duration::ZERO, what, lasts, option: "", output, blows: Vec::new() }
+    }
+
+    #[test]
+    fn an_end_is_excused_by_its_own_reason_only() {
+        let of = |what, output, is_steady, code, said: &str| {
+            is_excused(&plan(what, output, 2000), is_steady, code, said)
+        };
+        // The program that these look at stays whatever becomes of the others.
+        for (what, may_be_gone) in [
+            (What::Pid, false),
+            (What::Record, false),
+            (What::Dump, false),
+            (What::Snapshot, false),
+            (What::Run, false),
+            (What::Pids, true),
+            (What::Exe, true),
+            (What::All, true),
+        ] {
+            assert_eq!(of(what, Output::File, false, 3, "no process has pid 7"), may_be_gone, "{what:?}");
+            assert!(!of(what, Output::File, true, 3, "no process has pid 7"), "{what:?}");
+        }
+        let full = "cannot write to x: No space left on device (os error 28)";
+        assert!(of(What::Pid, Output::FullDisk, true, 2, full));
+        assert!(!of(What::Pid, Output::File, true, 2, full), "there is room");
+        for output in [Output::FullDisk, Output::Unread] {
+            assert!(!of(What::Pid, output, true, 2, "cannot attach to pid 7"), "{output:?}");
+        }
+        assert!(!of(What::Pid, Output::Unread, true, 2, "nobody reads it any more"), "that is no error");
+        let late = "the first snapshot was not ready in time";
+        assert!(!of(What::Pid, Output::File, true, 2, late));
+        assert!(is_excused(&plan(What::Pid, Output::File, 900), true, 2, late));
+    }
+
+    #[test]
+    fn only_what_was_sent_ends_it() {
+        let mut plan = plan(What::Run, Output::File, 2000);
+        let lost = "lost the process that holds the probes";
+        assert!(!is_excused(&plan, true, 5, lost) && !is_excused(&plan, true, 130, ""));
+        let blow = |whom, signal| Blow { at: Duration::ZERO, whom, signal };
+        plan.blows = vec![blow(Whom::Leaktrace, Signal::INT), blow(Whom::Keeper, Signal::KILL)];
+        assert!(is_excused(&plan, true, 5, lost) && is_excused(&plan, true, 130, ""));
+        assert!(!is_excused(&plan, true, 5, "the kernel refuses") && !is_excused(&plan, true, 143, ""));
+    }
 }

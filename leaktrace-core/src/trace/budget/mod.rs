@@ -25,6 +25,7 @@ pub use kinds::Kinds;
 use lease::is_calm;
 pub use lease::{Lease, LeaseEnd, LeaseMeter};
 pub use rates::Costs;
+pub(crate) use rates::for_tracing;
 use rates::{Proportions, Rates};
 pub use sample::Sample;
 use shed::Stage;
@@ -70,9 +71,6 @@ const GAP_NS: u64 = 5_000_000;
 
 /// How much later than agreed we may be asked again before it is us who were stopped or held up.
 const HELD_UP_NS: u64 = 100_000_000;
-
-/// What tracing has of the limit at least, however much looks use of it.
-const LEAST_FOR_TRACING: f64 = 0.5;
 
 /// Over how long our own use of processors is averaged: it comes in looks, seconds apart.
 const LOOKS_MEMORY_NS: f64 = 10e9;
@@ -287,8 +285,7 @@ impl Governor {
         self.seen = (self.seen + real(sample.elapsed)).min(BUSY_MEMORY_NS);
         let weight = (real(sample.elapsed) / self.seen.max(1.0)).min(1.0);
         self.busy += (own - self.busy) * weight;
-        let whole = self.limit.unwrap_or(1.0) * self.busy.max(IDLE_FLOOR);
-        self.bucket.pass(passed, spent, (whole - self.looks).max(whole * LEAST_FOR_TRACING));
+        self.bucket.pass(passed, spent, for_tracing(self.limit.unwrap_or(1.0), self.busy, self.looks));
     }
 
     /// Whether enough has been seen to decide, or more than enough.
