@@ -5,6 +5,7 @@
 pub mod agreement;
 pub mod behaviour;
 pub mod browser;
+pub mod cgroup;
 pub mod foreign;
 pub mod fuse;
 pub mod go;

@@ -3,13 +3,16 @@
 
 use std::io;
 use std::os::unix::process::CommandExt as _;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use leaktrace_tests::leaktrace::{Outcome, Running, command};
+use leaktrace_tests::cgroup::ProcessLimit;
+use leaktrace_tests::go::build;
+use leaktrace_tests::leaktrace::{Outcome, Running, binary, command};
 use leaktrace_tests::poll::{PATIENCE, poll_until};
-use leaktrace_tests::privilege::can_probe;
+use leaktrace_tests::privilege::{can_probe, skip};
 use leaktrace_tests::text::patched_places;
-use leaktrace_tests::{Mode, Target, Version};
+use leaktrace_tests::{Mode, Program, Target, Version};
 use rustix::process::{Resource, Rlimit, Signal, Uid, setrlimit};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, configure_capability_in_ambient_set, set_capabilities,
@@ -64,17 +67,20 @@ fn limited(pid: u32, resource: Resource, most: u64) -> [Outcome; 2] {
     })
 }
 
-/// That it made a report, or said what ran out.
+/// That it made a report, or said what ran out, in one of these ways.
 #[track_caller]
-fn is_told(outcome: &Outcome, limit: &str) {
+fn is_told(outcome: &Outcome, limits: &[String]) {
     let is_told = match outcome.code {
         Some(0) => !outcome.stdout.is_empty(),
         // The dynamic loader's own words.
         Some(127) => outcome.stderr.contains("error while loading shared libraries"),
-        Some(2) => outcome.stderr.contains("\nhint: ") && outcome.stderr.contains(limit),
+        Some(2) => {
+            let hint = outcome.stderr.lines().find_map(|line| line.strip_prefix("hint: "));
+            hint.is_some_and(|hint| limits.iter().any(|limit| hint.contains(limit)))
+        }
         _ => false,
     };
-    assert!(is_told && !outcome.stderr.contains("panicked"), "{limit}: {outcome:?}");
+    assert!(is_told && !outcome.stderr.contains("panicked"), "{limits:?}: {outcome:?}");
 }
 
 #[test]
@@ -86,7 +92,7 @@ fn a_limit_on_open_files_is_named() {
     let mut failed = 0;
     for most in 3..36 {
         for outcome in limited(target.pid(), Resource::Nofile, most) {
-            is_told(&outcome, &format!("the limit on open files is {most}: raise it with `ulimit -n`"));
+            is_told(&outcome, &[format!("the limit on open files is {most}: raise it with `ulimit -n`")]);
             failed += u32::from(outcome.code == Some(2));
         }
     }
@@ -101,8 +107,13 @@ fn a_limit_on_address_space_is_named() {
     let target = Target::start(Version::NEWEST, Mode::Plain, "leak_chan_send=3");
     let mut failed = 0;
     for most in (80..320_u64).step_by(20).map(|mebibytes| mebibytes << 20) {
+        // For want of memory, or of a thread, which needs memory.
+        let limits = [
+            format!("the limit on address space is {} KiB: raise it with `ulimit -v`", most >> 10),
+            format!("`ulimit -v` is {}", most >> 10),
+        ];
         for outcome in limited(target.pid(), Resource::As, most) {
-            is_told(&outcome, "`ulimit -v`");
+            is_told(&outcome, &limits);
             failed += u32::from(outcome.code == Some(2));
         }
     }
@@ -139,9 +150,51 @@ fn a_limit_on_processes_is_named() {
             // SAFETY: system calls on values of its own.
             unsafe { command.pre_exec(move || be_alone(most)) };
             let outcome = Running::start(command).finish();
-            is_told(&outcome, &format!("`ulimit -u` is {most}"));
+            is_told(&outcome, &[format!("`ulimit -u` is {most}")]);
             failed += u32::from(outcome.code == Some(2));
         }
     }
     assert!(failed > 3, "{failed}");
+}
+
+/// Enters a cgroup, and becomes leaktrace: `$0` is its file, and `DOOR` what puts whoever writes to it into the cgroup.
+const ENTER: &str = r#"echo 0 > "$DOOR" && exec "$0" "$@""#;
+
+/// The same beside a program that is not in the cgroup.
+const ENTER_BESIDE: &str = r#""$PROGRAM" pingpong=1 rest=1000 for=20000 >/dev/null 2>&1 &
+while ! [ "$(readlink /proc/$!/exe)" = "$PROGRAM" ]; do :; done
+echo 0 > "$DOOR" && exec "$0" "$@""#;
+
+#[test]
+fn a_limit_of_a_cgroup_is_named() {
+    if !can_probe() {
+        return;
+    }
+    let Some(limit) = ProcessLimit::new() else {
+        skip("needs a cgroup with pids.max");
+        return;
+    };
+    let program = build(Program::Soak, Version::NEWEST, Mode::Plain, &mut |_| ()).unwrap();
+    let target = Target::start(Version::NEWEST, Mode::Plain, "leak_chan_send=3");
+    let one = format!("--pid {} --duration 50ms", target.pid());
+    let run = format!("run -- {} pingpong=1 rest=1000 for=50", program.display());
+    let mut failed = 0;
+    for most in 3..13 {
+        limit.allow(most);
+        for (around, script, typed) in [
+            ("sh", ENTER, one.as_str()),
+            ("sh", ENTER, &run),
+            // In a pid namespace of its own `--all` finds nobody else's programs.
+            ("unshare --pid --fork --mount-proc sh", ENTER_BESIDE, "--all --duration 50ms"),
+        ] {
+            let mut words = around.split(' ');
+            let mut command = Command::new(words.next().unwrap());
+            command.args(words).arg("-c").arg(script).arg(binary()).args(typed.split(' '));
+            command.env("DOOR", limit.door()).env("PROGRAM", &program);
+            let outcome = Running::start(command).finish();
+            is_told(&outcome, &[format!("the cgroup's pids.max is {most}")]);
+            failed += u32::from(outcome.code == Some(2));
+        }
+    }
+    assert!(failed > 10, "{failed}");
 }

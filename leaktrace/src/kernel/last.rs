@@ -61,7 +61,9 @@ fn start(order: &Order, stack: &mut [u8]) -> io::Result<Pid> {
     // system calls only, so it takes no lock and changes no memory but its stack (and this thread's errno, which nobody
     // reads after these calls).
     let pid = unsafe { libc::clone(end_with_the_link, top.cast(), libc::CLONE_VM, argument) };
-    Pid::from_raw(pid).filter(|_| pid > 0).ok_or_else(io::Error::last_os_error)
+    // A number below zero is none that rustix would look at.
+    let pid = if pid > 0 { Pid::from_raw(pid) } else { None };
+    pid.ok_or_else(io::Error::last_os_error)
 }
 
 /// What the child does: it lets go of all but the link, waits until ours is closed, and ends.

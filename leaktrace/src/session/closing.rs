@@ -13,6 +13,7 @@ use super::probes::Probes;
 use super::publish::Publication;
 use super::recorder::Recorder;
 use super::reporting::ReportOrder;
+use crate::process::workers::Refused;
 use crate::process::{Pid, ProcessError};
 
 impl Engine<'_> {
@@ -62,7 +63,7 @@ impl Engine<'_> {
         self.detaching.retain(|detaching| *detaching != key);
         if member.screening.is_some() {
             // Nobody knows whether it was meant.
-            self.ledger.leave_unscreened(&outcome);
+            self.ledger.leave_unscreened(outcome);
             return Ok(());
         }
         let is_seen = member.has_reported || self.launched.is_some();
@@ -106,13 +107,16 @@ pub(super) struct Ledger {
     pub(super) last_reason: Option<StopReason>,
     /// Whether it was not found out in time of some whether they are meant.
     pub(super) has_unscreened: bool,
+    /// Why we could not even begin to find it out, of the first of them.
+    pub(super) unasked: Option<anyhow::Error>,
 }
 
 impl Ledger {
-    pub(super) fn leave_unscreened(&mut self, outcome: &Outcome) {
+    pub(super) fn leave_unscreened(&mut self, outcome: Outcome) {
         match outcome {
             Outcome::Ended(StopReason::TimeUp) => self.has_unscreened = true,
             Outcome::Ended(StopReason::Asked) => self.last_reason = Some(StopReason::Asked),
+            Outcome::Failed(error) if error.is::<Refused>() => _ = self.unasked.get_or_insert(error),
             Outcome::Ended(_) | Outcome::Failed(_) => {}
         }
     }

@@ -203,7 +203,10 @@ fn several(ledger: Ledger, ended: impl FnOnce(StopReason) -> Ended) -> anyhow::R
         // Whoever interrupts us wants no more.
         None if ledger.last_reason == Some(StopReason::Asked) => Ok(ended(StopReason::Asked)),
         None if ledger.has_unscreened => Err(NothingFound::InTime.into()),
-        None => Err(NothingFound::AtAll.into()),
+        None => Err(ledger.unasked.map_or_else(
+            || NothingFound::AtAll.into(),
+            |why| why.context("cannot find out which processes run Go"),
+        )),
     }
 }
 
@@ -234,6 +237,7 @@ fn shared(config: &Config) -> anyhow::Result<Shared> {
 mod tests {
     use super::member::Outcome;
     use super::*;
+    use crate::process::workers::Refused;
 
     /// How a session over several processes ends of which none is reported on.
     fn without_a_report(ledger: Ledger) -> Result<StopReason, NothingFound> {
@@ -253,10 +257,18 @@ mod tests {
         let (none, of) = (Ledger::default(), Outcome::Ended);
         assert_eq!(without_a_report(none), Err(NothingFound::AtAll));
         let mut late = Ledger::default();
-        late.leave_unscreened(&of(StopReason::TimeUp));
+        late.leave_unscreened(of(StopReason::TimeUp));
         assert_eq!(without_a_report(late), Err(NothingFound::InTime));
         let mut interrupted = Ledger::default();
-        interrupted.leave_unscreened(&of(StopReason::Asked));
+        interrupted.leave_unscreened(of(StopReason::Asked));
         assert_eq!(without_a_report(interrupted), Ok(StopReason::Asked));
+        let mut unasked = Ledger::default();
+        let no_thread = std::io::Error::from_raw_os_error(libc::EAGAIN);
+        unasked.leave_unscreened(Outcome::Failed(Refused::NoThread(no_thread).into()));
+        let error = several(unasked, |_| unreachable!()).unwrap_err();
+        assert!(
+            format!("{error:#}")
+                .starts_with("cannot find out which processes run Go: cannot start a thread: ")
+        );
     }
 }
