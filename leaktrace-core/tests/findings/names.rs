@@ -64,9 +64,9 @@ fn spoilt(ending: &str) -> Report {
 
 /// Checks what a format made of a report.
 fn check(format: &str, text: &str) {
-    match format {
-        "json" | "sarif" => drop(serde_json::from_str::<Value>(text).unwrap()),
-        _ => assert_harmless(format, text),
+    assert_harmless(format, text);
+    if matches!(format, "json" | "sarif") {
+        drop(serde_json::from_str::<Value>(text).unwrap());
     }
     if format == "junit" {
         let mut reader = quick_xml::Reader::from_str(text);
