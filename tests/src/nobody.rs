@@ -13,7 +13,7 @@ use crate::install;
 use crate::leaktrace::{Outcome, Running, binary};
 
 /// The number of the user and of its group.
-const NOBODY: u32 = 65534;
+pub const NOBODY: u32 = 65534;
 
 /// The user `nobody`, with a directory of copies that this user can reach.
 #[derive(Debug)]

@@ -6,12 +6,13 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use leaktrace_tests::fuse::PrivateFileSystem;
 use leaktrace_tests::go::{Toolchain, build, prerequisites, run::run};
 use leaktrace_tests::install;
 use leaktrace_tests::leaktrace::{Outcome, Running, binary, command, leaktrace};
-use leaktrace_tests::nobody::Nobody;
+use leaktrace_tests::nobody::{NOBODY, Nobody};
 use leaktrace_tests::poll::{PATIENCE, poll_until};
-use leaktrace_tests::privilege::can_probe;
+use leaktrace_tests::privilege::{can_probe, skip};
 use leaktrace_tests::{Mode, Program, Target, Version};
 
 /// A program that waits on its stdin; killed when dropped.
@@ -218,6 +219,36 @@ fn a_process_that_its_own_user_may_not_read() {
     }
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+#[test]
+fn a_program_that_only_another_user_may_read() {
+    if !can_probe() {
+        return;
+    }
+    let binary = build(Program::Scenarios, Version::NEWEST, Mode::Plain, &mut |_| ()).unwrap();
+    let Some(mounted) = PrivateFileSystem::mount(NOBODY, fs::read(binary).unwrap()) else {
+        skip("needs FUSE");
+        return;
+    };
+    let program = mounted.file();
+    let mut command = Command::new(&program);
+    command.uid(NOBODY).gid(NOBODY).current_dir("/").arg("leak_chan_send=3");
+    let target = Target::spawn(command, &program);
+    let words =
+        format!("{} is on a FUSE file system that only the user who mounted it may read", program.display());
+    for typed in ["dump", "--duration 50ms", "--duration 50ms --probes none"] {
+        let outcome = leaktrace(&format!("{typed} --pid {}", target.pid()));
+        outcome.refused(4, &words);
+        assert!(
+            outcome.stderr.contains("hint: run leaktrace as the user who mounted it"),
+            "{}",
+            outcome.stderr
+        );
+    }
+    // Which is of use.
+    let dump = Nobody::new().leaktrace(&format!("dump --pid {}", target.pid()));
+    assert!(dump.code == Some(0) && dump.stdout.contains("goroutine 1 "), "{dump:?}");
 }
 
 /// Its first thread ends as a C library could end it; the runtime does not know.

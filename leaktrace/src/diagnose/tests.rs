@@ -280,23 +280,67 @@ const HOSTILE: [&str; 6] = [
     "\0\x08\x7f\u{ffff}",
 ];
 
-/// One of every kind of message that names something.
+fn of_processes(name: &str) -> Vec<ProcessError> {
+    let (path, word, pid) = (|| PathBuf::from(format!("/tmp/{name}")), || name.to_owned(), Pid(2));
+    let all = vec![
+        ProcessError::NoSuchProcess { pid },
+        ProcessError::Thread { tid: Pid(3), pid },
+        ProcessError::KernelThread { pid, name: word() },
+        ProcessError::Zombie { pid, name: word(), parent: Pid(1) },
+        ProcessError::Exited { pid },
+        ProcessError::Execed { pid },
+        ProcessError::NoFirstThread { pid },
+        ProcessError::NoPidfd,
+        ProcessError::NotDumpable { pid },
+        ProcessError::OnForeignFuse { exe: path() },
+        ProcessError::NotPermitted { path: path() },
+        ProcessError::Malformed { path: path(), what: "odd" },
+        ProcessError::Io { path: path(), source: io::Error::other(word()) },
+    ];
+    // Who adds a kind adds one of it above.
+    let place = |error: &ProcessError| match error {
+        ProcessError::NoSuchProcess { .. } => 0,
+        ProcessError::Thread { .. } => 1,
+        ProcessError::KernelThread { .. } => 2,
+        ProcessError::Zombie { .. } => 3,
+        ProcessError::Exited { .. } => 4,
+        ProcessError::Execed { .. } => 5,
+        ProcessError::NoFirstThread { .. } => 6,
+        ProcessError::NoPidfd => 7,
+        ProcessError::NotDumpable { .. } => 8,
+        ProcessError::OnForeignFuse { .. } => 9,
+        ProcessError::NotPermitted { .. } => 10,
+        ProcessError::Malformed { .. } => 11,
+        ProcessError::Io { .. } => 12,
+    };
+    assert!(all.iter().map(place).eq(0..13), "one of every kind, in their order");
+    all
+}
+
+fn of_files(name: &str) -> Vec<FileError> {
+    let path = || PathBuf::from(format!("/tmp/{name}"));
+    let all = vec![
+        FileError::Io { path: path(), source: io::Error::other(name.to_owned()) },
+        FileError::Foreign { path: path() },
+        FileError::NotRegular { path: path() },
+        FileError::NoWriter { path: path() },
+        FileError::TooLong { path: path(), bound: 1 },
+    ];
+    let place = |error: &FileError| match error {
+        FileError::Io { .. } => 0,
+        FileError::Foreign { .. } => 1,
+        FileError::NotRegular { .. } => 2,
+        FileError::NoWriter { .. } => 3,
+        FileError::TooLong { .. } => 4,
+    };
+    assert!(all.iter().map(place).eq(0..5), "one of every kind, in their order");
+    all
+}
+
+/// All of processes and files, and one of every other kind of message that names something.
 fn messages(name: &str) -> Vec<anyhow::Error> {
     let (path, word) = (|| PathBuf::from(format!("/tmp/{name}")), || name.to_owned());
     let io = || io::Error::other(name.to_owned());
-    let process = [
-        ProcessError::KernelThread { pid: Pid(2), name: word() },
-        ProcessError::Zombie { pid: Pid(2), name: word(), parent: Pid(1) },
-        ProcessError::NotPermitted { path: path() },
-        ProcessError::Malformed { path: path(), what: "odd" },
-        ProcessError::Io { path: path(), source: io() },
-    ];
-    let files = [
-        FileError::Io { path: path(), source: io() },
-        FileError::Foreign { path: path() },
-        FileError::NotRegular { path: path() },
-        FileError::TooLong { path: path(), bound: 1 },
-    ];
     let different = VerifyError::Different {
         function: word(),
         offset: 1,
@@ -304,8 +348,8 @@ fn messages(name: &str) -> Vec<anyhow::Error> {
         expected: vec![3],
         found: vec![4],
     };
-    let mut all: Vec<anyhow::Error> = process.into_iter().map(Into::into).collect();
-    all.extend(files.into_iter().map(anyhow::Error::from));
+    let mut all: Vec<anyhow::Error> = of_processes(name).into_iter().map(Into::into).collect();
+    all.extend(of_files(name).into_iter().map(anyhow::Error::from));
     all.extend([
         different.into(),
         LaunchError { program: name.into(), source: io::ErrorKind::NotFound.into() }.into(),
