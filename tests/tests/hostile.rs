@@ -19,6 +19,10 @@ const ROOM: u64 = 2 << 20;
 /// How long it may take on a machine that has other things to do.
 const LONG: Duration = Duration::from_mins(1);
 
+/// How long a watch of three seconds may take, of the leaktrace that users have and of a debug build.
+const IN_TIME: Duration = Duration::from_secs(15);
+const IN_TIME_DEBUG: Duration = Duration::from_secs(45);
+
 const SCENARIOS: &str = "leak_chan_send=200 select_cases=100 mutex=100 waitgroup=50 deep=20 sleep=20";
 
 /// A stopped process that is written to.
@@ -204,4 +208,26 @@ fn lists_without_end() {
     liar.write(allgptr, &liar.heap.start.to_le_bytes());
     liar.write(allglen, &((liar.heap.end - liar.heap.start) / 64).to_le_bytes());
     liar.survived_by_all();
+}
+
+/// As many as a list may have that is believed, of which each is a goroutine.
+#[test]
+fn four_million_pointers() {
+    const COUNT: u64 = 1 << 22;
+    let liar = Liar::start();
+    let maps = fs::read_to_string(format!("/proc/{}/maps", liar.target.pid())).expect("it runs");
+    let mut rooms = maps.lines().filter(|line| line.contains(" rw-p ")).filter_map(range);
+    let room = rooms.find(|room| room.end - room.start >= COUNT * 8).expect("the runtime reserves as much");
+    let pointers = liar.goroutines.iter().cycle().take(COUNT.try_into().expect("64 bits"));
+    liar.write(room.start, &pointers.flat_map(|range| range.start.to_le_bytes()).collect::<Vec<u8>>());
+    liar.write(liar.variable("runtime.allgptr"), &room.start.to_le_bytes());
+    liar.write(liar.variable("runtime.allglen"), &COUNT.to_le_bytes());
+    let is_debug = std::env::var_os("LEAKTRACE_BIN").is_none();
+    let in_time = if is_debug { IN_TIME_DEBUG } else { IN_TIME };
+    for probes in ["", "--probes none"] {
+        let began = Instant::now();
+        let outcome = liar.survived(&format!("--duration 3s --interval 500ms --format json {probes}"));
+        let took = began.elapsed();
+        assert!(took < in_time, "{probes}: {took:?}, {}", outcome.stderr);
+    }
 }
