@@ -125,6 +125,8 @@ pub(super) mod tests {
     use std::os::unix::fs::{PermissionsExt as _, chown};
     use std::path::PathBuf;
 
+    use leaktrace_tests::privilege::{is_root, skip};
+
     use super::*;
 
     const NOBODY: u32 = 65534;
@@ -249,7 +251,8 @@ pub(super) mod tests {
 
     #[test]
     fn root_asks_as_the_owner() {
-        if !rustix::process::geteuid().is_root() {
+        if !is_root() {
+            skip("needs root, to ask as somebody else");
             return;
         }
         let folder = repository();
