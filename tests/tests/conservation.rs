@@ -1,7 +1,7 @@
 //! Ring 2: nothing is lost in silence, whatever the ring buffer and the budget can take.
 
 use leaktrace_tests::agreement::assert_same_goroutines;
-use leaktrace_tests::leaktrace::{Running, WHOLE, command};
+use leaktrace_tests::leaktrace::{Running, WHOLE, command, leaktrace};
 use leaktrace_tests::matrix::each_version;
 use leaktrace_tests::poll::{PATIENCE, poll_until};
 use leaktrace_tests::privilege::can_probe;
@@ -89,4 +89,17 @@ fn over_its_budget_leaktrace_sheds_and_says_so() {
     );
     assert_eq!(report.totals.live, after.num_goroutine);
     assert_same_goroutines(&report, &target.goroutines());
+}
+
+/// The first two looks at so many goroutines use more of the processor than such a limit leaves them in minutes.
+#[test]
+fn what_looks_use_is_within_the_limit_and_the_report_says_that_they_are_rare() {
+    if !can_probe() {
+        return;
+    }
+    let target = Target::start(Version::NEWEST, Mode::Plain, "parked=20000");
+    let options = "--duration 7s --format json --max-overhead 0.1%";
+    let report = leaktrace(&format!("--pid {} {options}", target.pid())).report();
+    let says = |notice: &String| notice.contains("apart, to stay within --max-overhead");
+    assert!(report.notices.iter().any(says), "{:?}", report.notices);
 }

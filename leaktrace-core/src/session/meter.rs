@@ -18,10 +18,10 @@ pub struct Reading {
     pub traced: u64,
     /// Processor time of the target.
     pub target_cpu: Duration,
-    /// Processor time of leaktrace.
+    /// Processor time of leaktrace, with the keeper of the probes.
     pub leaktrace_cpu: Duration,
-    /// What of it went into looking at this target.
-    pub looks_cpu: Duration,
+    /// What of it went into this target alone, apart from handling its records: into looks, and into keeping its probes.
+    pub own_cpu: Duration,
     /// Hits of each kind.
     pub hits: [u64; Kind::ALL.len()],
     /// Creator stacks that were taken.
@@ -50,7 +50,7 @@ impl Reading {
             hits,
             stacks: self.stacks.saturating_sub(earlier.stacks),
             busy: nanoseconds(self.target_cpu.saturating_sub(earlier.target_cpu)),
-            looks: nanoseconds(self.looks_cpu.saturating_sub(earlier.looks_cpu)),
+            own: nanoseconds(self.own_cpu.saturating_sub(earlier.own_cpu)),
         }
     }
 

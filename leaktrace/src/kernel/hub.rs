@@ -9,6 +9,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use aya::maps::MapError;
 use leaktrace_common::event::Kind;
@@ -238,6 +239,16 @@ impl Hub {
         self.targets
             .get(&id)
             .map_or(Ok(Counters::default()), |target| target.loaded.programs.maps.counters.read())
+    }
+
+    /// Processor time that the holder of the probes has used, as far as it has said: with each answer.
+    pub fn keeper_cpu(&self) -> Duration {
+        self.keeper.efforts().total()
+    }
+
+    /// What of it was for one target.
+    pub fn keeper_cpu_for(&self, id: TargetId) -> Duration {
+        self.keeper.efforts().of(id.0)
     }
 
     /// Whether the process has become another program since it was added. Nothing is recorded of it from then on.

@@ -33,15 +33,19 @@ impl Engine<'_> {
         let taken = member.target.as_ref().map(|target| target.tally().stacks);
         let stacks = taken.or(member.probes.as_ref().map(|probes| probes.stacks_taken)).unwrap_or(0);
         let target_cpu = cpu::used_by(self.procfs, member.process.pid).unwrap_or_default();
-        let (leaktrace_cpu, at) = (cpu::used_by_us(), clock::now());
+        let keeper = self.hub.as_ref();
+        let leaktrace_cpu = cpu::used_by_us() + keeper.map_or(Duration::ZERO, Hub::keeper_cpu);
+        let kept = keeper.zip(member.probes.as_ref());
+        let keeping = kept.map_or(Duration::ZERO, |(hub, probes)| hub.keeper_cpu_for(probes.id()));
+        let at = clock::now();
         let traced = member.probes.as_ref().map_or(0, |probes| probes.traced(at));
         let dropped = DropReason::ALL.map(|reason| counters.dropped_for(reason));
         if let Some(probes) = &mut member.probes {
             probes.stacks_taken = stacks;
         }
-        let looks_cpu = member.looks_cpu;
+        let own_cpu = member.looks_cpu + keeping;
         let hits = counters.hits;
-        let reading = Reading { at, traced, target_cpu, leaktrace_cpu, looks_cpu, hits, stacks };
+        let reading = Reading { at, traced, target_cpu, leaktrace_cpu, own_cpu, hits, stacks };
         Ok(Counted { reading, dropped })
     }
 

@@ -1,6 +1,7 @@
 //! Many targets at a time: what one does is nothing to the others.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use leaktrace::kernel::specimen::Specimen;
 use leaktrace::kernel::{Hub, Loaded, Loader, TargetId, TargetOptions};
@@ -114,6 +115,29 @@ fn the_hub_can_be_waited_for_when_any_ring_fills() {
     }
     assert_eq!(hub.drain_all(usize::MAX, |_, _| ()).records, 2000);
     assert!(!is_readable(&hub), "nothing waits");
+}
+
+#[test]
+fn what_the_holder_of_the_probes_uses_is_laid_to_the_target_that_it_works_for() {
+    let Some(mut hub) = hub(None) else { return };
+    let [busy, idle] = [30, 31].map(|number| {
+        let options = TargetOptions::with_ring_bytes(1 << 20);
+        add(&mut hub, Specimen::new(number), &Kind::ALL, &options)
+    });
+    for id in [busy, idle] {
+        hub.set_kinds(id, Kinds::ALL).unwrap();
+        hub.wait_until_detached(id).unwrap();
+    }
+    let [busy_before, idle_before] = [busy, idle].map(|id| hub.keeper_cpu_for(id));
+    assert!(!busy_before.is_zero() && !idle_before.is_zero(), "to attach takes time");
+    for kinds in [Kinds::NONE, Kinds::ALL].into_iter().cycle().take(20) {
+        hub.set_kinds(busy, kinds).unwrap();
+        hub.wait_until_detached(busy).unwrap();
+    }
+    let used = hub.keeper_cpu_for(busy).saturating_sub(busy_before);
+    assert!(used >= Duration::from_millis(1), "{used:?} to attach and detach ten times");
+    assert_eq!(hub.keeper_cpu_for(idle), idle_before);
+    assert_eq!(hub.keeper_cpu_for(busy) + hub.keeper_cpu_for(idle), hub.keeper_cpu());
 }
 
 fn is_readable(hub: &Hub) -> bool {

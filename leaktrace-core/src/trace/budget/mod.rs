@@ -73,7 +73,7 @@ const GAP_NS: u64 = 5_000_000;
 const HELD_UP_NS: u64 = 100_000_000;
 
 /// Over how long our own use of processors is averaged: it comes in looks, seconds apart.
-const LOOKS_MEMORY_NS: f64 = 10e9;
+const OWN_MEMORY_NS: f64 = 10e9;
 
 /// Over how long a target's own use of processors is averaged.
 const BUSY_MEMORY_NS: f64 = 1e9;
@@ -123,8 +123,8 @@ pub struct Governor {
     busy: f64,
     /// For how long that has been known, up to [`BUSY_MEMORY_NS`].
     seen: f64,
-    /// Cores that looks at the target keep busy.
-    looks: f64,
+    /// Cores that we keep busy for the target, apart from handling its records.
+    own: f64,
     shed: [u64; 4],
     last_tick: Ktime,
     /// When we were to be asked again at the latest.
@@ -153,7 +153,7 @@ impl Governor {
             whole: Rates::default(),
             busy: 0.0,
             seen: 0.0,
-            looks: 0.0,
+            own: 0.0,
             shed: [0; 4],
             last_tick: now,
             due: now,
@@ -277,15 +277,15 @@ impl Governor {
             *total += more;
         }
         let cost = rates::cost(sample, &self.costs);
-        let looks = real(sample.looks) / real(sample.elapsed.max(1));
-        self.looks += (looks - self.looks) * (real(sample.elapsed) / LOOKS_MEMORY_NS).min(1.0);
+        let ours = real(sample.own) / real(sample.elapsed.max(1));
+        self.own += (ours - self.own) * (real(sample.elapsed) / OWN_MEMORY_NS).min(1.0);
         let spent = cost + rates::handling(sample, &self.costs);
         let own = ((real(sample.busy) - cost) / real(sample.elapsed.max(1))).max(0.0);
         // At first, the mean of all there is.
         self.seen = (self.seen + real(sample.elapsed)).min(BUSY_MEMORY_NS);
         let weight = (real(sample.elapsed) / self.seen.max(1.0)).min(1.0);
         self.busy += (own - self.busy) * weight;
-        self.bucket.pass(passed, spent, for_tracing(self.limit.unwrap_or(1.0), self.busy, self.looks));
+        self.bucket.pass(passed, spent, for_tracing(self.limit.unwrap_or(1.0), self.busy, self.own));
     }
 
     /// Whether enough has been seen to decide, or more than enough.

@@ -4,13 +4,13 @@ use leaktrace_common::event::Kind;
 
 use super::{IDLE_FLOOR, Load, Sample, Stage, THINNING, real};
 
-/// What tracing has of the limit at least, however much looks use of it.
+/// What tracing has of the limit at least, however much we use of it ourselves.
 const LEAST_FOR_TRACING: f64 = 0.5;
 
-/// What tracing may take, in cores, of a target that keeps `busy` of them busy while looks at it take `looks`.
-pub(crate) fn for_tracing(limit: f64, busy: f64, looks: f64) -> f64 {
+/// What tracing may take, in cores, of a target that keeps `busy` of them busy while we use `own` ourselves.
+pub(crate) fn for_tracing(limit: f64, busy: f64, own: f64) -> f64 {
     let whole = limit * busy.max(IDLE_FLOOR);
-    (whole - looks).max(whole * LEAST_FOR_TRACING)
+    (whole - own).max(whole * LEAST_FOR_TRACING)
 }
 
 /// What one hit costs the target.

@@ -13,8 +13,9 @@ pub struct Sample {
     pub stacks: u64,
     /// Nanoseconds of processor time that the target used, the probes' share among them.
     pub busy: u64,
-    /// Nanoseconds of processor time that we used to look at the target.
-    pub looks: u64,
+    /// Nanoseconds of processor time that we used for this target, apart from handling its records: to look at it, and to
+    /// keep its probes.
+    pub own: u64,
 }
 
 impl Sample {
@@ -30,7 +31,7 @@ impl Sample {
             hits,
             stacks: self.stacks + next.stacks,
             busy: self.busy + next.busy,
-            looks: self.looks + next.looks,
+            own: self.own + next.own,
         }
     }
 }

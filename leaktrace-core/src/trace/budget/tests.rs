@@ -21,6 +21,8 @@ struct World {
     decision: Decision,
     /// How long a step of the simulation is.
     step: u64,
+    /// Cores that we keep busy ourselves.
+    own: f64,
     /// What tracing really cost, in core nanoseconds, in each step.
     costs: Vec<f64>,
 }
@@ -34,7 +36,7 @@ impl World {
         let start = Ktime(SECOND_NS);
         let mut governor = Governor::new(limit, COSTS, Kinds::ALL, beginning, start);
         let decision = governor.first(start);
-        Self { governor, now: start, decision, step: MS / 10, costs: Vec::new() }
+        Self { governor, now: start, decision, step: MS / 10, own: 0.0, costs: Vec::new() }
     }
 
     /// Lets the program run, and returns the cost in cores.
@@ -96,6 +98,9 @@ impl World {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a test's small numbers")]
         let busy = (program.busy * real(sample.elapsed) + rates::cost(&sample, &COSTS)) as u64;
         sample.busy = busy;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a test's small numbers")]
+        let own = (self.own * real(sample.elapsed)) as u64;
+        sample.own = own;
         self.decision = self.governor.tick(self.now, &sample);
     }
 
@@ -158,6 +163,18 @@ fn a_storm_is_traced_in_slices_and_the_cost_stays_below_the_limit() {
 }
 
 #[test]
+fn what_we_use_ourselves_is_taken_from_what_tracing_may_down_to_half() {
+    let storm = Program { births: 400_000, waits: 800_000, busy: 2.0 };
+    for (own, most) in [(0.03, 0.07), (1.0, 0.05)] {
+        let mut world = World::new(Some(0.05));
+        world.own = own;
+        world.run(storm, 60);
+        let cost = world.run(storm, 60);
+        assert!((most * 0.5..=most).contains(&cost), "{cost} cores beside {own}");
+    }
+}
+
+#[test]
 fn all_comes_back_when_the_load_falls() {
     let mut world = World::new(Some(0.05));
     world.run(Program { births: 400_000, waits: 800_000, busy: 2.0 }, 60);
@@ -194,7 +211,7 @@ fn without_a_limit_nothing_is_shed() {
         traced: SECOND_NS,
         hits: [1_000_000, 1_000_000, 0, 0],
         stacks: 0,
-        looks: 0,
+        own: 0,
         busy: SECOND_NS,
     };
     assert!((COSTS.of(&second) - 1.0).abs() < 1e-9);

@@ -8,6 +8,7 @@
 //! It is forked and not another program, so that it works from tests, with a binary that was deleted, and where nothing
 //! can be executed.
 
+mod effort;
 mod event;
 mod fork;
 mod process;
@@ -34,6 +35,7 @@ use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use super::attach::{Backend, Place};
 use super::hub::TargetId;
 use super::load::Loaded;
+use effort::Efforts;
 pub use event::KeeperEvent;
 pub(super) use event::refusal;
 pub(super) use wire::Reply;
@@ -54,6 +56,7 @@ pub(super) struct Keeper {
     sequence: u32,
     /// What it has said and nobody has heard yet.
     replies: VecDeque<Reply>,
+    efforts: Efforts,
 }
 
 impl Keeper {
@@ -66,13 +69,15 @@ impl Keeper {
         match unsafe { fork::fork() }? {
             fork::Forked::Child => process::run(its),
             fork::Forked::Parent(process) => {
-                Ok(Self { socket: ours, process, sequence: 0, replies: VecDeque::new() })
+                let (replies, efforts) = (VecDeque::new(), Efforts::default());
+                Ok(Self { socket: ours, process, sequence: 0, replies, efforts })
             }
         }
     }
 
     /// Hands it the programs of one more target, whose hits the kernel lets through if they are of the process `pid`.
-    pub(super) fn add(&self, loaded: &Loaded, pid: u32, backend: Backend) -> io::Result<()> {
+    pub(super) fn add(&mut self, loaded: &Loaded, pid: u32, backend: Backend) -> io::Result<()> {
+        self.efforts.begin(loaded.id.number());
         let programs = &loaded.programs;
         let places = |kind| {
             let sites = loaded.sites.get(&kind).map_or(&[][..], Vec::as_slice);
@@ -103,7 +108,8 @@ impl Keeper {
     }
 
     /// Takes away what a target has, and forgets it.
-    pub(super) fn remove(&self, id: TargetId) -> io::Result<()> {
+    pub(super) fn remove(&mut self, id: TargetId) -> io::Result<()> {
+        self.efforts.forget(id.number());
         send(self.socket.as_fd(), &Request::Remove { target: id.number() }.encode(), &[])
     }
 
@@ -131,10 +137,19 @@ impl Keeper {
         }
     }
 
-    fn receive(&self) -> io::Result<Option<Reply>> {
+    /// What it has used of the processor, as far as it has said.
+    pub(super) const fn efforts(&self) -> &Efforts {
+        &self.efforts
+    }
+
+    fn receive(&mut self) -> io::Result<Option<Reply>> {
         let mut buffer = [0; MAX_REPLY];
         match receive(self.socket.as_fd(), &mut buffer)? {
-            Received::Message(len, _) => Reply::decode(&buffer[..len]).map(Some),
+            Received::Message(len, _) => {
+                let (reply, used) = Reply::decode(&buffer[..len])?;
+                self.efforts.told(reply.target(), used);
+                Ok(Some(reply))
+            }
             Received::Nothing => Ok(None),
             Received::End => Err(ended()),
         }

@@ -15,7 +15,7 @@ use rustix::io::Errno;
 
 use super::target::{Made, Next, Target, Wanted};
 use super::wire::{MAX_MESSAGE, Refused, Reply, Request, Wish};
-use super::{Descriptors, Received, fork, receive, send};
+use super::{Descriptors, Received, effort, fork, receive, send};
 use crate::clock;
 use crate::kernel::detach::Detacher;
 
@@ -212,7 +212,7 @@ impl KeeperLoop {
 
     /// Says something, or keeps it for later where nobody listens.
     fn say(&mut self, reply: Reply) {
-        if send(self.socket.as_fd(), &reply.encode(), &[]).is_err() {
+        if send(self.socket.as_fd(), &reply.encode(effort::used()), &[]).is_err() {
             self.unsent.push(reply);
         }
     }

@@ -2,6 +2,7 @@
 //! makes no sense is an error all the same.
 
 use std::io;
+use std::time::Duration;
 
 use leaktrace_common::event::Kind;
 use leaktrace_core::base::num::{FileOffset, Ktime};
@@ -129,8 +130,19 @@ impl Request {
 }
 
 impl Reply {
-    pub(super) fn encode(&self) -> Vec<u8> {
-        let mut out = Out(Vec::with_capacity(48));
+    /// The target that it is about.
+    pub(super) const fn target(&self) -> u32 {
+        match *self {
+            Self::Leased { target, .. } | Self::Ended { target, .. } | Self::Detached { target, .. } => {
+                target
+            }
+        }
+    }
+
+    /// With it goes what the keeper has `used` of the processor until then.
+    pub(super) fn encode(&self, used: Duration) -> Vec<u8> {
+        let mut out = Out(Vec::with_capacity(MAX_REPLY));
+        out.u64(u64::try_from(used.as_nanos()).unwrap_or(u64::MAX));
         match *self {
             Self::Leased { target, sequence, at, kinds, refused } => {
                 out.u32(LEASED).u32(target).u32(sequence).u64(at.0).kinds(kinds);
@@ -148,8 +160,13 @@ impl Reply {
         out.0
     }
 
-    pub(super) fn decode(bytes: &[u8]) -> io::Result<Self> {
+    pub(super) fn decode(bytes: &[u8]) -> io::Result<(Self, Duration)> {
         let mut input = In(bytes);
+        let used = Duration::from_nanos(input.u64()?);
+        Ok((Self::decode_rest(&mut input)?, used))
+    }
+
+    fn decode_rest(input: &mut In<'_>) -> io::Result<Self> {
         match input.u32()? {
             LEASED => {
                 let (target, sequence) = (input.u32()?, input.u32()?);
@@ -268,8 +285,9 @@ mod tests {
         let leased = Reply::Leased { target: 1, sequence: 2, at: Ktime(3), kinds: Kinds::NONE, refused };
         let ended = Reply::Ended { target: 1, sequence: 2, at: Ktime(3), end: LeaseEnd::Spent };
         for reply in [leased, ended, Reply::Detached { target: 4, sequence: 5 }] {
-            let bytes = reply.encode();
-            assert_eq!(Reply::decode(&bytes).unwrap(), reply);
+            let bytes = reply.encode(Duration::from_nanos(7));
+            assert!(bytes.len() <= MAX_REPLY);
+            assert_eq!(Reply::decode(&bytes).unwrap(), (reply, Duration::from_nanos(7)));
             assert!((0..bytes.len()).all(|len| Reply::decode(&bytes[..len]).is_err()));
         }
     }
