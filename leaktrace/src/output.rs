@@ -1,6 +1,7 @@
 //! Where reports go: standard output, a screen that is refreshed in place, or a file.
 
 mod create;
+mod outlet;
 mod place;
 mod stdout;
 
@@ -12,6 +13,7 @@ use thiserror::Error;
 
 use crate::config::{Output, Stream};
 pub use create::{Content, create};
+pub use outlet::Outlet;
 pub use stdout::Stdout;
 
 /// Why reports cannot be written.
@@ -121,12 +123,13 @@ impl Sink {
         Ok(Self { to, name })
     }
 
-    /// Where the lines of a report should be cut. The last one is left whole: it stays.
-    pub fn width(&self, is_last: bool) -> Option<usize> {
-        match self.to {
-            To::Screen { .. } if !is_last => screen_size().map(|(_, columns)| columns),
-            To::Screen { .. } | To::Append(_) | To::Rewrite(_) => None,
-        }
+    const fn is_screen(&self) -> bool {
+        matches!(self.to, To::Screen { .. })
+    }
+
+    /// Whether every report stays there.
+    const fn keeps_all(&self) -> bool {
+        matches!(self.to, To::Append(_))
     }
 
     /// Writes a report. On a screen all but the last one are cut to what it can show.

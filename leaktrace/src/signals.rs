@@ -171,7 +171,7 @@ impl Suspension {
 
 /// The user's wishes, as signals tell them.
 ///
-/// The first one to end ends a session with a report, the second one this process at once: the kernel then takes the probes away.
+/// The first one to end ends a session with a report, the second one, or one when that is over, this process at once: the kernel then takes the probes away.
 /// Before there is a session, the first one does.
 #[derive(Debug)]
 pub struct Interrupts {
@@ -223,8 +223,12 @@ impl Told {
         let is_awaited = self.is_awaited.load(Ordering::Acquire);
         match self.end.take_if(|_| signal != libc::SIGTSTP) {
             _ if signal == libc::SIGTSTP => self.suspend(is_awaited),
-            // Nobody may be listening any more; then the second one decides.
-            Some(end) if is_awaited => _ = end.send(signal),
+            // When the session is over, what is left may wait for a reader; nobody listens then.
+            Some(end) if is_awaited => {
+                if end.send(signal).is_err() {
+                    end_by(signal);
+                }
+            }
             Some(_) | None => end_by(signal),
         }
     }
@@ -279,6 +283,23 @@ mod tests {
             });
             thread.join().unwrap();
         });
+    }
+
+    #[test]
+    fn whoever_is_told_to_go_on_while_its_loop_is_held_up_does_not_stop() {
+        let (suspend, mut asked) = mpsc::unbounded_channel();
+        std::thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                Mask::of(&[libc::SIGCONT]).change(libc::SIG_BLOCK).unwrap();
+                // SAFETY: the signal goes to this thread, which has it blocked.
+                unsafe { libc::raise(libc::SIGCONT) };
+                let is_awaited = Arc::new(AtomicBool::new(true));
+                // Otherwise this whole test would stop here.
+                Told { end: None, suspend, is_awaited }.take(libc::SIGTSTP);
+            });
+            thread.join().unwrap();
+        });
+        assert!(asked.try_recv().unwrap().is_withdrawn(), "who was asked need not stop any more");
     }
 
     #[test]

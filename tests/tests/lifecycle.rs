@@ -1,18 +1,21 @@
 //! Ring 2: whatever happens to leaktrace, the target lives on; whatever happens to the target, leaktrace says so.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use leaktrace_tests::agreement::{assert_same_goroutines, assert_watched};
 use leaktrace_tests::go::build;
 use leaktrace_tests::install;
-use leaktrace_tests::leaktrace::{Running, WHOLE, binary, command, watch};
+use leaktrace_tests::leaktrace::{Outcome, Running, WHOLE, binary, command, watch};
 use leaktrace_tests::poll::{PATIENCE, pace, poll_until};
 use leaktrace_tests::privilege::can_probe;
 use leaktrace_tests::text::{assert_untouched, patched_places};
 use leaktrace_tests::{Mode, Program, Target, Version};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::pipe::fcntl_setpipe_size;
 
 #[test]
 fn kill_9_leaves_the_target_running_without_probes() {
@@ -79,31 +82,150 @@ fn pause_and_resume(pause: fn(&Running), within: Duration) {
     assert_untouched(pid);
 }
 
-/// Nobody reads what it writes, so that it gets to nothing; and Ctrl-Z and `fg` come one after the other.
+/// leaktrace whose standard output is a pipe of one page, which is read when the test wants.
+struct Unread {
+    leaktrace: Child,
+    stdout: ChildStdout,
+    stderr: BufReader<ChildStderr>,
+}
+
+impl Unread {
+    /// Watches a process until it can write no more.
+    fn start(pid: u32, options: &str) -> Self {
+        let mut started = command(&format!("--pid {pid} --interval 200ms {options} {WHOLE}"));
+        let mut leaktrace =
+            started.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it can be started");
+        let stdout = leaktrace.stdout.take().expect("it is piped");
+        let stderr = BufReader::new(leaktrace.stderr.take().expect("it is piped"));
+        fcntl_setpipe_size(&stdout, 4096).expect("it is empty");
+        let unread = Self { leaktrace, stdout, stderr };
+        poll_until(PATIENCE, "a full pipe", || unread.is_writing().then_some(()));
+        unread
+    }
+
+    /// Whether one of its threads waits for somebody to read.
+    fn is_writing(&self) -> bool {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.leaktrace.id())).expect("it runs");
+        threads.flatten().any(|thread| {
+            fs::read_to_string(thread.path().join("wchan")).is_ok_and(|place| place.contains("pipe_write"))
+        })
+    }
+
+    fn send(&self, signal: &str) {
+        let sent = Command::new("kill").args([signal, &self.leaktrace.id().to_string()]).status();
+        assert!(sent.expect("kill can be started").success());
+    }
+
+    fn is_running(&mut self) -> bool {
+        self.leaktrace.try_wait().expect("it is our child").is_none()
+    }
+
+    /// Its exit code, when it has ended.
+    fn code(&mut self) -> Option<i32> {
+        let ended = || self.leaktrace.try_wait().expect("it is our child");
+        poll_until(PATIENCE, "leaktrace ends", ended).code()
+    }
+
+    /// Reads what is left, until it ends.
+    fn read(mut self) -> Outcome {
+        let (mut stdout, mut stderr) = (String::new(), String::new());
+        self.stdout.read_to_string(&mut stdout).expect("reports are text");
+        self.stderr.read_to_string(&mut stderr).expect("messages are text");
+        Outcome { code: self.code(), stdout, stderr }
+    }
+}
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        // It may have ended by itself, which is as good.
+        drop(self.leaktrace.kill());
+        drop(self.leaktrace.wait());
+    }
+}
+
+fn await_no_probes(pid: u32) {
+    poll_until(PATIENCE, "the probes are gone", || {
+        patched_places(pid).expect("it runs").is_empty().then_some(())
+    });
+}
+
 #[test]
-fn one_that_is_to_go_on_before_it_has_stopped_does_not_stop() {
+fn whoever_does_not_read_its_reports_holds_up_nothing_but_those() {
+    if !can_probe() {
+        return;
+    }
+    let mut target = Target::start(Version::NEWEST, Mode::Plain, "driven=500");
+    let (pid, began) = (target.pid(), Instant::now());
+    let mut unread = Unread::start(pid, "--duration 5s");
+    // Without renewal, leases would be over after that.
+    pace(SOON);
+    assert!(unread.is_writing(), "it waits still");
+    poll_until(SOONER, "probes", || (patched_places(pid).expect("it runs").len() >= 4).then_some(()));
+    target.command("spawn 20");
+    let own = target.command("settle");
+    await_no_probes(pid);
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(15), "it ends in time: {took:?}");
+    assert!(unread.is_running(), "the last report is waited for");
+    let outcome = unread.read();
+    let report = outcome.report();
+    let driven = report.group("main.driven.func1");
+    assert_eq!((driven.born, driven.live), (20, own.site("driven").spawned), "this is the last one");
+    assert_eq!(report.dropped(), 0, "what drains the ring went on");
+    assert!(outcome.stderr.contains("reports were left out"), "{}", outcome.stderr);
+    assert_untouched(pid);
+}
+
+#[test]
+fn one_signal_ends_it_while_it_waits_for_whoever_reads_its_last_report() {
     if !can_probe() {
         return;
     }
     let target = Target::start(Version::NEWEST, Mode::Plain, "driven=500");
-    let mut started = command(&format!("--pid {} --interval 100ms {WHOLE}", target.pid()));
-    let mut leaktrace = started.stdout(Stdio::piped()).spawn().expect("it starts");
-    let pid = leaktrace.id();
-    let read = |name: &str| fs::read_to_string(format!("/proc/{pid}/{name}")).expect("it runs");
-    poll_until(PATIENCE, "a full pipe", || read("wchan").contains("pipe_write").then_some(()));
-    let send = |signal: &str| {
-        let sent = Command::new("kill").args([signal, &pid.to_string()]).status();
-        assert!(sent.expect("kill can be started").success());
-    };
-    send("-TSTP");
-    pace(Duration::from_millis(50));
-    send("-CONT");
-    // Longer than it waits for its own loop before it stops.
-    pace(Duration::from_secs(1));
-    let status = read("status");
-    leaktrace.kill().expect("it runs");
-    leaktrace.wait().expect("it is our child");
-    assert!(!status.contains("State:\tT"), "{status}");
+    let mut unread = Unread::start(target.pid(), "--duration 3s");
+    poll_until(PATIENCE, "it says that it waits", || {
+        let readable = &mut [PollFd::new(unread.stderr.get_ref(), PollFlags::IN)];
+        (poll(readable, Some(&Timespec::default())).expect("it is open") > 0).then_some(())
+    });
+    let mut said = String::new();
+    unread.stderr.read_line(&mut said).expect("it is text");
+    assert!(said.contains("waiting until standard output takes what is left of the report"), "{said}");
+    await_no_probes(target.pid());
+    unread.send("-INT");
+    assert_eq!(unread.code(), Some(130));
+}
+
+#[test]
+fn a_first_signal_ends_the_watch_though_nobody_reads_and_the_second_one_the_wait() {
+    if !can_probe() {
+        return;
+    }
+    let target = Target::start(Version::NEWEST, Mode::Plain, "driven=500");
+    let mut unread = Unread::start(target.pid(), "");
+    unread.send("-INT");
+    await_no_probes(target.pid());
+    assert!(unread.is_running(), "the last report is waited for");
+    unread.send("-INT");
+    assert_eq!(unread.code(), Some(130));
+}
+
+#[test]
+fn ctrl_z_takes_the_probes_away_though_nobody_reads() {
+    if !can_probe() {
+        return;
+    }
+    let target = Target::start(Version::NEWEST, Mode::Plain, "driven=500");
+    let unread = Unread::start(target.pid(), "");
+    let began = Instant::now();
+    unread.send("-TSTP");
+    await_no_probes(target.pid());
+    assert!(began.elapsed() < SOONER, "{:?}", began.elapsed());
+    unread.send("-CONT");
+    poll_until(PATIENCE, "they are back", || {
+        (patched_places(target.pid()).expect("it runs").len() >= 4).then_some(())
+    });
+    unread.send("-INT");
+    assert!(unread.read().report().group("main.driven.func1").live >= 500);
 }
 
 fn keeper_of(running: &Running) -> String {

@@ -146,11 +146,9 @@ fn watch(
     source: Source<'_>,
     make_pass: PassMaker<'_>,
 ) -> anyhow::Result<Ended> {
-    let is_many = selection.is_many();
-    let mut consumers = Consumers::open(config, is_many)?;
+    let mut consumers = Consumers::open(config, selection.is_many())?;
     let recording = config.writing.record.as_ref().map(Recording::create).transpose()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.context("cannot start the event loop")?;
+    let runtime = runtime()?;
     let (ends, launched) = source.split();
     let events = Events::new(ends);
     let is_launched = launched.is_some();
@@ -167,7 +165,9 @@ fn watch(
     engine.select(selection);
     let ran = runtime.block_on(engine.run());
     let (ended, ledger) = (ended(&engine), std::mem::take(&mut engine.ledger));
+    // Whoever reads the reports may take their time: by now there is nothing that waits for it.
     drop(engine);
+    let ran = ran.and(consumers.finish());
     match selection {
         Selection::Pids(pids) if let [pid] = pids[..] => {
             ran.and_then(|()| one(ledger, ended)).map_err(|error| jobs::cannot_watch(error, pid, is_launched))
@@ -177,6 +177,10 @@ fn watch(
             several(ledger, ended)
         }
     }
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the event loop")
 }
 
 /// What comes of a session that ends for a reason.

@@ -55,8 +55,11 @@ pub enum Publication<'a> {
 
 /// Whoever wants to know.
 pub trait Consumer {
-    /// Takes notice of it.
+    /// Takes notice of it, and waits for nothing: probes are governed by whoever calls this.
     fn take(&mut self, publication: &Publication<'_>) -> anyhow::Result<()>;
+
+    /// Waits until all that it took is where it belongs. Nothing is traced any more.
+    fn finish(&mut self) -> anyhow::Result<()>;
 }
 
 /// All that were asked for.
@@ -79,6 +82,14 @@ impl Consumer for Consumers {
         }
         told
     }
+
+    fn finish(&mut self) -> anyhow::Result<()> {
+        let mut finished = Ok(());
+        for consumer in &mut self.0 {
+            finished = finished.and(consumer.finish());
+        }
+        finished
+    }
 }
 
 #[cfg(test)]
@@ -96,6 +107,10 @@ mod tests {
             anyhow::ensure!(!self.1, "cannot take it");
             Ok(())
         }
+
+        fn finish(&mut self) -> anyhow::Result<()> {
+            self.take(&Publication::Round { is_last: true })
+        }
     }
 
     #[test]
@@ -105,6 +120,8 @@ mod tests {
         let mut all = Consumers(vec![consumer(false), consumer(true), consumer(false)]);
         assert!(all.take(&Publication::Round { is_last: true }).is_err());
         assert_eq!(count.get(), 3);
+        assert!(all.finish().is_err());
+        assert_eq!(count.get(), 6);
         assert!(Consumers(vec![consumer(false)]).take(&Publication::Round { is_last: true }).is_ok());
     }
 }

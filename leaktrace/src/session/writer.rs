@@ -3,20 +3,21 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use leaktrace_core::judge::detect::Gate;
 use leaktrace_core::report::render::{Format, Options, Style};
 use leaktrace_core::schema::{ProcessReport, ProcessState, Report, Round, SCHEMA_VERSION};
 
 use super::publish::{Consumer, Process, Publication};
 use crate::config::Config;
-use crate::output::Sink;
+use crate::output::{Outlet, Sink};
 
 /// Of how many processes that have ended the last report is kept.
 const MOST_ENDED: usize = 256;
 
 /// How reports are written.
 struct Form {
-    sink: Sink,
+    outlet: Outlet,
     format: &'static Format,
     color: bool,
     gate: Gate,
@@ -47,9 +48,10 @@ struct Known {
 /// Opens the destination for the reports on one process, or on many.
 pub(super) fn open(config: &Config, is_many: bool) -> anyhow::Result<Option<Box<dyn Consumer>>> {
     let output = &config.writing.output;
-    let sink = Sink::open(output)?;
+    let outlet =
+        Outlet::start(Sink::open(output)?).context("cannot start a thread that writes the reports")?;
     let (gate, is_file) = (config.judging.gate.clone(), output.file.is_some());
-    let form = Form { sink, format: output.format, color: output.color, gate, is_file };
+    let form = Form { outlet, format: output.format, color: output.color, gate, is_file };
     Ok(Some(if is_many {
         Box::new(RoundWriter { form, known: BTreeMap::new(), forgotten: 0 })
     } else {
@@ -60,22 +62,22 @@ pub(super) fn open(config: &Config, is_many: bool) -> anyhow::Result<Option<Box<
 impl Form {
     fn options(&self, is_last: bool) -> Options<'_> {
         let style = if self.color { Style::Ansi } else { Style::Plain };
-        Options { style, width: self.sink.width(is_last), gate: &self.gate }
+        Options { style, width: self.outlet.width(is_last), gate: &self.gate }
     }
 
-    fn write(&mut self, report: &Report, is_last: bool) -> anyhow::Result<()> {
+    fn write(&self, report: &Report, is_last: bool) -> anyhow::Result<()> {
         let mut bytes = Vec::new();
         (self.format.writer.report)(report, &self.options(is_last), &mut bytes)?;
-        Ok(self.sink.write(&bytes, is_last)?)
+        Ok(self.outlet.put(bytes, is_last)?)
     }
 
     /// Formats without rounds are refused for several processes before anything begins.
-    fn write_round(&mut self, round: &Round<&Report>, is_last: bool) -> anyhow::Result<()> {
+    fn write_round(&self, round: &Round<&Report>, is_last: bool) -> anyhow::Result<()> {
         let mut bytes = Vec::new();
         if let Some(write) = self.format.writer.round {
             write(round, &self.options(is_last), &mut bytes)?;
         }
-        Ok(self.sink.write(&bytes, is_last)?)
+        Ok(self.outlet.put(bytes, is_last)?)
     }
 }
 
@@ -85,6 +87,10 @@ impl Consumer for Writer {
             Publication::Report { report, is_last, .. } => self.0.write(report, *is_last),
             Publication::Ended { .. } | Publication::Round { .. } => Ok(()),
         }
+    }
+
+    fn finish(&mut self) -> anyhow::Result<()> {
+        Ok(self.0.outlet.finish()?)
     }
 }
 
@@ -104,6 +110,10 @@ impl Consumer for RoundWriter {
             }
             Publication::Round { is_last } => self.write(*is_last),
         }
+    }
+
+    fn finish(&mut self) -> anyhow::Result<()> {
+        Ok(self.form.outlet.finish()?)
     }
 }
 
@@ -133,7 +143,7 @@ impl RoundWriter {
     }
 
     /// As long as there was no process there is nothing to replace a file with, and nothing to end with.
-    fn write(&mut self, is_last: bool) -> anyhow::Result<()> {
+    fn write(&self, is_last: bool) -> anyhow::Result<()> {
         if self.known.is_empty() && self.forgotten == 0 && (is_last || self.form.is_file) {
             return Ok(());
         }
