@@ -1,6 +1,8 @@
 //! Ring 2: a recording shows what the trace showed, without the process, its binary or a happy end.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use leaktrace_tests::leaktrace::{Running, WHOLE, command, leaktrace};
 use leaktrace_tests::matrix::each_version;
@@ -9,6 +11,7 @@ use leaktrace_tests::privilege::can_probe;
 use leaktrace_tests::report::Report;
 use leaktrace_tests::traceback::parse;
 use leaktrace_tests::{Mode, Target, Version};
+use rustix::pipe::fcntl_setpipe_size;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -166,4 +169,32 @@ fn a_recording_that_cannot_be_made_is_told_before_anything_is_traced() {
     let mut run = command(&format!("--pid {}", target.pid()));
     run.args(["--record", "/nonexistent/run.ltc"]);
     Running::start(run).finish().refused(2, "cannot write to /nonexistent/run.ltc");
+}
+
+#[test]
+fn one_signal_ends_it_while_it_waits_for_what_is_left_of_the_recording_to_be_written() {
+    if !can_probe() {
+        return;
+    }
+    let target = Target::start(Version::NEWEST, Mode::Plain, "driven=5 storm=1");
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let pipe = folder.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo can be started").success());
+    // Nobody reads it, but somebody could.
+    let reader = File::options().read(true).write(true).open(&pipe).expect("it is there");
+    fcntl_setpipe_size(&reader, 4096).expect("it is empty");
+    let options = format!("--duration 1s --output /dev/null --record {}", pipe.display());
+    let mut running = Running::start(command(&format!("--pid {} {options}", target.pid())));
+    poll_until(PATIENCE, "a full pipe", || {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", running.pid())).expect("it runs");
+        let place = |thread: std::fs::DirEntry| std::fs::read_to_string(thread.path().join("wchan"));
+        threads.flatten().any(|thread| place(thread).is_ok_and(|at| at.contains("pipe_write"))).then_some(())
+    });
+    poll_until(PATIENCE, "the session is over and its keeper has gone", || {
+        let children = format!("/proc/{0}/task/{0}/children", running.pid());
+        std::fs::read_to_string(children).expect("it runs").is_empty().then_some(())
+    });
+    assert!(running.is_running(), "it waits for somebody to read");
+    let outcome = running.stop();
+    assert_eq!(outcome.code, Some(130), "{}", outcome.stderr);
 }

@@ -81,7 +81,8 @@ impl Engine<'_> {
         if was_there {
             self.ledger.enter(process.pid, member.has_reported, outcome);
         }
-        member.recorder.take().map_or(Ok(()), Recorder::finish)?;
+        // To wait for what is left of it would hold up the others.
+        self.recorded = self.recorded.take().or(member.recorder.take().map(Recorder::finish));
         self.consumer.take(&Publication::Ended { process, state, reason })
     }
 }

@@ -15,7 +15,7 @@ use super::events::{Event, Events};
 use super::jobs::{self, Probing};
 use super::member::{Key, Member, Outcome};
 use super::publish::{Consumer, Process, Publication};
-use super::recorder::Recording;
+use super::recorder::{Recording, Rest};
 use super::reporting::Shared;
 use super::{LaunchedProgram, PassMaker, SessionInputs};
 use crate::clock;
@@ -41,6 +41,8 @@ pub(super) struct Engine<'e> {
     pub(super) shared: Arc<Shared>,
     pub(super) workers: Workers,
     pub(super) recording: Option<Recording>,
+    /// A recording that has ended, but need not be written yet.
+    pub(super) recorded: Option<Rest>,
     pub(super) events: Events,
     pub(super) hub: Option<Hub>,
     /// What programs are loaded with, once it is known.
@@ -82,6 +84,7 @@ impl<'e> Engine<'e> {
             shared,
             workers,
             recording,
+            recorded: None,
             events,
             hub: None,
             probing: None,

@@ -165,9 +165,10 @@ fn watch(
     engine.select(selection);
     let ran = runtime.block_on(engine.run());
     let (ended, ledger) = (ended(&engine), std::mem::take(&mut engine.ledger));
-    // Whoever reads the reports may take their time: by now there is nothing that waits for it.
+    let recorded = engine.recorded.take();
+    // Whoever reads the reports may take their time, and so may a disk: by now there is nothing that waits for them.
     drop(engine);
-    let ran = ran.and(consumers.finish());
+    let ran = ran.and(consumers.finish()).and(recorded.map_or(Ok(()), |rest| Ok(rest.wait()?)));
     match selection {
         Selection::Pids(pids) if let [pid] = pids[..] => {
             ran.and_then(|()| one(ledger, ended)).map_err(|error| jobs::cannot_watch(error, pid, is_launched))

@@ -1,19 +1,22 @@
 //! Keeps a recording of the session, on a thread of its own: what drains the ring only copies records.
 
+mod desk;
+mod queue;
+
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
+use desk::Desk;
 use leaktrace_core::base::num::{Ktime, Pc};
 use leaktrace_core::go::goroutines::Snapshot;
-use leaktrace_core::go::symbols::Symbols;
 use leaktrace_core::goroutines::Dump;
 use leaktrace_core::goroutines::snapshot;
-use leaktrace_core::trace::recording::{Bounds, Header, Meter, Records, Spacing, Writer, names, walk};
+use leaktrace_core::trace::recording::{Bounds, Header, Meter, Records, Writer, names, walk};
+use queue::{Input, queue};
 use thiserror::Error;
 
 use crate::clock;
@@ -21,11 +24,14 @@ use crate::config::Record;
 use crate::inspect::Inspected;
 use crate::output::{self, Content, OutputError};
 
-/// How many bytes of records may wait to be written. What comes while they do is left out, and counted.
+/// How many bytes may wait to be written. What comes while they do is left out, and counted.
 const MOST_WAITING: usize = 32 << 20;
 
 /// How often it is written down what was counted, in nanoseconds.
 const METER_NS: u64 = 1_000_000_000;
+
+/// After how long it is said why we do not end.
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// Why there is no recording, or not all of it.
 #[derive(Debug, Error)]
@@ -110,18 +116,45 @@ enum Message {
     Ends(Ktime),
     Walked(Recorded),
     Counted(Box<Meter>),
+    LeftOut(LeftOut),
+}
+
+impl Message {
+    /// How many bytes it takes, beside what each does.
+    const fn size(&self) -> usize {
+        match self {
+            Self::Records(records) => records.size(),
+            Self::Walked(Recorded { walk, addresses, snapshot, .. }) => {
+                walk.len() + snapshot.len() + size_of_val(addresses.as_slice())
+            }
+            Self::Asked | Self::Ends(_) | Self::Counted(_) | Self::LeftOut(_) => 0,
+        }
+    }
+}
+
+/// What was left out until now because too much waited.
+#[derive(Clone, Copy, Debug, Default)]
+struct LeftOut {
+    records: u64,
+    snapshots: u64,
 }
 
 /// The session's end of the recording.
 pub(super) struct Recorder {
     batch: Records,
-    left_out: u64,
+    left_out: LeftOut,
     metered: Ktime,
     is_ending: bool,
-    waiting: Arc<AtomicUsize>,
-    to: Sender<(Message, Ktime)>,
+    to: Input<(Message, Ktime)>,
+    rest: Rest,
+}
+
+/// What is left to be written of a recording that has ended.
+pub(super) struct Rest {
     path: PathBuf,
     thread: JoinHandle<Result<(), Broken>>,
+    /// Closed when that ends.
+    is_over: Receiver<()>,
 }
 
 /// Why writing ended early.
@@ -150,36 +183,29 @@ impl Recorder {
             Ok(writer) => writer,
             Err(source) => return Err(Broken { source, is_empty: true }.of(path)),
         };
-        let waiting = Arc::new(AtomicUsize::new(0));
-        let (to, messages) = mpsc::channel();
-        let desk = Desk {
-            spacing: Spacing::new(bounds.total - bounds.records),
-            left_out_before: 0,
-            writer,
-            unnamed: names::Unnamed::default(),
-            waiting: Arc::clone(&waiting),
-        };
+        let (to, mut messages) = queue(MOST_WAITING);
+        let (over, is_over) = mpsc::channel();
+        let desk = Desk::new(writer, bounds);
         let thread = std::thread::Builder::new().name("recorder".to_owned()).spawn(move || {
+            let _over: mpsc::Sender<()> = over;
             let debug = inspected.debug();
-            desk.work(&messages, &inspected.symbols(&debug))
+            desk.work(&mut messages, &inspected.symbols(&debug))
         });
         let thread = thread.map_err(RecordError::Thread)?;
         Ok(Self {
             batch: Records::default(),
-            left_out: 0,
+            left_out: LeftOut::default(),
             metered: Ktime(0),
             is_ending: false,
-            waiting,
             to,
-            path,
-            thread,
+            rest: Rest { path, thread, is_over },
         })
     }
 
     /// Adds a record.
     pub(super) fn record(&mut self, record: &[u8]) {
-        if self.waiting.load(Ordering::Relaxed) > MOST_WAITING || !self.batch.push(record) {
-            self.left_out += 1;
+        if self.to.is_full() || !self.batch.push(record) {
+            self.left_out.records += 1;
         }
         if self.batch.is_full() {
             self.flush();
@@ -190,22 +216,24 @@ impl Recorder {
     pub(super) fn flush(&mut self) {
         if !self.batch.is_empty() {
             let batch = std::mem::take(&mut self.batch);
-            self.waiting.fetch_add(batch.size(), Ordering::Relaxed);
-            self.send(Message::Records(batch));
+            let records = batch.len();
+            if !self.offer(Message::Records(batch)) {
+                self.left_out.records += records;
+            }
         }
     }
 
-    /// A walk is about to begin.
+    /// A walk is about to begin. Where that is left out, the recording says less of that walk, but nothing that is wrong.
     pub(super) fn asked(&mut self) {
         self.flush();
-        self.send(Message::Asked);
+        self.offer(Message::Asked);
     }
 
     /// What happened after `at` counts for nothing.
     pub(super) fn ends(&mut self, at: Ktime) {
         if !std::mem::replace(&mut self.is_ending, true) {
             self.flush();
-            self.send(Message::Ends(at));
+            self.insist(Message::Ends(at));
         }
     }
 
@@ -213,7 +241,12 @@ impl Recorder {
     pub(super) fn walked(&mut self, mut recorded: Recorded, last: bool) {
         recorded.last = last;
         self.flush();
-        self.send(Message::Walked(recorded));
+        let message = Message::Walked(recorded);
+        if last {
+            self.insist(message);
+        } else if !self.offer(message) {
+            self.left_out.snapshots += 1;
+        }
     }
 
     /// Whether it is time to say what was counted.
@@ -222,22 +255,42 @@ impl Recorder {
     }
 
     /// What was counted until now.
-    pub(super) fn counted(&mut self, mut meter: Meter) {
+    pub(super) fn counted(&mut self, meter: Meter) {
         self.metered = clock::now();
-        meter.totals.records_left_out = self.left_out;
         self.flush();
-        self.send(Message::Counted(Box::new(meter)));
+        self.offer(Message::LeftOut(self.left_out));
+        self.offer(Message::Counted(Box::new(meter)));
     }
 
-    fn send(&self, message: Message) {
-        // A thread that has ended says why when it is joined.
-        _ = self.to.send((message, clock::now()));
+    /// Whether there was room for it.
+    fn offer(&self, message: Message) -> bool {
+        let size = message.size();
+        self.to.offer((message, clock::now()), size)
     }
 
-    /// Writes what is left and the end.
-    pub(super) fn finish(mut self) -> Result<(), RecordError> {
+    /// For what comes once.
+    fn insist(&self, message: Message) {
+        let size = message.size();
+        self.to.insist((message, clock::now()), size);
+    }
+
+    /// Has what is left and the end written.
+    pub(super) fn finish(mut self) -> Rest {
         self.flush();
-        drop(self.to);
+        self.insist(Message::LeftOut(self.left_out));
+        self.rest
+    }
+}
+
+impl Rest {
+    /// Waits until it is written, however long that takes: signals end it.
+    pub(super) fn wait(self) -> Result<(), RecordError> {
+        if self.is_over.recv_timeout(SILENCE) == Err(RecvTimeoutError::Timeout) {
+            let file = self.path.display();
+            tracing::warn!(
+                "waiting until {file} takes what is left of the recording; Ctrl-C ends leaktrace without it"
+            );
+        }
         match self.thread.join() {
             Ok(result) => result.map_err(|broken| broken.of(self.path)),
             Err(panic) => std::panic::resume_unwind(panic),
@@ -245,77 +298,51 @@ impl Recorder {
     }
 }
 
-/// The writing thread's end.
-struct Desk {
-    writer: Writer<File>,
-    /// Records that never came here, as far as that is written down.
-    left_out_before: u64,
-    spacing: Spacing,
-    unnamed: names::Unnamed,
-    waiting: Arc<AtomicUsize>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Desk {
-    fn work(mut self, messages: &Receiver<(Message, Ktime)>, symbols: &dyn Symbols) -> Result<(), Broken> {
-        let written = self.write(messages, symbols);
-        let totals = self.writer.totals();
-        written
-            .and_then(|()| self.writer.finish(clock::now()).map(drop))
-            .map_err(|source| Broken { source, is_empty: totals.records == 0 && totals.snapshots == 0 })
+    /// A recorder of whose messages nobody takes any.
+    fn stuck() -> (Recorder, queue::Outcome<(Message, Ktime)>) {
+        let (to, messages) = queue(MOST_WAITING);
+        let rest =
+            Rest { path: PathBuf::new(), thread: std::thread::spawn(|| Ok(())), is_over: mpsc::channel().1 };
+        let (batch, left_out) = (Records::default(), LeftOut::default());
+        (Recorder { batch, left_out, metered: Ktime(0), is_ending: false, to, rest }, messages)
     }
 
-    fn write(&mut self, messages: &Receiver<(Message, Ktime)>, symbols: &dyn Symbols) -> io::Result<()> {
-        while let Ok((message, at)) = messages.recv() {
+    fn walk(bytes: usize) -> Recorded {
+        Recorded {
+            walk: vec![0; bytes / 2],
+            addresses: Vec::new(),
+            snapshot: vec![0; bytes / 2],
+            last: false,
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_written_in_time_is_left_out_and_counted_whatever_it_is() {
+        let (mut recorder, mut messages) = stuck();
+        for _ in 0..10 {
+            recorder.asked();
+            recorder.walked(walk(MOST_WAITING / 2), false);
+            (0..100).for_each(|_| recorder.record(&[0; 100]));
+            recorder.counted(Meter::default());
+        }
+        recorder.walked(walk(1000), true);
+        let rest = recorder.finish();
+        let (mut walks, mut records, mut left_out) = (Vec::new(), 0, LeftOut::default());
+        while let Some((message, _)) = messages.take() {
             match message {
-                Message::Records(records) => self.records(&records, at, symbols)?,
-                Message::Asked => drop(self.writer.asked(at)?),
-                Message::Ends(at) => drop(self.writer.last(at)?),
-                Message::Walked(recorded) => self.walked(&recorded, at, symbols)?,
-                Message::Counted(meter) => self.counted(*meter, at)?,
+                Message::Walked(recorded) => walks.push((recorded.walk.len(), recorded.last)),
+                Message::Records(batch) => records += batch.len(),
+                Message::LeftOut(until_now) => left_out = until_now,
+                Message::Asked | Message::Ends(_) | Message::Counted(_) => {}
             }
         }
-        Ok(())
-    }
-
-    fn records(&mut self, records: &Records, at: Ktime, symbols: &dyn Symbols) -> io::Result<()> {
-        self.unnamed.add_records(records);
-        self.names(at, symbols)?;
-        self.writer.records(records, at)?;
-        self.waiting.fetch_sub(records.size(), Ordering::Relaxed);
-        Ok(())
-    }
-
-    /// The snapshot comes last, so that a recording that ends within it still has the walk.
-    fn walked(&mut self, recorded: &Recorded, at: Ktime, symbols: &dyn Symbols) -> io::Result<()> {
-        let Recorded { walk, addresses, snapshot, last } = recorded;
-        if !last && !self.spacing.keeps((walk.len() + snapshot.len()) as u64, self.room()) {
-            self.writer.leave_out_snapshot();
-            return Ok(());
-        }
-        self.unnamed.extend(addresses.iter().copied());
-        self.names(at, symbols)?;
-        self.writer.walk(walk, at)?;
-        self.writer.snapshot(snapshot, at)?;
-        Ok(())
-    }
-
-    /// The bytes that snapshots may still take, records being left all of their part.
-    fn room(&self) -> u64 {
-        self.writer.room().saturating_sub(self.writer.room_for_records())
-    }
-
-    fn names(&mut self, at: Ktime, symbols: &dyn Symbols) -> io::Result<()> {
-        match self.unnamed.take(symbols) {
-            Some(names) => self.writer.names(&names, at).map(drop),
-            None => Ok(()),
-        }
-    }
-
-    fn counted(&mut self, mut meter: Meter, at: Ktime) -> io::Result<()> {
-        let new = meter.totals.records_left_out.saturating_sub(self.left_out_before);
-        self.left_out_before += new;
-        self.writer.leave_out(new);
-        meter.totals = self.writer.totals();
-        self.writer.meter(&meter.to_bytes(), at).map(drop)
+        assert_eq!(walks, [(MOST_WAITING / 4, false), (MOST_WAITING / 4, false), (500, true)]);
+        assert_eq!((left_out.snapshots, records), (8, 100));
+        assert_eq!(records + left_out.records, 1000);
+        assert!(rest.wait().is_ok());
     }
 }

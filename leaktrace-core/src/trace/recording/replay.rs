@@ -228,7 +228,7 @@ impl Replay {
         });
         let thinned = (snapshots_left_out > 0).then(|| {
             let snapshots = human::some(snapshots_left_out, "snapshot");
-            format!("{snapshots} left out to keep the recording within its size")
+            format!("{snapshots} left out to keep the recording within its size, or because it was not written in time")
         });
         let lost = (self.lost_blocks > 0)
             .then(|| format!("{} of the recording cannot be read", human::some(self.lost_blocks, "block")));
