@@ -219,7 +219,7 @@ impl Governor {
         let kinds = self.kinds();
         let wait = if !self.leased {
             self.bucket.full_in().clamp(SHORTEST_GAP_NS, SECOND_NS)
-        } else if self.introduced != self.wanted {
+        } else if self.next_kind().is_some() {
             INTRODUCE_NS
         } else if self.is_calm && self.limit.is_some() {
             CALM_RENEW_NS
@@ -239,19 +239,21 @@ impl Governor {
 
     /// The kinds that the stage has.
     fn kinds(&self) -> Kinds {
-        if self.stage.sheds(Load::Waits) {
-            self.introduced.without(Kind::Park).without(Kind::Ready)
-        } else {
-            self.introduced
-        }
+        self.introduced.iter().filter(|kind| !self.is_shed(*kind)).collect()
+    }
+
+    const fn is_shed(&self, kind: Kind) -> bool {
+        self.stage.sheds(Load::Waits) && matches!(kind, Kind::Park | Kind::Ready)
     }
 
     /// Adds one kind, after those before it were seen.
     fn introduce(&mut self) {
-        let next = self.wanted.iter().find(|kind| !self.introduced.contains(*kind));
-        if let Some(kind) = next.filter(|_| self.kinds() == self.introduced) {
-            self.introduced = self.introduced.with(kind);
-        }
+        self.introduced = self.next_kind().map_or(self.introduced, |kind| self.introduced.with(kind));
+    }
+
+    /// The kind to be added next; of one that is shed it would not be seen what it costs.
+    fn next_kind(&self) -> Option<Kind> {
+        self.wanted.iter().find(|kind| !self.introduced.contains(*kind) && !self.is_shed(*kind))
     }
 
     /// As a birth costs with its share of stacks; as long as that is not known, with one.

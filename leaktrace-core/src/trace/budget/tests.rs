@@ -252,6 +252,31 @@ fn kinds_are_added_one_after_the_other() {
 }
 
 #[test]
+fn what_is_shed_before_it_was_added_is_added_later_and_no_reason_to_ask_often() {
+    let mut world = World::new(Some(0.05));
+    // With all their stacks the first births cost more than the limit, without them less.
+    let burst = Sample {
+        elapsed: 10 * MS,
+        traced: 10 * MS,
+        hits: [1000, 1000, 0, 0],
+        stacks: 1000,
+        busy: 32 * MS,
+        own: 0,
+    };
+    world.now = world.now.plus(10 * MS);
+    world.decision = world.governor.tick(world.now, &burst);
+    assert_eq!(world.now_shed(), [Load::Waits, Load::Stacks]);
+    let (mut renewals, until) = (0, world.now.plus(3 * SECOND_NS));
+    while world.now < until {
+        world.turn(QUIET);
+        renewals += 1;
+    }
+    assert!(world.now_shed().contains(&Load::Waits) && renewals <= 60, "{renewals} in three seconds");
+    world.run(QUIET, 180);
+    assert_eq!((world.now_shed(), world.decision.lease.unwrap().kinds), (vec![], Kinds::ALL));
+}
+
+#[test]
 fn what_was_missed_while_nobody_renewed_the_lease_is_not_laid_to_the_limit() {
     let mut world = World::new(Some(0.05));
     world.run(QUIET, 1);
