@@ -25,6 +25,8 @@ struct Order {
     /// It ends when the other end of this is closed.
     until: RawFd,
     link: RawFd,
+    /// The ends of the pipes that are ours alone, of which it has copies.
+    ours: [RawFd; 2],
 }
 
 /// One child at a time is made: it has a copy of every descriptor for a moment, and while it does, no other link may be closed.
@@ -36,7 +38,8 @@ pub(super) fn close(link: OwnedFd) {
     let making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
     let Ok((until, release)) = pipe_with(PipeFlags::CLOEXEC) else { return };
     let Ok((ready, not_ready)) = pipe_with(PipeFlags::CLOEXEC) else { return };
-    let order = Order { until: until.as_raw_fd(), link: link.as_raw_fd() };
+    let ours = [&not_ready, &release].map(AsRawFd::as_raw_fd);
+    let order = Order { until: until.as_raw_fd(), link: link.as_raw_fd(), ours };
     let Ok(child) = start(&order, &mut stack) else { return };
     drop(not_ready);
     await_end_of(&ready);
@@ -69,13 +72,20 @@ fn start(order: &Order, stack: &mut [u8]) -> io::Result<Pid> {
 /// What the child does: it lets go of all but the link, waits until ours is closed, and ends.
 extern "C" fn end_with_the_link(argument: *mut c_void) -> c_int {
     // SAFETY: it is what `start` was given, and lives longer than this process.
-    let Order { until, link } = unsafe { &*argument.cast::<Order>() };
+    let Order { until, link, ours } = unsafe { &*argument.cast::<Order>() };
     let (low, high) = (until.min(link).cast_unsigned(), until.max(link).cast_unsigned());
+    let mut is_alone = true;
     for (first, last) in [(0, low.saturating_sub(1)), (low + 1, high - 1), (high + 1, u32::MAX)] {
         if first <= last && !(low == 0 && last == 0) {
             // SAFETY: these are this process's own descriptors, and nothing uses them here.
-            unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+            is_alone &= unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } == 0;
         }
+    }
+    // A filter of system calls may not know it. The rest then goes with this process, which ends soon; without these it would
+    // wait for itself.
+    for descriptor in ours.iter().filter(|_| !is_alone) {
+        // SAFETY: as before.
+        unsafe { libc::close(*descriptor) };
     }
     // SAFETY: it is open, as it was when this process was made.
     await_end_of(unsafe { BorrowedFd::borrow_raw(*until) });
@@ -90,6 +100,7 @@ mod tests {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
     use super::*;
+    use crate::kernel::filter;
 
     #[test]
     fn what_is_closed_is_closed_for_good_when_it_returns() {
@@ -100,6 +111,20 @@ mod tests {
             assert_eq!(poll(&mut polled, Some(&Timespec::default())).unwrap(), 1);
             assert!(polled[0].revents().contains(PollFlags::HUP));
         }
+    }
+
+    #[test]
+    fn it_ends_where_a_range_of_descriptors_cannot_be_closed() {
+        let (done, is_done) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            filter::deny(libc::SYS_close_range);
+            let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+            close(writer);
+            let read = rustix::io::read(&reader, &mut [0_u8; 1]).unwrap();
+            done.send(read).unwrap();
+        });
+        let read = is_done.recv_timeout(std::time::Duration::from_mins(1));
+        assert_eq!(read, Ok(0), "nobody has the other end any more");
     }
 
     #[test]

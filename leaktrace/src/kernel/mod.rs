@@ -9,6 +9,8 @@ pub mod cost;
 mod detach;
 mod drops;
 pub mod features;
+#[cfg(test)]
+mod filter;
 mod hub;
 mod keeper;
 mod last;

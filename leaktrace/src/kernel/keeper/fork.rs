@@ -32,11 +32,7 @@ pub(super) fn become_keeper(socket: OwnedFd, nice: i32) -> io::Result<OwnedFd> {
     let inherited = socket.into_raw_fd();
     // SAFETY: it is open, and whoever owns it in the other process doesn't here.
     let socket = rustix::io::fcntl_dupfd_cloexec(unsafe { BorrowedFd::borrow_raw(inherited) }, 3)?;
-    let kept = socket.as_raw_fd().cast_unsigned();
-    for (first, last) in [(0, kept - 1), (kept + 1, u32::MAX)] {
-        // SAFETY: nothing of what was open in the process that this one was forked from is used here any more.
-        unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
-    }
+    close_all_but(&socket)?;
     for _ in 0..3 {
         // These are the standard streams now: a message of the runtime must not go into anything else.
         std::mem::forget(std::fs::File::options().read(true).write(true).open("/dev/null")?);
@@ -63,6 +59,27 @@ pub(super) fn become_keeper(socket: OwnedFd, nice: i32) -> io::Result<OwnedFd> {
     let _: rustix::io::Result<()> = rustix::process::setpriority_process(None, nice);
     let _: io::Result<()> = std::fs::write("/proc/self/autogroup", nice.to_string());
     Ok(socket)
+}
+
+/// Closes all other descriptors of this process: with them it would hold up whoever waits for the end of a pipe or a
+/// socket.
+fn close_all_but(socket: &OwnedFd) -> io::Result<()> {
+    let kept = socket.as_raw_fd().cast_unsigned();
+    let ranges = [(0, kept - 1), (kept + 1, u32::MAX)];
+    // SAFETY: nothing of what was open in the process that this one was forked from is used here any more.
+    let close =
+        |(first, last): (u32, u32)| unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } == 0;
+    if ranges.into_iter().all(close) {
+        return Ok(());
+    }
+    // A filter of system calls may not know it.
+    let listed = std::fs::read_dir("/proc/self/fd")?.flatten();
+    let open: Vec<i32> = listed.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    for descriptor in open.into_iter().filter(|open| open.cast_unsigned() != kept) {
+        // SAFETY: as before; that of the listing is closed already.
+        unsafe { libc::close(descriptor) };
+    }
+    Ok(())
 }
 
 /// Ends this process at once: nothing is dropped, and nothing that was registered for its end is run.

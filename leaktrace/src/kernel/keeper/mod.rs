@@ -248,3 +248,31 @@ impl Descriptors {
         Some(Self { exe: File::from(all.next()?), counters: all.next()?, programs: all.collect() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use rustix::pipe::{PipeFlags, pipe_with};
+
+    use super::*;
+    use crate::kernel::filter;
+
+    #[test]
+    fn it_holds_nothing_that_was_open_even_where_a_range_of_descriptors_cannot_be_closed() {
+        for is_denied in [false, true] {
+            let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+            let started = std::thread::spawn(move || {
+                if is_denied {
+                    filter::deny(libc::SYS_close_range);
+                }
+                Keeper::start().unwrap()
+            });
+            let _keeper = started.join().unwrap();
+            drop(writer);
+            let (done, is_done) = std::sync::mpsc::channel();
+            std::thread::spawn(move || done.send(File::from(reader).read(&mut [0]).unwrap()));
+            assert_eq!(is_done.recv_timeout(PATIENCE), Ok(0), "it is ours alone");
+        }
+    }
+}
