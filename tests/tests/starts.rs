@@ -74,6 +74,8 @@ fn is_told(outcome: &Outcome, limits: &[String]) {
         Some(0) => !outcome.stdout.is_empty(),
         // The dynamic loader's own words.
         Some(127) => outcome.stderr.contains("error while loading shared libraries"),
+        // The program that `run` starts is limited too, and ends so itself.
+        Some(2) if outcome.stderr.contains("runtime: failed to create new OS thread") => true,
         Some(2) => {
             let hint = outcome.stderr.lines().find_map(|line| line.strip_prefix("hint: "));
             hint.is_some_and(|hint| limits.iter().any(|limit| hint.contains(limit)))
