@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::last;
+use super::{last, thread};
 
 /// How many links are let go of at a time. The kernel's waits overlap.
 const WORKERS: usize = 16;
@@ -42,8 +42,7 @@ impl Detacher {
                     of.close(link);
                 }
             };
-            let started = std::thread::Builder::new().name("leaktrace-detach".to_owned()).spawn(work);
-            if started.is_err() {
+            if thread::start(c"leaktrace-detach", work).is_err() {
                 break;
             }
             queue.workers += 1;

@@ -22,6 +22,7 @@ mod perf;
 mod ring;
 pub mod specimen;
 mod sys;
+mod thread;
 
 pub use attach::{AttachError, Backend, ProbeSite, Tracee};
 pub use drops::{Counters, Mishap};

@@ -87,3 +87,73 @@ pub(super) fn exit_now(code: i32) -> ! {
     // SAFETY: nothing of Rust runs afterwards.
     unsafe { libc::_exit(code) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
+
+    use rustix::process::{WaitOptions, waitpid};
+
+    use super::*;
+    use crate::kernel::thread;
+
+    /// Whether a thread that is started in a forked process does its work.
+    fn works_in_a_fork() -> bool {
+        let (mut ours, its) = std::os::unix::net::UnixStream::pair().unwrap();
+        // SAFETY: the child starts a thread, which writes a byte, and ends.
+        match unsafe { fork() }.unwrap() {
+            Forked::Child => {
+                drop(ours);
+                let work = move || _ = rustix::io::write(&its, &[1]);
+                let code = i32::from(thread::start(c"in-a-fork", work).is_err());
+                let _ =
+                    rustix::thread::nanosleep(&rustix::thread::Timespec { tv_sec: 0, tv_nsec: 500_000_000 });
+                exit_now(code)
+            }
+            Forked::Parent(child) => {
+                drop(its);
+                ours.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+                let has_worked = ours.read(&mut [0]).unwrap() == 1;
+                rustix::process::kill_process(child, rustix::process::Signal::KILL).unwrap();
+                waitpid(Some(child), WaitOptions::empty()).unwrap();
+                has_worked
+            }
+        }
+    }
+
+    const ALONE: &str = "LEAKTRACE_TEST_ALONE";
+
+    /// What is forked has every descriptor for a moment, those of other tests too, so it is done in a process of its own.
+    #[test]
+    fn threads_of_a_fork_work_whatever_others_did_in_its_moment() {
+        if std::env::var_os(ALONE).is_some() {
+            return fork_among_threads();
+        }
+        let name = std::thread::current().name().unwrap().to_owned();
+        let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+        let output = again.args(["--exact", &name]).env(ALONE, "1").output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    }
+
+    fn fork_among_threads() {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let others = [(); 4].map(|()| {
+            let is_over = Arc::clone(&is_over);
+            std::thread::spawn(move || {
+                while !is_over.load(Ordering::Relaxed) {
+                    std::thread::spawn(|| {}).join().unwrap();
+                }
+            })
+        });
+        let works = (0..1_500).all(|_| works_in_a_fork());
+        is_over.store(true, Ordering::Relaxed);
+        for other in others {
+            other.join().unwrap();
+        }
+        assert!(works);
+    }
+}

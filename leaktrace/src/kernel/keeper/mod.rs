@@ -131,7 +131,10 @@ impl Keeper {
             match self.receive()? {
                 Some(reply) if is_it(&reply) => return Ok(reply),
                 Some(other) => self.replies.push_back(other),
-                None if Instant::now() >= deadline => return Err(Errno::TIMEDOUT.into()),
+                None if Instant::now() >= deadline => {
+                    let silent = format!("it has not answered for {} s", PATIENCE.as_secs());
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, silent));
+                }
                 None => wait_readable(self.socket.as_fd(), Duration::from_millis(100))?,
             }
         }

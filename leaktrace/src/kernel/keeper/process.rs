@@ -18,6 +18,7 @@ use super::wire::{MAX_MESSAGE, Refused, Reply, Request, Wish};
 use super::{Descriptors, Received, effort, fork, receive, send};
 use crate::clock;
 use crate::kernel::detach::Detacher;
+use crate::kernel::thread;
 
 /// How often it is seen whether probes that were let go of are gone, while somebody waits for that.
 const DETACH_PAUSE: Duration = Duration::from_millis(2);
@@ -151,8 +152,7 @@ impl KeeperLoop {
             let _ = sender.send((number, sequence, made));
             let _ = rustix::io::write(&*wake, &1_u64.to_ne_bytes());
         };
-        let started = std::thread::Builder::new().name("attach".to_owned()).spawn(work);
-        if started.is_err() {
+        if thread::start(c"attach", work).is_err() {
             let kind = leaktrace_common::event::Kind::Birth;
             let refused = Refused { kind, offset: None, errno: libc::EAGAIN };
             let _ = self.made.0.send((number, sequence, Err(refused)));
