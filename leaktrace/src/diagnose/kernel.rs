@@ -41,6 +41,8 @@ fn of_load(error: &LoadError, privileges: &Privileges) -> Meaning {
 fn of_attach(error: &AttachError, privileges: &Privileges) -> Meaning {
     match error {
         AttachError::Exe { source, .. }
+        | AttachError::Taking(source)
+        | AttachError::Thread(source)
         | AttachError::Multi { source, .. }
         | AttachError::Perf { source, .. } => of_io(source, privileges),
         AttachError::Load(error) => of_load(error, privileges),

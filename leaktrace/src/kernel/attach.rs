@@ -88,6 +88,12 @@ pub enum AttachError {
     /// The process that holds the probes does not do what it is for.
     #[error("lost the process that holds the probes")]
     Keeper(#[source] std::io::Error),
+    /// The process that holds the probes cannot hold those of one more target.
+    #[error("the process that holds the probes cannot take on one more target")]
+    Taking(#[source] std::io::Error),
+    /// There is no thread to attach with.
+    #[error("the process that holds the probes cannot start a thread")]
+    Thread(#[source] std::io::Error),
     /// Nobody says that the first probes are there.
     #[error("the first probes were not attached within {} s", .0.as_secs())]
     Late(std::time::Duration),

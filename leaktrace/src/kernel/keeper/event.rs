@@ -5,7 +5,7 @@ use std::io;
 use leaktrace_core::base::num::Ktime;
 use leaktrace_core::trace::budget::{Kinds, LeaseEnd};
 
-use super::wire::Refused;
+use super::wire::{Refused, Step};
 use crate::kernel::attach::AttachError;
 use crate::kernel::hub::TargetId;
 
@@ -41,10 +41,11 @@ pub enum KeeperEvent {
 
 /// The same as an error.
 pub(in crate::kernel) fn refusal(refused: Refused) -> AttachError {
-    let Refused { kind, offset, errno } = refused;
-    let source = io::Error::from_raw_os_error(errno);
-    match offset {
-        Some(offset) => AttachError::Perf { kind, offset, source },
-        None => AttachError::Multi { kind, source },
+    let source = io::Error::from_raw_os_error(refused.errno);
+    match refused.step {
+        Step::Target => AttachError::Taking(source),
+        Step::Thread => AttachError::Thread(source),
+        Step::Multi(kind) => AttachError::Multi { kind, source },
+        Step::Perf(kind, offset) => AttachError::Perf { kind, offset, source },
     }
 }

@@ -39,7 +39,7 @@ use effort::Efforts;
 pub use event::KeeperEvent;
 pub(super) use event::refusal;
 pub(super) use wire::Reply;
-use wire::{Addition, MAX_DESCRIPTORS, MAX_REPLY, Request, Wish};
+use wire::{Addition, MAX_DESCRIPTORS, MAX_MESSAGE, MAX_REPLY, Request, Wish};
 
 /// How long to wait for an answer that comes in milliseconds.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -87,7 +87,12 @@ impl Keeper {
         let request = Request::Add(Addition { target: loaded.id.number(), pid, backend, kinds });
         let fixed = [loaded.exe.as_fd(), programs.maps.counters.fd()];
         let of_kinds = programs.by_kind.values().map(AsFd::as_fd);
-        send(self.socket.as_fd(), &request.encode(), &fixed.into_iter().chain(of_kinds).collect::<Vec<_>>())
+        let message = request.encode();
+        if message.len() > MAX_MESSAGE {
+            let all = format!("a message of {} bytes is longer than {MAX_MESSAGE}", message.len());
+            return Err(io::Error::other(all));
+        }
+        send(self.socket.as_fd(), &message, &fixed.into_iter().chain(of_kinds).collect::<Vec<_>>())
     }
 
     /// Lets the probes of a target stay for a while; one with other kinds than before attaches and detaches. What it

@@ -14,8 +14,8 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::Errno;
 
 use super::target::{Made, Next, Target, Wanted};
-use super::wire::{MAX_MESSAGE, Refused, Reply, Request, Wish};
-use super::{Descriptors, Received, effort, fork, receive, send};
+use super::wire::{MAX_MESSAGE, Refused, Reply, Request, Step, Wish};
+use super::{Received, effort, fork, receive, send};
 use crate::clock;
 use crate::kernel::detach::Detacher;
 use crate::kernel::thread;
@@ -50,6 +50,8 @@ type Attached = (u32, u32, Made);
 struct KeeperLoop {
     socket: OwnedFd,
     targets: BTreeMap<u32, Target>,
+    /// Targets that could not be taken on, and why.
+    refused: BTreeMap<u32, i32>,
     detacher: Detacher,
     made: (Sender<Attached>, Receiver<Attached>),
     /// Readable when links were made.
@@ -63,6 +65,7 @@ impl KeeperLoop {
         Ok(Self {
             socket,
             targets: BTreeMap::new(),
+            refused: BTreeMap::new(),
             detacher: Detacher::default(),
             made: channel(),
             wake: Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?),
@@ -77,7 +80,7 @@ impl KeeperLoop {
             loop {
                 match receive(self.socket.as_fd(), &mut buffer)? {
                     Received::Message(len, descriptors) => {
-                        self.obey(Request::decode(&buffer[..len])?, descriptors)?;
+                        self.obey(Request::decode(&buffer[..len])?, descriptors);
                     }
                     Received::Nothing => break,
                     Received::End => {
@@ -111,23 +114,38 @@ impl KeeperLoop {
         }
     }
 
-    fn obey(&mut self, request: Request, descriptors: Vec<OwnedFd>) -> io::Result<()> {
+    fn obey(&mut self, request: Request, descriptors: Vec<OwnedFd>) {
         match request {
             Request::Add(addition) => {
-                let descriptors = Descriptors::of(descriptors).ok_or(Errno::BADF)?;
                 let number = addition.target;
-                let target = Target::new(addition, descriptors).map_err(io::Error::other)?;
-                self.targets.insert(number, target);
+                match Target::new(addition, descriptors) {
+                    Ok(target) => _ = self.targets.insert(number, target),
+                    Err(errno) => _ = self.refused.insert(number, errno),
+                }
             }
-            Request::Lease { target, wish } => self.grant(target, wish),
+            Request::Lease { target, wish } => match self.refused.get(&target) {
+                Some(errno) => self.refuse(target, wish, *errno),
+                None => self.grant(target, wish),
+            },
             Request::Remove { target } => {
+                if self.refused.remove(&target).is_some() {
+                    self.say(Reply::Detached { target, sequence: 0 });
+                }
                 if let Some(target) = self.targets.get_mut(&target) {
                     target.let_go(&self.detacher);
                     (target.is_removed, target.awaited) = (true, Some(0));
                 }
             }
         }
-        Ok(())
+    }
+
+    /// Answers a lease of a target that could not be taken on.
+    fn refuse(&mut self, target: u32, wish: Wish, errno: i32) {
+        let refused = Some(Refused { step: Step::Target, errno }).filter(|_| !wish.lease.kinds.is_empty());
+        self.leased(target, wish.sequence, clock::now(), refused);
+        if wish.is_awaited {
+            self.say(Reply::Detached { target, sequence: wish.sequence });
+        }
     }
 
     fn grant(&mut self, number: u32, wish: Wish) {
@@ -153,8 +171,7 @@ impl KeeperLoop {
             let _ = rustix::io::write(&*wake, &1_u64.to_ne_bytes());
         };
         if thread::start(c"attach", work).is_err() {
-            let kind = leaktrace_common::event::Kind::Birth;
-            let refused = Refused { kind, offset: None, errno: libc::EAGAIN };
+            let refused = Refused { step: Step::Thread, errno: libc::EAGAIN };
             let _ = self.made.0.send((number, sequence, Err(refused)));
         }
     }

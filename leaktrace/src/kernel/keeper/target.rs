@@ -1,17 +1,18 @@
 //! One target as the keeper has it.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
-use aya::maps::{MapData, MapError};
+use aya::maps::MapData;
 use leaktrace_common::event::Kind;
 use leaktrace_core::base::num::Ktime;
 use leaktrace_core::trace::budget::{Kinds, LeaseEnd, LeaseMeter};
 
 use super::Descriptors;
-use super::wire::{Addition, Refused, Wish};
+use super::wire::{Addition, Refused, Step, Wish};
 use crate::kernel::attach::{AttachError, Backend, Place, Places};
 use crate::kernel::detach::{Detacher, Pending};
 use crate::kernel::drops::CounterMap;
@@ -61,9 +62,14 @@ pub(super) enum Next {
 }
 
 impl Target {
-    pub(super) fn new(addition: Addition, descriptors: Descriptors) -> Result<Self, MapError> {
-        let Descriptors { exe, counters, programs } = descriptors;
-        let counters = CounterMap::new(MapData::from_fd(counters)?)?;
+    /// With what came beside the message. What came is less if there is no room for it, and then it is an error number.
+    pub(super) fn new(addition: Addition, descriptors: Vec<OwnedFd>) -> Result<Self, i32> {
+        let Descriptors { exe, counters, programs } = Descriptors::of(descriptors).ok_or(libc::EMFILE)?;
+        if programs.len() != addition.kinds.len() {
+            return Err(libc::EMFILE);
+        }
+        let counters =
+            MapData::from_fd(counters).and_then(CounterMap::new).map_err(|error| errno_of(&error))?;
         let kinds = addition.kinds.into_iter().zip(programs);
         let kinds = kinds.map(|((kind, places), program)| (kind, (program, places)));
         let fixed = Fixed { exe, pid: addition.pid, backend: addition.backend, kinds: kinds.collect() };
@@ -165,19 +171,37 @@ impl Wanted {
             let (program, places) = &self.fixed.kinds[&kind];
             let Fixed { exe, pid, backend, .. } = &*self.fixed;
             let places = Places { kind, exe, pid: *pid, all: places };
-            Ok((kind, places.link(*backend, program.as_fd()).map_err(refused)?))
+            Ok((kind, places.link(*backend, program.as_fd()).map_err(|error| refused(&error))?))
         };
         self.kinds.iter().map(of_kind).collect()
     }
 }
 
-fn refused(error: AttachError) -> Refused {
-    let errno = |source: std::io::Error| source.raw_os_error().unwrap_or(libc::EINVAL);
-    match error {
-        AttachError::Perf { kind, offset, source } => {
-            Refused { kind, offset: Some(offset), errno: errno(source) }
+fn refused(error: &AttachError) -> Refused {
+    let step = match *error {
+        AttachError::Perf { kind, offset, .. } => Step::Perf(kind, offset),
+        AttachError::Multi { kind, .. } => Step::Multi(kind),
+        AttachError::Thread(_) => Step::Thread,
+        AttachError::Taking(_)
+        | AttachError::Exe { .. }
+        | AttachError::Load(_)
+        | AttachError::UnknownTarget(_)
+        | AttachError::Keeper(_)
+        | AttachError::Late(_)
+        | AttachError::Wait(_)
+        | AttachError::NoFilter => Step::Target,
+    };
+    Refused { step, errno: errno_of(error) }
+}
+
+/// The number of the error that the system gave.
+fn errno_of(error: &(dyn Error + 'static)) -> i32 {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(number) = error.downcast_ref().and_then(std::io::Error::raw_os_error) {
+            return number;
         }
-        AttachError::Multi { kind, source } => Refused { kind, offset: None, errno: errno(source) },
-        _ => Refused { kind: Kind::Birth, offset: None, errno: libc::EINVAL },
+        next = error.source();
     }
+    libc::EINVAL
 }

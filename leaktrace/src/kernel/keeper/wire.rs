@@ -64,13 +64,24 @@ pub(in crate::kernel) enum Reply {
     Detached { target: u32, sequence: u32 },
 }
 
-/// What the kernel has refused.
+/// What the keeper was refused, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::kernel) struct Refused {
-    pub(in crate::kernel) kind: Kind,
-    /// At which instruction, where each has a probe of its own.
-    pub(in crate::kernel) offset: Option<FileOffset>,
+    pub(in crate::kernel) step: Step,
     pub(in crate::kernel) errno: i32,
+}
+
+/// What the keeper may be refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::kernel) enum Step {
+    /// Taking on a target.
+    Target,
+    /// A thread to attach with.
+    Thread,
+    /// A link for all places of a kind.
+    Multi(Kind),
+    /// A probe at one instruction.
+    Perf(Kind, FileOffset),
 }
 
 const ADD: u32 = 1;
@@ -79,6 +90,11 @@ const REMOVE: u32 = 3;
 const LEASED: u32 = 4;
 const ENDED: u32 = 5;
 const DETACHED: u32 = 6;
+
+const TARGET: u32 = 1;
+const THREAD: u32 = 2;
+const MULTI: u32 = 3;
+const PERF: u32 = 4;
 
 impl Request {
     pub(super) fn encode(&self) -> Vec<u8> {
@@ -147,9 +163,8 @@ impl Reply {
             Self::Leased { target, sequence, at, kinds, refused } => {
                 out.u32(LEASED).u32(target).u32(sequence).u64(at.0).kinds(kinds);
                 out.u32(u32::from(refused.is_some()));
-                if let Some(Refused { kind, offset, errno }) = refused {
-                    out.u32(kind as u32).u64(offset.map_or(u64::MAX, |offset| offset.0));
-                    out.u32(errno.cast_unsigned());
+                if let Some(Refused { step, errno }) = refused {
+                    out.u32(errno.cast_unsigned()).step(step);
                 }
             }
             Self::Ended { target, sequence, at, end } => {
@@ -196,6 +211,15 @@ impl Out {
     fn u64(&mut self, value: u64) -> &mut Self {
         self.0.extend(value.to_ne_bytes());
         self
+    }
+
+    fn step(&mut self, step: Step) -> &mut Self {
+        match step {
+            Step::Target => self.u32(TARGET),
+            Step::Thread => self.u32(THREAD),
+            Step::Multi(kind) => self.u32(MULTI).u32(kind as u32),
+            Step::Perf(kind, offset) => self.u32(PERF).u32(kind as u32).u64(offset.0),
+        }
     }
 
     fn kinds(&mut self, kinds: Kinds) -> &mut Self {
@@ -245,8 +269,15 @@ impl In<'_> {
     }
 
     fn refused(&mut self) -> io::Result<Refused> {
-        let (kind, offset, errno) = (self.kind()?, self.u64()?, self.u32()?.cast_signed());
-        Ok(Refused { kind, offset: Some(FileOffset(offset)).filter(|offset| offset.0 != u64::MAX), errno })
+        let errno = self.u32()?.cast_signed();
+        let step = match self.u32()? {
+            TARGET => Step::Target,
+            THREAD => Step::Thread,
+            MULTI => Step::Multi(self.kind()?),
+            PERF => Step::Perf(self.kind()?, FileOffset(self.u64()?)),
+            _ => return Err(senseless()),
+        };
+        Ok(Refused { step, errno })
     }
 }
 
@@ -281,10 +312,14 @@ mod tests {
             assert_eq!(Request::decode(&bytes).unwrap(), request);
             assert!((0..bytes.len()).all(|len| Request::decode(&bytes[..len]).is_err()));
         }
-        let refused = Some(Refused { kind: Kind::Park, offset: Some(FileOffset(8)), errno: 13 });
-        let leased = Reply::Leased { target: 1, sequence: 2, at: Ktime(3), kinds: Kinds::NONE, refused };
+        let steps =
+            [Step::Target, Step::Thread, Step::Multi(Kind::Ready), Step::Perf(Kind::Park, FileOffset(8))];
+        let leased = steps.map(|step| {
+            let refused = Some(Refused { step, errno: 13 });
+            Reply::Leased { target: 1, sequence: 2, at: Ktime(3), kinds: Kinds::NONE, refused }
+        });
         let ended = Reply::Ended { target: 1, sequence: 2, at: Ktime(3), end: LeaseEnd::Spent };
-        for reply in [leased, ended, Reply::Detached { target: 4, sequence: 5 }] {
+        for reply in leased.into_iter().chain([ended, Reply::Detached { target: 4, sequence: 5 }]) {
             let bytes = reply.encode(Duration::from_nanos(7));
             assert!(bytes.len() <= MAX_REPLY);
             assert_eq!(Reply::decode(&bytes).unwrap(), (reply, Duration::from_nanos(7)));
