@@ -9,6 +9,7 @@ use super::{Options, left_out, losses, path, verdicts};
 use crate::base::human;
 use crate::base::path::base_name;
 use crate::go::traceback;
+use crate::judge::detect::LONGER_THAN_A_RAMP_NS;
 use crate::schema::{Blocked, Completeness, Frame, Group, Overhead, Report, Route, Totals};
 
 /// How far labels are indented, and what they label.
@@ -24,6 +25,9 @@ pub(super) fn render(report: &Report, options: &Options<'_>, out: &mut dyn Write
     for line in verdicts::lines(report) {
         line.write(page, out)?;
     }
+    if report.incidents.is_empty() {
+        no_verdict(report.window.duration_ns).write(page, out)?;
+    }
     header(report).write(page, out)?;
     totals(&report.totals).write(page, out)?;
     let columns = Columns::of(report);
@@ -37,6 +41,19 @@ pub(super) fn render(report: &Report, options: &Options<'_>, out: &mut dyn Write
         line.write(page, out)?;
     }
     Ok(())
+}
+
+/// That there is no verdict, and how long one takes: silence would look like all-clear.
+fn no_verdict(watched_ns: u64) -> Line {
+    let line =
+        Line::new().role(Role::Strong, format_args!("no verdict after {}", human::duration(watched_ns)));
+    if watched_ns >= LONGER_THAN_A_RAMP_NS {
+        return line;
+    }
+    let likely = human::duration(LONGER_THAN_A_RAMP_NS);
+    line.text(format_args!(
+        ": what nothing can wake takes some 20s to find, and growth 40s; after {likely} it is likely"
+    ))
 }
 
 fn header(report: &Report) -> Line {

@@ -15,6 +15,7 @@ mod piling_sleepers;
 mod unreachable;
 
 pub use deadlock::DEADLOCK;
+pub(crate) use evidence::LONGER_THAN_A_RAMP_NS;
 pub use evidence::{Case, Evidence, Judgement, SiteFacts, Suspicion};
 pub use unreachable::UNREACHABLE;
 

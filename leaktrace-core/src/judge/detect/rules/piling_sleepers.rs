@@ -37,6 +37,6 @@ fn evaluate(case: &Case<'_>) -> Judgement {
         most,
         case.evidence_of(trend),
         "nothing ends the loop: it checks no Done channel, or its context is never cancelled",
-        "make the loop select on a Done channel as well, defer cancel(), and stop the ticker",
+        "make the loop select on a Done channel as well, and close or cancel that; stopping a ticker does not end a loop over its channel",
     )
 }
