@@ -21,6 +21,7 @@ mod sample;
 mod signatures;
 mod ties;
 mod typical_cause;
+mod unjudged;
 mod watched;
 mod words;
 
@@ -39,4 +40,5 @@ pub(crate) use rules::{LONGER_THAN_A_RAMP_NS, RULES};
 pub use sample::{Sample, Sampler, Weight};
 pub use signatures::{Signature, SignatureError, Signatures, When};
 pub use ties::Tie;
+pub use unjudged::Unjudged;
 pub use watched::{Cohort, Holder, Objects, Watched};

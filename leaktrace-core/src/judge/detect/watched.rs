@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::connections::Tally;
-use super::history::{MOST_PLACES, Trend};
+use super::history::Trend;
 use super::observation::{CohortKey, Object, Observation, SiteKey, Standing, Wait};
-use crate::base::human;
+use super::unjudged::Unjudged;
 use crate::base::num::{Avma, Goid, Ktime, nearly_all};
 use crate::base::time::SECOND_NS;
 use crate::goroutines::model::LockKind;
@@ -27,31 +27,6 @@ pub struct Watched {
     pub holders: BTreeMap<u64, Holder>,
     /// What no rule could judge.
     pub unjudged: Unjudged,
-}
-
-/// What no rule could judge.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Unjudged {
-    /// Goroutines at places beyond the number of those that are followed.
-    pub not_followed: u64,
-    /// Whether the kernel did not say what connections are waited for, although that would decide something.
-    pub connections: bool,
-}
-
-impl Unjudged {
-    /// The same in sentences for the report.
-    pub fn notices(self) -> impl Iterator<Item = String> {
-        let goroutines = human::some(self.not_followed, "goroutine");
-        let places = (self.not_followed > 0).then(|| {
-            format!("{goroutines} were not judged: verdicts follow {MOST_PLACES} places and `go` statements at most")
-        });
-        let connections = self.connections.then(|| {
-            "whose connections goroutines wait for is not known, because the kernel does not answer (sock_diag): growth \
-             that follows clients cannot be told from leaked connections"
-                .to_owned()
-        });
-        places.into_iter().chain(connections)
-    }
 }
 
 /// A goroutine that holds a lock.
@@ -170,6 +145,8 @@ pub struct Cohort {
     pub settled: u64,
     /// Those that have not run for five seconds at least.
     pub still: u64,
+    /// Those of them that nothing has woken in the second half of their time here.
+    pub unwoken: u64,
     /// For how long the one that has been still for the longest time was seen to be.
     pub longest_still_ns: u64,
     /// How long the longest has waited, as the runtime reckons it.
@@ -250,6 +227,7 @@ impl Cohort {
             live: 0,
             settled: 0,
             still: 0,
+            unwoken: 0,
             longest_still_ns: 0,
             waiting_ns: None,
             arrived: 0,
@@ -280,12 +258,12 @@ impl Cohort {
         self.still > 0 && self.standing.wait.needs_goroutine() && !self.standing.is_main
     }
 
-    /// Whether next to all that are settled have not run since. Of a coroutine that is not known: a switch to it and back
+    /// Whether nearly all that are settled are [unwoken](Self::unwoken). Of a coroutine that is not known: a switch to it and back
     /// leaves no trace in its `runtime.g`.
     pub(crate) fn is_still(&self) -> bool {
         !matches!(self.standing.wait, Wait::Coroutine)
             && self.settled > 0
-            && self.still * 20 >= self.settled * 19
+            && self.unwoken * 20 >= self.settled * 19
     }
 
     /// Whether the goroutines of this place grow in number, keep still, and do not leave.

@@ -24,7 +24,8 @@ use trend::Births;
 
 use super::observation::{Observation, Sighting, Standing};
 use super::sample::stands_for;
-use super::watched::{Cohort, Unjudged, Watched};
+use super::unjudged::Unjudged;
+use super::watched::{Cohort, Watched};
 use crate::base::hash::{KeyedMap, KeyedSet};
 use crate::base::num::{Goid, Ktime};
 use crate::base::time::SECOND_NS;
@@ -164,6 +165,7 @@ impl History {
         cohort.settled += so_many(stay.settled);
         let still = at.since(stay.still);
         cohort.still += so_many(still >= SETTLED_NS);
+        cohort.unwoken += so_many(still >= SETTLED_NS && stay.is_unwoken(at));
         cohort.longest_still_ns = cohort.longest_still_ns.max(still);
         cohort.waiting_ns = cohort.waiting_ns.max(sighting.waiting_ns);
         // It must not have run since the first of those passes.

@@ -63,6 +63,12 @@ impl Stay {
         (ran && before != 0).then_some(before)
     }
 
+    /// Whether nothing has woken it in the second half of its time here. What is left behind may have worked at first; what is
+    /// served, even once in a minute, is woken again and again.
+    pub(super) const fn is_unwoken(&self, at: Ktime) -> bool {
+        at.since(self.still) * 2 >= at.since(self.since)
+    }
+
     /// Whether it settles at this place just now, and whether it does in its site: not if it was there before us.
     pub(super) fn settle(&mut self, at: Ktime, after: u64) -> (bool, bool) {
         let settles = !self.settled && at.since(self.since) >= after;

@@ -105,3 +105,23 @@ fn goroutines_that_are_not_looked_at_any_more_have_not_left() {
     let watched = history.observe(&many(40, 40_000, 16), &Streaks::default());
     assert!(watched.cohorts.first().unwrap().departed.abs_diff(40_000) < 4_000);
 }
+
+/// Whether goroutines, of which one comes every two seconds for some minutes, look like a leak if each is woken so often.
+fn leaks_if_woken_every(seconds: u64) -> bool {
+    let mut history = History::default();
+    let mut last = None;
+    for now in (0..240).step_by(5) {
+        let mut seen = many(1 + now, now / 2, 1);
+        for (index, sighting) in (0..).zip(&mut seen.sightings) {
+            sighting.moves = u8::try_from((now - 2 * index) / seconds).ok();
+        }
+        last = history.observe(&seen, &Streaks::default()).cohorts.pop();
+    }
+    last.is_some_and(|cohort| cohort.leaks().is_some())
+}
+
+#[test]
+fn who_is_woken_once_in_a_minute_is_no_leak_however_many_there_are() {
+    assert!(leaks_if_woken_every(1_000), "never");
+    assert!(!leaks_if_woken_every(45) && !leaks_if_woken_every(10));
+}

@@ -31,7 +31,8 @@ about the same time.
 
 The verdict is `likely` if that has gone on for two and a half minutes, which is longer than services start up, almost \
 none of the goroutines that had settled has left (one for every fifty that came), at least eight came, and they wait for \
-another goroutine and have not run since. It is `watch` as long as nearly every one has a companion of its own that is still \
+another goroutine and nothing has woken them in the second half of their time there. Who gets something to do now and then is \
+no leak, however many there are. It is `watch` as long as nearly every one has a companion of its own that is still \
 alive: the goroutine that started it, or one that waits for the network and has the same parent. Such a population \
 follows its clients. If they all wait for the same \
 channel or lock, they may be a pool that is still filling up: then it takes 20 of them, or five minutes. If they \

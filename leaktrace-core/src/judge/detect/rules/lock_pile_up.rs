@@ -4,7 +4,7 @@ use super::{Case, Judgement, Rule};
 use crate::base::time::SECOND_NS;
 use crate::goroutines::model::LockKind;
 use crate::judge::detect::observation::{Object, Wait};
-use crate::judge::detect::watched::Holder;
+use crate::judge::detect::watched::{Cohort, Holder};
 use crate::judge::detect::words;
 use crate::schema::Severity;
 
@@ -19,9 +19,10 @@ pub(super) const RULE: Rule = Rule {
     name: "lock-pile-up",
     summary: "Goroutines pile up on a lock that is never unlocked, or on a WaitGroup or Cond that is never done.",
     explanation: "\
-A Go mutex that has kept a goroutine waiting for a millisecond goes to the one that has waited longest. So if that \
-goroutine is still there after 30 seconds, the mutex has not been unlocked for 30 seconds. The verdict is `likely` \
-if two or more wait for it, and `watch` for a single one, because some programs hold a lock during long work.
+A Go mutex that has kept a goroutine waiting for a millisecond goes to the one that has waited longest. So if none of \
+those that wait has got it for 30 seconds, the mutex has not been unlocked for 30 seconds. The verdict is `likely` \
+if two or more wait for it, and `watch` for a single one, because some programs hold a lock during long work. A queue that \
+moves is none, however long each has to wait in it.
 
 A mutex does not record who locked it, but a deferred Unlock shows on the stack of the goroutine that holds it. If \
 there is one, the cause names that goroutine and what it waits for, and the evidence has it as `held_by`.
@@ -48,7 +49,7 @@ fn mutex(case: &Case<'_>) -> Judgement {
     let held = if case.is_single() {
         case.cohort.waiting_ns.is_some_and(|waited| waited >= HELD_IN_ONE_NS)
     } else {
-        case.cohort.longest_still_ns >= HELD_NS
+        case.cohort.longest_still_ns >= HELD_NS && is_passed_on_to_nobody(case)
     };
     if !held {
         return case.unless_watched_for(HELD_NS);
@@ -66,6 +67,13 @@ fn mutex(case: &Case<'_>) -> Judgement {
         &cause,
         "defer the unlock right after locking, and do not wait for other goroutines while holding a lock",
     )
+}
+
+/// Whether none of those that wait for the lock has got it for so long, by what is known of the lock, or else of the waiters. Each
+/// may wait for long in a queue that moves.
+const fn is_passed_on_to_nobody(case: &Case<'_>) -> bool {
+    let Cohort { objects, departed, .. } = case.cohort;
+    if objects.distinct == 0 { *departed == 0 } else { objects.quiet_ns >= HELD_NS }
 }
 
 const UNKNOWN_HOLDER: &str = "nobody unlocks the lock: the holder returned or panicked without unlocking, waits for \
@@ -89,4 +97,33 @@ fn grows(case: &Case<'_>) -> Judgement {
          early return",
         "defer Done or Release, and call Signal or Broadcast on all paths",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judge::detect::observation::{self, Standing};
+    use crate::judge::detect::watched::{Objects, Watched};
+
+    /// The verdict on ten that wait for a lock, the first for a minute, which nobody has got for so many seconds.
+    fn severity(quiet: u64) -> Option<Severity> {
+        let wait = Wait::Lock(LockKind::Mutex);
+        let lock = Object::Lock { kind: LockKind::Mutex, waiters: 10 };
+        let mut objects = Objects::default();
+        objects.add(10, 0x1000, Some(lock), quiet * SECOND_NS);
+        let cohort = Cohort {
+            live: 10,
+            longest_still_ns: 60 * SECOND_NS,
+            objects,
+            ..Cohort::new(Standing { wait, ..observation::made_up() })
+        };
+        let watched = Watched { observations: 9, watched_ns: 60 * SECOND_NS, ..Watched::default() };
+        let case = Case { cohort: &cohort, watched: &watched, facts: None, signature: None };
+        evaluate(&case).suspicion().map(|suspicion| suspicion.severity)
+    }
+
+    #[test]
+    fn a_queue_that_moves_is_no_pile_up() {
+        assert_eq!([8, 29, 30].map(severity), [None, None, Some(Severity::Likely)]);
+    }
 }

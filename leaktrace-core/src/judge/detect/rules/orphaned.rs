@@ -77,8 +77,14 @@ mod tests {
     fn short_growth_of_those_that_ignore_a_context_may_be_a_start_up() {
         let judged = |grown_ns| {
             let trend = Some(Trend { grown_ns, ..Trend::made_up() });
-            let cohort =
-                Cohort { trend, settled: 80, still: 80, cancelled: 3, ..Cohort::new(observation::made_up()) };
+            let cohort = Cohort {
+                trend,
+                settled: 80,
+                still: 80,
+                unwoken: 80,
+                cancelled: 3,
+                ..Cohort::new(observation::made_up())
+            };
             evaluate(&Case { cohort: &cohort, watched: &Watched::default(), facts: None, signature: None })
         };
         let severity = |grown_ns| judged(grown_ns).suspicion().map(|suspicion| suspicion.severity);
