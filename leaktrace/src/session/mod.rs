@@ -26,6 +26,7 @@ use leaktrace_core::session::StopReason;
 use thiserror::Error;
 
 use crate::config::{Config, Selection};
+use crate::diagnose::is_broken_pipe;
 use crate::process::Procfs;
 use crate::process::launch::Launched;
 use crate::process::workers::Workers;
@@ -165,10 +166,14 @@ fn watch(
     engine.select(selection);
     let ran = runtime.block_on(engine.run());
     let (ended, ledger) = (ended(&engine), std::mem::take(&mut engine.ledger));
-    let recorded = engine.recorded.take();
+    let (recorded, has_found) = (engine.recorded.take(), engine.has_found);
     // Whoever reads the reports may take their time, and so may a disk: by now there is nothing that waits for them.
     drop(engine);
-    let ran = ran.and(consumers.finish()).and(recorded.map_or(Ok(()), |rest| Ok(rest.wait()?)));
+    // Whoever does not read on is to be told by the status all the same that something was found.
+    let written = consumers
+        .finish()
+        .or_else(|error| if has_found && is_broken_pipe(&error) { Ok(()) } else { Err(error) });
+    let ran = ran.and(written).and(recorded.map_or(Ok(()), |rest| Ok(rest.wait()?)));
     match selection {
         Selection::Pids(pids) if let [pid] = pids[..] => {
             ran.and_then(|()| one(ledger, ended)).map_err(|error| jobs::cannot_watch(error, pid, is_launched))
