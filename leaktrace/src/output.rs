@@ -208,6 +208,15 @@ fn frame(report: &str, drawn: usize, rows: usize) -> (String, usize) {
     (out, room)
 }
 
+/// Whether this is only a reader who has seen enough, as `head` has.
+pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = |cause: &(dyn std::error::Error + 'static)| {
+        let error = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        error.is_some_and(<dyn std::error::Error + Send + Sync>::is::<ReaderGone>)
+    };
+    error.chain().any(io)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,7 +15,7 @@ use leaktrace_core::judge::detect::{BaselineError, SignatureError};
 
 use crate::config::ConfigError;
 use crate::doctor::DoctorError;
-use crate::output::ReaderGone;
+pub use crate::output::is_broken_pipe;
 use crate::policy::PolicyError;
 use crate::privilege::PrivilegeError;
 use crate::process::ProcessError;
@@ -96,15 +96,6 @@ pub fn diagnose(error: &anyhow::Error, privileges: &Privileges, limits: &Limits)
         of_limits.or_else(of_dump).or_else(|| error.chain().find_map(|cause| meaning(cause, privileges)));
     let meaning = meaning.unwrap_or_else(|| Meaning::plain(Exit::Usage));
     Diagnosis { message: one_line(error), hint: meaning.hint, exit: meaning.exit }
-}
-
-/// Whether this is only a reader who has seen enough, as `head` has.
-pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let io = |cause: &(dyn std::error::Error + 'static)| {
-        let error = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        error.is_some_and(<dyn std::error::Error + Send + Sync>::is::<ReaderGone>)
-    };
-    error.chain().any(io)
 }
 
 /// The chain, without what a cause only repeats of the error above it.

@@ -26,7 +26,7 @@ use leaktrace_core::session::StopReason;
 use thiserror::Error;
 
 use crate::config::{Config, Selection};
-use crate::diagnose::is_broken_pipe;
+use crate::output::is_broken_pipe;
 use crate::process::Procfs;
 use crate::process::launch::Launched;
 use crate::process::workers::Workers;
@@ -167,12 +167,8 @@ fn watch(
     let ran = runtime.block_on(engine.run());
     let (ended, ledger) = (ended(&engine), std::mem::take(&mut engine.ledger));
     let (recorded, has_found) = (engine.recorded.take(), engine.has_found);
-    // Whoever reads the reports may take their time, and so may a disk: by now there is nothing that waits for them.
     drop(engine);
-    // Whoever does not read on is to be told by the status all the same that something was found.
-    let written = consumers
-        .finish()
-        .or_else(|error| if has_found && is_broken_pipe(&error) { Ok(()) } else { Err(error) });
+    let written = finish(&mut consumers, has_found);
     let ran = ran.and(written).and(recorded.map_or(Ok(()), |rest| Ok(rest.wait()?)));
     match selection {
         Selection::Pids(pids) if let [pid] = pids[..] => {
@@ -183,6 +179,13 @@ fn watch(
             several(ledger, ended)
         }
     }
+}
+
+/// Waits until the reports are written. Whoever reads them may take their time, and so may a disk: by now there is nothing that
+/// waits for them. Who does not read on is told by the status all the same that something was found.
+fn finish(consumers: &mut Consumers, has_found: bool) -> anyhow::Result<()> {
+    let is_told = |error: &anyhow::Error| has_found && is_broken_pipe(error);
+    consumers.finish().or_else(|error| if is_told(&error) { Ok(()) } else { Err(error) })
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
