@@ -10,7 +10,7 @@ const NOBODY: u32 = 65534;
 /// A folder of ours with one in it, which others may write to.
 fn shared() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
-    let shared = folder.path().join("shared");
+    let shared = folder.path().join("open");
     make(&shared, 0o1777);
     (folder, shared)
 }
@@ -40,9 +40,9 @@ fn a_folder_that_is_a_link_below_a_shared_one_is_named() {
     // Also where a link of ours leads there.
     symlink(&shared, ours.path().join("ours")).unwrap();
     assert_eq!(refusal(&ours.path().join("ours/theirs/x")), expected);
-    symlink("shared/theirs/x", ours.path().join("file")).unwrap();
+    symlink("open/theirs/x", ours.path().join("file")).unwrap();
     assert_eq!(refusal(&ours.path().join("file")), expected);
-    assert_eq!(refusal(&ours.path().join("private/../shared/theirs/x")), expected);
+    assert_eq!(refusal(&ours.path().join("private/../open/theirs/x")), expected);
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn links_of_ours_lead_where_they_say() {
     symlink(ours.path().join("relative"), ours.path().join("absolute")).unwrap();
     symlink("../private/x", ours.path().join("private/file")).unwrap();
     let expected = fstat(openat(CWD, ours.path().join("private"), FOLDER, Mode::empty()).unwrap()).unwrap();
-    for path in ["private/x", "relative/x", "absolute/x", "absolute/file", "shared/../absolute/x"] {
+    for path in ["private/x", "relative/x", "absolute/x", "absolute/file", "open/../absolute/x"] {
         let place = find(&ours.path().join(path)).unwrap();
         assert!(is_same(&fstat(&place.folder).unwrap(), &expected), "{path}");
         assert_eq!((place.name.as_os_str(), place.shared), (OsStr::new("x"), None), "{path}");
