@@ -124,7 +124,7 @@ impl Hub {
         epoll::add(&self.rings, &loaded.programs.maps.ring, data, epoll::EventFlags::IN)
             .map_err(|error| AttachError::Wait(error.into()))?;
         let pid = self.loader.filtered(loaded.pid);
-        self.keeper.add(&loaded, pid, self.loader.backend()).map_err(AttachError::Taking)?;
+        self.keeper.add(&loaded, pid, self.loader.backend())?;
         let exec = loaded.programs.exec.as_ref().and_then(|program| watch_execs(program.as_fd()));
         let target = TracedProcess { loaded, kinds: Kinds::NONE, detaching: None, exec, told: Kinds::NONE };
         self.targets.insert(id, target);

@@ -32,7 +32,7 @@ use rustix::net::{
 };
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
-use super::attach::{Backend, Place};
+use super::attach::{AttachError, Backend, Place};
 use super::hub::TargetId;
 use super::load::Loaded;
 use effort::Efforts;
@@ -76,7 +76,7 @@ impl Keeper {
     }
 
     /// Hands it the programs of one more target, whose hits the kernel lets through if they are of the process `pid`.
-    pub(super) fn add(&mut self, loaded: &Loaded, pid: u32, backend: Backend) -> io::Result<()> {
+    pub(super) fn add(&mut self, loaded: &Loaded, pid: u32, backend: Backend) -> Result<(), AttachError> {
         self.efforts.begin(loaded.id.number());
         let programs = &loaded.programs;
         let places = |kind| {
@@ -90,9 +90,10 @@ impl Keeper {
         let message = request.encode();
         if message.len() > MAX_MESSAGE {
             let all = format!("a message of {} bytes is longer than {MAX_MESSAGE}", message.len());
-            return Err(io::Error::other(all));
+            return Err(AttachError::Taking(io::Error::other(all)));
         }
-        send(self.socket.as_fd(), &message, &fixed.into_iter().chain(of_kinds).collect::<Vec<_>>())
+        let all: Vec<_> = fixed.into_iter().chain(of_kinds).collect();
+        send(self.socket.as_fd(), &message, &all).map_err(AttachError::Keeper)
     }
 
     /// Lets the probes of a target stay for a while; one with other kinds than before attaches and detaches. What it

@@ -78,7 +78,8 @@ fn senders(case: &Case<'_>, channel: &Channel) -> Judgement {
 fn receivers(case: &Case<'_>, channel: &Channel) -> Judgement {
     let quiet_ns = case.cohort.objects.quiet_ns;
     let quiet = quiet_ns >= QUIET_NS && case.cohort.is_still();
-    let severity = match case.leak(10) {
+    let growth = case.leak(10);
+    let severity = match growth {
         Some(trend) if trend.arrived >= MORE_THAN_A_POOL || trend.grown_ns >= LONGER_THAN_A_POOL_NS => {
             Severity::Likely
         }
@@ -89,7 +90,7 @@ fn receivers(case: &Case<'_>, channel: &Channel) -> Judgement {
         }
         None => return case.unless_watched_for(QUIET_NS),
     };
-    let doubt = case.leak(10).and_then(|trend| case.doubt(trend, severity));
+    let doubt = growth.and_then(|trend| case.doubt(trend, severity));
     suspect(
         case,
         (doubt, severity),
