@@ -73,7 +73,8 @@ fn a_replay_reports_what_the_trace_reported() {
             serde_json::from_str(live.stdout.lines().last().expect("it reports")).expect("it is JSON");
         let (report, mut replayed) = replayed_report(&file);
         let note = replayed["notices"].as_array_mut().expect("it has notices").pop();
-        assert!(note.expect("it has one").to_string().contains("LT005 and LT006 were not checked"));
+        let note = note.expect("it has one").to_string();
+        assert!(note.contains("LT005, LT006 and cancelled contexts were not checked"), "{note}");
         assert_eq!(facts(&replayed), facts(&last));
         assert_eq!(report.totals.live, live.report().totals.live);
         assert_eq!(report.group("main.leakChanSend").live, 20);
