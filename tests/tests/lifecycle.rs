@@ -236,7 +236,11 @@ fn keeper_of(running: &Running) -> String {
 
 /// Whether it could be killed: it may have ended.
 fn kill(pid: &str) -> bool {
-    Command::new("kill").args(["-KILL", pid]).status().expect("kill can be started").success()
+    signal("-KILL", pid)
+}
+
+fn signal(signal: &str, pid: &str) -> bool {
+    Command::new("kill").args([signal, pid]).status().expect("kill can be started").success()
 }
 
 /// What `pkill -9 leaktrace` does, at each moment of the time that the kernel takes to remove a breakpoint.
@@ -303,8 +307,7 @@ fn a_keeper_that_is_stopped_holds_up_nobody_for_ever() {
     let target = Target::start(Version::NEWEST, Mode::Plain, "driven=5");
     let running = Running::attach_at(target.pid(), WHOLE, 1);
     let keeper = keeper_of(&running);
-    let stopped = Command::new("kill").args(["-STOP", &keeper]).status().expect("kill can be started");
-    assert!(stopped.success());
+    assert!(signal("-STOP", &keeper));
     let outcome = running.stop();
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
     let report = outcome.report();
@@ -316,6 +319,38 @@ fn a_keeper_that_is_stopped_holds_up_nobody_for_ever() {
     poll_until(PATIENCE, "the kernel takes the probes out", || {
         patched_places(target.pid()).unwrap().is_empty().then_some(())
     });
+}
+
+/// Nobody else takes probes away, and each costs a target that is busy most of its speed.
+#[test]
+fn a_keeper_that_somebody_stops_is_told_to_go_on() {
+    if !can_probe() {
+        return;
+    }
+    let target = Target::start(Version::NEWEST, Mode::Plain, "driven=5 storm=1");
+    let running = Running::attach(target.pid(), WHOLE);
+    let keeper = keeper_of(&running);
+    assert!(signal("-STOP", &keeper));
+    let is_stopped = || {
+        let stat = fs::read_to_string(format!("/proc/{keeper}/stat")).expect("it lives");
+        stat.rsplit_once(')').is_some_and(|(_, rest)| rest.starts_with(" T"))
+    };
+    poll_until(PATIENCE, "it goes on", || (!is_stopped()).then_some(()));
+    let outcome = running.stop();
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("somebody has stopped the process that holds the probes"));
+}
+
+#[test]
+fn a_keeper_that_is_stopped_takes_the_probes_away_when_it_is_left_alone() {
+    if !can_probe() {
+        return;
+    }
+    let target = Target::start(Version::NEWEST, Mode::Plain, "driven=5 storm=1");
+    let mut running = Running::attach_at(target.pid(), WHOLE, 1);
+    assert!(signal("-STOP", &keeper_of(&running)));
+    running.kill();
+    await_no_probes(target.pid());
 }
 
 #[test]

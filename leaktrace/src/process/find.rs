@@ -85,7 +85,7 @@ impl About {
             name: stat.name.clone(),
             uid: status.uid,
             tracer: status.tracer,
-            is_stopped: matches!(stat.state, 'T' | 't'),
+            is_stopped: stat.is_stopped(),
             inner_pid: status.ns_pids.last().copied().filter(|inner| *inner != pid.0),
             in_other_mounts: namespace(procfs, reader, "mnt") != namespace(procfs, Pid::own(), "mnt"),
         };

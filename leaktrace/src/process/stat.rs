@@ -40,6 +40,11 @@ impl Stat {
         matches!(self.state, 'Z' | 'X' | 'x')
     }
 
+    /// Whether it is stopped, by a signal or by whoever traces it.
+    pub(crate) const fn is_stopped(&self) -> bool {
+        matches!(self.state, 'T' | 't')
+    }
+
     fn parse(text: &str) -> Option<Self> {
         // The name may hold spaces and parentheses: only the last one closes it.
         let (head, tail) = text.rsplit_once(')')?;

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 
-use rustix::process::Pid;
+use rustix::process::{Pid, Signal};
 
 /// Which of two processes this is.
 pub(super) enum Forked {
@@ -54,6 +54,8 @@ pub(super) fn become_keeper(socket: OwnedFd, nice: i32) -> io::Result<OwnedFd> {
         unsafe { libc::signal(signal, libc::SIG_IGN) };
     }
     let _: rustix::io::Result<Pid> = rustix::process::setsid();
+    // If it is stopped when we end, nobody else would ever let it go on.
+    let _: rustix::io::Result<()> = rustix::process::set_parent_process_death_signal(Some(Signal::CONT));
     let _: rustix::io::Result<()> = rustix::thread::set_name(c"leaktrace-keep");
     // Without the privilege it is as urgent as everything else. In a session of its own, what counts is the session's.
     let _: rustix::io::Result<()> = rustix::process::setpriority_process(None, nice);
@@ -117,7 +119,7 @@ mod tests {
                 drop(its);
                 ours.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
                 let has_worked = ours.read(&mut [0]).unwrap() == 1;
-                rustix::process::kill_process(child, rustix::process::Signal::KILL).unwrap();
+                rustix::process::kill_process(child, Signal::KILL).unwrap();
                 waitpid(Some(child), WaitOptions::empty()).unwrap();
                 has_worked
             }

@@ -12,6 +12,7 @@ mod effort;
 mod event;
 mod fork;
 mod process;
+mod silence;
 mod target;
 mod wire;
 
@@ -35,9 +36,12 @@ use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use super::attach::{AttachError, Backend, Place};
 use super::hub::TargetId;
 use super::load::Loaded;
+use crate::process::stat::Stat;
+use crate::process::{Pid as ProcessId, Procfs};
 use effort::Efforts;
 pub use event::KeeperEvent;
 pub(super) use event::refusal;
+use silence::{Remedy, Silence};
 pub(super) use wire::Reply;
 use wire::{Addition, MAX_DESCRIPTORS, MAX_MESSAGE, MAX_REPLY, Request, Wish};
 
@@ -57,6 +61,9 @@ pub(super) struct Keeper {
     /// What it has said and nobody has heard yet.
     replies: VecDeque<Reply>,
     efforts: Efforts,
+    silence: Silence,
+    /// Whether it was ended because it was kept stopped.
+    was_stopped: bool,
 }
 
 impl Keeper {
@@ -69,8 +76,8 @@ impl Keeper {
         match unsafe { fork::fork() }? {
             fork::Forked::Child => process::run(its),
             fork::Forked::Parent(process) => {
-                let (replies, efforts) = (VecDeque::new(), Efforts::default());
-                Ok(Self { socket: ours, process, sequence: 0, replies, efforts })
+                let (replies, efforts, silence) = Default::default();
+                Ok(Self { socket: ours, process, sequence: 0, replies, efforts, silence, was_stopped: false })
             }
         }
     }
@@ -106,11 +113,29 @@ impl Keeper {
         hits: [u64; Kind::ALL.len()],
         is_awaited: bool,
     ) -> io::Result<u32> {
+        self.rouse()?;
         self.sequence += 1;
         let (target, sequence) = (id.number(), self.sequence);
         let request = Request::Lease { target, wish: Wish { sequence, lease, hits, is_awaited } };
         send(self.socket.as_fd(), &request.encode(), &[])?;
+        self.silence.begin(Instant::now());
         Ok(self.sequence)
+    }
+
+    /// Lets it go on where somebody has stopped it.
+    fn rouse(&mut self) -> io::Result<()> {
+        match self.silence.remedy(Instant::now(), || is_stopped(self.process)) {
+            Some(Remedy::Continue) => {
+                tracing::warn!("somebody has stopped the process that holds the probes: it is told to go on");
+                kill_process(self.process, Signal::CONT)?;
+            }
+            Some(Remedy::End) => {
+                self.was_stopped = true;
+                kill_process(self.process, Signal::KILL)?;
+            }
+            None => {}
+        }
+        Ok(())
     }
 
     /// Takes away what a target has, and forgets it.
@@ -141,7 +166,10 @@ impl Keeper {
                     let silent = format!("it has not answered for {} s", PATIENCE.as_secs());
                     return Err(io::Error::new(io::ErrorKind::TimedOut, silent));
                 }
-                None => wait_readable(self.socket.as_fd(), Duration::from_millis(100))?,
+                None => {
+                    self.rouse()?;
+                    wait_readable(self.socket.as_fd(), Duration::from_millis(100))?;
+                }
             }
         }
     }
@@ -157,12 +185,22 @@ impl Keeper {
             Received::Message(len, _) => {
                 let (reply, used) = Reply::decode(&buffer[..len])?;
                 self.efforts.told(reply.target(), used);
+                self.silence.end();
                 Ok(Some(reply))
             }
             Received::Nothing => Ok(None),
+            Received::End if self.was_stopped => {
+                Err(io::Error::other("somebody kept it stopped, so it was ended, and the probes with it"))
+            }
             Received::End => Err(ended()),
         }
     }
+}
+
+/// Whether it is stopped by a signal or by whoever traces it.
+fn is_stopped(process: Pid) -> bool {
+    let pid = ProcessId(process.as_raw_pid().cast_unsigned());
+    Stat::read(&Procfs::system(), pid).is_ok_and(|stat| stat.is_stopped())
 }
 
 /// Becomes readable when it says something.
@@ -262,10 +300,49 @@ impl Descriptors {
 mod tests {
     use std::io::Read as _;
 
+    use leaktrace_core::trace::budget::Kinds;
     use rustix::pipe::{PipeFlags, pipe_with};
 
     use super::*;
     use crate::kernel::filter;
+
+    /// A keeper that answers leases, by refusing them: what it is given is too little.
+    fn refuses() -> Keeper {
+        let keeper = Keeper::start().unwrap();
+        let addition = Addition { target: 1, pid: 0, backend: Backend::PerfEvent, kinds: Vec::new() };
+        send(keeper.socket.as_fd(), &Request::Add(addition).encode(), &[]).unwrap();
+        keeper
+    }
+
+    fn ask(keeper: &mut Keeper) -> io::Result<Reply> {
+        let sent =
+            keeper.lease(TargetId::new(1), Lease::without_end(Kinds::NONE), [0; Kind::ALL.len()], false)?;
+        keeper.await_reply(|reply| matches!(reply, Reply::Leased { sequence, .. } if *sequence == sent))
+    }
+
+    #[test]
+    fn one_that_was_stopped_goes_on() {
+        let mut keeper = refuses();
+        ask(&mut keeper).unwrap();
+        kill_process(keeper.process, Signal::STOP).unwrap();
+        let begin = Instant::now();
+        ask(&mut keeper).unwrap();
+        assert!(begin.elapsed() < PATIENCE / 2, "{:?}", begin.elapsed());
+    }
+
+    #[test]
+    fn one_that_is_kept_stopped_is_ended_which_is_said() {
+        let mut keeper = refuses();
+        ask(&mut keeper).unwrap();
+        // Who is traced is not continued by a signal. The tracer is this thread.
+        let pid = keeper.process.as_raw_pid();
+        // SAFETY: it changes nothing of ours.
+        assert_eq!(unsafe { libc::ptrace(libc::PTRACE_SEIZE, pid, 0, 0) }, 0);
+        // SAFETY: the same.
+        assert_eq!(unsafe { libc::ptrace(libc::PTRACE_INTERRUPT, pid, 0, 0) }, 0);
+        let error = ask(&mut keeper).unwrap_err();
+        assert!(error.to_string().contains("somebody kept it stopped"), "{error}");
+    }
 
     #[test]
     fn it_holds_nothing_that_was_open_even_where_a_range_of_descriptors_cannot_be_closed() {
