@@ -53,20 +53,29 @@ fn hand_over(file: File) -> io::Result<File> {
 /// Somebody else may have made it in a shared folder, to read what is written or to have it written elsewhere.
 fn open_old(place: &Place, content: Content) -> io::Result<File> {
     let links = if place.is_magic { OFlags::empty() } else { OFlags::NOFOLLOW };
-    let file = File::from(openat(&place.folder, &place.name, WRITE | links, Mode::empty())?);
+    let open = |flags| openat(&place.folder, &place.name, flags | links, Mode::empty()).map(File::from);
+    // To open a named pipe takes until its other end is opened as well.
+    refuse_others(place, &open(OFlags::PATH | OFlags::CLOEXEC)?.metadata()?)?;
+    let file = open(WRITE)?;
     let metadata = file.metadata()?;
-    let owner = metadata.uid();
-    if let Some(shared) = place.shared.as_ref().filter(|_| !is_own(owner)) {
-        let shared = shared.display();
-        return Err(refused(format!(
-            "it belongs to user {owner}, and is in {shared}, which others may write to"
-        )));
-    }
+    refuse_others(place, &metadata)?;
     // What a shell has opened is as whoever typed the command wants it.
     if content == Content::Values && metadata.is_file() && !place.is_magic {
         keep_private(&file, &metadata)?;
     }
     Ok(file)
+}
+
+/// Refuses what somebody else has made in a shared folder.
+fn refuse_others(place: &Place, metadata: &Metadata) -> io::Result<()> {
+    let owner = metadata.uid();
+    match &place.shared {
+        Some(shared) if !is_own(owner) => {
+            let shared = shared.display();
+            Err(refused(format!("it belongs to user {owner}, and is in {shared}, which others may write to")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Takes away what others may do to a file that is to hold values.
@@ -98,6 +107,7 @@ mod tests {
     use std::path::PathBuf;
 
     use leaktrace_tests::privilege::{is_root, skip};
+    use rustix::fs::{CWD, FileType};
 
     use super::*;
 
@@ -188,10 +198,18 @@ mod tests {
         write(&path, "").unwrap();
         assert!(create(&path, Content::Values).is_ok());
         chown(&path, Some(NOBODY), None).unwrap();
-        let error = create(&path, Content::Values).unwrap_err();
-        let (OutputError::Open { source, .. } | OutputError::Write { source, .. }) = error;
-        let folder = folder.path().display();
-        let expected = format!("it belongs to user 65534, and is in {folder}, which others may write to");
-        assert_eq!(source.to_string(), expected);
+        // A named pipe that nobody reads, which would hold us up.
+        let pipe = folder.path().join("pipe");
+        rustix::fs::mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        chown(&pipe, Some(NOBODY), None).unwrap();
+        let expected = format!(
+            "it belongs to user 65534, and is in {}, which others may write to",
+            folder.path().display()
+        );
+        for path in [path, pipe] {
+            let error = create(&path, Content::Values).unwrap_err();
+            let (OutputError::Open { source, .. } | OutputError::Write { source, .. }) = error;
+            assert_eq!(source.to_string(), expected);
+        }
     }
 }

@@ -68,6 +68,9 @@ struct Walk {
     /// What the folder is called in messages.
     path: PathBuf,
     shared: Option<Shared>,
+    /// Whose the folder is, and the one that everything is in: who owns that may have made anything.
+    owner: u32,
+    owner_of_all: u32,
     /// What is still to be entered, the next one last.
     todo: Vec<OsString>,
     links: usize,
@@ -83,8 +86,16 @@ struct Shared {
 impl Walk {
     fn begin(path: &Path) -> io::Result<Self> {
         let root = openat(CWD, "/", FOLDER, Mode::empty())?;
-        let mut walk =
-            Self { folder: root, path: PathBuf::from("/"), shared: None, todo: Vec::new(), links: 0 };
+        let owner = fstat(&root)?.st_uid;
+        let mut walk = Self {
+            folder: root,
+            path: PathBuf::from("/"),
+            shared: None,
+            owner,
+            owner_of_all: owner,
+            todo: Vec::new(),
+            links: 0,
+        };
         walk.look()?;
         if path.is_relative() {
             let folder = openat(CWD, ".", FOLDER, Mode::empty())?;
@@ -92,7 +103,7 @@ impl Walk {
             // It may be a folder that cannot be reached by its path any more. Who made what is in it is not known then.
             if walk.go_to_current().is_err() || !is_same(&fstat(&walk.folder)?, &here) {
                 let shared = Some(Shared { path: PathBuf::from("."), device: here.st_dev });
-                walk = Self { folder, path: PathBuf::new(), shared, todo: Vec::new(), links: 0 };
+                walk = Self { folder, path: PathBuf::new(), shared, todo: Vec::new(), ..walk };
             }
         }
         walk.plan(path);
@@ -158,7 +169,15 @@ impl Walk {
     fn link(&self, name: &OsStr) -> io::Result<Option<PathBuf>> {
         match readlinkat(&self.folder, name, Vec::new()) {
             Ok(target) => match &self.shared {
-                Some(shared) => Err(refused(&self.path.join(name), &shared.path)),
+                Some(shared) => {
+                    let whose =
+                        format!("below {}, which others may write to: anybody", shared.path.display());
+                    Err(refused(&self.path.join(name), &whose))
+                }
+                None if !is_own(self.owner) && self.owner != self.owner_of_all => {
+                    let whose = format!("in a folder of user {}, who", self.owner);
+                    Err(refused(&self.path.join(name), &whose))
+                }
                 None => Ok(Some(OsString::from_vec(target.into_bytes()).into())),
             },
             Err(Errno::INVAL | Errno::NOENT) => Ok(None),
@@ -193,6 +212,7 @@ impl Walk {
     /// Whether others may have made what is in the folder that we are in now.
     fn look(&mut self) -> io::Result<()> {
         let stat = fstat(&self.folder)?;
+        self.owner = stat.st_uid;
         if is_for_others(&stat) {
             self.shared = Some(Shared { path: self.path.clone(), device: stat.st_dev });
         } else if self.shared.as_ref().is_some_and(|shared| shared.device == stat.st_dev)
@@ -219,13 +239,9 @@ fn is_for_others(folder: &Stat) -> bool {
     all || folder.st_mode & FOR_A_GROUP == FOR_A_GROUP
 }
 
-fn refused(link: &Path, shared: &Path) -> io::Error {
-    let why = format!(
-        "{} is a symbolic link below {}, which others may write to: anybody may have made it to have another file \
-         overwritten",
-        link.display(),
-        shared.display()
-    );
+fn refused(link: &Path, whose: &str) -> io::Error {
+    let link = link.display();
+    let why = format!("{link} is a symbolic link {whose} may have made it to have another file overwritten");
     io::Error::new(io::ErrorKind::PermissionDenied, why)
 }
 

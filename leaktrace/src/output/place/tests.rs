@@ -81,6 +81,27 @@ fn what_somebody_elses_folder_in_a_shared_one_holds_is_theirs() {
 }
 
 #[test]
+fn a_link_in_somebody_elses_folder_is_not_followed() {
+    if !is_root() {
+        skip("needs root, to make a folder of somebody else");
+        return;
+    }
+    let ours = tempfile::tempdir().unwrap();
+    let theirs = ours.path().join("theirs");
+    make(&theirs, 0o755);
+    symlink(ours.path().join("private"), theirs.join("link")).unwrap();
+    assert!(find(&theirs.join("link")).is_ok(), "it is ours");
+    chown(&theirs, Some(NOBODY), None).unwrap();
+    let expected = format!(
+        "{} is a symbolic link in a folder of user 65534, who may have made it to have another file overwritten",
+        theirs.join("link").display()
+    );
+    assert_eq!(refusal(&theirs.join("link")), expected);
+    assert_eq!(refusal(&theirs.join("link/x")), expected);
+    assert!(find(&theirs.join("x")).is_ok());
+}
+
+#[test]
 fn what_is_for_all_or_for_a_group_is_shared() {
     let folder = tempfile::tempdir().unwrap();
     for (mode, is_shared) in
