@@ -165,6 +165,29 @@ fn a_full_disk_is_told_with_the_file_and_what_is_there() {
 }
 
 #[test]
+fn that_nothing_more_is_recorded_is_told_when_it_happens() {
+    if !can_probe() {
+        return;
+    }
+    let target = Target::start(Version::NEWEST, Mode::Plain, "driven=5 storm=1");
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let pipe = folder.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo can be started").success());
+    let reader = File::options().read(true).write(true).open(&pipe).expect("it is there");
+    let reports = folder.path().join("report.json");
+    let options = format!("--interval 300ms --output {} --record {}", reports.display(), pipe.display());
+    let running = Running::start(command(&format!("--pid {} {options}", target.pid())));
+    let has = |words: &str| std::fs::read_to_string(&reports).is_ok_and(|text| text.contains(words));
+    poll_until(PATIENCE, "the first report", || has("notices").then_some(()));
+    drop(reader);
+    let words = format!("nothing more is recorded: cannot write to {}: Broken pipe", pipe.display());
+    poll_until(PATIENCE, "a report that says so", || has(&words).then_some(()));
+    let outcome = running.stop();
+    assert!(outcome.stderr.contains(&words), "{}", outcome.stderr);
+    assert_eq!(outcome.code, Some(2), "{}", outcome.stderr);
+}
+
+#[test]
 fn a_recording_that_cannot_be_made_is_told_before_anything_is_traced() {
     let target = Target::start(Version::NEWEST, Mode::Plain, "mutex=1");
     let mut run = command(&format!("--pid {}", target.pid()));

@@ -154,6 +154,7 @@ impl Target {
                 self.notices.push(what);
                 self.stop(now, StopReason::Blocked);
             }
+            Told::Unrecorded(why) => self.notices.push(why),
             Told::Detached => self.detached(now),
             Told::Reported => self.was_reported(),
             Told::Stop(reason) => self.stop(now, reason),

@@ -116,6 +116,8 @@ pub enum Told {
     },
     /// Reading the memory does not return; the sentence says where.
     Blocked(String),
+    /// Nothing more is recorded; the sentence says why.
+    Unrecorded(String),
     /// No probe is left.
     Detached,
     /// The report that was wanted is made.

@@ -10,6 +10,7 @@ use super::engine::Engine;
 use super::jobs::{self, Answer};
 use super::member::Key;
 use super::probes::Probes;
+use super::recorder::Recorder;
 use crate::clock;
 use crate::kernel::{Counters, Hub};
 use crate::process::cpu;
@@ -56,6 +57,12 @@ impl Engine<'_> {
         }
         self.tell_mishaps()?;
         self.ask(key);
+        if let Some(why) = self.recorder(key).and_then(Recorder::broken) {
+            if !self.config.writing.output.is_beside_warnings() {
+                tracing::warn!("{why}");
+            }
+            return Ok(Some(Told::Unrecorded(why)));
+        }
         let wants_meter = self.recorder(key).is_some_and(|recorder| {
             recorder.flush();
             recorder.wants_meter()

@@ -153,8 +153,8 @@ pub(super) struct Recorder {
 pub(super) struct Rest {
     path: PathBuf,
     thread: JoinHandle<Result<(), Broken>>,
-    /// Closed when that ends.
-    is_over: Receiver<()>,
+    /// Why that has ended early, if it has. Closed when it ends.
+    broken: Receiver<String>,
 }
 
 /// Why writing ended early.
@@ -184,12 +184,13 @@ impl Recorder {
             Err(source) => return Err(Broken { source, is_empty: true }.of(path)),
         };
         let (to, mut messages) = queue(MOST_WAITING);
-        let (over, is_over) = mpsc::channel();
+        let (tell, broken) = mpsc::channel();
         let desk = Desk::new(writer, bounds);
         let thread = std::thread::Builder::new().name("recorder".to_owned()).spawn(move || {
-            let _over: mpsc::Sender<()> = over;
             let debug = inspected.debug();
-            desk.work(&mut messages, &inspected.symbols(&debug))
+            let worked = desk.work(&mut messages, &inspected.symbols(&debug));
+            // Whoever waits for it needs no words.
+            worked.inspect_err(|broken| _ = tell.send(broken.source.to_string()))
         });
         let thread = thread.map_err(RecordError::Thread)?;
         Ok(Self {
@@ -198,7 +199,7 @@ impl Recorder {
             metered: Ktime(0),
             is_ending: false,
             to,
-            rest: Rest { path, thread, is_over },
+            rest: Rest { path, thread, broken },
         })
     }
 
@@ -249,6 +250,12 @@ impl Recorder {
         }
     }
 
+    /// Why nothing more is recorded, once that is so and was not told before.
+    pub(super) fn broken(&mut self) -> Option<String> {
+        let why = self.rest.broken.try_recv().ok()?;
+        Some(format!("nothing more is recorded: cannot write to {}: {why}", self.rest.path.display()))
+    }
+
     /// Whether it is time to say what was counted.
     pub(super) fn wants_meter(&self) -> bool {
         clock::now().since(self.metered) >= METER_NS
@@ -285,7 +292,7 @@ impl Recorder {
 impl Rest {
     /// Waits until it is written, however long that takes: signals end it.
     pub(super) fn wait(self) -> Result<(), RecordError> {
-        if self.is_over.recv_timeout(SILENCE) == Err(RecvTimeoutError::Timeout) {
+        if self.broken.recv_timeout(SILENCE) == Err(RecvTimeoutError::Timeout) {
             let file = self.path.display();
             tracing::warn!(
                 "waiting until {file} takes what is left of the recording; Ctrl-C ends leaktrace without it"
@@ -306,7 +313,7 @@ mod tests {
     fn stuck() -> (Recorder, queue::Outcome<(Message, Ktime)>) {
         let (to, messages) = queue(MOST_WAITING);
         let rest =
-            Rest { path: PathBuf::new(), thread: std::thread::spawn(|| Ok(())), is_over: mpsc::channel().1 };
+            Rest { path: PathBuf::new(), thread: std::thread::spawn(|| Ok(())), broken: mpsc::channel().1 };
         let (batch, left_out) = (Records::default(), LeftOut::default());
         (Recorder { batch, left_out, metered: Ktime(0), is_ending: false, to, rest }, messages)
     }
