@@ -1,13 +1,17 @@
 //! Where diagnostics go: standard error, never standard output.
 
+mod unwaited;
+
 use std::fmt;
-use std::io::IsTerminal;
+use std::io::IsTerminal as _;
+use std::sync::Mutex;
 
 use leaktrace_core::base::escape::shown;
 use tracing::field::Field;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::fmt::format::{FormatFields, Writer, debug_fn};
+use unwaited::Unwaited;
 
 /// The variable that overrides `-v`, in the syntax of `tracing-subscriber`: `LEAKTRACE_LOG=leaktrace=debug`.
 const VARIABLE: &str = "LEAKTRACE_LOG";
@@ -23,7 +27,7 @@ pub fn start(verbose: u8) {
     let filter = EnvFilter::try_from_env(VARIABLE).unwrap_or_else(|_| EnvFilter::new(level));
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(Mutex::new(Unwaited::new(std::io::stderr())))
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(verbose > 1)
         .without_time()
@@ -46,7 +50,7 @@ fn fields() -> impl for<'w> FormatFields<'w> + Send + Sync + 'static {
 #[cfg(test)]
 mod tests {
     use std::io::{self, Write};
-    use std::sync::{Arc, Mutex};
+    use std::sync::Arc;
 
     use super::*;
 
