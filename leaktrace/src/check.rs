@@ -28,6 +28,8 @@ const LOOKS: u32 = 60;
 const OFTEN: Duration = Duration::from_millis(500);
 const SELDOM: Duration = Duration::from_secs(10);
 
+const NO_CONDITION: &str = "nothing could fail this check: it had neither --fail-on nor --deny nor a limit";
+
 const CUT_SHORT: &str = "the check was interrupted by a signal; the report covers what was seen until then";
 
 /// Checks a process.
@@ -41,8 +43,18 @@ pub fn run(args: &Check, common: &Common, system: &System, procfs: &Procfs) -> a
     };
     let selection = Selection::Pids(vec![Pid(args.pid)]);
     let ended = session::run(&config, &selection, procfs, interrupts, Box::new(|| Box::new(limits())))?;
-    let remark = if ended.reason == StopReason::Asked { Some(CUT_SHORT) } else { session::remark(&ended) };
+    let remark = match ended.reason {
+        StopReason::Asked => Some(CUT_SHORT),
+        StopReason::TimeUp if !has_condition(args) => Some(NO_CONDITION),
+        _ => session::remark(&ended),
+    };
     Ok(Done { remark: remark.map(str::to_owned), found: ended.found, code: code(&ended) })
+}
+
+/// Whether anything that may be found fails the check.
+const fn has_condition(args: &Check) -> bool {
+    let has_limit = !args.max.is_empty() || !args.max_growth.is_empty();
+    args.findings.fail_on.is_some() || !args.rules.deny.is_empty() || has_limit
 }
 
 /// What could not be watched to the end has not passed.

@@ -102,7 +102,7 @@ pub enum Command {
     /// that created each goroutine left behind. If tracing is not permitted, leaktrace works from snapshots of the
     /// program's memory alone and takes the last one while the program is held at its exit.
     Run(run::Run),
-    /// Watch a process for a while and fail on leaks or exceeded limits
+    /// Watch a process for a while and fail on the verdicts and limits that are named
     ///
     /// For example, with a staging service under load: `leaktrace check --pid PID --for 5m --fail-on likely --max main.worker=100
     /// --max-growth 200/5m`.
@@ -163,7 +163,7 @@ pub struct Watch {
     pub all: bool,
 
     /// Stop after TIME (`30s`, `5m`, `1h30m`) [default: run until Ctrl-C]
-    #[arg(short, long, value_name = "TIME", value_parser = quantity::span, help_heading = "Target")]
+    #[arg(short, long, visible_alias = "for", value_name = "TIME", value_parser = quantity::span, help_heading = "Target")]
     pub duration: Option<Span>,
 
     /// Time between reports [default: 5s, or with --duration only one at the end]

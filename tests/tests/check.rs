@@ -73,6 +73,20 @@ fn a_check_that_is_cut_short_has_not_passed() {
 }
 
 #[test]
+fn a_check_that_cannot_fail_says_so() {
+    let target = Target::start(Version::NEWEST, Mode::Plain, "driven=5");
+    let watch = format!("check --pid {} --duration 1s --probes none", target.pid());
+    for (condition, is_told) in
+        [("", true), ("--fail-on certain", false), ("--deny LT001", false), ("--max 1000", false)]
+    {
+        let outcome = leaktrace(&format!("{watch} {condition}"));
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+        let told = outcome.stderr.contains("nothing could fail this check");
+        assert_eq!(told, is_told, "{condition}: {}", outcome.stderr);
+    }
+}
+
+#[test]
 fn a_limit_on_nothing_is_told() {
     let target = Target::start(Version::NEWEST, Mode::Plain, "driven=5");
     for format in ["text", "github"] {

@@ -24,7 +24,7 @@ pub struct Check {
     pub pid: u32,
 
     /// How long to watch the process
-    #[arg(long = "for", value_name = "TIME", value_parser = quantity::span, default_value = "1m", help_heading = "Target")]
+    #[arg(long = "for", visible_alias = "duration", value_name = "TIME", value_parser = quantity::span, default_value = "1m", help_heading = "Target")]
     pub duration: Span,
 
     /// Fail if the count of goroutines ever exceeds N (`main.worker=100`, `5000`); with FUNCTION, of those that it
