@@ -31,6 +31,7 @@ const ENDING_NS: u64 = SECOND_NS;
 /// there is one that is as sure, that is told how many are left, and by which tests.
 pub fn add_verdicts(report: &mut Report, owners: &Owners, policy: &Policy) {
     let tests_run = report.groups.iter().any(is_running_test);
+    report.notices.extend(not_judged(&report.groups));
     let left = report.groups.iter().filter_map(|group| Left::of(group, owners, tests_run));
     let left: Vec<Left> = left.filter(|left| !left.is_ignored(policy)).collect();
     for left in left {
@@ -240,9 +241,25 @@ fn is_background(group: &Group) -> bool {
         || stack.filter_map(|frame| frame.function.as_deref()).any(traces)
 }
 
+/// What is not known of goroutines that were about to do something when the program ended.
+fn not_judged(groups: &[Group]) -> Option<String> {
+    let ending = groups.iter().filter(|group| !is_background(group) && is_ending(group));
+    let count = ending.map(|group| group.live).sum();
+    let (they_were, they) = if count == 1 { ("it was", "it") } else { ("they were", "they") };
+    (count > 0).then(|| {
+        format!(
+            "{} younger than a second did not wait for anything when the program ended, so it is not known whether {they_were} \
+             left behind: let the program or the test end some milliseconds later to see what {they} would do",
+            human::some(count, "goroutine")
+        )
+    })
+}
+
 /// Whether all of them may have been about to end.
 fn is_ending(group: &Group) -> bool {
-    count_in(group, GOING_ON) == group.live && group.oldest_age_ns.is_some_and(|age| age < ENDING_NS)
+    group.live > 0
+        && count_in(group, GOING_ON) == group.live
+        && group.oldest_age_ns.is_some_and(|age| age < ENDING_NS)
 }
 
 /// Whether these are the goroutines on which tests run.

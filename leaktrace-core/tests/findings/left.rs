@@ -78,6 +78,12 @@ fn what_had_no_time_to_end_is_not_left() {
     let mut mixed = one("running", young);
     mixed.live = 3;
     assert_eq!(severity(mixed, &[]), Some(Severity::Watch), "another one waits");
+
+    let mut report = report(vec![one("running", young), one("running", old)]);
+    left::add_verdicts(&mut report, &Owners::default(), &Policy::default());
+    let [notice] = &report.notices[..] else { panic!("{:?}", report.notices) };
+    let words = "2 goroutines younger than a second did not wait for anything when the program ended";
+    assert!(notice.starts_with(words), "{notice}");
 }
 
 #[test]
