@@ -474,6 +474,29 @@ fn a_deleted_binary_is_read_all_the_same() {
     assert_watched(&mut target);
 }
 
+/// Nobody can while it is executed, but the names of the last report are read after that.
+#[test]
+fn whoever_cuts_a_binary_short_after_its_end_ends_nobody_else() {
+    if !can_probe() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let copy = private_copy(&directory);
+    let mut target = start_copy(&copy);
+    let running = Running::attach(target.pid(), WHOLE);
+    target.command("spawn 10");
+    running.pause();
+    drop(target);
+    poll_until(PATIENCE, "nobody executes it", || {
+        fs::File::options().write(true).open(&copy).is_ok_and(|file| file.set_len(0).is_ok()).then_some(())
+    });
+    running.resume();
+    let outcome = running.finish();
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    let notices = outcome.report().notices;
+    assert!(notices.iter().any(|notice| notice.contains("was cut short after it was opened")), "{notices:?}");
+}
+
 #[test]
 fn a_replaced_binary_is_not_mistaken_for_the_one_that_runs() {
     if !can_probe() {

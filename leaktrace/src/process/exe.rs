@@ -6,9 +6,9 @@ use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use memmap2::Mmap;
 use rustix::fs::fstatfs;
 
+use super::mapped::MappedFile;
 use super::workers::{Reading, Under};
 use super::{Pid, ProcessError, Procfs, failed};
 use crate::privilege::toward;
@@ -60,6 +60,11 @@ impl Exe {
         }
     }
 
+    /// Whether a part of it could not be read, and was read as zeros: somebody has cut it short.
+    pub(crate) fn is_torn(&self) -> bool {
+        matches!(&self.bytes, Bytes::Mapped(map) if map.is_torn())
+    }
+
     /// The text of `/proc/PID/exe`, with ` (deleted)` after it if that is so.
     pub fn link(&self) -> &Path {
         &self.link
@@ -87,11 +92,11 @@ impl Exe {
     }
 }
 
-/// The bytes of a binary that is being executed.
+/// The bytes of a binary.
 #[derive(Debug)]
 enum Bytes {
-    /// Where this kernel sees to it that nobody takes them away.
-    Mapped(Mmap),
+    /// Where this kernel sees to it that nobody takes them away while it is executed.
+    Mapped(MappedFile),
     /// Where a server can.
     Read(Vec<u8>),
 }
@@ -107,10 +112,10 @@ impl Bytes {
             }
             return read_whole(file, len).map(Self::Read);
         }
-        // SAFETY: a private, read-only mapping of a regular file whose bytes are only ever treated as foreign input.
-        // Package managers replace a binary by another file, which leaves this one alone, and nearly every kernel
-        // refuses to write to or to truncate a file while it is being executed.
-        unsafe { Mmap::map(file) }.map(Self::Mapped)
+        match MappedFile::of(file)? {
+            Some(mapped) => Ok(Self::Mapped(mapped)),
+            None => read_whole(file, len).map(Self::Read),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ pub mod exit;
 pub mod find;
 pub mod launch;
 pub mod limits;
+mod mapped;
 pub mod maps;
 pub mod memory;
 pub(crate) mod mounts;

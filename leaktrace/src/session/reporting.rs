@@ -14,6 +14,9 @@ use crate::clock;
 use crate::inspect::Inspected;
 use crate::sources::SourceTree;
 
+const TORN: &str =
+    "the program's file was cut short after it was opened, or cannot be read: names may be missing";
+
 self_cell::self_cell! {
     /// A program and the debug information of its C code, which is loaded when it is first needed.
     struct Names {
@@ -87,6 +90,9 @@ impl ReportOrder {
                 unix_ns: clock::unix_ns(),
             };
             let mut report = target.report(clock::now(), &counted, inputs);
+            if inspected.target().exe.is_torn() {
+                report.notices.push(TORN.to_owned());
+            }
             pass.pass(&mut report, target.registry(), &symbols, is_last).then_some(report)
         });
         let fails = report.as_ref().is_some_and(|report| shared.gate.fails_any(report.verdicts()));
