@@ -103,8 +103,10 @@ fn install() -> Result<(), i32> {
 /// # Safety
 /// The kernel calls it, with what it says of the signal.
 unsafe extern "C" fn on_bus_error(_: c_int, info: *mut siginfo_t, _: *mut c_void) {
-    // SAFETY: the kernel has written it, and the signal has an address.
-    let at = unsafe { (*info).si_addr() }.addr();
+    // SAFETY: the kernel has written it.
+    let info = unsafe { &*info };
+    // SAFETY: this signal has an address.
+    let at = unsafe { info.si_addr() }.addr();
     let is_hit = |slot: &&Slot| {
         let start = slot.start.load(Ordering::Acquire);
         start > TAKEN && (start..slot.end.load(Ordering::Relaxed)).contains(&at)
