@@ -39,8 +39,8 @@ pub struct TargetOptions {
 }
 
 impl TargetOptions {
-    /// The stacks of the first 16 births of each site, then of every 64th; a wake-up when a quarter of this ring is
-    /// full.
+    /// The stacks of the first 16 births of each site and as many more as are [earned](leaktrace_core::trace::budget), then
+    /// of every 64th; a wake-up when a quarter of this ring is full.
     pub const fn with_ring_bytes(ring_bytes: u32) -> Self {
         let wakeup_bytes = ring_bytes / 4;
         let control = Control { stacks_per_site: 16, stack_sample_mask: 63, wakeup_bytes, wakers: 0 };

@@ -44,7 +44,7 @@ impl Probes {
         let mut probes = Self {
             id: hub.adopt(loaded)?,
             control: options.control,
-            stacks: StackSampling::Normal,
+            stacks: StackSampling::Normal { more: 0 },
             leases,
             attaching_since: None,
             traced: 0,
@@ -100,7 +100,7 @@ impl Probes {
         if self.stacks != decision.stacks {
             self.stacks = decision.stacks;
             hub.set_control(self.id, self.stacks.apply(self.control))
-                .context("cannot sample fewer creator stacks")?;
+                .context("cannot change how many creator stacks are taken")?;
         }
         if let Some(lease) = decision.lease {
             hub.lease(self.id, lease, reading.hits)?;

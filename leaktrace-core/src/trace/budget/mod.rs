@@ -126,6 +126,7 @@ pub struct Governor {
     /// Cores that we keep busy for the target, apart from handling its records.
     own: f64,
     shed: [u64; 4],
+    earned: stacks::Earned,
     last_tick: Ktime,
     /// When we were to be asked again at the latest.
     due: Ktime,
@@ -155,6 +156,7 @@ impl Governor {
             seen: 0.0,
             own: 0.0,
             shed: [0; 4],
+            earned: stacks::Earned::default(),
             last_tick: now,
             due: now,
         };
@@ -202,8 +204,9 @@ impl Governor {
         self.pending = self.pending.and(sample);
         if self.is_due() {
             let rates = Rates::of(&self.pending, &self.costs, self.busy);
-            self.pending = Sample::default();
             self.adjust(now, &rates);
+            self.earned.pass(self.pending.elapsed, self.pressure_in(self.stage.min(Stage::NoWaits)) <= ROOM);
+            self.pending = Sample::default();
         }
         let affordable = if self.leased { !self.bucket.is_empty() } else { self.bucket.full_in() == 0 };
         self.leased = affordable || self.limit.is_none();
@@ -215,7 +218,7 @@ impl Governor {
     }
 
     fn decision(&mut self, now: Ktime) -> Decision {
-        let stacks = if self.stage.sheds(Load::Stacks) { StackSampling::Thin } else { StackSampling::Normal };
+        let stacks = self.earned.sampling(self.stage.sheds(Load::Stacks));
         let kinds = self.kinds();
         let wait = if !self.leased {
             self.bucket.full_in().clamp(SHORTEST_GAP_NS, SECOND_NS)

@@ -2,29 +2,69 @@
 
 use leaktrace_common::layout::Control;
 
+use crate::base::time::SECOND_NS;
+
 /// Thinned, one creator stack in so many is left.
 pub const THINNING: u32 = 16;
+
+/// While all can be afforded, each site may have one more of its births' stacks taken in every such time. So one that
+/// starts goroutines no faster has them all taken, however long it does.
+const EARNED_EVERY_NS: u64 = SECOND_NS / 4;
+
+/// How many a site is given at once: each time, the programs are told anew.
+const STEP: u32 = 16;
+
+/// The most that are given: a site that becomes busy may use up all of them in one moment.
+const MOST: u32 = 1 << 14;
 
 /// How many creator stacks are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StackSampling {
-    /// As many as the sampling of each site asks for.
-    Normal,
+    /// As many as the sampling of each site asks for, and those of so many further births of each before it begins.
+    Normal {
+        /// So many.
+        more: u32,
+    },
     /// One [`THINNING`]th of them.
     Thin,
 }
 
 impl StackSampling {
-    /// What the programs are to do where `usual` is what they do while nothing is thinned.
+    /// What the programs are to do where `usual` is what they do as long as nothing is thinned or [earned](Earned).
     #[must_use]
     pub const fn apply(self, usual: Control) -> Control {
         match self {
-            Self::Normal => usual,
+            Self::Normal { .. } if usual.stacks_per_site == 0 => usual,
+            Self::Normal { more } => {
+                Control { stacks_per_site: usual.stacks_per_site.saturating_add(more), ..usual }
+            }
             Self::Thin => {
                 let mask = usual.stack_sample_mask.saturating_mul(THINNING).saturating_add(THINNING - 1);
                 Control { stacks_per_site: 0, stack_sample_mask: mask, ..usual }
             }
         }
+    }
+}
+
+/// For how long more stacks could have been afforded.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Earned(u64);
+
+impl Earned {
+    /// These nanoseconds have passed, and all that was traced cost so little that more could have been.
+    pub(super) const fn pass(&mut self, elapsed: u64, at_ease: bool) {
+        if at_ease {
+            self.0 = self.0.saturating_add(elapsed);
+        }
+    }
+
+    /// How many stacks are taken from now on.
+    pub(super) fn sampling(self, is_thin: bool) -> StackSampling {
+        if is_thin {
+            return StackSampling::Thin;
+        }
+        let more = u32::try_from(self.0 / EARNED_EVERY_NS).unwrap_or(MOST).min(MOST);
+        StackSampling::Normal { more: more / STEP * STEP }
     }
 }
 
@@ -54,8 +94,24 @@ mod tests {
     fn nothing_else_changes_and_no_stacks_stay_none() {
         let thin = StackSampling::Thin.apply(EVERY_STACK);
         assert_eq!((thin.wakeup_bytes, thin.wakers), (7, 1));
-        assert_eq!(StackSampling::Normal.apply(EVERY_STACK), EVERY_STACK);
+        let usual = StackSampling::Normal { more: 32 };
+        assert_eq!(usual.apply(EVERY_STACK), EVERY_STACK);
         let none = Control { stacks_per_site: 0, stack_sample_mask: u32::MAX, ..EVERY_STACK };
-        assert_eq!(StackSampling::Thin.apply(none), none);
+        assert_eq!((StackSampling::Thin.apply(none), usual.apply(none)), (none, none));
+    }
+
+    #[test]
+    fn a_site_that_starts_few_has_the_stacks_of_all_taken() {
+        let sample = Control { stacks_per_site: 16, stack_sample_mask: 63, ..EVERY_STACK };
+        let mut earned = Earned::default();
+        for second in 1..1_200 {
+            earned.pass(SECOND_NS, true);
+            let control = earned.sampling(false).apply(sample);
+            let births = second * 4;
+            assert_eq!(taken(control, births), births as usize);
+        }
+        earned.pass(u64::MAX, true);
+        let busy = earned.sampling(false).apply(sample);
+        assert!(taken(busy, 1 << 22) < (1 << 16) + (1 << 15), "one in 64 of a busy site's");
     }
 }

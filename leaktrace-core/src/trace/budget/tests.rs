@@ -68,7 +68,7 @@ impl World {
                 cost += rates[kind.index()] * COSTS.hit[kind.index()];
             }
             if kinds.contains(Kind::Birth) {
-                let share = if self.decision.stacks == StackSampling::Normal { 0.25 } else { 1.0 / 64.0 };
+                let share = if self.decision.stacks == StackSampling::Thin { 1.0 / 64.0 } else { 0.25 };
                 cost += rates[0] * share * COSTS.stack;
             }
             self.costs.push(cost);
@@ -90,11 +90,8 @@ impl World {
             }
         }
         sample.elapsed = self.now.since(began);
-        sample.stacks = if self.decision.stacks == StackSampling::Normal {
-            sample.hits[0] / 4
-        } else {
-            sample.hits[0] / 64
-        };
+        let one_in = if self.decision.stacks == StackSampling::Thin { 64 } else { 4 };
+        sample.stacks = sample.hits[0] / one_in;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a test's small numbers")]
         let busy = (program.busy * real(sample.elapsed) + rates::cost(&sample, &COSTS)) as u64;
         sample.busy = busy;
@@ -122,7 +119,19 @@ fn a_quiet_program_keeps_everything() {
     world.run(QUIET, 600);
     assert_eq!(world.governor.shed(), []);
     assert_eq!(world.decision.lease.unwrap().kinds, Kinds::ALL);
-    assert_eq!(world.decision.stacks, StackSampling::Normal);
+    let StackSampling::Normal { more } = world.decision.stacks else { panic!("thinned") };
+    assert!((2_000..=2_400).contains(&more), "four more a second: {more}");
+}
+
+#[test]
+fn what_leaves_no_room_earns_no_more_stacks() {
+    let mut world = World::new(Some(0.05));
+    // Nearly all that the limit allows; half as many would earn some.
+    world.run(Program { births: 34_000, waits: 1_000, busy: 1.0 }, 10);
+    assert_eq!(world.now_shed(), []);
+    assert_eq!(world.decision.stacks, StackSampling::Normal { more: 0 });
+    world.run(Program { births: 10_000, waits: 1_000, busy: 1.0 }, 10);
+    assert_eq!(world.decision.stacks, StackSampling::Normal { more: 32 });
 }
 
 #[test]
