@@ -12,7 +12,7 @@ use leaktrace_common::event::Kind;
 
 use super::frames::creators;
 use super::gather::{self, Doing, Tally};
-use super::origin::Origins;
+use super::origin::{Accused, Origins};
 use super::{Sort, View, completeness, ignored};
 use crate::base::num::Ktime;
 use crate::base::time::nanoseconds;
@@ -215,8 +215,7 @@ impl Builder<'_> {
     /// A verdict with the stack that created its goroutines, and what it may have in common with others.
     fn verdict(&mut self, finding: Finding) -> (Verdict, Kin) {
         let Self { names, origins, registry, .. } = self;
-        let stands = finding.verdict.blocked_at.first().map_or(&[][..], |blocked| &blocked.stack);
-        let origin = origins.of(&finding.goids, &finding.verdict.created_by, stands, names);
+        let origin = origins.of(&Accused::of(&finding), names);
         let seen = registry.lineage(origin.lineage).filter(|lineage| !lineage.stack.is_empty());
         let creation_stack = if let Some(lineage) = seen {
             creators(&lineage.stack, lineage.complete, names)

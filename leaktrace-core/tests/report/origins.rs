@@ -104,7 +104,7 @@ fn seen(at: u64, statements: &[(&str, u32, Vec<u64>)]) -> Observation {
 fn stuck(function: &str, line: u32) -> Standing {
     let file = if function.starts_with("main.") { MAIN } else { HTTP };
     let (function, file) = (Some(function.to_owned()), Some(file.to_owned()));
-    let frame = Frame { function: Some("net/http.wait".to_owned()), file: None, line: None, pc: None };
+    let frame = Frame { function: Some("net/http.wait".to_owned()), file: None, line: Some(1), pc: None };
     Standing {
         created_by: Location { function, file, line: Some(line), pc: "0x1".to_owned() },
         start_function: None,
@@ -220,6 +220,48 @@ fn those_from_before_attach_do_not_part_who_belongs_together() {
     let (callers, reads) = ((50..56).chain(100..112), (60..66).chain(reads));
     let report = client.report(&[("main.fetch", 20, callers.collect()), (READS.0, READS.1, reads.collect())]);
     assert_eq!(report.incidents.len(), 1);
+}
+
+/// A library's `go` statement: ten were there before, then its births are seen, but the last ones' stacks are not taken.
+fn most_unseen(client: &mut Client) -> Vec<u64> {
+    let code = &mut client.service.code;
+    let lib = ("shop.example/lib.Start", 3);
+    let leaks = go(code, lib, &[("main.leaks", 50)], &[("net/http.wait", 1)]);
+    let busy = go(code, lib, &[("main.well", 60)], &[("net/http.work", 2)]);
+    let untaken = go(code, lib, &[], &[("net/http.wait", 1)]);
+    let untaken = Go { creators: Vec::new(), ..untaken };
+    let stuck: Vec<u64> = (3_000..3_040).collect();
+    (3_000..3_010).for_each(|goid| _ = client.service.in_memory(goid, &leaks, Waiting, SELECT));
+    client.service.look(HOUR);
+    (3_010..3_020).for_each(|goid| client.service.birth(HOUR + SECOND, goid, &leaks));
+    (3_020..3_040).for_each(|goid| client.service.birth(HOUR + SECOND, goid, &untaken));
+    (3_010..3_040).for_each(|goid| _ = client.service.in_memory(goid, &leaks, Waiting, SELECT));
+    for goid in 4_000..4_100 {
+        client.service.birth(HOUR + SECOND, goid, &busy);
+        client.service.in_memory(goid, &busy, Waiting, SELECT);
+    }
+    stuck
+}
+
+#[test]
+fn those_whose_start_was_seen_tell_of_the_others_that_stand_with_them() {
+    let mut client = Client::new();
+    let stuck = most_unseen(&mut client);
+    let report = client.report(&[("shop.example/lib.Start", 3, stuck)]);
+    assert_eq!(
+        line(&report),
+        Some(("main.leaks", Some(50), Route::Caller)),
+        "not main.well, who stand elsewhere"
+    );
+    let verdict = report.verdicts().next().expect("one");
+    assert!(
+        verdict.summary.contains("for main.leaks (main.go:50), as far as was seen, by "),
+        "{}",
+        verdict.summary
+    );
+    let [seen, asked] = ["starts_seen", "starts_looked_at"].map(|name| verdict.evidence[name].as_u64());
+    assert_eq!((seen, asked), (Some(10), Some(26)), "of eight of the oldest and eight of the youngest, none");
+    assert_eq!(verdict.creation_stack[1].function.as_deref(), Some("main.leaks"));
 }
 
 #[test]

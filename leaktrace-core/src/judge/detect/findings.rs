@@ -17,7 +17,7 @@ use super::words::Words;
 use crate::base::human;
 use crate::base::num::Goid;
 use crate::schema::Verdict;
-use crate::schema::{Blocked, Frame, OwnLine};
+use crate::schema::{Blocked, Frame, OwnLine, Route};
 use crate::trace::registry::SiteId;
 
 /// What users want to hear.
@@ -73,13 +73,39 @@ impl Finding {
     /// The verdict with the stack that reached the `go` statement, with what that says of the cause, and with the user's
     /// own line that they come from.
     #[must_use]
-    pub(crate) fn with_origin(self, creation_stack: Vec<Frame>, own_line: Option<OwnLine>) -> Verdict {
+    pub(crate) fn with_origin(self, creation_stack: Vec<Frame>, line: Option<LineOf>) -> Verdict {
         let cause = match typical_cause::request(&creation_stack).filter(|_| self.may_outlive) {
             Some(request) => format!("started for {request}, they outlive it: {}", self.verdict.cause),
             None => self.verdict.cause.clone(),
         };
-        let summary = self.words.summary(&self.verdict, own_line.as_ref());
-        Verdict { own_line, creation_stack, summary, cause, ..self.verdict }
+        let own_line = line.as_ref().map(|line| &line.line);
+        let of_some = line.as_ref().filter(|line| line.is_of_some());
+        let summary = self.words.summary(&self.verdict, own_line, of_some.is_some());
+        let mut evidence = self.verdict.evidence;
+        if let Some(line) = of_some {
+            evidence.insert("starts_seen".to_owned(), line.seen.into());
+            evidence.insert("starts_looked_at".to_owned(), line.asked.into());
+        }
+        let own_line = line.map(|line| line.line);
+        Verdict { own_line, creation_stack, evidence, summary, cause, ..self.verdict }
+    }
+}
+
+/// The user's own line that goroutines come from, and of how many that is known.
+#[derive(Clone, Debug)]
+pub(crate) struct LineOf {
+    /// The line.
+    pub(crate) line: OwnLine,
+    /// Of so many it was seen how they were started,
+    pub(crate) seen: usize,
+    /// out of so many.
+    pub(crate) asked: usize,
+}
+
+impl LineOf {
+    /// Whether it is what was seen of some, and what others come from is not known.
+    fn is_of_some(&self) -> bool {
+        matches!(self.line.by, Route::Caller | Route::Ancestor) && self.seen < self.asked
     }
 }
 
@@ -237,7 +263,7 @@ fn verdict(charge: &Charge<'_>, words: &Words, facts: Option<&SiteFacts>) -> Ver
         remedy: suspicion.remedy.clone(),
     };
     verdict.evidence.insert("goroutines".to_owned(), examples(cohort));
-    verdict.summary = words.summary(&verdict, None);
+    verdict.summary = words.summary(&verdict, None, false);
     verdict
 }
 

@@ -3,29 +3,38 @@
 //!
 //! Nothing is guessed. A stack that was not seen, or that was cut before any of the user's code, ends the search.
 
+mod accused;
+mod standing;
+
 use std::collections::{BTreeMap, BTreeSet};
+
+pub(super) use accused::Accused;
 
 use crate::base::hash::KeyedMap;
 use crate::base::num::Goid;
 use crate::go::goroutines::Snapshot;
 use crate::go::own::Own;
 use crate::go::symbols::Names;
+use crate::judge::detect::LineOf;
 use crate::judge::incidents::Kin;
 use crate::schema::{Frame, Location, OwnLine, Route};
 use crate::trace::registry::{Lineage, LineageId, Registry};
+use standing::Standing;
 
 /// How many generations are looked at.
 const GENERATIONS: usize = 16;
 
+/// Where fewer of the goroutines of a verdict than this say where they come from, others like them are asked.
+const ENOUGH: usize = 8;
+
 /// Looks for the user's lines.
 pub(super) struct Origins<'a> {
     registry: &'a Registry,
-    snapshot: Option<&'a Snapshot>,
     own: &'a Own,
     /// What the stack of each lineage has of the user's.
     known: KeyedMap<LineageId, Reached>,
-    /// Where in the snapshot each goroutine is, once somebody has asked.
-    places: Option<KeyedMap<Goid, usize>>,
+    standing: Standing<'a>,
+    seen: Option<accused::Seen>,
 }
 
 /// What a stack that reached a `go` statement has of the user's.
@@ -43,7 +52,7 @@ enum Reached {
 #[derive(Default)]
 pub(super) struct Origin {
     /// The user's line that most of them come from.
-    pub(super) line: Option<OwnLine>,
+    pub(super) line: Option<LineOf>,
     /// The stack that reached their `go` statement.
     pub(super) lineage: LineageId,
     /// What ties them to those of other verdicts.
@@ -65,24 +74,18 @@ struct Trail {
 
 impl<'a> Origins<'a> {
     pub(super) fn new(registry: &'a Registry, snapshot: Option<&'a Snapshot>, own: &'a Own) -> Self {
-        Self { registry, snapshot, own, known: KeyedMap::default(), places: None }
+        Self { registry, own, known: KeyedMap::default(), standing: Standing::of(snapshot), seen: None }
     }
 
-    /// Where these goroutines come from, that `created_by` created. `stack` is where most of them stand.
-    pub(super) fn of(
-        &mut self,
-        goids: &[Goid],
-        created_by: &Location,
-        stack: &[Frame],
-        names: &mut Names<'a>,
-    ) -> Origin {
-        let trails: Vec<Trail> = goids.iter().map(|goid| self.trail(*goid, names)).collect();
+    /// Where these goroutines come from.
+    pub(super) fn of(&mut self, these: &Accused<'_>, names: &mut Names<'a>) -> Origin {
+        let trails = self.trails(these, names);
         let telling: Vec<&Trail> = trails.iter().filter(|trail| trail.tells).collect();
         let line = most(telling.iter().map(|trail| trail.line.clone())).flatten();
         let of_line: Vec<&Trail> = trails.iter().filter(|trail| trail.line == line).collect();
         let lineage = most(of_line.iter().filter_map(|trail| trail.lineages.first().copied()));
         let goes_on = line.as_ref().is_some_and(|line| self.goes_on(line, &of_line, names));
-        let runs = || self.runs(created_by, stack);
+        let runs = || self.runs(these.created_by, these.stack);
         let shown = if goes_on { runs().or_else(|| line.clone()) } else { line.clone().or_else(runs) };
         let kin = Kin {
             ties: Vec::new(),
@@ -90,7 +93,20 @@ impl<'a> Origins<'a> {
             lineages: trails.iter().filter_map(|trail| trail.lineages.first().copied()).collect(),
             ancestors: ancestors(&telling),
         };
-        Origin { line: shown, lineage: lineage.unwrap_or_default(), kin }
+        let line = shown.map(|line| LineOf { line, seen: telling.len(), asked: trails.len() });
+        Origin { line, lineage: lineage.unwrap_or_default(), kin }
+    }
+
+    /// Where each of some goroutines of a verdict comes from: of those that it names, and where few of these were seen to
+    /// start, of others at the same place that were.
+    fn trails(&mut self, these: &Accused<'_>, names: &mut Names<'a>) -> Vec<Trail> {
+        let mut trails: Vec<Trail> = these.goids.iter().map(|goid| self.trail(*goid, names)).collect();
+        if trails.iter().filter(|trail| trail.tells).count() < ENOUGH {
+            let seen = self.seen.get_or_insert_with(|| accused::Seen::of(self.registry));
+            let others = these.others(seen, &mut self.standing, names);
+            trails.extend(others.into_iter().map(|goid| self.trail(goid, names)));
+        }
+        trails
     }
 
     /// The user's line that goroutines of these lineages come from, of which there are so many.
@@ -218,7 +234,7 @@ impl<'a> Origins<'a> {
         created_by: &Location,
         names: &mut Names<'a>,
     ) -> Option<OwnLine> {
-        let frames = self.present_stack(creator, names);
+        let frames = self.standing.stack(creator, names);
         let call = frames.iter().position(|frame| frame.function == created_by.function)?;
         let line = frames[call..].iter().find_map(|frame| self.own_frame(frame))?;
         Some(OwnLine { by: Route::ParentStack, ..line })
@@ -232,7 +248,7 @@ impl<'a> Origins<'a> {
         let holders: BTreeSet<Goid> = trails.iter().filter_map(|trail| trail.holder).collect();
         let known = trails.iter().filter(|trail| trail.holder.is_some()).count();
         let mut stands_there = |holder: &Goid| {
-            let frames = self.present_stack(*holder, names);
+            let frames = self.standing.stack(*holder, names);
             frames.iter().filter_map(|frame| self.own_frame(frame)).any(|own| own.is_at(line))
         };
         holders.len() * 2 <= known && holders.iter().any(&mut stands_there)
@@ -243,17 +259,6 @@ impl<'a> Origins<'a> {
         let creator = created_by.function.as_deref()?;
         let outermost = stack.iter().rev().find_map(|frame| self.own_frame(frame))?;
         (!self.own.has(creator)).then_some(OwnLine { by: Route::Runs, ..outermost })
-    }
-
-    /// Where a goroutine stands, by the last snapshot.
-    fn present_stack(&mut self, goid: Goid, names: &mut Names<'a>) -> Vec<Frame> {
-        let Some(snapshot) = self.snapshot else { return Vec::new() };
-        let places = self.places.get_or_insert_with(|| {
-            snapshot.goroutines.iter().enumerate().map(|(index, one)| (one.goid, index)).collect()
-        });
-        let found = places.get(&goid).and_then(|index| snapshot.goroutines.get(*index));
-        let stack = found.and_then(|one| snapshot.stacks.get(one.stack_id?));
-        stack.map(|stack| names.stack(stack.pcs)).unwrap_or_default()
     }
 }
 

@@ -1,0 +1,86 @@
+//! The goroutines of one verdict, and who can speak for those that nobody saw start.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::standing::Standing;
+use crate::base::hash::KeyedMap;
+use crate::base::num::Goid;
+use crate::go::goroutines::StackId;
+use crate::go::symbols::Names;
+use crate::judge::detect::Finding;
+use crate::schema::{Frame, Location};
+use crate::trace::registry::{Registry, SiteId};
+
+/// So many others are asked at most, out of so many of a site.
+const OTHERS: usize = 64;
+const OF_SITE: usize = 1024;
+
+/// The goroutines of one verdict.
+pub(in crate::report) struct Accused<'f> {
+    /// Some of them.
+    pub(super) goids: &'f [Goid],
+    /// What started them.
+    sites: &'f [SiteId],
+    /// Their `go` statement.
+    pub(super) created_by: &'f Location,
+    /// Where most of them stand.
+    pub(super) stack: &'f [Frame],
+}
+
+impl<'f> Accused<'f> {
+    pub(in crate::report) fn of(finding: &'f Finding) -> Self {
+        let verdict = &finding.verdict;
+        Self {
+            goids: &finding.goids,
+            sites: &finding.sites,
+            created_by: &verdict.created_by,
+            stack: verdict.blocked_at.first().map_or(&[], |blocked| &blocked.stack),
+        }
+    }
+
+    /// Others of the same sites that stand at the same place and were seen to start: what has ended or moved on since may
+    /// have come from elsewhere.
+    pub(super) fn others<'a>(
+        &self,
+        seen: &Seen,
+        standing: &mut Standing<'a>,
+        names: &mut Names<'a>,
+    ) -> Vec<Goid> {
+        let all = self.sites.iter().filter_map(|site| seen.0.get(site)).flatten();
+        let others = all.rev().filter(|goid| !self.goids.contains(goid));
+        let mut known: BTreeMap<StackId, bool> = BTreeMap::new();
+        let mut stands_there = |goid: &Goid| {
+            let Some((id, pcs)) = standing.place(*goid) else { return false };
+            *known.entry(id).or_insert_with(|| is_same(&names.stack(pcs), self.stack))
+        };
+        others.copied().filter(|goid| stands_there(goid)).take(OTHERS).collect()
+    }
+}
+
+/// The youngest of each site that are alive and whose stack at birth was seen.
+pub(super) struct Seen(KeyedMap<SiteId, BTreeSet<Goid>>);
+
+impl Seen {
+    pub(super) fn of(registry: &Registry) -> Self {
+        let mut all: KeyedMap<SiteId, BTreeSet<Goid>> = KeyedMap::default();
+        let is_seen = |id| registry.lineage(id).is_some_and(|lineage| !lineage.stack.is_empty());
+        for goroutine in registry.goroutines().filter(|one| is_seen(one.lineage)) {
+            let of_site = all.entry(goroutine.site).or_default();
+            let is_full = of_site.len() == OF_SITE;
+            if is_full && of_site.first().is_some_and(|oldest| goroutine.goid < *oldest) {
+                continue;
+            }
+            of_site.insert(goroutine.goid);
+            if is_full {
+                of_site.pop_first();
+            }
+        }
+        Self(all)
+    }
+}
+
+/// Whether two stacks show the same calls.
+fn is_same(one: &[Frame], other: &[Frame]) -> bool {
+    let call = |frame: &Frame| (frame.function.clone(), frame.line);
+    one.iter().map(call).eq(other.iter().map(call))
+}
