@@ -19,7 +19,7 @@ const IGNORED_NS: u64 = 20 * SECOND_NS;
 const PAUSE_NS: u64 = 4 * SECOND_NS;
 
 /// How many goroutines are looked at, the oldest first: of each place, and of all.
-const OF_PLACE: usize = 128;
+pub(super) const OF_PLACE: usize = 128;
 const MOST: usize = 4096;
 
 /// Since when goroutines have waited with which cancelled context.

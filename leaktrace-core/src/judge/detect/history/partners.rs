@@ -23,22 +23,28 @@ const SHARE_FROM_ITS_START: usize = 64;
 /// How soon that is, in nanoseconds.
 const SOON_NS: u64 = 10 * SECOND_NS;
 
-/// What serves a request on a connection that has many at a time, by the beginning of its name. Whoever made the request
-/// waits for it as long as the connection is there; that its context was cancelled is found out elsewhere.
+/// What serves a request on a connection that has many at a time, by the beginning of its name, and what stands on a stack as
+/// long as that connection is read from, whichever way it came to the server. Whoever made the request waits for it as long as
+/// the connection is there; that its context was cancelled is found out elsewhere.
 ///
 /// Source: Go `src/net/http` (`h2_bundle.go`, and `internal/http2` since 1.27), `golang.org/x/net/http2`, and
 /// `google.golang.org/grpc` 1.33 to 1.80 (`server.go`).
-const SERVES_A_REQUEST: [&str; 4] = [
-    "net/http.(*http2serverConn).runHandler",
-    "net/http/internal/http2.(*serverConn).runHandler",
-    "golang.org/x/net/http2.(*serverConn).runHandler",
-    "google.golang.org/grpc.(*Server).serveStreams.func",
+const SERVES_A_REQUEST: [(&str, &str); 4] = [
+    ("net/http.(*http2serverConn).runHandler", "net/http.(*http2serverConn).serve"),
+    ("net/http/internal/http2.(*serverConn).runHandler", "net/http/internal/http2.(*serverConn).serve"),
+    ("golang.org/x/net/http2.(*serverConn).runHandler", "golang.org/x/net/http2.(*serverConn).serve"),
+    ("google.golang.org/grpc.(*Server).serveStreams.func", "google.golang.org/grpc.(*Server).serveStreams"),
 ];
+
+/// The function that serves the connection of the requests that the goroutines of this place serve, if they serve any.
+fn connection_of(standing: &Standing) -> Option<&'static str> {
+    let started = standing.start_function.as_deref()?;
+    SERVES_A_REQUEST.iter().find(|(name, _)| started.starts_with(name)).map(|(_, connection)| *connection)
+}
 
 /// Whether the goroutines of this place serve such requests.
 pub(super) fn serves_a_request(standing: &Standing) -> bool {
-    let started = standing.start_function.as_deref().unwrap_or_default();
-    SERVES_A_REQUEST.iter().any(|name| started.starts_with(name))
+    connection_of(standing).is_some()
 }
 
 /// Who may be whose partner in one observation.
@@ -143,17 +149,32 @@ impl Company {
 }
 
 /// Counts on how many living stacks the functions stand that started the goroutines of those cohorts that grow. Releases before
-/// Go 1.21 do not say who started whom: there, one that stands as often as there are goroutines is taken for theirs.
+/// Go 1.21 do not say who started whom: there, one that stands as often as there are goroutines is taken for theirs, and those
+/// that serve requests have their partner in a connection that is read from.
 pub(super) fn find_creators(cohorts: &mut [(u32, Cohort)]) {
     let asks = |cohort: &Cohort| cohort.trend.is_some() || cohort.site_trend.is_some();
     let creator = |cohort: &Cohort| cohort.standing.created_by.function.clone();
     let asked = cohorts.iter().filter(|(_, cohort)| asks(cohort));
-    let mut standing: BTreeMap<String, u64> =
-        asked.filter_map(|(_, cohort)| Some((creator(cohort)?, 0))).collect();
+    let names = asked.flat_map(|(_, cohort)| {
+        creator(cohort).into_iter().chain(connection_of(&cohort.standing).map(str::to_owned))
+    });
+    let mut standing: BTreeMap<String, u64> = names.map(|name| (name, 0)).collect();
     if standing.is_empty() {
         return;
     }
-    for (_, cohort) in cohorts.iter() {
+    count_stacks(cohorts, &mut standing);
+    let count = |function: &str| standing.get(function).copied().unwrap_or(0);
+    for (_, cohort) in cohorts.iter_mut().filter(|(_, cohort)| asks(cohort)) {
+        cohort.creators = creator(cohort).map_or(0, |function| count(&function));
+        let is_served = connection_of(&cohort.standing).is_some_and(|connection| count(connection) > 0);
+        let has_partners = is_served || nearly_all(cohort.creators, cohort.live);
+        cohort.is_accompanied |= cohort.parents_known == 0 && has_partners;
+    }
+}
+
+/// Counts for each function on how many stacks it stands, but for those of the goroutines that it started.
+fn count_stacks(cohorts: &[(u32, Cohort)], standing: &mut BTreeMap<String, u64>) {
+    for (_, cohort) in cohorts {
         let own = cohort.standing.created_by.function.as_deref();
         let functions = cohort.standing.stack.iter().filter_map(|frame| frame.function.as_deref());
         let others = functions.filter(|function| Some(*function) != own && standing.contains_key(*function));
@@ -163,11 +184,6 @@ pub(super) fn find_creators(cohorts: &mut [(u32, Cohort)]) {
                 *count += cohort.live;
             }
         }
-    }
-    for (_, cohort) in cohorts.iter_mut().filter(|(_, cohort)| asks(cohort)) {
-        let count = creator(cohort).and_then(|function| standing.get(&function).copied());
-        cohort.creators = count.unwrap_or(0);
-        cohort.is_accompanied |= cohort.parents_known == 0 && nearly_all(cohort.creators, cohort.live);
     }
 }
 
@@ -280,6 +296,32 @@ mod tests {
         let mut known = vec![(0, Cohort { parents_known: 1, ..cohort("main.send", "main.send", 5) })];
         find_creators(&mut known);
         assert!(!known[0].1.is_accompanied);
+    }
+
+    #[test]
+    fn before_go_1_21_streams_belong_to_the_connections_that_are_read_from() {
+        let frame =
+            |function: &str| Frame { function: Some(function.to_owned()), file: None, line: None, pc: None };
+        let cohort = |start: &str, stack: &str, created_by: &str, live, trend| {
+            let created_by = Location { function: Some(created_by.to_owned()), ..made_up().created_by };
+            let start_function = Some(start.to_owned());
+            let standing = Standing { stack: vec![frame(stack)], created_by, start_function, ..made_up() };
+            Cohort { live, trend, ..Cohort::new(standing) }
+        };
+        let server = "google.golang.org/grpc.(*Server)";
+        let follows = |parents_known, reader: &str| {
+            let by = format!("{server}.serveStreams.func1");
+            let streams = cohort(&format!("{by}.1"), "main.watch", &by, 50, Some(Trend::made_up()));
+            let streams = Cohort { parents_known, ..streams };
+            let readers = cohort(&format!("{server}.handleRawConn.func1"), reader, "main.accept", 2, None);
+            let mut cohorts = vec![(0, streams), (1, readers)];
+            find_creators(&mut cohorts);
+            cohorts[0].1.is_accompanied
+        };
+        let reader = format!("{server}.serveStreams");
+        assert!(follows(0, &reader));
+        assert!(!follows(0, "main.other"), "their connections have gone");
+        assert!(!follows(50, &reader), "who started them is known, and is not there");
     }
 
     #[test]

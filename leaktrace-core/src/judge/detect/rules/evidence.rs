@@ -8,6 +8,7 @@ use crate::base::human;
 use crate::base::num::nearly_all;
 use crate::base::time::{MINUTE_NS, SECOND_NS};
 use crate::goroutines::model::{Channel, ChannelOperation};
+use crate::judge::detect::contexts;
 use crate::judge::detect::history::Trend;
 use crate::judge::detect::observation::{Object, Wait};
 use crate::judge::detect::signatures::Signature;
@@ -171,9 +172,14 @@ impl<'a> Case<'a> {
         are_known && connections.known > 0 && (are_idle || connections.half_closed * 2 >= connections.known)
     }
 
+    /// Whether half of those that were looked at wait on although nobody wants their work: whoever did cancelled their context.
+    fn are_cancelled(&self) -> bool {
+        self.cohort.cancelled * 2 >= self.cohort.live.min(contexts::OF_PLACE as u64)
+    }
+
     /// Why growth does not make it as sure as `most`, without anything that says that the goroutines were abandoned.
     pub(crate) fn doubt(&self, trend: &Trend, most: Severity) -> Option<String> {
-        if !self.cohort.is_accompanied || self.are_given_up() {
+        if !self.cohort.is_accompanied || self.are_given_up() || self.are_cancelled() {
             return Self::lone_doubt(trend, most);
         }
         let connections = &self.cohort.connections;

@@ -33,8 +33,10 @@ The verdict is `likely` if that has gone on for two and a half minutes, which is
 none of the goroutines that had settled has left (one for every fifty that came), at least eight came, and they wait for \
 another goroutine and nothing has woken them in the second half of their time there. Who gets something to do now and then is \
 no leak, however many there are. It is `watch` as long as nearly every one has a companion of its own that is still \
-alive: the goroutine that started it, or one that waits for the network and has the same parent. Such a population \
-follows its clients. If they all wait for the same \
+alive: the goroutine that started it, or one that waits for the network and has the same parent. Requests that share a \
+connection (HTTP/2, gRPC) have it in whoever reads from that connection; before Go 1.21, which does not say who started whom, \
+in any that is read from. Such a population follows its clients. It has no companions if the contexts of half of them have been \
+cancelled. If they all wait for the same \
 channel or lock, they may be a pool that is still filling up: then it takes 20 of them, or five minutes. If they \
 wait for time, it takes ten minutes and twenty goroutines; for I/O, half an hour and thirty. Anything less is \
 `watch`.

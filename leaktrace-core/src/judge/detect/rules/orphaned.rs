@@ -95,6 +95,29 @@ mod tests {
     }
 
     #[test]
+    fn who_ignores_a_context_has_no_company_in_a_connection_that_is_open() {
+        let judged = |cancelled| {
+            let trend = Some(Trend { grown_ns: 150 * SECOND_NS, ..Trend::made_up() });
+            let cohort = Cohort {
+                trend,
+                live: 300,
+                settled: 80,
+                still: 80,
+                unwoken: 80,
+                cancelled,
+                is_accompanied: true,
+                ..Cohort::new(observation::made_up())
+            };
+            evaluate(&Case { cohort: &cohort, watched: &Watched::default(), facts: None, signature: None })
+        };
+        let severity = |cancelled| judged(cancelled).suspicion().map(|suspicion| suspicion.severity);
+        assert_eq!(
+            [3, 63, 64, 128].map(severity),
+            [Severity::Watch, Severity::Watch, Severity::Likely, Severity::Likely].map(Some)
+        );
+    }
+
+    #[test]
     fn a_context_that_is_ignored_is_worth_watching_without_growth() {
         assert_eq!([judged(0).suspicion(), judged(2).suspicion()], [None, None]);
         let suspicion = judged(3).suspicion().unwrap();
