@@ -86,6 +86,7 @@ fn goroutine(
         capacity: 0,
         closed: false,
         timer: false,
+        stopped: false,
         receivers: 1,
         senders: 0,
     });

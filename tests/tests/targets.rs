@@ -20,6 +20,7 @@ const EVERYWHERE: &[(&str, &str)] = &[
     ("cond", "sync.Cond.Wait"),
     ("sleep", "sleep"),
     ("timer_chan", "chan receive"),
+    ("stopped_ticker", "chan receive"),
     ("io_wait", "IO wait"),
     ("syscall", "syscall"),
     ("locked_thread", "chan receive"),

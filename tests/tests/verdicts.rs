@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use leaktrace_tests::leaktrace::leaktrace;
+use leaktrace_tests::matrix::each;
 use leaktrace_tests::privilege::can_probe;
 use leaktrace_tests::report::Verdict;
 use leaktrace_tests::{Mode, Program, Target, Version};
@@ -36,6 +37,34 @@ fn what_nothing_refers_to_is_likely_and_what_is_referred_to_is_clean() {
     // Nil channels are known to be without looking through the heap.
     let surer: Vec<&str> = others.iter().map(|verdict| verdict.code.as_str()).collect();
     assert_eq!(surer, ["LT004"; 3]);
+}
+
+/// The releases before and after the one in which channels got to know their timers, the oldest and the newest.
+fn releases_of_timers() -> impl Iterator<Item = (Version, Mode)> {
+    Version::ALL
+        .into_iter()
+        .filter(|version| [19, 22, 23].contains(&version.minor) || *version == Version::NEWEST)
+        .map(|version| (version, Mode::Plain))
+}
+
+#[test]
+fn whoever_ranges_over_a_stopped_ticker_waits_for_ever() {
+    if !can_probe() {
+        return;
+    }
+    each(releases_of_timers(), |version, mode| {
+        let target = Target::start(version, mode, "stopped_ticker=5 timer_chan=3 ticker=2");
+        let pid = target.pid();
+        let dump = leaktrace(&format!("dump --pid {pid} --format json")).stdout;
+        assert_eq!(dump.matches("\"stopped\":true").count(), 5, "{dump}");
+        let report = leaktrace(&format!("--pid {pid} {LONG_ENOUGH}")).report();
+        let said: Vec<_> =
+            report.verdicts.iter().map(|verdict| (verdict.code.as_str(), creator(verdict))).collect();
+        assert_eq!(said, [("LT005", "main.stoppedTicker".to_owned())], "{:#?}", report.verdicts);
+        let verdict = &report.verdicts[0];
+        assert_eq!(verdict.severity, "likely", "{}", verdict.summary);
+        assert!(verdict.cause.contains("has been stopped, and Stop does not close"), "{}", verdict.cause);
+    });
 }
 
 #[test]

@@ -116,7 +116,8 @@ impl Dump {
         let one = whose.thing("channel");
         match operation {
             ChannelOperation::Receive if self.is_timers(channel) => {
-                format!("{operate} {}", whose.thing("timer's channel"))
+                let timers = if channel.stopped { "stopped timer's channel" } else { "timer's channel" };
+                format!("{operate} {}", whose.thing(timers))
             }
             ChannelOperation::Receive if channel.senders == 0 => {
                 format!("{operate} {one} that nobody sends on")

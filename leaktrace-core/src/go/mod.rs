@@ -20,6 +20,7 @@ pub mod program;
 pub mod reach;
 pub mod symbolize;
 pub mod symbols;
+pub(crate) mod timers;
 pub mod traceback;
 pub mod types;
 pub mod unwind;

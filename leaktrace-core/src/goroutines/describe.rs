@@ -116,11 +116,20 @@ impl Dump {
         channel.timer || channel.capacity == 1 && carries_times()
     }
 
+    /// Whether a timer is going to send on it, unless somebody stops that.
+    pub(crate) fn is_running_timers(&self, channel: &Channel) -> bool {
+        self.is_timers(channel) && !channel.stopped
+    }
+
     /// `chan int 0xc000012345 (len 0, cap 10, closed, 0 receiving, 3100 sending)`
     pub(crate) fn describe_channel(&self, channel: &Channel) -> String {
         let element = channel.element.map_or("?", |id| self.string(id));
         let closed = if channel.closed { ", closed" } else { "" };
-        let timer = if channel.timer { ", of a timer" } else { "" };
+        let timer = match (channel.timer, channel.stopped) {
+            (true, true) => ", of a stopped timer",
+            (true, false) => ", of a timer",
+            (false, _) => "",
+        };
         format!(
             "chan {element} {} (len {}, cap {}{closed}{timer}, {} receiving, {} sending)",
             channel.address,

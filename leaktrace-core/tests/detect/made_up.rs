@@ -209,6 +209,7 @@ impl Kind {
                 capacity,
                 closed: false,
                 timer: false,
+                stopped: false,
                 receivers: 0,
                 senders: 0,
             }),

@@ -156,6 +156,7 @@ fn blocked_on(builder: &mut DumpBuilder, (kind, address, count): (usize, u64, u3
         capacity: u64::from(count),
         closed: count % 3 == 0,
         timer: count % 5 == 0,
+        stopped: count % 7 == 0,
         receivers: count,
         senders: count / 2,
     };

@@ -149,6 +149,7 @@ fn workers(sample: &mut Sample) {
         capacity: 100,
         closed: false,
         timer: false,
+        stopped: false,
         receivers: 0,
         senders: 3,
     });
@@ -182,6 +183,7 @@ fn selects(sample: &mut Sample) {
         capacity: 1,
         closed: true,
         timer: true,
+        stopped: false,
         receivers: 1,
         senders: 0,
     };

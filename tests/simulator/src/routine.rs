@@ -123,6 +123,7 @@ impl Place {
                 capacity: self.capacity,
                 closed: false,
                 timer: false,
+                stopped: false,
                 receivers: 0,
                 senders: 0,
             })),

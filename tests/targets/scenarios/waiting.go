@@ -12,6 +12,7 @@ import (
 func init() {
 	register("sleep", sleep)
 	register("ticker", ticker)
+	register("stopped_ticker", stoppedTicker)
 	register("timer_chan", timerChan)
 	register("io_wait", ioWait)
 	register("syscall", blockedSyscall)
@@ -40,6 +41,21 @@ func ticker(n int) {
 			for range time.NewTicker(20 * time.Millisecond).C {
 			}
 		}()
+	}
+}
+
+// A loop over a ticker that is stopped never ends: Stop does not close its channel.
+func stoppedTicker(n int) {
+	site := control.NewSite("stopped_ticker")
+	for i := 0; i < n; i++ {
+		ticks := time.NewTicker(20 * time.Millisecond)
+		site.Spawned()
+		go func() {
+			defer site.Finished()
+			for range ticks.C {
+			}
+		}()
+		ticks.Stop()
 	}
 }
 

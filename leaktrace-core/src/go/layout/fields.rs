@@ -169,6 +169,10 @@ pub struct TimerFields {
     pub when: u32,
     /// `period`: 64 bits.
     pub period: u32,
+    /// `arg`: an interface, which has the channel that a `time.Timer` sends on.
+    pub arg: u32,
+    /// `status`, up to Go 1.22: 32 bits.
+    pub status: Option<u32>,
 }
 
 /// Offsets in `runtime.ancestorInfo` (`src/runtime/runtime2.go`).

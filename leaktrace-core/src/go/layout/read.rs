@@ -114,7 +114,13 @@ impl HchanFields {
 
 impl TimerFields {
     pub(super) fn of(timer: &Shape) -> Result<Self, LayoutError> {
-        Ok(Self { size: timer.size, when: timer.required("when")?, period: timer.required("period")? })
+        Ok(Self {
+            size: timer.size,
+            when: timer.required("when")?,
+            period: timer.required("period")?,
+            arg: timer.required("arg")?,
+            status: timer.optional("status"),
+        })
     }
 }
 

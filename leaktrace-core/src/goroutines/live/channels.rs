@@ -9,6 +9,7 @@ use crate::base::memory::Memory;
 use crate::base::num::Avma;
 use crate::go::layout::HchanFields;
 use crate::go::program::Program;
+use crate::go::timers;
 use crate::go::types::Types;
 use crate::goroutines::DumpBuilder;
 use crate::goroutines::model::{BlockedId, BlockedOn, Channel, ChannelId, ChannelOperation, StrId};
@@ -16,6 +17,8 @@ use crate::goroutines::model::{BlockedId, BlockedOn, Channel, ChannelId, Channel
 /// A `runtime.hchan`, and who waits on it.
 struct Hchan {
     channel: Channel,
+    /// Its timer, where channels know theirs.
+    timer: Avma,
     element_type: Avma,
     receivers_first: Avma,
     senders_first: Avma,
@@ -35,11 +38,13 @@ impl Hchan {
             capacity: words.u64(fields.dataqsiz)?,
             closed: words.u32(fields.closed)? != 0,
             timer: !timer.is_null(),
+            stopped: false,
             receivers: 0,
             senders: 0,
         };
         Some(Self {
             channel,
+            timer,
             element_type: words.pointer(fields.elemtype)?,
             receivers_first: words.pointer(fields.recvq_first)?,
             senders_first: words.pointer(fields.sendq_first)?,
@@ -89,6 +94,7 @@ impl Channels {
         let hchans = read_hchans(queues.channels(), &program.layout.hchan, memory);
         let mut channels = Self { hchans, sides: KeyedMap::default(), elements: KeyedMap::default() };
         channels.read_elements(program, memory);
+        channels.find_stopped(program, memory);
         channels.find_sides(queues);
         channels.count(queues);
         channels
@@ -106,6 +112,28 @@ impl Channels {
             let types = Types::new(memory, module.types.start, module.types.end);
             let name = types.get(at).map(|found| found.name).unwrap_or_default();
             self.elements.insert(at, Element { name, id: None });
+        }
+    }
+
+    /// Finds those that look like a timer's and that none is going to send on.
+    fn find_stopped(&mut self, program: &Program<'_>, memory: &dyn Memory) {
+        let layout = &program.layout;
+        let all = || self.hchans.iter().flatten();
+        let of_timers: Vec<Avma> = all().map(|hchan| hchan.timer).filter(|timer| !timer.is_null()).collect();
+        let carries_times = |hchan: &&Hchan| {
+            let element = self.elements.get(&hchan.element_type);
+            hchan.channel.capacity == 1 && element.is_some_and(|element| element.name == "time.Time")
+        };
+        let may_be: Vec<Avma> = match layout.hchan.timer {
+            Some(_) => Vec::new(),
+            None => all().filter(carries_times).map(|hchan| hchan.channel.address).collect(),
+        };
+        let fields = layout.timer.as_ref().filter(|_| !of_timers.is_empty());
+        let idle = fields.map(|fields| timers::not_armed(memory, fields, &of_timers)).unwrap_or_default();
+        let without = timers::without_timer(program, memory, &may_be);
+        for hchan in self.hchans.iter_mut().flatten() {
+            let at = hchan.channel.address;
+            hchan.channel.stopped = idle.contains(&hchan.timer) || without.contains(&at);
         }
     }
 

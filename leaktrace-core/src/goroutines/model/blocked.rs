@@ -37,6 +37,8 @@ pub struct Channel {
     pub closed: bool,
     /// Whether a timer or ticker sends on it.
     pub timer: bool,
+    /// Whether it looks like a timer's, and no timer is going to send on it: it was stopped, or has fired for the last time.
+    pub stopped: bool,
     /// How many goroutines wait to receive.
     pub receivers: u32,
     /// How many goroutines wait to send.

@@ -179,12 +179,12 @@ impl TableEntry for Box<[Option<StrId>]> {
 
 impl TableEntry for Channel {
     fn write(&self, before: Option<&Self>, out: &mut Writer) {
-        let Self { address, element, length, capacity, closed, timer, receivers, senders } = *self;
+        let Self { address, element, length, capacity, closed, timer, stopped, receivers, senders } = *self;
         write_near(address.0, before.map(|before| before.address.0), out);
         write_optional_id(element, out);
         out.number(length);
         out.number(capacity);
-        write_flags([closed, timer], out);
+        write_flags([closed, timer, stopped], out);
         out.number(u64::from(receivers));
         out.number(u64::from(senders));
     }
@@ -197,9 +197,9 @@ impl TableEntry for Channel {
         let address = Avma(read_near(input, before.map(|before| before.address.0))?);
         let element = read_optional_id(input, tables)?;
         let (length, capacity) = (input.number()?, input.number()?);
-        let [closed, timer] = read_flags(input)?;
+        let [closed, timer, stopped] = read_flags(input)?;
         let (receivers, senders) = (input.small()?, input.small()?);
-        Ok(Self { address, element, length, capacity, closed, timer, receivers, senders })
+        Ok(Self { address, element, length, capacity, closed, timer, stopped, receivers, senders })
     }
 }
 

@@ -63,13 +63,14 @@ impl<'d> ObservationBuilder<'d> {
         match blocked {
             Some(BlockedOn::Channel { operation, channel }) => {
                 let Some(channel) = self.dump.tables.channel(*channel) else { return (Wait::Other, 0) };
-                let wait = if self.dump.is_timers(channel) { Wait::Time } else { Wait::Channel(*operation) };
+                let wait =
+                    if self.dump.is_running_timers(channel) { Wait::Time } else { Wait::Channel(*operation) };
                 (wait, self.note(channel.address.0, Object::Channel(*channel)))
             }
             Some(BlockedOn::Select { cases }) => {
                 let channels = cases.iter().filter_map(|case| self.dump.tables.channel(case.channel));
                 let mut channels: Vec<&Channel> = channels.collect();
-                let timed = channels.iter().any(|channel| self.dump.is_timers(channel));
+                let timed = channels.iter().any(|channel| self.dump.is_running_timers(channel));
                 channels.dedup_by_key(|channel| channel.address);
                 let wait = if timed { Wait::Time } else { Wait::Select };
                 let [only] = channels[..] else { return (wait, 0) };

@@ -16,6 +16,13 @@ const GIVEN_UP: (&str, &str) = (
     "defer the `stop` that `iter.Pull` returns right after calling it",
 );
 
+/// Of who receives from a timer that has been stopped.
+pub(super) const STOPPED_TIMER: (&str, &str) = (
+    "the ticker or timer whose channel they receive from has been stopped, and Stop does not close the channel: a loop that \
+     ranges over it never ends",
+    "make the loop select on a Done channel or a context as well, and stop the ticker where the loop ends",
+);
+
 /// The likely cause why goroutines that wait so stay, and what to do about it.
 pub(super) const fn cause(wait: Wait) -> (&'static str, &'static str) {
     match wait {

@@ -96,6 +96,7 @@ fn push_channel(dump: &Dump, channel: &Channel, out: &mut Vec<u8>) -> io::Result
     push_number(b",\"cap\":", channel.capacity, out);
     push_flag(b",\"closed\":", channel.closed, out);
     push_flag(b",\"timer\":", channel.timer, out);
+    push_flag(b",\"stopped\":", channel.stopped, out);
     push_number(b",\"receivers\":", channel.receivers.into(), out);
     push_number(b",\"senders\":", channel.senders.into(), out);
     out.push(b'}');

@@ -131,7 +131,15 @@ impl<'a> Case<'a> {
     pub(crate) fn usual_cause(&self) -> (&'a str, &'a str) {
         match self.signature {
             Some(signature) => (&signature.cause, &signature.remedy),
-            None => typical_cause::cause(self.wait()),
+            None => self.typical_cause(),
+        }
+    }
+
+    /// The same in nobody's words.
+    pub(crate) fn typical_cause(&self) -> (&'static str, &'static str) {
+        match self.cohort.objects.top {
+            Some(Object::Channel(Channel { stopped: true, .. })) => typical_cause::STOPPED_TIMER,
+            _ => typical_cause::cause(self.cohort.standing.wait),
         }
     }
 

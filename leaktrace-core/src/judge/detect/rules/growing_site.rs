@@ -5,7 +5,6 @@ use super::{Case, Judgement, Rule};
 use crate::base::time::{MINUTE_NS, SECOND_NS};
 use crate::judge::detect::history::Trend;
 use crate::judge::detect::observation::Wait;
-use crate::judge::detect::typical_cause;
 use crate::schema::Severity;
 
 /// How many must have come so that it is no coincidence.
@@ -62,7 +61,7 @@ fn evaluate(case: &Case<'_>) -> Judgement {
     } else {
         return Judgement::Clean;
     };
-    let (cause, remedy) = typical_cause::cause(case.wait());
+    let (cause, remedy) = case.typical_cause();
     Judgement::suspect_unless(case.doubt(trend, most), most, case.evidence_of(trend), cause, remedy)
 }
 

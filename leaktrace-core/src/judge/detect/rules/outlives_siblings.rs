@@ -2,7 +2,6 @@
 
 use super::{Case, Judgement, Rule};
 use crate::base::time::SECOND_NS;
-use crate::judge::detect::typical_cause;
 use crate::schema::Severity;
 
 /// How many must have ended to know how long they live.
@@ -39,7 +38,7 @@ fn evaluate(case: &Case<'_>) -> Judgement {
     let mut evidence = case.evidence();
     evidence.insert("siblings_ended".to_owned(), facts.lifetimes.count().into());
     evidence.insert("siblings_99_percent_lived_ns".to_owned(), usual.into());
-    let (cause, remedy) = typical_cause::cause(case.wait());
+    let (cause, remedy) = case.typical_cause();
     let cause = format!("what ended almost all their siblings did not happen for these; {cause}");
     Judgement::suspect(Severity::Watch, evidence, &cause, remedy)
 }

@@ -15,7 +15,7 @@ pub(super) const RULE: Rule = Rule {
 To wake a goroutine, another one must be able to reach the channel or lock that it waits for, or the `next` or `stop` \
 of an `iter.Pull` whose other side it is. leaktrace follows the \
 pointers in the program's memory from everything that can still run, as the garbage collector does, and checks \
-whether they lead there. The program runs meanwhile, so leaktrace may miss a pointer that is just being moved, and \
+whether they lead there. A ticker or timer that has been stopped wakes nobody. The program runs meanwhile, so leaktrace may miss a pointer that is just being moved, and \
 one pass proves nothing: the verdict takes four passes in a row over at least three seconds, in which the goroutine \
 does not run, and is `likely`. If the process were stopped, one pass would be proof, and `certain`; leaktrace does \
 not stop it.
@@ -49,7 +49,9 @@ fn evaluate(case: &Case<'_>) -> Judgement {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::judge::detect::observation;
+    use crate::base::num::Avma;
+    use crate::goroutines::model::Channel;
+    use crate::judge::detect::observation::{self, Object};
     use crate::judge::detect::rules::Suspicion;
     use crate::judge::detect::signatures::Signatures;
     use crate::judge::detect::watched::Watched;
@@ -81,6 +83,29 @@ mod tests {
             suspicion.cause
         );
         assert!(suspicion.remedy.contains("call Rotate"), "{}", suspicion.remedy);
+    }
+
+    #[test]
+    fn a_stopped_ticker_is_told_of() {
+        let channel = Channel {
+            address: Avma(0x1000),
+            element: None,
+            length: 0,
+            capacity: 1,
+            closed: false,
+            timer: true,
+            stopped: true,
+            receivers: 1,
+            senders: 0,
+        };
+        let mut cohort =
+            Cohort { live: 1, unreachable: 1, certain: 1, ..Cohort::new(observation::made_up()) };
+        cohort.objects.add(1, channel.address.0, Some(Object::Channel(channel)), 0);
+        let watched = Watched::default();
+        let case = Case { cohort: &cohort, watched: &watched, facts: None, signature: None };
+        let suspicion = evaluate(&case).suspicion().unwrap();
+        assert_eq!(suspicion.severity, Severity::Certain);
+        assert!(suspicion.cause.contains("has been stopped, and Stop does not close"), "{}", suspicion.cause);
     }
 
     #[test]
