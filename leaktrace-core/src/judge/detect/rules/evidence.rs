@@ -158,11 +158,15 @@ impl<'a> Case<'a> {
         self.cohort.leaks().filter(|trend| trend.arrived >= least)
     }
 
-    /// Whether goroutines still use half of what these would have left behind, by what is known of their library.
+    /// Whether goroutines still use half of what these would have left behind, by what is known of their library. Of users
+    /// that stay where they are none is just busy elsewhere: those must be as many as three quarters.
     pub(crate) fn is_used(&self) -> bool {
         let Some(signature) = self.signature.filter(|signature| signature.has_users()) else { return false };
         let users = self.watched.cohorts.iter().filter(|cohort| signature.is_used_by(&cohort.standing));
-        users.map(|cohort| cohort.live).sum::<u64>() * signature.each * 2 >= self.cohort.live
+        let count = |users: (u64, u64), cohort: &Cohort| (users.0 + cohort.live, users.1 + cohort.settled);
+        let (users, settled) = users.fold((0, 0), count);
+        let (used, live) = (users * signature.each, self.cohort.live);
+        if nearly_all(settled, users) { used * 4 >= live * 3 } else { used * 2 >= live }
     }
 
     /// Whether next to all who started them have gone.

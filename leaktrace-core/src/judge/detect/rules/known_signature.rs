@@ -51,3 +51,37 @@ fn evaluate(case: &Case<'_>) -> Judgement {
     });
     Judgement::suspect_unless(doubt, most, evidence, cause, remedy)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judge::detect::observation::{Standing, Wait, made_up};
+    use crate::judge::detect::signatures::Signatures;
+    use crate::judge::detect::watched::{Cohort, Watched};
+    use crate::schema::Frame;
+
+    fn cohort(function: &str, live: u64, settled: u64) -> Cohort {
+        let frame = Frame { function: Some(function.to_owned()), file: None, line: None, pc: None };
+        let standing = Standing { stack: vec![frame], wait: Wait::Select, ..made_up() };
+        Cohort { live, settled, ..Cohort::new(standing) }
+    }
+
+    /// Whether so many sessions of yamux are used by those who accept streams, of whom so many stay where they are.
+    fn used(sessions: u64, users: u64, settled: u64) -> bool {
+        let signatures = Signatures::built_in();
+        let sessions = cohort("github.com/hashicorp/yamux.(*Session).send", sessions, sessions);
+        let users = cohort("github.com/hashicorp/yamux.(*Session).AcceptStream", users, settled);
+        let watched = Watched { cohorts: vec![sessions.clone(), users], ..Watched::default() };
+        let signature = signatures.find(&sessions.standing);
+        assert!(signature.is_some());
+        Case { cohort: &sessions, watched: &watched, facts: None, signature }.is_used()
+    }
+
+    #[test]
+    fn users_that_stay_where_they_are_are_all_that_there_are() {
+        assert!(used(200, 200, 195), "both ends of each session have one");
+        assert!(!used(208, 104, 102), "one end of each session has none");
+        assert!(used(208, 104, 60), "others may be busy elsewhere");
+        assert!(!used(208, 90, 20) && !used(208, 0, 0));
+    }
+}

@@ -29,7 +29,7 @@ pub struct Signature {
     #[serde(default)]
     waits: Option<String>,
     /// Regular expressions of functions on the stacks of those who still use what would be left behind. Where there are
-    /// half as many of them as of the others, nothing was.
+    /// half as many of them as of the others, nothing was; three quarters, if they stay where they are.
     #[serde(default)]
     used_by: Vec<Pattern>,
     /// How many of the goroutines there are for each thing that is used.
