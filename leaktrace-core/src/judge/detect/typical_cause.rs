@@ -56,7 +56,7 @@ pub(super) const fn cause(wait: Wait) -> (&'static str, &'static str) {
         ),
         Wait::Coroutine => GIVEN_UP,
         Wait::NilChannel | Wait::NoCases | Wait::Nothing | Wait::Other => (
-            "more goroutines start here than end, and the rest stay",
+            "what should end them never happens",
             "find out what should end them and never happens: a channel is closed, a context is cancelled, a value is \
              received",
         ),

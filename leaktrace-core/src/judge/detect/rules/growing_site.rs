@@ -62,7 +62,8 @@ fn evaluate(case: &Case<'_>) -> Judgement {
         return Judgement::Clean;
     };
     let (cause, remedy) = case.typical_cause();
-    Judgement::suspect_unless(case.doubt(trend, most), most, case.evidence_of(trend), cause, remedy)
+    let cause = format!("probably {cause}");
+    Judgement::suspect_unless(case.doubt(trend, most), most, case.evidence_of(trend), &cause, remedy)
 }
 
 fn is_likely(case: &Case<'_>, trend: &Trend) -> bool {

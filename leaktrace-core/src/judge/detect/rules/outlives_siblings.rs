@@ -39,6 +39,6 @@ fn evaluate(case: &Case<'_>) -> Judgement {
     evidence.insert("siblings_ended".to_owned(), facts.lifetimes.count().into());
     evidence.insert("siblings_99_percent_lived_ns".to_owned(), usual.into());
     let (cause, remedy) = case.typical_cause();
-    let cause = format!("what ended almost all their siblings did not happen for these; {cause}");
+    let cause = format!("what ended almost all their siblings did not happen for these: probably {cause}");
     Judgement::suspect(Severity::Watch, evidence, &cause, remedy)
 }
