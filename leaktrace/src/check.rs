@@ -28,7 +28,7 @@ const LOOKS: u32 = 60;
 const OFTEN: Duration = Duration::from_millis(500);
 const SELDOM: Duration = Duration::from_secs(10);
 
-const NO_CONDITION: &str = "nothing could fail this check: it had neither --fail-on nor --deny nor a limit";
+const NO_CONDITION: &str = "nothing can fail this check: give --fail-on, --deny, --max or --max-growth";
 
 const CUT_SHORT: &str = "the check was interrupted by a signal; the report covers what was seen until then";
 
@@ -36,6 +36,9 @@ const CUT_SHORT: &str = "the check was interrupted by a signal; the report cover
 pub fn run(args: &Check, common: &Common, system: &System, procfs: &Procfs) -> anyhow::Result<Done> {
     let interrupts = Interrupts::listen().context("cannot listen to signals")?;
     let config = resolve(args, policy::resolve(&args.rules)?, common, system)?;
+    if !has_condition(args) {
+        tracing::warn!("{NO_CONDITION}");
+    }
     let limits = || Limits {
         thresholds: Thresholds::new(args.max.iter().chain(&args.max_growth).cloned()),
         top: args.top,
@@ -43,11 +46,7 @@ pub fn run(args: &Check, common: &Common, system: &System, procfs: &Procfs) -> a
     };
     let selection = Selection::Pids(vec![Pid(args.pid)]);
     let ended = session::run(&config, &selection, procfs, interrupts, Box::new(|| Box::new(limits())))?;
-    let remark = match ended.reason {
-        StopReason::Asked => Some(CUT_SHORT),
-        StopReason::TimeUp if !has_condition(args) => Some(NO_CONDITION),
-        _ => session::remark(&ended),
-    };
+    let remark = if ended.reason == StopReason::Asked { Some(CUT_SHORT) } else { session::remark(&ended) };
     Ok(Done { remark: remark.map(str::to_owned), found: ended.found, code: code(&ended) })
 }
 

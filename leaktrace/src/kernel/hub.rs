@@ -153,6 +153,13 @@ impl Hub {
         }
     }
 
+    /// Sees to it that the holder of the probes is not stopped while there are any. To be called some times a second.
+    pub fn watch_keeper(&mut self) -> Result<(), AttachError> {
+        let has_probes = |target: &TracedProcess| !target.kinds.is_empty() || target.detaching.is_some();
+        let has_any = self.targets.values().any(has_probes);
+        self.keeper.watch(has_any).map_err(AttachError::Keeper)
+    }
+
     /// Becomes readable when there is something to be asked for.
     pub fn keeper(&self) -> BorrowedFd<'_> {
         self.keeper.as_fd()

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+use leaktrace_core::base::human;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// How long a reader may be slow before lines are left out.
@@ -41,7 +42,8 @@ impl<S: Write + AsFd> Write for Unwaited<S> {
     /// Takes whole lines.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if self.left_out > 0 && self.has_room() {
-            let told = format!("{} lines of the log were left out, since nobody read them\n", self.left_out);
+            let lines = human::some(self.left_out, "line");
+            let told = format!("{lines} of the log left out, since nobody read them\n");
             self.stream.write_all(told.as_bytes())?;
             self.left_out = 0;
         }
@@ -91,6 +93,6 @@ mod tests {
         drop(log);
         let mut rest = String::new();
         reader.read_to_string(&mut rest).unwrap();
-        assert_eq!(rest, "1000 lines of the log were left out, since nobody read them\nlast\n");
+        assert_eq!(rest, "1,000 lines of the log left out, since nobody read them\nlast\n");
     }
 }

@@ -68,8 +68,9 @@ struct Walk {
     /// What the folder is called in messages.
     path: PathBuf,
     shared: Option<Shared>,
-    /// Whose the folder is, and the one that everything is in: who owns that may have made anything.
+    /// Who owns the folder.
     owner: u32,
+    /// Who owns `/`: root, or whoever is root where a user namespace came from.
     owner_of_all: u32,
     /// What is still to be entered, the next one last.
     todo: Vec<OsString>,
@@ -103,7 +104,14 @@ impl Walk {
             // It may be a folder that cannot be reached by its path any more. Who made what is in it is not known then.
             if walk.go_to_current().is_err() || !is_same(&fstat(&walk.folder)?, &here) {
                 let shared = Some(Shared { path: PathBuf::from("."), device: here.st_dev });
-                walk = Self { folder, path: PathBuf::new(), shared, todo: Vec::new(), ..walk };
+                walk = Self {
+                    folder,
+                    path: PathBuf::new(),
+                    shared,
+                    todo: Vec::new(),
+                    owner: here.st_uid,
+                    ..walk
+                };
             }
         }
         walk.plan(path);

@@ -103,27 +103,25 @@ enum Bytes {
 
 impl Bytes {
     fn of(file: &File, len: u64) -> io::Result<Self> {
-        if REMOTE.contains(&fstatfs(file)?.f_type) {
-            if len > MAX_READ {
-                return Err(io::Error::new(
-                    io::ErrorKind::FileTooLarge,
-                    "larger than 1 GiB, and on a network file system",
-                ));
-            }
-            return read_whole(file, len).map(Self::Read);
+        let is_remote = REMOTE.contains(&fstatfs(file)?.f_type);
+        let mapped = if is_remote { None } else { MappedFile::of(file)? };
+        if let Some(mapped) = mapped {
+            return Ok(Self::Mapped(mapped));
         }
-        match MappedFile::of(file)? {
-            Some(mapped) => Ok(Self::Mapped(mapped)),
-            None => read_whole(file, len).map(Self::Read),
+        if len > MAX_READ {
+            let why = if is_remote { "on a network file system" } else { "too many others are open" };
+            let what = format!("larger than 1 GiB, and {why}");
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, what));
         }
+        read_whole(file, len).map(Self::Read)
     }
 }
 
 /// The largest binary that is read into memory, in bytes.
 const MAX_READ: u64 = 1 << 30;
 
-/// The file systems whose server can truncate a file that is being executed here, so that to touch a mapping of it is a
-/// `SIGBUS` (`include/uapi/linux/magic.h`): FUSE, NFS, SMB, CIFS, SMB2, 9P, Ceph, AFS.
+/// The file systems whose server can truncate a file that is being executed here, and may not answer when a page of it is
+/// touched (`include/uapi/linux/magic.h`): FUSE, NFS, SMB, CIFS, SMB2, 9P, Ceph, AFS.
 const REMOTE: [i64; 8] =
     [0x6573_5546, 0x6969, 0x517b, 0xff53_4d42, 0xfe53_4d42, 0x0102_1997, 0x00c3_6400, 0x5346_414f];
 

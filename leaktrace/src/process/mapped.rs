@@ -7,7 +7,7 @@
 use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -98,38 +98,52 @@ fn install() -> Result<(), i32> {
     }
 }
 
-/// Puts a page of zeros where one of ours is missing. Any other `SIGBUS` is what it would have been without us.
+/// Puts zeros where a part of a file of ours is missing. Any other `SIGBUS` is what it would have been without us.
 ///
 /// # Safety
 /// The kernel calls it, with what it says of the signal.
 unsafe extern "C" fn on_bus_error(_: c_int, info: *mut siginfo_t, _: *mut c_void) {
     // SAFETY: the kernel has written it.
     let info = unsafe { &*info };
-    // SAFETY: this signal has an address.
-    let at = unsafe { info.si_addr() }.addr();
-    let is_hit = |slot: &&Slot| {
-        let start = slot.start.load(Ordering::Acquire);
-        start > TAKEN && (start..slot.end.load(Ordering::Relaxed)).contains(&at)
-    };
-    if let Some(slot) = MAPPED.iter().find(is_hit) {
+    // What somebody has sent has no address.
+    let is_fault = info.si_code > 0;
+    // SAFETY: it has one then.
+    let at = is_fault.then(|| unsafe { info.si_addr() }.addr());
+    let mapped = at.and_then(|at| MAPPED.iter().find_map(|slot| Some((slot, slot.rest_from(at)?))));
+    if let Some((slot, rest)) = mapped {
         slot.is_torn.store(true, Ordering::Relaxed);
-        if put_zeros(at - at % PAGE.load(Ordering::Relaxed)) {
+        if put_zeros(rest) {
             return;
         }
     }
     // SAFETY: what touched the address does so again, and ends us.
     unsafe { libc::signal(libc::SIGBUS, libc::SIG_DFL) };
+    if !is_fault {
+        // SAFETY: it comes when this handler returns.
+        unsafe { libc::raise(libc::SIGBUS) };
+    }
 }
 
-fn put_zeros(page: usize) -> bool {
+impl Slot {
+    /// Everything from the page with this address to the end, if the address is in the mapping: each page of its own would take
+    /// one of the mappings that a process may have.
+    fn rest_from(&self, at: usize) -> Option<Range<usize>> {
+        let (start, end) = (self.start.load(Ordering::Acquire), self.end.load(Ordering::Relaxed));
+        let page = PAGE.load(Ordering::Relaxed);
+        let is_ours = start > TAKEN && (start..end).contains(&at);
+        is_ours.then(|| at - at % page..end.next_multiple_of(page))
+    }
+}
+
+fn put_zeros(Range { start, end }: Range<usize>) -> bool {
     // SAFETY: each thread has one.
     let errno = unsafe { libc::__errno_location() };
     // SAFETY: it is this thread's, and nothing else has it meanwhile.
     let before = unsafe { *errno };
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
-    let (at, len) = (std::ptr::with_exposed_provenance_mut(page), PAGE.load(Ordering::Relaxed));
-    // SAFETY: the page is one of a mapping of ours that nobody can read, so that nobody has seen what was there.
-    let mapped = unsafe { libc::mmap(at, len, libc::PROT_READ, flags, -1, 0) };
+    let at = std::ptr::with_exposed_provenance_mut(start);
+    // SAFETY: these pages are of a mapping of ours, and who reads it takes its bytes for foreign input that may change.
+    let mapped = unsafe { libc::mmap(at, end - start, libc::PROT_READ, flags, -1, 0) };
     // SAFETY: as before.
     unsafe { *errno = before };
     mapped != libc::MAP_FAILED
@@ -166,16 +180,23 @@ mod tests {
     #[test]
     fn what_we_did_not_map_ends_us_as_ever() {
         let (file, page) = (three_pages(), rustix::param::page_size());
-        if std::env::var_os(ALONE).is_some() {
+        if let Some(why) = std::env::var_os(ALONE) {
             let _ours = MappedFile::of(&file).unwrap();
+            if why == "a signal" {
+                rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::BUS)
+                    .unwrap();
+                panic!("it was sent");
+            }
             // SAFETY: nobody writes to it but this test.
             let foreign = unsafe { Mmap::map(&file) }.unwrap();
             file.set_len(0).unwrap();
             panic!("{} could be read", foreign[page]);
         }
         let name = std::thread::current().name().unwrap().to_owned();
-        let mut again = std::process::Command::new(std::env::current_exe().unwrap());
-        let output = again.args(["--exact", &name]).env(ALONE, "1").output().unwrap();
-        assert_eq!(output.status.signal(), Some(libc::SIGBUS), "{output:?}");
+        for why in ["a fault", "a signal"] {
+            let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+            let output = again.args(["--exact", &name]).env(ALONE, why).output().unwrap();
+            assert_eq!(output.status.signal(), Some(libc::SIGBUS), "{why}: {output:?}");
+        }
     }
 }

@@ -57,7 +57,7 @@ impl Engine<'_> {
         }
         self.tell_mishaps()?;
         self.ask(key);
-        if let Some(why) = self.recorder(key).and_then(Recorder::broken) {
+        if let Some(why) = self.recorder(key).and_then(Recorder::take_break) {
             if !self.config.writing.output.is_beside_warnings() {
                 tracing::warn!("{why}");
             }

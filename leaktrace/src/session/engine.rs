@@ -24,6 +24,9 @@ use crate::kernel::{Hub, HubOptions, TargetOptions};
 use crate::process::workers::Workers;
 use crate::process::{Pid, Procfs};
 
+/// How often it is seen, while probes are taken away for good, that whoever does that is not stopped.
+const KEEPER_PAUSE: Duration = Duration::from_millis(250);
+
 /// How long after the beginning the time of `--duration` begins at the latest, whatever has not been understood by then.
 const SETTLING: Duration = Duration::from_secs(5);
 
@@ -198,6 +201,7 @@ impl<'e> Engine<'e> {
         self.show_round(now)?;
         self.give_up_attaching()?;
         self.renew_leases()?;
+        self.watch_keeper()?;
         let keys: Vec<Key> = self.members.keys().copied().collect();
         for key in keys {
             self.serve(key)?;
@@ -246,7 +250,9 @@ impl<'e> Engine<'e> {
         let never = Ktime(u64::MAX);
         let round = self.round_due.filter(|_| !self.is_ending).unwrap_or(never);
         let scan = self.discovery.as_ref().filter(|_| !self.is_ending).map_or(never, Discovery::due);
-        targets.min(end).min(round).min(scan).min(self.queue.wakes_at())
+        // While probes are there, leases are due more often.
+        let keeper = if self.detaching.is_empty() { never } else { later(clock::now(), KEEPER_PAUSE) };
+        targets.min(end).min(round).min(scan).min(keeper).min(self.queue.wakes_at())
     }
 
     /// Tells a target something. What it cannot go on with is its end, and nobody else's.

@@ -76,6 +76,14 @@ impl Engine<'_> {
         }
     }
 
+    /// Sees to it that the keeper is not stopped.
+    pub(super) fn watch_keeper(&mut self) -> anyhow::Result<()> {
+        match self.hub.as_mut().map_or(Ok(()), Hub::watch_keeper) {
+            Ok(()) => Ok(()),
+            Err(error) => self.lost_keeper(&error),
+        }
+    }
+
     fn keeper_told(&mut self, event: KeeperEvent) -> anyhow::Result<()> {
         match event {
             KeeperEvent::Leased { id, at, kinds, refused } => {

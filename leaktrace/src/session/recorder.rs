@@ -189,7 +189,7 @@ impl Recorder {
         let thread = std::thread::Builder::new().name("recorder".to_owned()).spawn(move || {
             let debug = inspected.debug();
             let worked = desk.work(&mut messages, &inspected.symbols(&debug));
-            // Whoever waits for it needs no words.
+            // Nobody listens any more at the end.
             worked.inspect_err(|broken| _ = tell.send(broken.source.to_string()))
         });
         let thread = thread.map_err(RecordError::Thread)?;
@@ -251,7 +251,7 @@ impl Recorder {
     }
 
     /// Why nothing more is recorded, once that is so and was not told before.
-    pub(super) fn broken(&mut self) -> Option<String> {
+    pub(super) fn take_break(&mut self) -> Option<String> {
         let why = self.rest.broken.try_recv().ok()?;
         Some(format!("nothing more is recorded: cannot write to {}: {why}", self.rest.path.display()))
     }

@@ -8,14 +8,15 @@ use crate::base::time::SECOND_NS;
 pub const THINNING: u32 = 16;
 
 /// While all can be afforded, each site may have one more of its births' stacks taken in every such time. So one that
-/// starts goroutines no faster has them all taken, however long it does.
+/// starts goroutines no faster has them all taken, until it was given the most.
 const EARNED_EVERY_NS: u64 = SECOND_NS / 4;
 
 /// How many a site is given at once: each time, the programs are told anew.
 const STEP: u32 = 16;
 
-/// The most that are given: a site that becomes busy may use up all of them in one moment.
-const MOST: u32 = 1 << 14;
+/// The most that are given: a site that becomes busy may use up all of them in one moment, and the smallest ring has room for
+/// them.
+const MOST: u32 = 1 << 12;
 
 /// How many creator stacks are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

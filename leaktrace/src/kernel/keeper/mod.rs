@@ -100,7 +100,7 @@ impl Keeper {
             return Err(AttachError::Taking(io::Error::other(all)));
         }
         let all: Vec<_> = fixed.into_iter().chain(of_kinds).collect();
-        send(self.socket.as_fd(), &message, &all).map_err(AttachError::Keeper)
+        self.tell(&message, &all).map_err(AttachError::Keeper)
     }
 
     /// Lets the probes of a target stay for a while; one with other kinds than before attaches and detaches. What it
@@ -113,16 +113,32 @@ impl Keeper {
         hits: [u64; Kind::ALL.len()],
         is_awaited: bool,
     ) -> io::Result<u32> {
-        self.rouse()?;
         self.sequence += 1;
         let (target, sequence) = (id.number(), self.sequence);
         let request = Request::Lease { target, wish: Wish { sequence, lease, hits, is_awaited } };
-        send(self.socket.as_fd(), &request.encode(), &[])?;
+        self.tell(&request.encode(), &[])?;
         self.silence.begin(Instant::now());
         Ok(self.sequence)
     }
 
-    /// Lets it go on where somebody has stopped it.
+    fn tell(&self, message: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+        send(self.socket.as_fd(), message, descriptors).map_err(|error| match Errno::from_io_error(&error) {
+            // Not as a broken pipe, which is what the end of a reader of ours looks like.
+            Some(Errno::PIPE | Errno::CONNRESET) => self.ended(),
+            _ => error,
+        })
+    }
+
+    /// Lets it go on where somebody has stopped it. To be called often: while there are probes it always owes word, that they may
+    /// stay or that they are gone.
+    pub(super) fn watch(&mut self, has_probes: bool) -> io::Result<()> {
+        self.rouse()?;
+        if has_probes {
+            self.silence.begin(Instant::now());
+        }
+        Ok(())
+    }
+
     fn rouse(&mut self) -> io::Result<()> {
         match self.silence.remedy(Instant::now(), || is_stopped(self.process)) {
             Some(Remedy::Continue) => {
@@ -141,7 +157,7 @@ impl Keeper {
     /// Takes away what a target has, and forgets it.
     pub(super) fn remove(&mut self, id: TargetId) -> io::Result<()> {
         self.efforts.forget(id.number());
-        send(self.socket.as_fd(), &Request::Remove { target: id.number() }.encode(), &[])
+        self.tell(&Request::Remove { target: id.number() }.encode(), &[])
     }
 
     /// What it has said, if anything. Its end is an error.
@@ -189,18 +205,25 @@ impl Keeper {
                 Ok(Some(reply))
             }
             Received::Nothing => Ok(None),
-            Received::End if self.was_stopped => {
-                Err(io::Error::other("somebody kept it stopped, so it was ended, and the probes with it"))
-            }
-            Received::End => Err(ended()),
+            Received::End => Err(self.ended()),
         }
+    }
+
+    fn ended(&self) -> io::Error {
+        io::Error::other(if self.was_stopped {
+            "somebody kept it stopped, so it was ended, and the probes with it"
+        } else {
+            "it has ended"
+        })
     }
 }
 
 /// Whether it is stopped by a signal or by whoever traces it.
 fn is_stopped(process: Pid) -> bool {
     let pid = ProcessId(process.as_raw_pid().cast_unsigned());
-    Stat::read(&Procfs::system(), pid).is_ok_and(|stat| stat.is_stopped())
+    // In a /proc of other processes the number may be somebody else's.
+    let is_ours = |stat: &Stat| stat.parent == ProcessId::own() && stat.is_stopped();
+    Stat::read(&Procfs::system(), pid).is_ok_and(|stat| is_ours(&stat))
 }
 
 /// Becomes readable when it says something.
@@ -221,6 +244,8 @@ impl Drop for Keeper {
             if Instant::now() >= deadline {
                 return;
             }
+            // Where it cannot be ended, it is waited for as long.
+            let _: io::Result<()> = self.watch(true);
             std::thread::sleep(END_PAUSE);
         }
     }
@@ -253,10 +278,6 @@ fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Received> {
     Ok(Received::Message(len, descriptors))
 }
 
-fn ended() -> io::Error {
-    io::Error::other("it has ended")
-}
-
 fn send(socket: BorrowedFd<'_>, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
@@ -267,8 +288,6 @@ fn send(socket: BorrowedFd<'_>, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) ->
     loop {
         match sendmsg(socket, &[IoSlice::new(bytes)], &mut ancillary, flags) {
             Err(Errno::INTR) => {}
-            // Not as a broken pipe, which is what the end of a reader of ours looks like.
-            Err(Errno::PIPE | Errno::CONNRESET) => return Err(ended()),
             sent => return sent.map(drop).map_err(io::Error::from),
         }
     }

@@ -23,7 +23,7 @@ pub(super) enum Remedy {
 }
 
 impl Silence {
-    /// It was asked something.
+    /// It owes an answer, or word of what it does by itself.
     pub(super) fn begin(&mut self, now: Instant) {
         self.since.get_or_insert(now);
     }
@@ -35,10 +35,13 @@ impl Silence {
 
     /// What to do about it, if anything.
     pub(super) fn remedy(&mut self, now: Instant, is_stopped: impl FnOnce() -> bool) -> Option<Remedy> {
-        if now.duration_since(self.since?) < AT_MOST || !is_stopped() {
+        if now.duration_since(self.since?) < AT_MOST {
             return None;
         }
         self.since = Some(now);
+        if !is_stopped() {
+            return None;
+        }
         Some(if std::mem::replace(&mut self.was_continued, true) { Remedy::End } else { Remedy::Continue })
     }
 }
@@ -56,11 +59,12 @@ mod tests {
         silence.begin(begin + ms(400));
         assert_eq!(silence.remedy(begin + ms(499), || true), None);
         assert_eq!(silence.remedy(begin + ms(500), || false), None, "it is slow");
-        assert_eq!(silence.remedy(begin + ms(600), || true), Some(Remedy::Continue));
-        assert_eq!(silence.remedy(begin + ms(1000), || true), None);
-        assert_eq!(silence.remedy(begin + ms(1100), || true), Some(Remedy::End));
+        assert_eq!(silence.remedy(begin + ms(999), || panic!("it was just looked at")), None);
+        assert_eq!(silence.remedy(begin + ms(1000), || true), Some(Remedy::Continue));
+        assert_eq!(silence.remedy(begin + ms(1499), || true), None);
+        assert_eq!(silence.remedy(begin + ms(1500), || true), Some(Remedy::End));
         silence.end();
-        silence.begin(begin + ms(2000));
-        assert_eq!(silence.remedy(begin + ms(2500), || true), Some(Remedy::Continue), "it had answered");
+        silence.begin(begin + ms(3000));
+        assert_eq!(silence.remedy(begin + ms(3500), || true), Some(Remedy::Continue), "it had answered");
     }
 }

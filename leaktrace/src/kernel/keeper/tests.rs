@@ -6,8 +6,8 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use super::*;
 use crate::kernel::filter;
 
-/// A keeper that answers leases, by refusing them: what it is given is too little.
-fn refuses() -> Keeper {
+/// A keeper that answers leases at once: it has nothing to attach.
+fn idle() -> Keeper {
     let keeper = Keeper::start().unwrap();
     let addition = Addition { target: 1, pid: 0, backend: Backend::PerfEvent, kinds: Vec::new() };
     send(keeper.socket.as_fd(), &Request::Add(addition).encode(), &[]).unwrap();
@@ -22,7 +22,7 @@ fn ask(keeper: &mut Keeper) -> io::Result<Reply> {
 
 #[test]
 fn one_that_was_stopped_goes_on() {
-    let mut keeper = refuses();
+    let mut keeper = idle();
     ask(&mut keeper).unwrap();
     kill_process(keeper.process, Signal::STOP).unwrap();
     let begin = Instant::now();
@@ -32,14 +32,14 @@ fn one_that_was_stopped_goes_on() {
 
 #[test]
 fn one_that_is_kept_stopped_is_ended_which_is_said() {
-    let mut keeper = refuses();
+    let mut keeper = idle();
     ask(&mut keeper).unwrap();
     // Who is traced is not continued by a signal. The tracer is this thread.
-    let pid = keeper.process.as_raw_pid();
+    let (pid, none) = (keeper.process.as_raw_pid(), std::ptr::null_mut::<libc::c_void>());
     // SAFETY: it changes nothing of ours.
-    assert_eq!(unsafe { libc::ptrace(libc::PTRACE_SEIZE, pid, 0, 0) }, 0);
+    assert_eq!(unsafe { libc::ptrace(libc::PTRACE_SEIZE, pid, none, none) }, 0);
     // SAFETY: the same.
-    assert_eq!(unsafe { libc::ptrace(libc::PTRACE_INTERRUPT, pid, 0, 0) }, 0);
+    assert_eq!(unsafe { libc::ptrace(libc::PTRACE_INTERRUPT, pid, none, none) }, 0);
     let error = ask(&mut keeper).unwrap_err();
     assert!(error.to_string().contains("somebody kept it stopped"), "{error}");
 }
