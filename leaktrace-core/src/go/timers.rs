@@ -7,17 +7,18 @@
 //! Source: Go `src/runtime/time.go`, go1.19 to go1.27.
 
 use crate::base::hash::KeyedSet;
-use crate::base::memory::{Memory, ReadError};
+use crate::base::memory::Memory;
 use crate::base::num::Avma;
-use crate::base::structs::read_structs;
+use crate::base::structs::{Words, read_structs};
 use crate::go::layout::TimerFields;
 use crate::go::program::Program;
+use crate::go::validate::end_of;
 
 /// `timerNoStatus`, `timerDeleted`, `timerRemoving` and `timerRemoved`, up to Go 1.22.
 const NOT_ARMED: [u32; 4] = [0, 3, 4, 5];
-/// More processors than Go allows, and more timers of one than are believed.
-const MAX_PROCESSORS: u64 = 1 << 16;
-const MAX_TIMERS: u64 = 1 << 24;
+/// More processors are not believed, and more timers of all together are not read.
+const MAX_PROCESSORS: usize = 1 << 16;
+const MAX_TIMERS: usize = 1 << 20;
 /// Where the value of an interface is.
 const INTERFACE_DATA: u32 = 8;
 
@@ -42,52 +43,57 @@ pub(crate) fn without_timer(program: &Program<'_>, memory: &dyn Memory, channels
         if without.is_empty() {
             break;
         }
-        match armed_channels(program, memory) {
-            Some(armed) => without.retain(|channel| !armed.contains(channel)),
-            None => return KeyedSet::default(),
+        if leave_out_armed(program, memory, &mut without).is_none() {
+            return KeyedSet::default();
         }
     }
     without
 }
 
-/// Everything that the timers lead to which are going to fire, channels among it.
-fn armed_channels(program: &Program<'_>, memory: &dyn Memory) -> Option<KeyedSet<Avma>> {
+/// Takes those out of `without` that timers are going to send on, `None` if that cannot be found out.
+fn leave_out_armed(program: &Program<'_>, memory: &dyn Memory, without: &mut KeyedSet<Avma>) -> Option<()> {
     let layout = &program.layout;
     let heap = layout.collector.as_ref()?.p_timers;
     let (processors, timer) = (program.globals.allp?, layout.timer.as_ref()?);
-    let status = timer.status?;
-    read_armed(memory, processors, heap, (timer, status)).ok()
+    read_armed(memory, (processors, heap), (timer.arg, timer.status?), without)
 }
 
 fn read_armed(
     memory: &dyn Memory,
-    processors: Avma,
-    heap: u32,
-    (fields, status): (&TimerFields, u32),
-) -> Result<KeyedSet<Avma>, ReadError> {
-    let mut timers = Vec::new();
-    for p in pointers(memory, processors, MAX_PROCESSORS)? {
-        if !p.is_null() {
-            timers.extend(pointers(memory, p.plus(heap.into()), MAX_TIMERS)?);
-        }
+    (processors, heap): (Avma, u32),
+    (arg, status): (u32, u32),
+    without: &mut KeyedSet<Avma>,
+) -> Option<()> {
+    let data = arg.checked_add(INTERFACE_DATA)?;
+    let mut most = MAX_TIMERS;
+    for p in pointers(memory, processors, MAX_PROCESSORS)?.into_iter().filter(|p| !p.is_null()) {
+        let mut timers = pointers(memory, p.plus(heap.into()), most)?;
+        most -= timers.len();
+        timers.retain(|timer| !timer.is_null());
+        timers.sort_unstable();
+        let each = |_, words: Words<'_>| {
+            if words.u32(status).is_some_and(|status| !NOT_ARMED.contains(&status))
+                && let Some(channel) = words.pointer(data)
+            {
+                without.remove(&channel);
+            }
+        };
+        read_structs(memory, &timers, end_of(&[data, status]), each).ok()?;
     }
-    timers.retain(|timer| !timer.is_null());
-    timers.sort_unstable();
-    let mut armed = KeyedSet::default();
-    read_structs(memory, &timers, fields.size as usize, |_, words| {
-        let is_armed = words.u32(status).is_some_and(|status| !NOT_ARMED.contains(&status));
-        armed.extend(words.pointer(fields.arg + INTERFACE_DATA).filter(|_| is_armed));
-    })?;
-    Ok(armed)
+    Some(())
 }
 
-/// The slice of pointers at `at`.
-fn pointers(memory: &dyn Memory, at: Avma, most: u64) -> Result<Vec<Avma>, ReadError> {
-    let (base, count) = (memory.pointer(at)?, memory.u64(at.plus(8))?.min(most));
-    let mut found = Vec::new();
-    let addresses: Vec<Avma> = (0..count).map(|index| base.plus(index * 8)).collect();
-    read_structs(memory, &addresses, 8, |_, words| found.extend(words.pointer(0)))?;
-    Ok(found)
+/// The slice of pointers at `at`, unless there are more than `most`.
+fn pointers(memory: &dyn Memory, at: Avma, most: usize) -> Option<Vec<Avma>> {
+    let (base, count) = (memory.pointer(at).ok()?, memory.u64(at.plus(8)).ok()?);
+    let count = usize::try_from(count).ok().filter(|count| *count <= most)?;
+    let addresses: Vec<Avma> = (0..count as u64).map(|index| base.plus(index * 8)).collect();
+    let mut found = vec![Avma(0); count];
+    read_structs(memory, &addresses, 8, |index, words| {
+        found[index] = words.pointer(0).unwrap_or(Avma(0));
+    })
+    .ok()?;
+    Some(found)
 }
 
 #[cfg(test)]
@@ -95,7 +101,7 @@ mod tests {
     use super::*;
     use crate::base::memory::Pieces;
 
-    const FIELDS: TimerFields = TimerFields { size: 72, when: 8, period: 16, arg: 32, status: Some(64) };
+    const FIELDS: TimerFields = TimerFields { when: 8, period: 16, arg: 32, status: Some(64) };
 
     fn bytes(words: &[u64]) -> Vec<u8> {
         words.iter().flat_map(|word| word.to_le_bytes()).collect()
@@ -108,23 +114,54 @@ mod tests {
         assert_eq!(found, [Avma(0x2000)].into_iter().collect());
     }
 
-    #[test]
-    fn timers_lead_to_the_channels_that_they_are_going_to_send_on() {
-        let timer = |channel, status| bytes(&[0, 0, 0, 0, 0x7e, channel, 0, 0, status]);
-        // Two processors, one of which is not there yet; the first has three timers.
-        let memory = Pieces::new()
+    fn timer(channel: u64, status: u64) -> Vec<u8> {
+        bytes(&[0, 0, 0, 0, 0x7e, channel, 0, 0, status])
+    }
+
+    /// Those of `channels` that no timer is going to send on, by the processors at 0x100.
+    fn without(memory: &Pieces<'_>, channels: &[u64]) -> Option<Vec<u64>> {
+        let mut without = channels.iter().copied().map(Avma).collect();
+        read_armed(memory, (Avma(0x100), 0x10), (32, 64), &mut without)?;
+        let mut found: Vec<u64> = without.into_iter().map(|channel| channel.0).collect();
+        found.sort_unstable();
+        Some(found)
+    }
+
+    /// Two processors, one of which is not there yet; the other has three timers.
+    fn processors() -> Pieces<'static> {
+        Pieces::new()
             .with(Avma(0x100), bytes(&[0x200, 2, 2]))
             .with(Avma(0x200), bytes(&[0x300, 0]))
             .with(Avma(0x310), bytes(&[0x400, 3, 4]))
             .with(Avma(0x400), bytes(&[0x1000, 0x2000, 0x3000]))
             .with(Avma(0x1000), timer(0xc1, 1))
             .with(Avma(0x2000), timer(0xc2, 3))
-            .with(Avma(0x3000), timer(0xc3, 8));
-        let armed = read_armed(&memory, Avma(0x100), 0x10, (&FIELDS, 64)).unwrap();
-        assert_eq!(armed, [Avma(0xc1), Avma(0xc3)].into_iter().collect());
-        assert!(
-            read_armed(&memory, Avma(0x900), 0x10, (&FIELDS, 64)).is_err(),
-            "what cannot be read is no proof"
-        );
+            .with(Avma(0x3000), timer(0xc3, 8))
+    }
+
+    #[test]
+    fn timers_lead_to_the_channels_that_they_are_going_to_send_on() {
+        let channels = [0xc1, 0xc2, 0xc3, 0xc4];
+        assert_eq!(without(&processors(), &channels), Some(vec![0xc2, 0xc4]));
+        assert_eq!(without(&Pieces::new(), &channels), None, "what cannot be read is no proof");
+    }
+
+    #[test]
+    fn of_more_timers_than_are_read_nothing_is_known() {
+        let half = MAX_TIMERS as u64 / 2;
+        let with = |second: u64| {
+            let heaps = Pieces::new()
+                .with(Avma(0x100), bytes(&[0x200, 2, 2]))
+                .with(Avma(0x200), bytes(&[0x300, 0x340]))
+                .with(Avma(0x310), bytes(&[0x10_0000, half, half]))
+                .with(Avma(0x350), bytes(&[0x10_0000, second, second]))
+                .with(Avma(0x10_0000), vec![0; (half as usize + 1) * 8]);
+            without(&heaps, &[0xc1])
+        };
+        assert_eq!(with(half), Some(vec![0xc1]));
+        assert_eq!(with(half + 1), None, "together they are too many");
+        assert_eq!(with(u64::MAX), None);
+        let processors = processors().with(Avma(0x100), bytes(&[0x200, 1 << 60, 1 << 60]));
+        assert_eq!(without(&processors, &[0xc1]), None, "nor so many processors");
     }
 }

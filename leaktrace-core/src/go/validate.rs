@@ -186,7 +186,7 @@ impl Check<'_> {
 }
 
 /// How much of a struct is to be read for the words at these offsets.
-fn end_of(offsets: &[u32]) -> usize {
+pub(super) fn end_of(offsets: &[u32]) -> usize {
     let last = offsets.iter().max().copied().unwrap_or_default();
     last.saturating_add(8).min(MAX_STRUCT) as usize
 }

@@ -163,8 +163,6 @@ pub struct HchanFields {
 /// Offsets in `runtime.timer` (`src/runtime/time.go`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TimerFields {
-    /// The size of the struct.
-    pub size: u32,
     /// `when`: nanoseconds of `CLOCK_MONOTONIC`, 64 bits.
     pub when: u32,
     /// `period`: 64 bits.

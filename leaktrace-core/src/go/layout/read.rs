@@ -115,7 +115,6 @@ impl HchanFields {
 impl TimerFields {
     pub(super) fn of(timer: &Shape) -> Result<Self, LayoutError> {
         Ok(Self {
-            size: timer.size,
             when: timer.required("when")?,
             period: timer.required("period")?,
             arg: timer.required("arg")?,
