@@ -71,29 +71,30 @@ fn read_armed(
         most -= timers.len();
         timers.retain(|timer| !timer.is_null());
         timers.sort_unstable();
+        let mut read = 0;
         let each = |_, words: Words<'_>| {
-            if words.u32(status).is_some_and(|status| !NOT_ARMED.contains(&status))
-                && let Some(channel) = words.pointer(data)
-            {
+            let (Some(status), Some(channel)) = (words.u32(status), words.pointer(data)) else { return };
+            read += 1;
+            if !NOT_ARMED.contains(&status) {
                 without.remove(&channel);
             }
         };
         read_structs(memory, &timers, end_of(&[data, status]), each).ok()?;
+        if read < timers.len() {
+            return None;
+        }
     }
     Some(())
 }
 
-/// The slice of pointers at `at`, unless there are more than `most`.
+/// The slice of pointers at `at`, in any order, unless there are more than `most` or some cannot be read.
 fn pointers(memory: &dyn Memory, at: Avma, most: usize) -> Option<Vec<Avma>> {
     let (base, count) = (memory.pointer(at).ok()?, memory.u64(at.plus(8)).ok()?);
     let count = usize::try_from(count).ok().filter(|count| *count <= most)?;
     let addresses: Vec<Avma> = (0..count as u64).map(|index| base.plus(index * 8)).collect();
-    let mut found = vec![Avma(0); count];
-    read_structs(memory, &addresses, 8, |index, words| {
-        found[index] = words.pointer(0).unwrap_or(Avma(0));
-    })
-    .ok()?;
-    Some(found)
+    let mut found = Vec::with_capacity(count);
+    read_structs(memory, &addresses, 8, |_, words| found.extend(words.pointer(0))).ok()?;
+    (found.len() == count).then_some(found)
 }
 
 #[cfg(test)]
@@ -144,6 +145,21 @@ mod tests {
         let channels = [0xc1, 0xc2, 0xc3, 0xc4];
         assert_eq!(without(&processors(), &channels), Some(vec![0xc2, 0xc4]));
         assert_eq!(without(&Pieces::new(), &channels), None, "what cannot be read is no proof");
+    }
+
+    #[test]
+    fn what_was_read_in_part_is_no_proof() {
+        assert_eq!(without(&processors(), &[0xc4]), Some(vec![0xc4]));
+        // One of the timers, one of the pointers to them, and a heap.
+        for part in [
+            processors().with(Avma(0x400), bytes(&[0x1000, 0x2000, 0x9000])),
+            processors().with(Avma(0x310), bytes(&[0x400, 4, 4])),
+            processors().with(Avma(0x200), bytes(&[0x9000, 0])),
+        ] {
+            assert_eq!(without(&part, &[0xc4]), None);
+        }
+        let processors = processors().with(Avma(0x100), bytes(&[0x200, 3, 3]));
+        assert_eq!(without(&processors, &[0xc4]), None, "nor all processors");
     }
 
     #[test]
