@@ -55,7 +55,7 @@ fn leave_out_armed(program: &Program<'_>, memory: &dyn Memory, without: &mut Key
     let layout = &program.layout;
     let heap = layout.collector.as_ref()?.p_timers;
     let (processors, timer) = (program.globals.allp?, layout.timer.as_ref()?);
-    read_armed(memory, (processors, heap), (timer.arg, timer.status?), without)
+    read_armed(memory, (processors, heap), (timer.arg?, timer.status?), without)
 }
 
 fn read_armed(
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
     use crate::base::memory::Pieces;
 
-    const FIELDS: TimerFields = TimerFields { when: 8, period: 16, arg: 32, status: Some(64) };
+    const FIELDS: TimerFields = TimerFields { when: 8, period: 16, arg: Some(32), status: Some(64) };
 
     fn bytes(words: &[u64]) -> Vec<u8> {
         words.iter().flat_map(|word| word.to_le_bytes()).collect()

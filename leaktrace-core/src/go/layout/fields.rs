@@ -167,8 +167,8 @@ pub struct TimerFields {
     pub when: u32,
     /// `period`: 64 bits.
     pub period: u32,
-    /// `arg`: an interface, which has the channel that a `time.Timer` sends on.
-    pub arg: u32,
+    /// `arg`: an interface, which has the channel that a `time.Timer` sends on. Read up to Go 1.22 only.
+    pub arg: Option<u32>,
     /// `status`, up to Go 1.22: 32 bits.
     pub status: Option<u32>,
 }

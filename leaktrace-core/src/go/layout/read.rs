@@ -117,7 +117,7 @@ impl TimerFields {
         Ok(Self {
             when: timer.required("when")?,
             period: timer.required("period")?,
-            arg: timer.required("arg")?,
+            arg: timer.optional("arg"),
             status: timer.optional("status"),
         })
     }
@@ -152,6 +152,7 @@ impl SchedFields {
 #[cfg(test)]
 mod tests {
     use crate::go::layout::sample::{layout, shape};
+    use crate::go::layout::shape::Shape;
     use crate::go::layout::{LabelsFormat, Layout, LayoutError};
     use crate::go::version::GoVersion;
 
@@ -184,6 +185,14 @@ mod tests {
         };
         let older = Layout::from_shapes(&without("parentGoid"), GoVersion::new(1, 19)).unwrap();
         assert_eq!((older.g.parent_goid, older.labels), (None, LabelsFormat::Map));
+        // Only releases whose channels do not know their timers need it.
+        let with_timer = |name: &str| {
+            let mut timer = Shape::new(name, 96);
+            timer.fields.extend([("when".to_owned(), 32), ("period".to_owned(), 40)]);
+            Ok(if name == "runtime.timer" { Some(timer) } else { shape(name) })
+        };
+        let renamed = Layout::from_shapes(&with_timer, GoVersion::new(1, 27)).unwrap();
+        assert_eq!(renamed.timer.map(|timer| timer.arg), Some(None));
         let error = Layout::from_shapes(&without("gFree.size"), GoVersion::new(1, 27)).unwrap_err();
         assert_eq!(error.to_string(), "runtime.p has no field gFree.n or gFree.size");
         let error = Layout::from_shapes(&|_| Ok(None), GoVersion::new(1, 27)).unwrap_err();
