@@ -135,6 +135,7 @@ impl Channels {
             let at = hchan.channel.address;
             hchan.channel.stopped = idle.contains(&hchan.timer) || without.contains(&at);
         }
+        keep_stopped(&mut self.hchans, layout.hchan.recvq_first, memory);
     }
 
     /// Goes through the queues of the channels that have two.
@@ -213,6 +214,20 @@ impl Channels {
     }
 }
 
+/// Of those that were found stopped, leaves it at that where the same goroutine is still the first to receive: a timer that
+/// fires after the channel was read, and before the timer is, is not going to fire any more either.
+fn keep_stopped(hchans: &mut [Option<Hchan>], recvq_first: u32, memory: &dyn Memory) {
+    let mut stopped: Vec<_> = hchans.iter_mut().flatten().filter(|hchan| hchan.channel.stopped).collect();
+    stopped.sort_unstable_by_key(|hchan| hchan.channel.address);
+    let first = |hchan: &&mut Hchan| hchan.channel.address.plus(recvq_first.into());
+    let addresses: Vec<_> = stopped.iter().map(first).collect();
+    stopped.iter_mut().for_each(|hchan| hchan.channel.stopped = false);
+    read_structs(memory, &addresses, 8, |index, words| {
+        let before = stopped[index].receivers_first;
+        stopped[index].channel.stopped = !before.is_null() && words.pointer(0) == Some(before);
+    });
+}
+
 fn read_hchans(channels: &[Avma], fields: &HchanFields, memory: &dyn Memory) -> Vec<Option<Hchan>> {
     let mut hchans: Vec<_> = channels.iter().map(|_| None).collect();
     let mut order: Vec<_> = channels.iter().copied().zip(0_usize..).collect();
@@ -223,4 +238,58 @@ fn read_hchans(channels: &[Avma], fields: &HchanFields, memory: &dyn Memory) -> 
         hchans[number] = Hchan::of(at, words, fields);
     });
     hchans
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::memory::Pieces;
+
+    fn hchan(address: u64, first: u64, stopped: bool) -> Option<Hchan> {
+        let channel = Channel {
+            address: Avma(address),
+            element: None,
+            length: 0,
+            capacity: 1,
+            closed: false,
+            timer: true,
+            stopped,
+            receivers: 1,
+            senders: 0,
+        };
+        let null = Avma(0);
+        Some(Hchan {
+            channel,
+            timer: null,
+            element_type: null,
+            receivers_first: Avma(first),
+            senders_first: null,
+            id: None,
+            waiting: [None; 2],
+        })
+    }
+
+    #[test]
+    fn a_timer_that_fires_while_it_is_looked_for_is_not_stopped() {
+        let first = |first: u64| first.to_le_bytes().to_vec();
+        let memory = Pieces::new()
+            .with(Avma(0x1040), first(0xa1))
+            .with(Avma(0x2040), first(0))
+            .with(Avma(0x3040), first(0xa4))
+            .with(Avma(0x4040), first(0))
+            .with(Avma(0x5040), first(0xa5));
+        let mut hchans = [
+            hchan(0x3000, 0xa3, true),
+            None,
+            hchan(0x1000, 0xa1, true),
+            hchan(0x2000, 0xa2, true),
+            hchan(0x4000, 0, true),
+            hchan(0x5000, 0xa5, false),
+            hchan(0x6000, 0xa6, true),
+        ];
+        keep_stopped(&mut hchans, 0x40, &memory);
+        let stopped = hchans.iter().flatten().filter(|hchan| hchan.channel.stopped);
+        let stopped: Vec<_> = stopped.map(|hchan| hchan.channel.address).collect();
+        assert_eq!(stopped, [Avma(0x1000)]);
+    }
 }
