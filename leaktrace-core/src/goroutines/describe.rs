@@ -126,9 +126,9 @@ impl Dump {
         let element = channel.element.map_or("?", |id| self.string(id));
         let closed = if channel.closed { ", closed" } else { "" };
         let timer = match (channel.timer, channel.stopped) {
-            (true, true) => ", of a stopped timer",
+            (_, true) => ", of a stopped timer",
             (true, false) => ", of a timer",
-            (false, _) => "",
+            (false, false) => "",
         };
         format!(
             "chan {element} {} (len {}, cap {}{closed}{timer}, {} receiving, {} sending)",

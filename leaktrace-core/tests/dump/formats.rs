@@ -5,10 +5,11 @@ use std::io::Read;
 use std::path::Path;
 
 use flate2::read::GzDecoder;
+use leaktrace_core::base::num::Avma;
 use leaktrace_core::dump::group::By;
 use leaktrace_core::dump::render::pprof::{profile, proto::Profile};
 use leaktrace_core::dump::render::{Arguments, FORMATS, Labels, Options, render};
-use leaktrace_core::goroutines::model::BlockedOn;
+use leaktrace_core::goroutines::model::{BlockedOn, Channel, ChannelOperation};
 use leaktrace_core::goroutines::snapshot::{decode, encode};
 use leaktrace_core::goroutines::{Dump, DumpGoroutine};
 use prost::Message;
@@ -174,6 +175,32 @@ fn what_remains_of_a_sleep_is_not_made_up_where_nobody_knows_the_time() {
     assert!(text("text").contains("2 goroutines sleep\n"), "{}", text("text"));
     let json = text("json");
     assert!(json.contains(r#""blocked_on":{"kind":"sleep"}"#) && !json.contains("remaining"), "{json}");
+}
+
+#[test]
+fn a_stopped_timer_is_shown_whether_or_not_channels_know_their_timers() {
+    for timer in [true, false] {
+        let mut sample = Sample::new();
+        let element = Some(sample.builder.string("time.Time"));
+        let channel = sample.builder.channel(Channel {
+            address: Avma(0xc0_0002_0000),
+            element,
+            length: 0,
+            capacity: 1,
+            closed: false,
+            timer,
+            stopped: true,
+            receivers: 1,
+            senders: 0,
+        });
+        let goroutine = sample.waiting(40, "chan receive", &["main.tick /src/main.go:7"]);
+        let blocked_on = BlockedOn::Channel { operation: ChannelOperation::Receive, channel };
+        let blocked_on = Some(sample.builder.blocked_on(blocked_on));
+        sample.builder.goroutine(DumpGoroutine { blocked_on, ..goroutine });
+        let by = Options { by: By::BlockedOn, ..Options::default() };
+        let text = String::from_utf8(bytes("text", &sample.builder.finish(), &by)).unwrap();
+        assert!(text.contains("cap 1, of a stopped timer, 1 receiving"), "{timer}: {text}");
+    }
 }
 
 #[test]
