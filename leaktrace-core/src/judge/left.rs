@@ -31,9 +31,12 @@ const ENDING_NS: u64 = SECOND_NS;
 /// there is one that is as sure, that is told how many are left, and by which tests.
 pub fn add_verdicts(report: &mut Report, owners: &Owners, policy: &Policy) {
     let tests_run = report.groups.iter().any(is_running_test);
-    report.notices.extend(not_judged(&report.groups));
+    let is_allowed = policy.levels.of_code(LEFT_AT_EXIT.code) == Level::Allow;
+    if !is_allowed {
+        report.notices.extend(not_judged(&report.groups, policy));
+    }
     let left = report.groups.iter().filter_map(|group| Left::of(group, owners, tests_run));
-    let left: Vec<Left> = left.filter(|left| !left.is_ignored(policy)).collect();
+    let left: Vec<Left> = left.filter(|left| !is_ignored(&left.group, policy)).collect();
     for left in left {
         let mut verdicts = report.incidents.iter_mut().flat_map(|incident| &mut incident.verdicts);
         let known = verdicts.find(|verdict| is_at(verdict, &left.group));
@@ -43,7 +46,6 @@ pub fn add_verdicts(report: &mut Report, owners: &Owners, policy: &Policy) {
             None => report.incidents.extend(incidents::of(vec![left.verdict()], BTreeSet::new())),
         }
     }
-    let is_allowed = policy.levels.of_code(LEFT_AT_EXIT.code) == Level::Allow;
     let is_left = |verdict: &Verdict| verdict.code == LEFT_AT_EXIT.code;
     let mut take_out = |option, is_hidden: &dyn Fn(&Verdict) -> bool| {
         let is_hidden = |verdict: &mut Verdict| is_left(verdict) && is_hidden(verdict);
@@ -98,14 +100,6 @@ impl Left {
     fn evidence(&self) -> impl Iterator<Item = (String, serde_json::Value)> {
         let tests = (!self.tests.is_empty()).then(|| ("tests".to_owned(), json!(self.tests)));
         std::iter::once(("left_at_exit".to_owned(), json!(self.group.live))).chain(tests)
-    }
-
-    /// Whether it is a goroutine to leave alone wherever it is seen to stand.
-    fn is_ignored(&self, policy: &Policy) -> bool {
-        let creator = self.group.created_by.function.as_ref();
-        let ignored = |stack: &[Frame]| policy.ignore.matches_stack(creator, stack);
-        let mut stands = self.group.blocked_at.iter().map(|blocked| blocked.stack.as_slice());
-        ignored(&[]) || stands.any(ignored)
     }
 
     /// Takes the place of a verdict that is less sure.
@@ -241,9 +235,18 @@ fn is_background(group: &Group) -> bool {
         || stack.filter_map(|frame| frame.function.as_deref()).any(traces)
 }
 
+/// Whether its goroutines are to be left alone wherever they are seen to stand.
+fn is_ignored(group: &Group, policy: &Policy) -> bool {
+    let creator = group.created_by.function.as_ref();
+    let ignored = |stack: &[Frame]| policy.ignore.matches_stack(creator, stack);
+    let mut stands = group.blocked_at.iter().map(|blocked| blocked.stack.as_slice());
+    ignored(&[]) || stands.any(ignored)
+}
+
 /// What is not known of goroutines that were about to do something when the program ended.
-fn not_judged(groups: &[Group]) -> Option<String> {
-    let ending = groups.iter().filter(|group| !is_background(group) && is_ending(group));
+fn not_judged(groups: &[Group], policy: &Policy) -> Option<String> {
+    let heard = groups.iter().filter(|group| !is_background(group) && !is_ignored(group, policy));
+    let ending = heard.filter(|group| is_ending(group));
     let count = ending.map(|group| group.live).sum();
     let (they_were, they) = if count == 1 { ("it was", "it") } else { ("they were", "they") };
     (count > 0).then(|| {

@@ -147,6 +147,23 @@ fn what_the_user_does_not_want_to_hear_is_not_said() {
 }
 
 #[test]
+fn what_the_user_does_not_want_to_hear_is_not_counted_as_unknown() {
+    let wait_reasons = [("running".to_owned(), 2)].into();
+    let ending = Group { wait_reasons, oldest_age_ns: Some(1), ..ask(2) };
+    let notices = |policy: &Policy| {
+        let mut report = report(vec![ending.clone()]);
+        left::add_verdicts(&mut report, &Owners::default(), policy);
+        report.notices
+    };
+    assert_eq!(notices(&Policy::default()).len(), 1);
+    let mut allowed = Policy::default();
+    allowed.levels.set("left-at-exit", Level::Allow).unwrap();
+    assert_eq!(notices(&allowed), [""; 0]);
+    let ignore = Ignore { created_by: vec!["order.Ask".to_owned()], ..Ignore::default() };
+    assert_eq!(notices(&Policy { ignore, ..Policy::default() }), [""; 0]);
+}
+
+#[test]
 fn a_verdict_that_is_less_sure_gives_way() {
     let group = ask(2);
     let mut owners = Owners::default();
