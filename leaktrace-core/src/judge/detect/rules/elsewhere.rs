@@ -11,8 +11,8 @@ pub(crate) const LEFT_AT_EXIT: Rule = Rule {
 Only with `leaktrace run`. A goroutine that a test created and that still waits at the end, after its test has \
 returned, is a `likely` leak: this is what goleak finds. One that sleeps, runs or is in a system call may be about \
 to end, and one that no test created may be there by design: those are `watch`. Goroutines that wait for nothing and \
-are younger than a second may have had no time to end: a notice counts them, and no more is said. Left out are those of the runtime, of package \
-testing and of os/signal. leaktrace knows the test from the stack that created the goroutine, or from its parent; \
+are younger than a second may have had no time to end: a notice counts them, and no more is said. Left out are those \
+of the runtime, of package testing and of os/signal. leaktrace knows the test from the stack that created the goroutine, or from its parent; \
 the evidence counts the goroutines of each test.",
     evaluate: clean,
 };

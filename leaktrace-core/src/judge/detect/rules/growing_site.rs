@@ -34,11 +34,10 @@ another goroutine and nothing has woken them in the second half of their time th
 no leak, however many there are. It is `watch` as long as nearly every one has a companion of its own that is still \
 alive: the goroutine that started it, or one that waits for the network and has the same parent. Requests that share a \
 connection (HTTP/2, gRPC) have it in whoever reads from that connection; before Go 1.21, which does not say who started whom, \
-in any that is read from. Such a population follows its clients. It has no companions if the contexts of half of them have been \
-cancelled. If they all wait for the same \
-channel or lock, they may be a pool that is still filling up: then it takes 20 of them, or five minutes. If they \
-wait for time, it takes ten minutes and twenty goroutines; for I/O, half an hour and thirty. Anything less is \
-`watch`.
+in any that is read from. Such a population follows its clients. It has no companions if the contexts of half of them (of \
+the 128 oldest at that place, if there are more) have been cancelled. If they all wait for the same channel or lock, they \
+may be a pool that is still filling up: then it takes 20 of them, or five minutes. If they wait for time, it takes ten \
+minutes and twenty goroutines; for I/O, half an hour and thirty. Anything less is `watch`.
 
 Of connections, the kernel says who opened them and when a byte went over them last (sock_diag). Those of clients that are \
 connected are demand. The half an hour is not needed if one end of most is closed, or if the program opened them itself, \

@@ -15,10 +15,10 @@ pub(super) const RULE: Rule = Rule {
 To wake a goroutine, another one must be able to reach the channel or lock that it waits for, or the `next` or `stop` \
 of an `iter.Pull` whose other side it is. leaktrace follows the \
 pointers in the program's memory from everything that can still run, as the garbage collector does, and checks \
-whether they lead there. A ticker or timer that has been stopped wakes nobody. The program runs meanwhile, so leaktrace may miss a pointer that is just being moved, and \
-one pass proves nothing: the verdict takes four passes in a row over at least three seconds, in which the goroutine \
-does not run, and is `likely`. If the process were stopped, one pass would be proof, and `certain`; leaktrace does \
-not stop it.
+whether they lead there. A ticker or timer that has been stopped wakes nobody. The program runs meanwhile, so \
+leaktrace may miss a pointer that is just being moved, and one pass proves nothing: the verdict takes four passes in a \
+row over at least three seconds, in which the goroutine does not run, and is `likely`. If the process were stopped, one \
+pass would be proof, and `certain`; leaktrace does not stop it.
 
 Passes follow snapshots, and between two passes leaktrace waits forty times as long as one took, so that in the long \
 run they cost at most 2.5% of a core. Between the first four it waits only three times as long, so that a verdict on \

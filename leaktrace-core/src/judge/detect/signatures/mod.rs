@@ -28,8 +28,8 @@ pub struct Signature {
     /// How the wait reason begins, in the runtime's words.
     #[serde(default)]
     waits: Option<String>,
-    /// Regular expressions of functions on the stacks of those who still use what would be left behind. Where there are
-    /// half as many of them as of the others, nothing was; three quarters, if they stay where they are.
+    /// Regular expressions of functions on the stacks of those who still use what would be left behind. There is no verdict
+    /// if they are half as many; if nearly all of them stay where they are, it takes three quarters.
     #[serde(default)]
     used_by: Vec<Pattern>,
     /// How many of the goroutines there are for each thing that is used.
