@@ -64,7 +64,11 @@ fn whoever_ranges_over_a_stopped_ticker_waits_for_ever() {
         assert_eq!(said, [("LT005", "main.stoppedTicker".to_owned())], "{:#?}", report.verdicts);
         let verdict = &report.verdicts[0];
         assert_eq!(verdict.severity, "likely", "{}", verdict.summary);
-        assert!(verdict.cause.contains("has been stopped, and Stop does not close"), "{}", verdict.cause);
+        assert!(
+            verdict.cause.contains("it was stopped, or has fired for the last time"),
+            "{}",
+            verdict.cause
+        );
     });
 }
 

@@ -115,9 +115,11 @@ impl Dump {
         let operate = operate(operation, whose);
         let one = whose.thing("channel");
         match operation {
+            ChannelOperation::Receive if channel.stopped => {
+                format!("{operate} {one} that no timer is going to send on")
+            }
             ChannelOperation::Receive if self.is_timers(channel) => {
-                let timers = if channel.stopped { "stopped timer's channel" } else { "timer's channel" };
-                format!("{operate} {}", whose.thing(timers))
+                format!("{operate} {}", whose.thing("timer's channel"))
             }
             ChannelOperation::Receive if channel.senders == 0 => {
                 format!("{operate} {one} that nobody sends on")

@@ -200,6 +200,8 @@ fn a_stopped_timer_is_shown_whether_or_not_channels_know_their_timers() {
         let by = Options { by: By::BlockedOn, ..Options::default() };
         let text = String::from_utf8(bytes("text", &sample.builder.finish(), &by)).unwrap();
         assert!(text.contains("cap 1, of a stopped timer, 1 receiving"), "{timer}: {text}");
+        let sentence = "1 goroutine receives from a channel that no timer is going to send on";
+        assert!(text.contains(sentence), "{timer}: {text}");
     }
 }
 

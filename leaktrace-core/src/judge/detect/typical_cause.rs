@@ -16,11 +16,11 @@ const GIVEN_UP: (&str, &str) = (
     "defer the `stop` that `iter.Pull` returns right after calling it",
 );
 
-/// Of who receives from a timer that has been stopped.
+/// Of who receives from a timer that is not going to fire.
 pub(super) const STOPPED_TIMER: (&str, &str) = (
-    "the ticker or timer whose channel they receive from has been stopped, and Stop does not close the channel: a loop that \
-     ranges over it never ends",
-    "make the loop select on a Done channel or a context as well, and stop the ticker where the loop ends",
+    "no timer is going to send on the channel that they receive from: it was stopped, or has fired for the last time, and \
+     neither closes the channel",
+    "stop the loop itself where the timer is stopped: select on a Done channel or a context as well",
 );
 
 /// The likely cause why goroutines that wait so stay, and what to do about it.

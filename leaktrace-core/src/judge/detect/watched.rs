@@ -215,6 +215,25 @@ impl Objects {
             (self.most, self.address, self.top, self.quiet_ns) = (waiters, address, object, quiet_ns);
         }
     }
+
+    /// The channel of a timer that one waits for, for tests.
+    #[cfg(test)]
+    pub(super) fn of_timer(stopped: bool) -> Self {
+        let channel = crate::goroutines::model::Channel {
+            address: crate::base::num::Avma(0x1000),
+            element: None,
+            length: 0,
+            capacity: 1,
+            closed: false,
+            timer: true,
+            stopped,
+            receivers: 1,
+            senders: 0,
+        };
+        let mut objects = Self::default();
+        objects.add(1, channel.address.0, Some(Object::Channel(channel)), 0);
+        objects
+    }
 }
 
 impl Cohort {

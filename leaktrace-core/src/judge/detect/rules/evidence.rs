@@ -137,10 +137,21 @@ impl<'a> Case<'a> {
 
     /// The same in nobody's words.
     pub(crate) fn typical_cause(&self) -> (&'static str, &'static str) {
-        match self.cohort.objects.top {
-            Some(Object::Channel(Channel { stopped: true, .. })) => typical_cause::STOPPED_TIMER,
-            _ => typical_cause::cause(self.cohort.standing.wait),
+        if self.is_of_stopped_timer() {
+            return typical_cause::STOPPED_TIMER;
         }
+        typical_cause::cause(self.cohort.standing.wait)
+    }
+
+    /// The same as the guess that it is where counts alone speak. That a timer is not going to fire is none.
+    pub(crate) fn probable_cause(&self) -> (String, &'static str) {
+        let (cause, remedy) = self.typical_cause();
+        let hedge = if self.is_of_stopped_timer() { "" } else { "probably " };
+        (format!("{hedge}{cause}"), remedy)
+    }
+
+    const fn is_of_stopped_timer(&self) -> bool {
+        matches!(self.cohort.objects.top, Some(Object::Channel(Channel { stopped: true, .. })))
     }
 
     /// Whether this is all that is known of the process: nothing can have changed.

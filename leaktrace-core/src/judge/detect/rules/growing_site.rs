@@ -60,8 +60,7 @@ fn evaluate(case: &Case<'_>) -> Judgement {
     } else {
         return Judgement::Clean;
     };
-    let (cause, remedy) = case.typical_cause();
-    let cause = format!("probably {cause}");
+    let (cause, remedy) = case.probable_cause();
     Judgement::suspect_unless(case.doubt(trend, most), most, case.evidence_of(trend), &cause, remedy)
 }
 
@@ -76,5 +75,25 @@ fn is_likely(case: &Case<'_>, trend: &Trend) -> bool {
             !case.cohort.one_object() || trend.arrived >= MORE_THAN_A_POOL || over >= LONGER_THAN_A_POOL_NS
         }
         _ => over >= LONG_NS && trend.arrived >= 20,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judge::detect::observation;
+    use crate::judge::detect::watched::{Cohort, Objects, Watched};
+
+    #[test]
+    fn a_cause_is_a_guess_unless_a_timer_is_known_to_be_stopped() {
+        let cause = |stopped| {
+            let (trend, objects) = (Some(Trend::made_up()), Objects::of_timer(stopped));
+            let cohort = Cohort { trend, objects, ..Cohort::new(observation::made_up()) };
+            let watched = Watched::default();
+            let case = Case { cohort: &cohort, watched: &watched, facts: None, signature: None };
+            evaluate(&case).suspicion().unwrap().cause
+        };
+        assert!(cause(true).starts_with("no timer is going to send"), "{}", cause(true));
+        assert!(cause(false).starts_with("probably nobody sends"), "{}", cause(false));
     }
 }

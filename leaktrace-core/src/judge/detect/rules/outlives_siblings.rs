@@ -38,7 +38,35 @@ fn evaluate(case: &Case<'_>) -> Judgement {
     let mut evidence = case.evidence();
     evidence.insert("siblings_ended".to_owned(), facts.lifetimes.count().into());
     evidence.insert("siblings_99_percent_lived_ns".to_owned(), usual.into());
-    let (cause, remedy) = case.typical_cause();
-    let cause = format!("what ended almost all their siblings did not happen for these: probably {cause}");
+    let (cause, remedy) = case.probable_cause();
+    let cause = format!("what ended almost all their siblings did not happen for these: {cause}");
     Judgement::suspect(Severity::Watch, evidence, &cause, remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judge::detect::observation;
+    use crate::judge::detect::rules::SiteFacts;
+    use crate::judge::detect::watched::{Cohort, Objects, Watched};
+
+    #[test]
+    fn a_cause_is_a_guess_unless_a_timer_is_known_to_be_stopped() {
+        let mut facts = SiteFacts::default();
+        (0..SIBLINGS).for_each(|_| facts.lifetimes.add(1));
+        let cause = |stopped| {
+            let cohort = Cohort {
+                settled: 1,
+                unwoken: 1,
+                longest_still_ns: LEAST_NS,
+                objects: Objects::of_timer(stopped),
+                ..Cohort::new(observation::made_up())
+            };
+            let watched = Watched::default();
+            let case = Case { cohort: &cohort, watched: &watched, facts: Some(&facts), signature: None };
+            evaluate(&case).suspicion().unwrap().cause
+        };
+        assert!(cause(true).contains("for these: no timer is going to send"), "{}", cause(true));
+        assert!(cause(false).contains("for these: probably nobody sends"), "{}", cause(false));
+    }
 }

@@ -49,12 +49,10 @@ fn evaluate(case: &Case<'_>) -> Judgement {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::num::Avma;
-    use crate::goroutines::model::Channel;
-    use crate::judge::detect::observation::{self, Object};
+    use crate::judge::detect::observation;
     use crate::judge::detect::rules::Suspicion;
     use crate::judge::detect::signatures::Signatures;
-    use crate::judge::detect::watched::Watched;
+    use crate::judge::detect::watched::{Objects, Watched};
 
     fn judged(unreachable: u64, certain: u64) -> Option<Suspicion> {
         let cohort = Cohort { live: 5, unreachable, certain, ..Cohort::new(observation::made_up()) };
@@ -87,25 +85,18 @@ mod tests {
 
     #[test]
     fn a_stopped_ticker_is_told_of() {
-        let channel = Channel {
-            address: Avma(0x1000),
-            element: None,
-            length: 0,
-            capacity: 1,
-            closed: false,
-            timer: true,
-            stopped: true,
-            receivers: 1,
-            senders: 0,
-        };
-        let mut cohort =
-            Cohort { live: 1, unreachable: 1, certain: 1, ..Cohort::new(observation::made_up()) };
-        cohort.objects.add(1, channel.address.0, Some(Object::Channel(channel)), 0);
+        let objects = Objects::of_timer(true);
+        let cohort =
+            Cohort { live: 1, unreachable: 1, certain: 1, objects, ..Cohort::new(observation::made_up()) };
         let watched = Watched::default();
         let case = Case { cohort: &cohort, watched: &watched, facts: None, signature: None };
         let suspicion = evaluate(&case).suspicion().unwrap();
         assert_eq!(suspicion.severity, Severity::Certain);
-        assert!(suspicion.cause.contains("has been stopped, and Stop does not close"), "{}", suspicion.cause);
+        assert!(
+            suspicion.cause.contains("it was stopped, or has fired for the last time"),
+            "{}",
+            suspicion.cause
+        );
     }
 
     #[test]
