@@ -222,13 +222,14 @@ fn those_from_before_attach_do_not_part_who_belongs_together() {
     assert_eq!(report.incidents.len(), 1);
 }
 
-/// A library's `go` statement: ten were there before, then its births are seen, but the last ones' stacks are not taken.
-fn most_unseen(client: &mut Client) -> Vec<u64> {
+/// A library's `go` statement: ten were there before, then its births are seen, but the last ones' stacks are not taken. All
+/// are stuck at `stands` but one that has moved on.
+fn most_unseen(client: &mut Client, stands: &[(&str, u64)]) -> Vec<u64> {
     let code = &mut client.service.code;
     let lib = ("shop.example/lib.Start", 3);
-    let leaks = go(code, lib, &[("main.leaks", 50)], &[("net/http.wait", 1)]);
+    let leaks = go(code, lib, &[("main.leaks", 50)], stands);
     let busy = go(code, lib, &[("main.well", 60)], &[("net/http.work", 2)]);
-    let untaken = go(code, lib, &[], &[("net/http.wait", 1)]);
+    let untaken = go(code, lib, &[], stands);
     let untaken = Go { creators: Vec::new(), ..untaken };
     let stuck: Vec<u64> = (3_000..3_040).collect();
     (3_000..3_010).for_each(|goid| _ = client.service.in_memory(goid, &leaks, Waiting, SELECT));
@@ -236,6 +237,7 @@ fn most_unseen(client: &mut Client) -> Vec<u64> {
     (3_010..3_020).for_each(|goid| client.service.birth(HOUR + SECOND, goid, &leaks));
     (3_020..3_040).for_each(|goid| client.service.birth(HOUR + SECOND, goid, &untaken));
     (3_010..3_040).for_each(|goid| _ = client.service.in_memory(goid, &leaks, Waiting, SELECT));
+    client.service.in_memory(3_000, &busy, Waiting, SELECT);
     for goid in 4_000..4_100 {
         client.service.birth(HOUR + SECOND, goid, &busy);
         client.service.in_memory(goid, &busy, Waiting, SELECT);
@@ -246,7 +248,7 @@ fn most_unseen(client: &mut Client) -> Vec<u64> {
 #[test]
 fn those_whose_start_was_seen_tell_of_the_others_that_stand_with_them() {
     let mut client = Client::new();
-    let stuck = most_unseen(&mut client);
+    let stuck = most_unseen(&mut client, &[("net/http.wait", 1)]);
     let report = client.report(&[("shop.example/lib.Start", 3, stuck)]);
     assert_eq!(
         line(&report),
@@ -262,6 +264,14 @@ fn those_whose_start_was_seen_tell_of_the_others_that_stand_with_them() {
     let [seen, asked] = ["starts_seen", "starts_looked_at"].map(|name| verdict.evidence[name].as_u64());
     assert_eq!((seen, asked), (Some(10), Some(26)), "of eight of the oldest and eight of the youngest, none");
     assert_eq!(verdict.creation_stack[1].function.as_deref(), Some("main.leaks"));
+}
+
+#[test]
+fn others_stand_with_them_whatever_is_shown_of_their_stacks() {
+    let mut client = Client::new();
+    let stuck = most_unseen(&mut client, &[("net/http.wait", 1), ("net/http.(*wrapped).wait", 1)]);
+    let report = client.report(&[("shop.example/lib.Start", 3, stuck)]);
+    assert_eq!(line(&report), Some(("main.leaks", Some(50), Route::Caller)));
 }
 
 #[test]

@@ -1,12 +1,11 @@
 //! The goroutines of one verdict, and who can speak for those that nobody saw start.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use super::most;
 use super::standing::Standing;
 use crate::base::hash::KeyedMap;
 use crate::base::num::Goid;
-use crate::go::goroutines::StackId;
-use crate::go::symbols::Names;
 use crate::judge::detect::Finding;
 use crate::schema::{Frame, Location};
 use crate::trace::registry::{Registry, SiteId};
@@ -40,19 +39,12 @@ impl<'f> Accused<'f> {
 
     /// Others of the same sites that stand at the same place and were seen to start: what has ended or moved on since may
     /// have come from elsewhere.
-    pub(super) fn others<'a>(
-        &self,
-        seen: &Seen,
-        standing: &mut Standing<'a>,
-        names: &mut Names<'a>,
-    ) -> Vec<Goid> {
+    pub(super) fn others(&self, seen: &Seen, standing: &mut Standing<'_>) -> Vec<Goid> {
         let all = self.sites.iter().filter_map(|site| seen.0.get(site)).flatten();
         let others = all.rev().filter(|goid| !self.goids.contains(goid));
-        let mut known: BTreeMap<StackId, bool> = BTreeMap::new();
-        let mut stands_there = |goid: &Goid| {
-            let Some((id, pcs)) = standing.place(*goid) else { return false };
-            *known.entry(id).or_insert_with(|| is_same(&names.stack(pcs), self.stack))
-        };
+        // What is shown of a stack depends on who shows it, so stacks are compared themselves; one of these may have moved on.
+        let theirs = most(self.goids.iter().filter_map(|goid| standing.stack_id(*goid)));
+        let mut stands_there = |goid: &Goid| theirs.is_some() && standing.stack_id(*goid) == theirs;
         others.copied().filter(|goid| stands_there(goid)).take(OTHERS).collect()
     }
 }
@@ -77,10 +69,4 @@ impl Seen {
         }
         Self(all)
     }
-}
-
-/// Whether two stacks show the same calls.
-fn is_same(one: &[Frame], other: &[Frame]) -> bool {
-    let call = |frame: &Frame| (frame.function.clone(), frame.line);
-    one.iter().map(call).eq(other.iter().map(call))
 }

@@ -103,7 +103,7 @@ impl<'a> Origins<'a> {
         let mut trails: Vec<Trail> = these.goids.iter().map(|goid| self.trail(*goid, names)).collect();
         if trails.iter().filter(|trail| trail.tells).count() < ENOUGH {
             let seen = self.seen.get_or_insert_with(|| accused::Seen::of(self.registry));
-            let others = these.others(seen, &mut self.standing, names);
+            let others = these.others(seen, &mut self.standing);
             trails.extend(others.into_iter().map(|goid| self.trail(goid, names)));
         }
         trails

@@ -1,7 +1,7 @@
 //! Where goroutines stand, by the last snapshot.
 
 use crate::base::hash::KeyedMap;
-use crate::base::num::{Goid, ReturnPc};
+use crate::base::num::Goid;
 use crate::go::goroutines::{Snapshot, StackId};
 use crate::go::symbols::Names;
 use crate::schema::Frame;
@@ -20,16 +20,17 @@ impl<'a> Standing<'a> {
 
     /// The stack of this goroutine; empty if it is not known.
     pub(super) fn stack(&mut self, goid: Goid, names: &mut Names<'a>) -> Vec<Frame> {
-        self.place(goid).map(|(_, pcs)| names.stack(pcs)).unwrap_or_default()
+        let id = self.stack_id(goid);
+        let stack = id.and_then(|id| self.snapshot?.stacks.get(id));
+        stack.map(|stack| names.stack(stack.pcs)).unwrap_or_default()
     }
 
     /// The same without names.
-    pub(super) fn place(&mut self, goid: Goid) -> Option<(StackId, &'a [ReturnPc])> {
+    pub(super) fn stack_id(&mut self, goid: Goid) -> Option<StackId> {
         let snapshot = self.snapshot?;
         let places = self.places.get_or_insert_with(|| {
             snapshot.goroutines.iter().enumerate().map(|(index, one)| (one.goid, index)).collect()
         });
-        let id = snapshot.goroutines.get(*places.get(&goid)?)?.stack_id?;
-        Some((id, snapshot.stacks.get(id)?.pcs))
+        snapshot.goroutines.get(*places.get(&goid)?)?.stack_id
     }
 }
