@@ -221,7 +221,9 @@ fn keep_stopped(hchans: &mut [Option<Hchan>], recvq_first: u32, memory: &dyn Mem
     stopped.sort_unstable_by_key(|hchan| hchan.channel.address);
     let first = |hchan: &&mut Hchan| hchan.channel.address.plus(recvq_first.into());
     let addresses: Vec<_> = stopped.iter().map(first).collect();
-    stopped.iter_mut().for_each(|hchan| hchan.channel.stopped = false);
+    for hchan in &mut stopped {
+        hchan.channel.stopped = false;
+    }
     read_structs(memory, &addresses, 8, |index, words| {
         let before = stopped[index].receivers_first;
         stopped[index].channel.stopped = !before.is_null() && words.pointer(0) == Some(before);
@@ -245,7 +247,7 @@ mod tests {
     use super::*;
     use crate::base::memory::Pieces;
 
-    fn hchan(address: u64, first: u64, stopped: bool) -> Option<Hchan> {
+    fn hchan(address: u64, first: u64, stopped: bool) -> Hchan {
         let channel = Channel {
             address: Avma(address),
             element: None,
@@ -258,7 +260,7 @@ mod tests {
             senders: 0,
         };
         let null = Avma(0);
-        Some(Hchan {
+        Hchan {
             channel,
             timer: null,
             element_type: null,
@@ -266,7 +268,7 @@ mod tests {
             senders_first: null,
             id: None,
             waiting: [None; 2],
-        })
+        }
     }
 
     #[test]
@@ -278,15 +280,17 @@ mod tests {
             .with(Avma(0x3040), first(0xa4))
             .with(Avma(0x4040), first(0))
             .with(Avma(0x5040), first(0xa5));
-        let mut hchans = [
+        let mut hchans: Vec<_> = [
             hchan(0x3000, 0xa3, true),
-            None,
             hchan(0x1000, 0xa1, true),
             hchan(0x2000, 0xa2, true),
             hchan(0x4000, 0, true),
             hchan(0x5000, 0xa5, false),
             hchan(0x6000, 0xa6, true),
-        ];
+        ]
+        .map(Some)
+        .into();
+        hchans.push(None);
         keep_stopped(&mut hchans, 0x40, &memory);
         let stopped = hchans.iter().flatten().filter(|hchan| hchan.channel.stopped);
         let stopped: Vec<_> = stopped.map(|hchan| hchan.channel.address).collect();

@@ -220,7 +220,7 @@ impl Objects {
     #[cfg(test)]
     pub(super) fn of_timer(stopped: bool) -> Self {
         let channel = crate::goroutines::model::Channel {
-            address: crate::base::num::Avma(0x1000),
+            address: Avma(0x1000),
             element: None,
             length: 0,
             capacity: 1,
