@@ -109,7 +109,8 @@ mod tests {
             earned.pass(SECOND_NS, true);
             let control = earned.sampling(false).apply(sample);
             let births = second * 4;
-            assert_eq!(taken(control, births), births as usize);
+            let all = births.min(MOST) as usize;
+            assert!(taken(control, births) >= all, "{second}: all of the first, and a sample of the rest");
         }
         earned.pass(u64::MAX, true);
         let busy = earned.sampling(false).apply(sample);
