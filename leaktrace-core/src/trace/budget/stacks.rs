@@ -31,7 +31,7 @@ pub enum StackSampling {
 }
 
 impl StackSampling {
-    /// What the programs are to do where `usual` is what they do as long as nothing is thinned or [earned](Earned).
+    /// What the programs are to do where `usual` is what they do as long as nothing is thinned or earned.
     #[must_use]
     pub const fn apply(self, usual: Control) -> Control {
         match self {
