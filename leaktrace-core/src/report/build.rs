@@ -68,7 +68,7 @@ pub struct Sources<'a> {
 pub fn build(sources: Sources<'_>, view: &View) -> Report {
     let mut builder = Builder {
         names: Names::new(sources.symbols),
-        origins: Origins::new(sources.registry, sources.snapshot, sources.own),
+        origins: Origins::new(sources.registry, sources.snapshot, sources.own, &sources.findings),
         registry: sources.registry,
         snapshot: sources.snapshot,
         view,

@@ -58,9 +58,7 @@ impl Engine<'_> {
         self.tell_mishaps()?;
         self.ask(key);
         if let Some(why) = self.recorder(key).and_then(Recorder::take_break) {
-            if !self.config.writing.output.is_beside_warnings() {
-                tracing::warn!("{why}");
-            }
+            self.warn_of(&why);
             return Ok(Some(Told::Unrecorded(why)));
         }
         let wants_meter = self.recorder(key).is_some_and(|recorder| {

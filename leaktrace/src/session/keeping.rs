@@ -41,10 +41,15 @@ impl Engine<'_> {
 
     fn untraced(&mut self, key: Key, at: Ktime, error: &anyhow::Error) -> anyhow::Result<()> {
         let notice = jobs::untraced(error);
+        self.warn_of(&notice);
+        self.attached(key, at, Some(notice))
+    }
+
+    /// Warns of what becomes a notice of the reports, unless people read those in the same place.
+    pub(super) fn warn_of(&self, notice: &str) {
         if !self.config.writing.output.is_beside_warnings() {
             tracing::warn!("{notice}");
         }
-        self.attached(key, at, Some(notice))
     }
 
     /// All that can be traced is, and what goes with it begins.

@@ -248,17 +248,7 @@ mod tests {
     use crate::base::memory::Pieces;
 
     fn hchan(address: u64, first: u64, stopped: bool) -> Hchan {
-        let channel = Channel {
-            address: Avma(address),
-            element: None,
-            length: 0,
-            capacity: 1,
-            closed: false,
-            timer: true,
-            stopped,
-            receivers: 1,
-            senders: 0,
-        };
+        let channel = Channel::of_timer(Avma(address), stopped);
         let null = Avma(0);
         Hchan {
             channel,

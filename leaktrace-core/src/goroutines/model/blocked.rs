@@ -45,6 +45,24 @@ pub struct Channel {
     pub senders: u32,
 }
 
+#[cfg(test)]
+impl Channel {
+    /// The channel of a timer that one goroutine waits for.
+    pub(crate) fn of_timer(address: Avma, stopped: bool) -> Self {
+        Self {
+            address,
+            element: None,
+            length: 0,
+            capacity: 1,
+            closed: false,
+            timer: true,
+            stopped,
+            receivers: 1,
+            senders: 0,
+        }
+    }
+}
+
 /// One of the channels of a select.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SelectCase {

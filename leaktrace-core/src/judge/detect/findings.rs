@@ -78,11 +78,9 @@ impl Finding {
             Some(request) => format!("started for {request}, they outlive it: {}", self.verdict.cause),
             None => self.verdict.cause.clone(),
         };
-        let own_line = line.as_ref().map(|line| &line.line);
-        let of_some = line.as_ref().filter(|line| line.is_of_some());
-        let summary = self.words.summary(&self.verdict, own_line, of_some.is_some());
+        let summary = self.words.summary(&self.verdict, line.as_ref());
         let mut evidence = self.verdict.evidence;
-        if let Some(line) = of_some {
+        if let Some(line) = line.as_ref().filter(|line| line.is_of_some()) {
             evidence.insert("starts_seen".to_owned(), line.seen.into());
             evidence.insert("starts_looked_at".to_owned(), line.asked.into());
         }
@@ -104,7 +102,7 @@ pub(crate) struct LineOf {
 
 impl LineOf {
     /// Whether it is what was seen of some, and what others come from is not known.
-    fn is_of_some(&self) -> bool {
+    pub(super) fn is_of_some(&self) -> bool {
         matches!(self.line.by, Route::Caller | Route::Ancestor) && self.seen < self.asked
     }
 }
@@ -263,7 +261,7 @@ fn verdict(charge: &Charge<'_>, words: &Words, facts: Option<&SiteFacts>) -> Ver
         remedy: suspicion.remedy.clone(),
     };
     verdict.evidence.insert("goroutines".to_owned(), examples(cohort));
-    verdict.summary = words.summary(&verdict, None, false);
+    verdict.summary = words.summary(&verdict, None);
     verdict
 }
 

@@ -219,17 +219,7 @@ impl Objects {
     /// The channel of a timer that one waits for, for tests.
     #[cfg(test)]
     pub(super) fn of_timer(stopped: bool) -> Self {
-        let channel = crate::goroutines::model::Channel {
-            address: Avma(0x1000),
-            element: None,
-            length: 0,
-            capacity: 1,
-            closed: false,
-            timer: true,
-            stopped,
-            receivers: 1,
-            senders: 0,
-        };
+        let channel = crate::goroutines::model::Channel::of_timer(Avma(0x1000), stopped);
         let mut objects = Self::default();
         objects.add(1, channel.address.0, Some(Object::Channel(channel)), 0);
         objects

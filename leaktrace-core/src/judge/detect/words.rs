@@ -1,12 +1,13 @@
 //! A verdict in one line.
 
+use super::findings::LineOf;
 use super::observation::{Object, Wait};
 use super::watched::{Cohort, Holder};
 use crate::base::human;
 use crate::base::path::base_name;
 use crate::goroutines::model::{Channel, ChannelOperation};
 use crate::schema::Frame;
-use crate::schema::{OwnLine, Route, Verdict};
+use crate::schema::{Route, Verdict};
 
 /// What is said of the goroutines of a cohort beside their numbers and where they come from.
 #[derive(Clone, Debug)]
@@ -22,15 +23,13 @@ impl Words {
     }
 
     /// `3,104 goroutines, +41/min, created by order.(*Worker).process (worker.go:88), all blocked sending on one channel
-    /// (cap 100, full, 0 receivers) at worker.go:93 · oldest 6d 4h · 24 MiB of stacks`. Whether the line is known `of_some`
-    /// of them only.
-    pub(super) fn summary(&self, verdict: &Verdict, own_line: Option<&OwnLine>, of_some: bool) -> String {
+    /// (cap 100, full, 0 receivers) at worker.go:93 · oldest 6d 4h · 24 MiB of stacks`
+    pub(super) fn summary(&self, verdict: &Verdict, line: Option<&LineOf>) -> String {
         let growth = verdict.net_per_minute.filter(|net| *net != 0.0);
         let growth = growth.map_or_else(String::new, |net| format!(", {}", human::rate(net)));
         let bound = if verdict.age_is_lower_bound { "≥ " } else { "" };
         let oldest = verdict.oldest_age_ns.map(|age| format!(" · oldest {bound}{}", human::duration(age)));
-        let origin =
-            if self.is_main { "which runs main.main".to_owned() } else { origin(verdict, own_line, of_some) };
+        let origin = if self.is_main { "which runs main.main".to_owned() } else { origin(verdict, line) };
         format!(
             "{}{growth}, {origin}, {}{} · {} of stacks",
             human::some(verdict.live, "goroutine"),
@@ -42,14 +41,15 @@ impl Words {
 }
 
 /// `created for main.fetch (main.go:85) by net/http.(*Transport).dialConn (transport.go:1944)`
-fn origin(verdict: &Verdict, own_line: Option<&OwnLine>, of_some: bool) -> String {
+fn origin(verdict: &Verdict, line: Option<&LineOf>) -> String {
     let at = &verdict.created_by;
     let statement = named(at.function.as_deref(), at.file.as_deref(), at.line, Some(&at.pc));
-    let Some(own) = own_line else { return format!("created by {statement}") };
+    let Some(of) = line else { return format!("created by {statement}") };
+    let own = &of.line;
     let line = named(Some(&own.function), own.file.as_deref(), own.line, None);
     match own.by {
         Route::GoStatement => format!("created by {statement}"),
-        Route::Caller | Route::Ancestor if of_some => {
+        Route::Caller | Route::Ancestor if of.is_of_some() => {
             format!("created for {line}, as far as was seen, by {statement}")
         }
         Route::Caller | Route::Ancestor => format!("created for {line} by {statement}"),

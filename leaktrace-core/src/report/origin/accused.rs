@@ -49,15 +49,18 @@ impl<'f> Accused<'f> {
     }
 }
 
-/// The youngest of each site that are alive and whose stack at birth was seen.
+/// The youngest of each site that verdicts are about that are alive and whose stack at birth was seen.
 pub(super) struct Seen(KeyedMap<SiteId, BTreeSet<Goid>>);
 
 impl Seen {
-    pub(super) fn of(registry: &Registry) -> Self {
-        let mut all: KeyedMap<SiteId, BTreeSet<Goid>> = KeyedMap::default();
+    pub(super) fn of(registry: &Registry, accused: &BTreeSet<SiteId>) -> Self {
+        let mut all: KeyedMap<SiteId, BTreeSet<Goid>> =
+            accused.iter().map(|site| (*site, BTreeSet::new())).collect();
         let is_seen = |id| registry.lineage(id).is_some_and(|lineage| !lineage.stack.is_empty());
-        for goroutine in registry.goroutines().filter(|one| is_seen(one.lineage)) {
-            let of_site = all.entry(goroutine.site).or_default();
+        for goroutine in registry.goroutines() {
+            let Some(of_site) = all.get_mut(&goroutine.site).filter(|_| is_seen(goroutine.lineage)) else {
+                continue;
+            };
             let is_full = of_site.len() == OF_SITE;
             if is_full && of_site.first().is_some_and(|oldest| goroutine.goid < *oldest) {
                 continue;

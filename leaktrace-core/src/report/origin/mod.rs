@@ -15,10 +15,10 @@ use crate::base::num::Goid;
 use crate::go::goroutines::Snapshot;
 use crate::go::own::Own;
 use crate::go::symbols::Names;
-use crate::judge::detect::LineOf;
+use crate::judge::detect::{Finding, LineOf};
 use crate::judge::incidents::Kin;
 use crate::schema::{Frame, Location, OwnLine, Route};
-use crate::trace::registry::{Lineage, LineageId, Registry};
+use crate::trace::registry::{Lineage, LineageId, Registry, SiteId};
 use standing::Standing;
 
 /// How many generations are looked at.
@@ -34,6 +34,8 @@ pub(super) struct Origins<'a> {
     /// What the stack of each lineage has of the user's.
     known: KeyedMap<LineageId, Reached>,
     standing: Standing<'a>,
+    /// What started the goroutines of all verdicts, and who of those can speak for others, once somebody has asked.
+    accused: BTreeSet<SiteId>,
     seen: Option<accused::Seen>,
 }
 
@@ -73,8 +75,15 @@ struct Trail {
 }
 
 impl<'a> Origins<'a> {
-    pub(super) fn new(registry: &'a Registry, snapshot: Option<&'a Snapshot>, own: &'a Own) -> Self {
-        Self { registry, own, known: KeyedMap::default(), standing: Standing::of(snapshot), seen: None }
+    pub(super) fn new(
+        registry: &'a Registry,
+        snapshot: Option<&'a Snapshot>,
+        own: &'a Own,
+        findings: &[Finding],
+    ) -> Self {
+        let accused = findings.iter().flat_map(|finding| finding.sites.iter().copied()).collect();
+        let standing = Standing::of(snapshot);
+        Self { registry, own, known: KeyedMap::default(), standing, accused, seen: None }
     }
 
     /// Where these goroutines come from.
@@ -102,7 +111,7 @@ impl<'a> Origins<'a> {
     fn trails(&mut self, these: &Accused<'_>, names: &mut Names<'a>) -> Vec<Trail> {
         let mut trails: Vec<Trail> = these.goids.iter().map(|goid| self.trail(*goid, names)).collect();
         if trails.iter().filter(|trail| trail.tells).count() < ENOUGH {
-            let seen = self.seen.get_or_insert_with(|| accused::Seen::of(self.registry));
+            let seen = self.seen.get_or_insert_with(|| accused::Seen::of(self.registry, &self.accused));
             let others = these.others(seen, &mut self.standing);
             trails.extend(others.into_iter().map(|goid| self.trail(goid, names)));
         }
