@@ -71,7 +71,8 @@ fn limited(pid: u32, resource: Resource, most: u64) -> [Outcome; 2] {
 #[track_caller]
 fn is_told(outcome: &Outcome, limits: &[String]) {
     let is_told = match outcome.code {
-        Some(0) => !outcome.stdout.is_empty(),
+        // The standard output of `run` is the program's.
+        Some(0) => !outcome.stdout.is_empty() || outcome.stderr.contains("complete: "),
         // The dynamic loader's own words.
         Some(127) => outcome.stderr.contains("error while loading shared libraries"),
         // The program that `run` starts is limited too, and ends so itself.
