@@ -20,7 +20,9 @@ pub struct Reading {
     pub target_cpu: Duration,
     /// Processor time of leaktrace, with the keeper of the probes.
     pub leaktrace_cpu: Duration,
-    /// What of it went into this target alone, apart from handling its records: into looks, and into keeping its probes.
+    /// What of it went into handling this target's records.
+    pub handling_cpu: Duration,
+    /// And into all else for this target: into looks, into keeping its probes, and its part of what being there costs.
     pub own_cpu: Duration,
     /// Hits of each kind.
     pub hits: [u64; Kind::ALL.len()],
@@ -50,6 +52,7 @@ impl Reading {
             hits,
             stacks: self.stacks.saturating_sub(earlier.stacks),
             busy: nanoseconds(self.target_cpu.saturating_sub(earlier.target_cpu)),
+            handling: nanoseconds(self.handling_cpu.saturating_sub(earlier.handling_cpu)),
             own: nanoseconds(self.own_cpu.saturating_sub(earlier.own_cpu)),
         }
     }

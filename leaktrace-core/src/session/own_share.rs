@@ -8,7 +8,7 @@ use super::looks::OBSERVE;
 use crate::base::human;
 use crate::base::num::{Ktime, real};
 use crate::base::time::{SECOND_NS, nanoseconds};
-use crate::trace::budget::for_tracing;
+use crate::trace::budget::for_everything;
 
 /// How much of the limit our own use may take of a busy target; what tracing costs it has the rest, and what is left over.
 const OF_LIMIT: f64 = 0.5;
@@ -49,8 +49,7 @@ fn of_both(limit: f64, busy: f64) -> f64 {
 /// The most that tracing a target and looking at it may take together while that lasts, in cores on average, with this
 /// limit and a target that keeps so many busy.
 pub fn most(limit: f64, busy: f64, lasts: Duration) -> f64 {
-    let looks = of_both(limit, busy);
-    looks * (1.0 + SAVED_SECONDS / lasts.as_secs_f64()) + for_tracing(limit, busy, looks)
+    for_everything(limit, busy) + of_both(limit, busy) * SAVED_SECONDS / lasts.as_secs_f64()
 }
 
 /// An account of processor time.
@@ -139,9 +138,9 @@ mod tests {
     fn both_together_take_what_the_floors_allow_and_else_the_limit() {
         let close = |have: f64, expected: f64| (have - expected).abs() < 1e-9;
         let (hour, half) = (Duration::from_hours(1), Duration::from_secs(30));
-        // Nearly idle: 3 % for looks and passes, and half of the least for tracing.
-        assert!(close(most(0.05, 0.0, hour), 0.05 * 0.6 * (1.0 + 30.0 / 3600.0) + 0.05 * 0.2 * 0.5));
-        assert!(close(most(0.05, 0.0, half), 0.05 * 0.6 * 2.0 + 0.05 * 0.2 * 0.5));
+        // Nearly idle: 3 % for looks and passes with what they have saved, and 1 % for tracing.
+        assert!(close(most(0.05, 0.0, hour), 0.03 * (1.0 + 30.0 / 3600.0) + 0.01));
+        assert!(close(most(0.05, 0.0, half), 0.03 * 2.0 + 0.01));
         // Busy: half for each.
         assert!(close(most(0.05, 4.0, hour), 0.05 * 2.0 * (1.0 + 30.0 / 3600.0) + 0.05 * 2.0));
     }

@@ -7,6 +7,7 @@ use aya::maps::{Map, MapData, MapError, PerCpuArray};
 use leaktrace_common::drops::DropReason;
 use leaktrace_common::event::Kind;
 use leaktrace_common::layout::KindCounters;
+use leaktrace_core::trace::budget::Kinds;
 
 /// Hits and drops of one target since its programs were loaded, over all CPUs.
 ///
@@ -102,6 +103,15 @@ impl CounterMap {
     /// What the kernel knows it by.
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+
+    /// Hits of these kinds, over all CPUs; 0 for others.
+    pub(super) fn hits_of(&self, kinds: Kinds) -> Result<[u64; Kind::ALL.len()], MapError> {
+        let mut hits = [0; Kind::ALL.len()];
+        for (kind, index) in Kind::ALL.into_iter().zip(0..).filter(|(kind, _)| kinds.contains(*kind)) {
+            hits[kind.index()] = self.map.get(&index, 0)?.iter().map(|of_cpu| of_cpu.hits).sum();
+        }
+        Ok(hits)
     }
 
     /// Adds up what all CPUs have counted. There are never more drops than hits.

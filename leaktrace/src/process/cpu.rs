@@ -1,17 +1,45 @@
 //! How much of the processor the target uses, and how much we do.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-use super::stat::Stat;
+use super::stat::{Stat, ticks_of};
 use super::{Pid, ProcessError, Procfs};
 
 /// All the time on a processor that a process has used since it started. As fine as the system's tick.
 pub fn used_by(procfs: &Procfs, pid: Pid) -> Result<Duration, ProcessError> {
-    let ticks = Stat::read(procfs, pid)?.cpu_ticks;
+    Ok(of_ticks(Stat::read(procfs, pid)?.cpu_ticks))
+}
+
+fn of_ticks(ticks: u64) -> Duration {
     let per_second = rustix::param::clock_ticks_per_second().max(1);
-    Ok(Duration::from_nanos(ticks.saturating_mul(1_000_000_000 / per_second)))
+    Duration::from_nanos(ticks.saturating_mul(1_000_000_000 / per_second))
+}
+
+/// More than what the file has up to the numbers that are wanted.
+const STAT_BYTES: usize = 512;
+
+/// The same of one process, many times a second: a file that stays open, and is that process's whoever has its pid later.
+#[derive(Debug)]
+pub(crate) struct UsedCpu {
+    stat: File,
+}
+
+impl UsedCpu {
+    /// Begins to ask about a process.
+    pub(crate) fn of(procfs: &Procfs, pid: Pid) -> Result<Self, ProcessError> {
+        Ok(Self { stat: procfs.open(pid, "stat")? })
+    }
+
+    /// What it has used since it started; nothing once it has ended.
+    pub(crate) fn read(&self) -> Option<Duration> {
+        let mut bytes = [0; STAT_BYTES];
+        let len = self.stat.read_at(&mut bytes, 0).ok()?;
+        ticks_of(&bytes[..len]).map(of_ticks)
+    }
 }
 
 /// All the time on a processor that this process has used since it started.
@@ -39,5 +67,18 @@ mod tests {
         let kernel = used_by(&Procfs::system(), Pid::own()).unwrap();
         assert!(before <= used_by_us());
         assert!(kernel <= used_by_us() + Duration::from_millis(20));
+    }
+
+    #[test]
+    fn a_file_that_stays_open_tells_what_was_used_until_the_process_has_ended() {
+        let mut child = std::process::Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap();
+        let used = UsedCpu::of(&Procfs::system(), Pid(child.id())).unwrap();
+        let before = used.read().unwrap();
+        while used.read().unwrap() < before + Duration::from_millis(50) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(used.read(), None);
     }
 }

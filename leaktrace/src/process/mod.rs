@@ -201,6 +201,12 @@ impl Procfs {
         }
     }
 
+    /// Opens one of a process's files.
+    pub(crate) fn open(&self, pid: Pid, name: &str) -> Result<File, ProcessError> {
+        let path = self.path(pid, name);
+        toward(pid.0, || File::open(&path)).map_err(|error| failed(pid, path, error))
+    }
+
     /// The text of one of a process's symbolic links.
     pub fn link(&self, pid: Pid, name: &str) -> Result<PathBuf, ProcessError> {
         let path = self.path(pid, name);

@@ -63,6 +63,14 @@ impl Stat {
     }
 }
 
+/// [`Stat::cpu_ticks`] alone, of what may be only the beginning of the file.
+pub(super) fn ticks_of(bytes: &[u8]) -> Option<u64> {
+    let name_end = bytes.iter().rposition(|byte| *byte == b')')?;
+    let text = std::str::from_utf8(bytes.get(name_end + 1..)?).ok()?;
+    let mut numbers = text.split_ascii_whitespace().skip(14 - 3).map(str::parse::<u64>);
+    Some(numbers.next()?.ok()?.saturating_add(numbers.next()?.ok()?))
+}
+
 /// The part of `/proc/PID/status` that we use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
@@ -111,6 +119,8 @@ mod tests {
         let stat = Stat::parse(text).unwrap();
         assert_eq!((stat.name.as_str(), stat.state, stat.parent), ("a) S 2 (b", 'Z', Pid(1)));
         assert_eq!((stat.cpu_ticks, stat.start_time), (300, 99));
+        assert_eq!(ticks_of(&text.as_bytes()[..60]), Some(300));
+        assert_eq!(ticks_of(b"17 (a) S 2 (b"), None);
         assert!(stat.is_dead() && !stat.is_kernel_thread);
     }
 

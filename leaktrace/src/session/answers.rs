@@ -16,7 +16,6 @@ use super::reporting::{self, Made};
 use crate::clock;
 use crate::inspect::Inspected;
 use crate::process::ProcessError;
-use crate::process::cpu;
 use crate::process::exit::Gone;
 use crate::process::workers::Lost;
 
@@ -53,7 +52,7 @@ impl Engine<'_> {
         };
         let Some(member) = self.members.get_mut(&key) else { return Ok(()) };
         member.looks_cpu += ours;
-        let target = cpu::used_by(self.procfs, member.process.pid).ok();
+        let target = member.used_cpu(self.procfs);
         self.tell(key, Told::Used { part, ours, target })
     }
 

@@ -33,7 +33,7 @@ impl Engine<'_> {
         };
         let taken = member.target.as_ref().map(|target| target.tally().stacks);
         let stacks = taken.or(member.probes.as_ref().map(|probes| probes.stacks_taken)).unwrap_or(0);
-        let target_cpu = cpu::used_by(self.procfs, member.process.pid).unwrap_or_default();
+        let target_cpu = member.used_cpu(self.procfs).unwrap_or_default();
         let keeper = self.hub.as_ref();
         let leaktrace_cpu = cpu::used_by_us() + keeper.map_or(Duration::ZERO, Hub::keeper_cpu);
         let kept = keeper.zip(member.probes.as_ref());
@@ -44,9 +44,9 @@ impl Engine<'_> {
         if let Some(probes) = &mut member.probes {
             probes.stacks_taken = stacks;
         }
-        let own_cpu = member.looks_cpu + keeping;
+        let (handling_cpu, own_cpu) = (member.handling_cpu, member.looks_cpu + member.loop_cpu + keeping);
         let hits = counters.hits;
-        let reading = Reading { at, traced, target_cpu, leaktrace_cpu, own_cpu, hits, stacks };
+        let reading = Reading { at, traced, target_cpu, leaktrace_cpu, handling_cpu, own_cpu, hits, stacks };
         Ok(Counted { reading, dropped })
     }
 

@@ -22,7 +22,7 @@ use crate::clock;
 use crate::config::{Config, Selection};
 use crate::kernel::{Hub, HubOptions, TargetOptions};
 use crate::process::workers::Workers;
-use crate::process::{Pid, Procfs};
+use crate::process::{Pid, Procfs, cpu};
 
 /// How often it is seen, while probes are taken away for good, that whoever does that is not stopped.
 const KEEPER_PAUSE: Duration = Duration::from_millis(250);
@@ -59,6 +59,10 @@ pub(super) struct Engine<'e> {
     pub(super) ledger: Ledger,
     /// When it is next looked for what should never happen in the kernel.
     pub(super) mishaps_due: Ktime,
+    /// What handling records has used of the processor, of all targets.
+    pub(super) handled: Duration,
+    /// What of all that this thread has used is put down to somebody.
+    accounted: Duration,
     /// Whether a report was made on which the user wants to fail.
     pub(super) has_found: bool,
     /// Whether no probe was ever hit of a target that had some.
@@ -97,6 +101,8 @@ impl<'e> Engine<'e> {
             discovery: None,
             ledger: Ledger::default(),
             mishaps_due: now,
+            handled: Duration::ZERO,
+            accounted: cpu::used_by_this_thread(),
             has_found: false,
             is_unreached: false,
             next_key: 0,
@@ -196,6 +202,7 @@ impl<'e> Engine<'e> {
     /// Does what every target wants that wants something now, and begins the jobs whose turn it is.
     fn serve_all(&mut self) -> anyhow::Result<()> {
         let now = clock::now();
+        self.account_loop();
         self.keep_time()?;
         self.discover(now);
         self.show_round(now)?;
@@ -210,6 +217,16 @@ impl<'e> Engine<'e> {
             self.begin_job(key, class)?;
         }
         Ok(())
+    }
+
+    /// Puts down to each target its part of what the loop has used, apart from handling records: to wake up costs most of that,
+    /// and which of them it was for is hardly to be told.
+    fn account_loop(&mut self) {
+        let used = cpu::used_by_this_thread().saturating_sub(self.accounted);
+        self.accounted += used;
+        let rest = used.saturating_sub(std::mem::take(&mut self.handled));
+        let part = rest / u32::try_from(self.members.len()).unwrap_or(u32::MAX).max(1);
+        self.members.values_mut().for_each(|member| member.loop_cpu += part);
     }
 
     /// Ends all when the time of the session is over. That begins when the first processes are understood.

@@ -18,6 +18,8 @@ use super::recorder::{Recorded, Recorder};
 use super::reporting::Reporter;
 use crate::inspect::Inspected;
 use crate::kernel::Loaded;
+use crate::process::Procfs;
+use crate::process::cpu::UsedCpu;
 
 /// The number of a target in this session. Never used again.
 pub(super) type Key = u32;
@@ -68,8 +70,13 @@ pub(super) struct Member {
     /// Whether it is being found out whether it runs something else by now, and when that was last asked.
     pub(super) is_asked: bool,
     pub(super) asked: Ktime,
-    /// What looks, passes and reports have used of the processor.
+    /// What it uses of the processor itself, once somebody asks.
+    cpu: Option<UsedCpu>,
+    /// What looks, passes and reports have used of it.
     pub(super) looks_cpu: Duration,
+    /// What the loop has: for its records, and for all else.
+    pub(super) handling_cpu: Duration,
+    pub(super) loop_cpu: Duration,
     /// Ends a pass through its heap.
     pub(super) stop: Arc<AtomicBool>,
     /// Where reading it does not return.
@@ -103,7 +110,10 @@ impl Member {
             metered: Reading::default(),
             is_asked: false,
             asked: now,
+            cpu: None,
             looks_cpu: Duration::ZERO,
+            handling_cpu: Duration::ZERO,
+            loop_cpu: Duration::ZERO,
             stop: Arc::default(),
             blocked: None,
             has_reported: false,
@@ -129,6 +139,14 @@ impl Member {
         let target = self.target.as_ref().map_or(Ktime(u64::MAX), |target| target.wakes_at());
         let of_probes = |probes: &Probes| probes.attached_by().unwrap_or_else(|| probes.due());
         self.probes.as_ref().map_or(target, |probes| target.min(of_probes(probes)))
+    }
+
+    /// What it has used of the processor, if it is still there.
+    pub(super) fn used_cpu(&mut self, procfs: &Procfs) -> Option<Duration> {
+        if self.cpu.is_none() {
+            self.cpu = UsedCpu::of(procfs, self.process.pid).ok();
+        }
+        self.cpu.as_ref()?.read()
     }
 
     /// Whether it is past its beginning.

@@ -13,6 +13,7 @@ use super::member::{Key, Order};
 use super::recorder::Recorder;
 use super::reporting;
 use crate::clock;
+use crate::process::cpu;
 
 /// How many records are taken at a time before anybody else's turn.
 const BATCH: usize = 1 << 14;
@@ -167,6 +168,7 @@ impl Engine<'_> {
         if let Some((recorder, at)) = recorder.as_mut().zip(target.ends_at()) {
             recorder.ends(at);
         }
+        let before = cpu::used_by_this_thread();
         let drained = hub.drain(member.probes.as_ref()?.id(), BATCH, |record| {
             bytes += record.len() + RING_HEADER;
             if let Some(recorder) = recorder {
@@ -177,6 +179,9 @@ impl Engine<'_> {
             }
         });
         target.count_foreign(drained.foreign);
+        let handling = cpu::used_by_this_thread().saturating_sub(before);
+        member.handling_cpu += handling;
+        self.handled += handling;
         Some(Told::Drained { bytes, more: drained.more })
     }
 }

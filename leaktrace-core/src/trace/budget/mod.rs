@@ -10,6 +10,7 @@
 //! except for a few; births and ends, which then come in slices, as the bucket has it. All of it comes back when the load
 //! falls. A stage whose cost cannot be predicted is tried again after a time that doubles with every failure.
 
+mod account;
 mod bucket;
 mod kinds;
 mod lease;
@@ -22,10 +23,10 @@ use leaktrace_common::event::Kind;
 
 use bucket::Bucket;
 pub use kinds::Kinds;
-use lease::is_calm;
+use lease::half_spent_in;
 pub use lease::{Lease, LeaseEnd, LeaseMeter};
 pub use rates::Costs;
-pub(crate) use rates::for_tracing;
+pub(crate) use rates::for_everything;
 use rates::{Proportions, Rates};
 pub use sample::Sample;
 use shed::Stage;
@@ -58,25 +59,18 @@ const LONGEST_RETRY_NS: u64 = 600 * SECOND_NS;
 const TERM_NS: u64 = SECOND_NS;
 const UNBOUNDED_TERM_NS: u64 = SECOND_NS / 4;
 
-/// How often it is renewed, and how often one of which next to nothing is spent.
+/// How often it is renewed: when half of what it allows will be spent, within these bounds.
 const RENEW_NS: u64 = 100_000_000;
 const CALM_RENEW_NS: u64 = 400_000_000;
 
 /// How soon after the first kinds of events the next one is added, while it is not known what they cost.
 const INTRODUCE_NS: u64 = 10_000_000;
 
-/// How long to wait at least for a bucket to fill, and which gaps are nobody's concern.
+/// How long to wait at least for a bucket to fill.
 const SHORTEST_GAP_NS: u64 = 20_000_000;
-const GAP_NS: u64 = 5_000_000;
 
 /// How much later than agreed we may be asked again before it is us who were stopped or held up.
 const HELD_UP_NS: u64 = 100_000_000;
-
-/// Over how long our own use of processors is averaged: it comes in looks, seconds apart.
-const OWN_MEMORY_NS: f64 = 10e9;
-
-/// Over how long a target's own use of processors is averaged.
-const BUSY_MEMORY_NS: f64 = 1e9;
 
 /// Where to begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,9 +101,12 @@ pub struct Governor {
     /// Of these it is known what they cost, or is being found out.
     introduced: Kinds,
     bucket: Bucket,
-    /// Whether there is a lease as far as we know, and whether next to nothing is spent.
+    /// Whether there is a lease as far as we know.
     leased: bool,
-    is_calm: bool,
+    /// What was spent of late, in how many nanoseconds with probes.
+    spending: (f64, u64),
+    /// What it takes us to handle what a hit brings, in nanoseconds, as last measured.
+    handling: f64,
     stage: Stage,
     since: Ktime,
     /// Whether this stage was entered in the hope that it is affordable again, and when to hope next.
@@ -144,7 +141,8 @@ impl Governor {
             introduced: if is_whole { wanted } else { first },
             bucket: Bucket::new(limit.unwrap_or(1.0) * IDLE_FLOOR),
             leased: false,
-            is_calm: false,
+            spending: (0.0, 0),
+            handling: costs.handling,
             stage: Stage::Full,
             since: now,
             trying: false,
@@ -203,14 +201,15 @@ impl Governor {
         self.account(now, sample);
         self.pending = self.pending.and(sample);
         if self.is_due() {
-            let rates = Rates::of(&self.pending, &self.costs, self.busy);
+            self.handling = rates::handling_a_hit(&self.pending).unwrap_or(self.handling);
+            let rates = Rates::of(&self.pending, &self.costs, self.handling, self.busy);
             self.adjust(now, &rates);
             self.earned.pass(self.pending.elapsed, self.pressure_in(self.stage.min(Stage::NoWaits)) <= ROOM);
             self.pending = Sample::default();
         }
         let affordable = if self.leased { !self.bucket.is_empty() } else { self.bucket.full_in() == 0 };
         self.leased = affordable || self.limit.is_none();
-        self.is_calm = is_calm(rates::cost(sample, &self.costs), self.bucket.allowance());
+        self.spending = (rates::cost(sample, &self.costs) + real(sample.handling), sample.traced);
         if self.leased && sample.traced > 0 {
             self.introduce();
         }
@@ -224,10 +223,8 @@ impl Governor {
             self.bucket.full_in().clamp(SHORTEST_GAP_NS, SECOND_NS)
         } else if self.next_kind().is_some() {
             INTRODUCE_NS
-        } else if self.is_calm && self.limit.is_some() {
-            CALM_RENEW_NS
         } else {
-            RENEW_NS
+            self.renewed_in()
         };
         let term = if self.limit.is_some() { TERM_NS } else { UNBOUNDED_TERM_NS };
         let lease = (self.leased && !kinds.is_empty()).then(|| Lease {
@@ -238,6 +235,15 @@ impl Governor {
         });
         self.due = now.plus(wait);
         Decision { lease, stacks, again: self.due }
+    }
+
+    fn renewed_in(&self) -> u64 {
+        let ((spent, traced), allowance) = (self.spending, self.bucket.allowance());
+        // Without a limit the term is short, and before anything was seen nothing is known.
+        if self.limit.is_none() || traced == 0 {
+            return RENEW_NS;
+        }
+        half_spent_in(allowance, spent, traced).clamp(RENEW_NS, CALM_RENEW_NS)
     }
 
     /// The kinds that the stage has.
@@ -261,36 +267,9 @@ impl Governor {
 
     /// As a birth costs with its share of stacks; as long as that is not known, with one.
     fn costs_with_stacks(&self) -> [f64; 4] {
-        let mut costs = self.costs.hit.map(|hit| hit + self.costs.handling);
+        let mut costs = self.costs.hit.map(|hit| hit + self.handling);
         costs[Kind::Birth.index()] += self.costs.stack * self.known.stacks_a_birth().unwrap_or(1.0);
         costs
-    }
-
-    fn account(&mut self, now: Ktime, sample: &Sample) {
-        let passed = now.since(self.last_tick);
-        self.last_tick = now;
-        let gap = passed.saturating_sub(sample.traced);
-        let late = Some(now.since(self.due)).filter(|late| *late >= HELD_UP_NS).unwrap_or(0).min(gap);
-        let gap = gap - late;
-        let shed = [
-            if self.stage.sheds(Load::Waits) { passed } else { 0 },
-            if self.stage.sheds(Load::Stacks) { passed } else { 0 },
-            if gap >= GAP_NS { gap } else { 0 },
-            late,
-        ];
-        for (total, more) in self.shed.iter_mut().zip(shed) {
-            *total += more;
-        }
-        let cost = rates::cost(sample, &self.costs);
-        let ours = real(sample.own) / real(sample.elapsed.max(1));
-        self.own += (ours - self.own) * (real(sample.elapsed) / OWN_MEMORY_NS).min(1.0);
-        let spent = cost + rates::handling(sample, &self.costs);
-        let own = ((real(sample.busy) - cost) / real(sample.elapsed.max(1))).max(0.0);
-        // At first, the mean of all there is.
-        self.seen = (self.seen + real(sample.elapsed)).min(BUSY_MEMORY_NS);
-        let weight = (real(sample.elapsed) / self.seen.max(1.0)).min(1.0);
-        self.busy += (own - self.busy) * weight;
-        self.bucket.pass(passed, spent, for_tracing(self.limit.unwrap_or(1.0), self.busy, self.own));
     }
 
     /// Whether enough has been seen to decide, or more than enough.

@@ -4,13 +4,23 @@ use leaktrace_common::event::Kind;
 
 use super::{IDLE_FLOOR, Load, Sample, Stage, THINNING, real};
 
-/// What tracing has of the limit at least, however much we use of it ourselves.
-const LEAST_FOR_TRACING: f64 = 0.5;
+/// A target that is nearly idle is taken to keep this much of a core busy where everything is put together: with a limit of 5 %,
+/// 3 % of a core for looks and passes and 1 % for tracing.
+const LEAST_BUSY: f64 = 0.8;
 
-/// What tracing may take, in cores, of a target that keeps `busy` of them busy while we use `own` ourselves.
-pub(crate) fn for_tracing(limit: f64, busy: f64, own: f64) -> f64 {
-    let whole = limit * busy.max(IDLE_FLOOR);
-    (whole - own).max(whole * LEAST_FOR_TRACING)
+/// What is left for probes and records of what tracing may take, however much everything else has taken.
+const LEAST_FOR_TRACING: f64 = 0.2;
+
+/// What tracing a target and looking at it may take together in the long run, in cores, of a target that keeps `busy` of them
+/// busy.
+pub(crate) fn for_everything(limit: f64, busy: f64) -> f64 {
+    limit * busy.max(LEAST_BUSY)
+}
+
+/// What of it probes may cost the target and their records us, in cores, while we use `own` for all else.
+pub(super) fn for_tracing(limit: f64, busy: f64, own: f64) -> f64 {
+    let most = limit * busy.max(IDLE_FLOOR);
+    (for_everything(limit, busy) - own).clamp(most * LEAST_FOR_TRACING, most)
 }
 
 /// What one hit costs the target.
@@ -20,7 +30,7 @@ pub struct Costs {
     pub hit: [f64; 4],
     /// Nanoseconds more for a creator's stack.
     pub stack: f64,
-    /// Nanoseconds that it takes us to handle what a hit brings.
+    /// Nanoseconds that it takes us to handle what a hit brings, until that has been measured.
     pub handling: f64,
 }
 
@@ -52,18 +62,21 @@ pub(super) fn cost(sample: &Sample, costs: &Costs) -> f64 {
     hits + real(sample.stacks) * costs.stack
 }
 
-/// What it took us to handle what came in the time of a sample, in nanoseconds.
-pub(super) fn handling(sample: &Sample, costs: &Costs) -> f64 {
-    real(sample.hits.iter().sum()) * costs.handling
+/// A sample with fewer hits says nothing of what each takes.
+const ENOUGH_HITS: u64 = 100;
+
+/// What it took us to handle what a hit brought, in nanoseconds.
+pub(super) fn handling_a_hit(sample: &Sample) -> Option<f64> {
+    let hits = sample.hits.iter().sum();
+    (hits >= ENOUGH_HITS).then(|| real(sample.handling) / real(hits))
 }
 
 impl Rates {
     /// What was traced costs so much while it is traced.
-    pub(super) fn of(sample: &Sample, costs: &Costs, busy: f64) -> Self {
+    pub(super) fn of(sample: &Sample, costs: &Costs, handling: f64, busy: f64) -> Self {
         let traced = real(sample.traced.max(1));
-        let kind = |kind: Kind| {
-            real(sample.hits[kind.index()]) * (costs.hit[kind.index()] + costs.handling) / traced
-        };
+        let kind =
+            |kind: Kind| real(sample.hits[kind.index()]) * (costs.hit[kind.index()] + handling) / traced;
         Self {
             waits: kind(Kind::Park) + kind(Kind::Ready),
             stacks: real(sample.stacks) * costs.stack / traced,

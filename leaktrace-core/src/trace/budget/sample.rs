@@ -13,8 +13,9 @@ pub struct Sample {
     pub stacks: u64,
     /// Nanoseconds of processor time that the target used, the probes' share among them.
     pub busy: u64,
-    /// Nanoseconds of processor time that we used for this target, apart from handling its records: to look at it, and to
-    /// keep its probes.
+    /// Nanoseconds of processor time that we used to handle its records.
+    pub handling: u64,
+    /// And for all else: to look at it, to keep its probes, and to be there at all.
     pub own: u64,
 }
 
@@ -31,6 +32,7 @@ impl Sample {
             hits,
             stacks: self.stacks + next.stacks,
             busy: self.busy + next.busy,
+            handling: self.handling + next.handling,
             own: self.own + next.own,
         }
     }

@@ -76,7 +76,7 @@ impl KeeperLoop {
     fn run(&mut self) -> io::Result<()> {
         let mut buffer = vec![0; MAX_MESSAGE];
         loop {
-            self.wait()?;
+            let is_made = self.wait()?;
             loop {
                 match receive(self.socket.as_fd(), &mut buffer)? {
                     Received::Message(len, descriptors) => {
@@ -89,7 +89,9 @@ impl KeeperLoop {
                     }
                 }
             }
-            self.take_over();
+            if is_made {
+                self.take_over();
+            }
             self.look();
             self.tell_detached();
             for reply in std::mem::take(&mut self.unsent) {
@@ -98,8 +100,8 @@ impl KeeperLoop {
         }
     }
 
-    /// Waits for whatever comes first.
-    fn wait(&self) -> io::Result<()> {
+    /// Waits for whatever comes first; whether links were made.
+    fn wait(&self) -> io::Result<bool> {
         let due = self.targets.values().filter_map(Target::due).min();
         let until = due.map(|due| Duration::from_nanos(due.0.saturating_sub(clock::now().0)));
         let is_awaited =
@@ -109,7 +111,8 @@ impl KeeperLoop {
         let timeout = Timespec::try_from(timeout).map_err(io::Error::other)?;
         let mut polled = [PollFd::new(&self.socket, PollFlags::IN), PollFd::new(&*self.wake, PollFlags::IN)];
         match poll(&mut polled, Some(&timeout)) {
-            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Ok(_) => Ok(!polled[1].revents().is_empty()),
+            Err(Errno::INTR) => Ok(false),
             Err(errno) => Err(errno.into()),
         }
     }

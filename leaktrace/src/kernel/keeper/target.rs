@@ -150,7 +150,7 @@ impl Target {
     pub(super) fn look(&mut self, now: Ktime, detacher: &Detacher) -> Option<(u32, LeaseEnd)> {
         let (sequence, meter) = self.lease.as_mut()?;
         // Counters that cannot be read allow nothing.
-        let hits = self.counters.read().map_or([u64::MAX; Kind::ALL.len()], |counters| counters.hits);
+        let hits = self.counters.hits_of(meter.kinds()).unwrap_or([u64::MAX; Kind::ALL.len()]);
         let (sequence, end) = (*sequence, meter.look(now, hits)?);
         self.let_go(detacher);
         Some((sequence, end))
