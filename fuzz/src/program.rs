@@ -65,7 +65,7 @@ fn look_at(program: &Program<'static>, data: &[u8]) {
         let _ = render(FORMATS.default_format(), &dump, &Options::default(), &mut std::io::sink());
     }
     let limits = Limits { heap: 1 << 20, ..Limits::default() };
-    if let Ok(mut reach) = Reach::new(program, &memory) {
+    if let Ok(mut reach) = Reach::new(program, &memory, None) {
         let _ = reach.pass(&Process::running(&memory), &limits);
     }
 }

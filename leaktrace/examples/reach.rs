@@ -18,7 +18,7 @@ fn main() -> Result<()> {
 }
 
 fn look(program: &Program<'_>, memory: &ProcessMemory, passes: u64) -> Result<()> {
-    let mut reach = Reach::new(program, memory)?;
+    let mut reach = Reach::new(program, memory, None)?;
     let mut streaks = Streaks::default();
     let mut longest = BTreeMap::new();
     for number in 0..passes {

@@ -1,7 +1,7 @@
 //! From a process that we hold to a Go program that we understand, and to the plan of its probes.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -46,6 +46,8 @@ struct Held {
     target: Arc<HeldProcess>,
     memory: ProcessMemory,
     procfs: Procfs,
+    /// Where the list of all spans of its heap was found first.
+    all_spans: OnceLock<Avma>,
 }
 
 /// What is understood of a binary.
@@ -85,7 +87,7 @@ impl Inspected {
         read: impl for<'t> FnOnce(&Held, &Elf<'t>, Bias) -> anyhow::Result<Program<'t>>,
     ) -> anyhow::Result<Self> {
         let memory = ProcessMemory::new(target.about.reader);
-        let held = Held { target, memory, procfs: procfs.clone() };
+        let held = Held { target, memory, procfs: procfs.clone(), all_spans: OnceLock::new() };
         let known = Known::try_new(held, |held| {
             let Held { target, procfs, .. } = held;
             let elf = Elf::parse(target.exe.bytes())
@@ -124,6 +126,17 @@ impl Inspected {
     /// Its memory. All that is handed out know the same of it.
     pub fn memory(&self) -> ProcessMemory {
         self.known.borrow_owner().memory.clone()
+    }
+
+    /// Where the list of all spans of its heap was found before.
+    pub(crate) fn all_spans(&self) -> Option<Avma> {
+        self.known.borrow_owner().all_spans.get().copied()
+    }
+
+    /// It was found there. It never moves, so what was found first is kept.
+    pub(crate) fn remember_all_spans(&self, at: Avma) {
+        // Another pass may have been quicker.
+        let _: Result<(), Avma> = self.known.borrow_owner().all_spans.set(at);
     }
 
     /// What the binary says of its C code, to be [given back](Self::symbols) for the names of that.

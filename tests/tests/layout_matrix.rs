@@ -134,7 +134,7 @@ fn code_that_attaches_in_other_ways_is_not_taken_for_the_newest() {
             Ok(_) => true,
             Err(untested) => {
                 assert_eq!(untested.version, program.version);
-                let refused = Reach::new(&program, &live.memory).unwrap_err();
+                let refused = Reach::new(&program, &live.memory, None).unwrap_err();
                 assert_eq!(refused, Refusal::Untested(untested));
                 false
             }

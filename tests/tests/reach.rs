@@ -35,7 +35,10 @@ fn stuck(pid: u32, bare: bool, wanted: usize, limits: &Limits<'_>) -> Result<BTr
     let file = if bare { without_sections(live.file()) } else { live.file().to_vec() };
     let elf = Elf::parse(&file).expect("it runs");
     let program = GoProgram::inspect(&elf, live.bias(&elf), &live.memory).expect("it is a Go program");
-    let mut reach = Reach::new(&program, &live.memory)?;
+    let found_at = Reach::new(&program, &live.memory, None)?.all_spans();
+    let elsewhere = Reach::new(&program, &live.memory, Some(found_at.plus(8)))?;
+    assert_eq!(elsewhere.all_spans(), found_at, "it is looked for where it is not where it was");
+    let mut reach = Reach::new(&program, &live.memory, Some(found_at))?;
     let (mut streaks, mut found) = (Streaks::default(), BTreeSet::new());
     for _ in 0..MAX_PASSES {
         let pass = reach.pass(&Process::running(&live.memory), limits)?;
@@ -158,7 +161,7 @@ fn what_moves_all_the_time_is_never_called_stuck() {
         let live = Live::open(target.pid());
         let elf = Elf::parse(live.file()).expect("it runs");
         let program = GoProgram::inspect(&elf, live.bias(&elf), &live.memory).expect("it is a Go program");
-        let mut reach = Reach::new(&program, &live.memory).expect("it has a heap");
+        let mut reach = Reach::new(&program, &live.memory, None).expect("it has a heap");
         let (mut streaks, mut lengths) = (Streaks::default(), BTreeMap::new());
         for number in 0..passes {
             let_all_move(target.pid());

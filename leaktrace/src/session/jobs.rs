@@ -209,8 +209,10 @@ pub(super) fn scan_heap(inspected: &Inspected, streaks: &Streaks, stop: &AtomicB
     let go_on = || !stop.load(Ordering::Relaxed);
     let limits = Limits { go_on: &go_on, ..Limits::default() };
     let memory = inspected.memory();
-    let pass = Reach::new(inspected.program(), &memory)
-        .and_then(|mut reach| reach.pass(&Process::running(&memory), &limits));
+    let pass = Reach::new(inspected.program(), &memory, inspected.all_spans()).and_then(|mut reach| {
+        inspected.remember_all_spans(reach.all_spans());
+        reach.pass(&Process::running(&memory), &limits)
+    });
     let result = pass.map(|pass| {
         tracing::debug!(figures = ?pass.figures(), "scanned the heap");
         let mut streaks = streaks.clone();

@@ -21,7 +21,7 @@
 //! use leaktrace_core::go::reach::{Limits, Process, Reach, Refusal, Streaks, Verdict};
 //!
 //! fn watch(program: &Program<'_>, memory: &dyn Memory, now: &dyn Fn() -> Ktime) -> Result<(), Refusal> {
-//!     let mut reach = Reach::new(program, memory)?; // once: finds the heap
+//!     let mut reach = Reach::new(program, memory, None)?; // once: finds the heap
 //!     let mut streaks = Streaks::default(); // for as long as the process is watched
 //!     for _ in 0..10 {
 //!         // Every second or less often, on a thread of its own. A refusal says why this pass has nothing to say.
@@ -70,6 +70,7 @@ use self::heap::SpanList;
 use self::pass::Work;
 use self::reasons::Kinds;
 use crate::base::memory::Memory;
+use crate::base::num::Avma;
 use crate::go::facts::Collector;
 use crate::go::layout::CollectorFields;
 use crate::go::program::Program;
@@ -85,17 +86,23 @@ pub struct Reach<'p, 'd> {
 }
 
 impl<'p, 'd> Reach<'p, 'd> {
-    /// Finds the heap of a running `program`.
-    pub fn new(program: &'p Program<'d>, memory: &dyn Memory) -> Result<Self, Refusal> {
+    /// Finds the heap of a running `program`: where it [was](Self::all_spans) before, if that is known and still so, because
+    /// a search reads all of the program's variables.
+    pub fn new(program: &'p Program<'d>, memory: &dyn Memory, before: Option<Avma>) -> Result<Self, Refusal> {
         let unknown = Refusal::UnknownLayout { of: "runtime.mspan", version: program.version };
         let collector = program.layout.collector.as_ref().ok_or(unknown)?;
         let facts = program.facts.collector?;
         if program.wait_reasons.is_empty() {
             return Err(Refusal::NoWaitReasons);
         }
-        let at = heap::all_spans(program.modules.main(), &collector.span, memory)?;
+        let at = heap::all_spans(program.modules.main(), &collector.span, memory, before)?;
         let spans = SpanList { at, fields: collector.span.clone() };
         Ok(Self { program, collector, facts, spans, kinds: Kinds::of(&program.wait_reasons) })
+    }
+
+    /// Where the list of all spans is.
+    pub const fn all_spans(&self) -> Avma {
+        self.spans.at
     }
 
     /// Looks through all of the memory that the garbage collector would look through.

@@ -21,12 +21,16 @@ const EXAMINED: u64 = 16;
 /// The most spans that are believed: 8 TiB of the smallest.
 const MAX_SPANS: u64 = 1 << 30;
 
-/// Where the slice `allspans` is.
+/// Where the slice `allspans` is; that is looked for only if it is not where it was `before`.
 pub(in crate::go::reach) fn all_spans(
     module: &Module<'_>,
     fields: &SpanFields,
     memory: &dyn Memory,
+    before: Option<Avma>,
 ) -> Result<Avma, Refusal> {
+    if let Some(at) = before.filter(|at| is_there(*at, fields, memory)) {
+        return Ok(at);
+    }
     let mut found = Vec::new();
     for range in [module.noptrbss, module.bss] {
         search(range, fields, memory, &mut found)?;
@@ -53,17 +57,26 @@ fn search(
         let words: Vec<u64> = bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word)).collect();
         for (index, slice) in words.windows(3).enumerate() {
             let &[base, count, capacity] = slice else { continue };
-            let plausible = base != 0
-                && base.is_multiple_of(8)
-                && (1..=capacity).contains(&count)
-                && capacity <= MAX_SPANS;
-            if plausible && are_spans(Avma(base), count, fields, memory)? {
+            if is_plausible(base, count, capacity) && are_spans(Avma(base), count, fields, memory)? {
                 found.push(range.start.plus(from + index as u64 * 8));
             }
         }
         from += CHUNK;
     }
     Ok(())
+}
+
+/// Whether the slice is at `at`.
+fn is_there(at: Avma, fields: &SpanFields, memory: &dyn Memory) -> bool {
+    let [Ok(base), Ok(count), Ok(capacity)] = [0, 8, 16].map(|offset| memory.u64(at.plus(offset))) else {
+        return false;
+    };
+    is_plausible(base, count, capacity) && are_spans(Avma(base), count, fields, memory).unwrap_or(false)
+}
+
+/// Whether these can be the words of the slice.
+const fn is_plausible(base: u64, count: u64, capacity: u64) -> bool {
+    base != 0 && base.is_multiple_of(8) && 1 <= count && count <= capacity && capacity <= MAX_SPANS
 }
 
 /// Whether pointers to spans are at `base`: the first ones, which are as old as the process.
