@@ -14,9 +14,11 @@ use crate::statistics::{Samples, grouped, in_seconds};
 /// Samples of each load.
 const ROUNDS: usize = 5;
 
-/// How long each load runs alone, before and after, and watched.
-const ALONE: Duration = Duration::from_secs(2);
+/// How long each load is watched, and how long it runs alone: as long before, because the least of more is less, and a while
+/// after.
 const WATCHED: Duration = Duration::from_secs(8);
+const BEFORE: Duration = WATCHED;
+const AFTER: Duration = Duration::from_secs(2);
 
 /// A step, in milliseconds, and how many are in what is looked at.
 const STEP_MS: u64 = 25;
@@ -93,7 +95,7 @@ impl Saturated {
             return Ok(Self::Loop(name, Running::start(&mut Command::new(build("loops")?))?));
         }
         let service = Service::start("server")?;
-        let client = service.ask_in_steps(WARM_UP + ALONE + WATCHED + ALONE * 2, STEP_MS)?;
+        let client = service.ask_in_steps(WARM_UP + BEFORE + WATCHED + AFTER * 2, STEP_MS)?;
         Ok(Self::Server(service, client))
     }
 
@@ -130,7 +132,7 @@ impl Saturated {
 fn round(name: &'static str) -> Result<Round> {
     let mut program = Saturated::start(name)?;
     program.steps(WARM_UP)?;
-    let before = program.steps(ALONE)?;
+    let before = program.steps(BEFORE)?;
     let mut leaktrace = Command::new(env!("CARGO_BIN_EXE_leaktrace"))
         .args(["--pid", &program.pid().to_string(), "--duration", &format!("{}s", WATCHED.as_secs())])
         .stdout(Stdio::null())
@@ -140,7 +142,7 @@ fn round(name: &'static str) -> Result<Round> {
     let watched = program.steps(WATCHED)?;
     let status = leaktrace.wait()?;
     ensure!(status.success(), "leaktrace failed: {status}");
-    let after = program.steps(ALONE)?;
+    let after = program.steps(AFTER)?;
     Ok(Round { before, watched, after })
 }
 
