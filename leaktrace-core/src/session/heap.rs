@@ -13,6 +13,10 @@ use crate::schema::HeapPasses;
 const PAUSE: Duration = Duration::from_millis(1500);
 const PAUSE_TIMES: u32 = 40;
 
+/// The longest pause where there is nothing to be confirmed: each such pass doubles it. What is abandoned then is found half a
+/// minute later at most.
+const PAUSE_QUIET: Duration = Duration::from_secs(8);
+
 /// The same multiple for the first passes, until there have been enough for a verdict: on a large heap the first one would
 /// otherwise take minutes. In the long run they do not matter.
 const PAUSE_TIMES_AT_FIRST: u32 = 3;
@@ -73,7 +77,8 @@ impl HeapScans {
 
     /// A pass has ended.
     pub(super) fn done(&mut self, now: Ktime, took: Duration, result: Result<Streaks, Refusal>) {
-        self.pace.adapt(now, took, result.is_ok());
+        let is_open = |streaks: &Streaks| streaks.iter().any(|(_, streak)| !streak.is_strong());
+        self.pace.adapt(now, took, result.as_ref().ok().map(is_open));
         match result {
             Ok(streaks) => {
                 self.passes.made += 1;
@@ -97,11 +102,13 @@ struct Pace {
     made: u32,
     /// How many were refused one after the other.
     refusals: u32,
+    /// How long to wait after the next one that leaves nothing to be confirmed.
+    quiet: Duration,
 }
 
 impl Pace {
     const fn new(now: Ktime) -> Self {
-        Self { due: now, made: 0, refusals: 0 }
+        Self { due: now, made: 0, refusals: 0, quiet: PAUSE }
     }
 
     /// Whether there have been too few passes for a verdict.
@@ -118,17 +125,25 @@ impl Pace {
         may
     }
 
-    /// A pass ended `at` this time that took so long.
-    fn adapt(&mut self, at: Ktime, took: Duration, is_ok: bool) {
-        let (pause, times) = if is_ok { self.after_pass() } else { self.after_refusal() };
+    /// A pass ended `at` this time that took so long. Unless it was refused, it `is_open` whether some are stuck that it found
+    /// to be so: more passes have to confirm that.
+    fn adapt(&mut self, at: Ktime, took: Duration, is_open: Option<bool>) {
+        let (pause, times) = match is_open {
+            Some(is_open) => self.after_pass(is_open),
+            None => self.after_refusal(),
+        };
         self.due = after(at, pause.max(took * times));
     }
 
     /// How long to wait at least, and as a multiple of the time that the pass took.
-    fn after_pass(&mut self) -> (Duration, u32) {
+    fn after_pass(&mut self, is_open: bool) -> (Duration, u32) {
         self.refusals = 0;
         self.made = self.made.saturating_add(1);
-        (PAUSE, if self.is_at_first() { PAUSE_TIMES_AT_FIRST } else { PAUSE_TIMES })
+        if self.is_at_first() {
+            return (PAUSE, PAUSE_TIMES_AT_FIRST);
+        }
+        self.quiet = if is_open { PAUSE } else { (self.quiet * 2).min(PAUSE_QUIET) };
+        (self.quiet, PAUSE_TIMES)
     }
 
     fn after_refusal(&mut self) -> (Duration, u32) {
@@ -150,7 +165,7 @@ mod tests {
         for pass in 1..=STRONG {
             assert!(pace.begin(now), "pass {pass}");
             now = after(now, SECOND);
-            pace.adapt(now, SECOND, true);
+            pace.adapt(now, SECOND, Some(true));
             now = after(now, 3 * SECOND);
         }
         assert_eq!(Duration::from_nanos(now.since(START)), 4 * STRONG * SECOND);
@@ -162,19 +177,31 @@ mod tests {
         let mut pace = Pace { made: STRONG, ..Pace::new(START) };
         assert!(pace.begin(START) && !pace.begin(after(START, 100 * SECOND)), "one at a time");
         let end = after(START, SECOND);
-        pace.adapt(end, SECOND, true);
+        pace.adapt(end, SECOND, Some(true));
         assert!(!pace.begin(after(end, 39 * SECOND)) && pace.begin(after(end, 40 * SECOND)));
-        pace.adapt(end, SECOND / 1000, true);
+        pace.adapt(end, SECOND / 1000, Some(true));
         assert!(!pace.begin(after(end, SECOND)) && pace.begin(after(end, 2 * SECOND)));
+    }
+
+    #[test]
+    fn where_nothing_is_to_be_confirmed_passes_are_rarer_until_something_is() {
+        let mut pace = Pace { made: STRONG, ..Pace::new(START) };
+        let mut pause = |is_open| {
+            pace.adapt(START, SECOND / 1000, Some(is_open));
+            Duration::from_nanos(pace.due.since(START))
+        };
+        let quiet = [false; 4].map(&mut pause);
+        assert_eq!(quiet, [3 * SECOND, 6 * SECOND, 8 * SECOND, 8 * SECOND]);
+        assert_eq!([true, true, false].map(&mut pause), [PAUSE, PAUSE, 3 * SECOND]);
     }
 
     #[test]
     fn what_is_refused_is_tried_ever_less_but_not_given_up() {
         let mut pace = Pace::new(START);
-        pace.adapt(START, Duration::ZERO, false);
+        pace.adapt(START, Duration::ZERO, None);
         assert!(pace.begin(after(START, 5 * SECOND)));
         for _ in 0..1000 {
-            pace.adapt(START, Duration::ZERO, false);
+            pace.adapt(START, Duration::ZERO, None);
         }
         assert!(!pace.begin(after(START, 299 * SECOND)) && pace.begin(after(START, 300 * SECOND)));
     }
