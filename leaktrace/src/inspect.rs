@@ -135,7 +135,6 @@ impl Inspected {
 
     /// It was found there. It never moves, so what was found first is kept.
     pub(crate) fn remember_all_spans(&self, at: Avma) {
-        // Another pass may have been quicker.
         let _: Result<(), Avma> = self.known.borrow_owner().all_spans.set(at);
     }
 

@@ -13,8 +13,7 @@ use crate::schema::HeapPasses;
 const PAUSE: Duration = Duration::from_millis(1500);
 const PAUSE_TIMES: u32 = 40;
 
-/// The longest pause where there is nothing to be confirmed: each such pass doubles it. What is abandoned then is found half a
-/// minute later at most.
+/// The longest such pause where there is nothing to be confirmed: each pass that leaves nothing doubles it.
 const PAUSE_QUIET: Duration = Duration::from_secs(8);
 
 /// The same multiple for the first passes, until there have been enough for a verdict: on a large heap the first one would
@@ -102,7 +101,7 @@ struct Pace {
     made: u32,
     /// How many were refused one after the other.
     refusals: u32,
-    /// How long to wait after the next one that leaves nothing to be confirmed.
+    /// How long to wait at least after the last one.
     quiet: Duration,
 }
 
@@ -125,8 +124,8 @@ impl Pace {
         may
     }
 
-    /// A pass ended `at` this time that took so long. Unless it was refused, it `is_open` whether some are stuck that it found
-    /// to be so: more passes have to confirm that.
+    /// A pass ended `at` this time that took so long. `is_open` says whether it found some stuck that more passes have to
+    /// confirm; nothing where it was refused.
     fn adapt(&mut self, at: Ktime, took: Duration, is_open: Option<bool>) {
         let (pause, times) = match is_open {
             Some(is_open) => self.after_pass(is_open),

@@ -20,9 +20,11 @@ pub struct Reading {
     pub target_cpu: Duration,
     /// Processor time of leaktrace, with the keeper of the probes.
     pub leaktrace_cpu: Duration,
-    /// What of it went into handling this target's records.
+    /// This target's records that were handled.
+    pub records: u64,
+    /// Processor time that this took, of leaktrace's.
     pub handling_cpu: Duration,
-    /// And into all else for this target: into looks, into keeping its probes, and its part of what being there costs.
+    /// Processor time of leaktrace's that went into all else for this target: into looks, into keeping its probes, and its part of what being there costs.
     pub own_cpu: Duration,
     /// Hits of each kind.
     pub hits: [u64; Kind::ALL.len()],
@@ -52,6 +54,7 @@ impl Reading {
             hits,
             stacks: self.stacks.saturating_sub(earlier.stacks),
             busy: nanoseconds(self.target_cpu.saturating_sub(earlier.target_cpu)),
+            records: self.records.saturating_sub(earlier.records),
             handling: nanoseconds(self.handling_cpu.saturating_sub(earlier.handling_cpu)),
             own: nanoseconds(self.own_cpu.saturating_sub(earlier.own_cpu)),
         }

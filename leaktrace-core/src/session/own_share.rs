@@ -15,7 +15,7 @@ const OF_LIMIT: f64 = 0.5;
 
 /// What a target that is nearly idle is taken to use of what is ours, in cores: with a limit of 5 %, looks then may
 /// take 1.8 % of a core and passes 1.2 %.
-const LEAST_BUSY: f64 = 0.6;
+const LEAST_BUSY_FOR_LOOKS: f64 = 0.6;
 
 /// What may be used without a limit, in cores.
 const WITHOUT_LIMIT: f64 = 0.05;
@@ -43,7 +43,7 @@ impl Part {
 
 /// Cores that looks and passes may use together.
 fn of_both(limit: f64, busy: f64) -> f64 {
-    limit * (busy * OF_LIMIT).max(LEAST_BUSY)
+    limit * (busy * OF_LIMIT).max(LEAST_BUSY_FOR_LOOKS)
 }
 
 /// The most that tracing a target and looking at it may take together while that lasts, in cores on average, with this
@@ -80,8 +80,11 @@ impl OwnShare {
         self.saved -= real(nanoseconds(ours));
         let Some(total) = target else { return };
         if let Some((before, used)) = self.target {
-            let passed = real(now.since(before).max(1));
-            self.busy = real(nanoseconds(total.saturating_sub(used))) / passed;
+            // The system counts in hundredths of a second, and a report follows a look at once.
+            if now.since(before) < SECOND_NS {
+                return;
+            }
+            self.busy = real(nanoseconds(total.saturating_sub(used))) / real(now.since(before));
         }
         self.target = Some((now, total));
     }
@@ -186,6 +189,16 @@ mod tests {
     fn the_first_looks_are_taken_at_once() {
         let taken = looks(Some(0.05), Duration::from_millis(100), 0, 10);
         assert_eq!(taken, [0, 2, 4, 6, 8].map(|at| at * SECOND));
+    }
+
+    #[test]
+    fn what_a_target_uses_is_not_reckoned_from_a_moment() {
+        let mut share = OwnShare::new(Part::Looks, Some(0.05), Ktime(0));
+        share.used(Ktime(SECOND), Duration::ZERO, Some(Duration::from_secs(1)));
+        share.used(Ktime(SECOND + 1000), Duration::ZERO, Some(Duration::from_millis(1010)));
+        assert!(share.busy.abs() < f64::EPSILON);
+        share.used(Ktime(3 * SECOND), Duration::ZERO, Some(Duration::from_secs(2)));
+        assert!((share.busy - 0.5).abs() < 1e-9);
     }
 
     #[test]

@@ -59,6 +59,8 @@ fn used(clock: ClockId) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use leaktrace_tests::poll::{PATIENCE, poll_until};
+
     use super::*;
 
     #[test]
@@ -71,12 +73,14 @@ mod tests {
 
     #[test]
     fn a_file_that_stays_open_tells_what_was_used_until_the_process_has_ended() {
-        let mut child = std::process::Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap();
+        // It ends by itself after some seconds of processor time.
+        let mut child = std::process::Command::new("sh");
+        let mut child = child.args(["-c", "ulimit -t 20; while :; do :; done"]).spawn().unwrap();
         let used = UsedCpu::of(&Procfs::system(), Pid(child.id())).unwrap();
         let before = used.read().unwrap();
-        while used.read().unwrap() < before + Duration::from_millis(50) {
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        poll_until(PATIENCE, "it uses a processor", || {
+            (used.read()? >= before + Duration::from_millis(50)).then_some(())
+        });
         child.kill().unwrap();
         child.wait().unwrap();
         assert_eq!(used.read(), None);

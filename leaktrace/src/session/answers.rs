@@ -48,6 +48,12 @@ impl Engine<'_> {
         let part = match answer {
             Answer::Walked { .. } | Answer::Reported(_) => Part::Looks,
             Answer::HeapPassed { .. } => Part::Passes,
+            Answer::Gone(_) => {
+                if let Some(member) = self.members.get_mut(&key) {
+                    member.looks_cpu += ours;
+                }
+                return Ok(());
+            }
             _ => return Ok(()),
         };
         let Some(member) = self.members.get_mut(&key) else { return Ok(()) };

@@ -46,7 +46,9 @@ impl Engine<'_> {
         }
         let (handling_cpu, own_cpu) = (member.handling_cpu, member.looks_cpu + member.loop_cpu + keeping);
         let hits = counters.hits;
-        let reading = Reading { at, traced, target_cpu, leaktrace_cpu, handling_cpu, own_cpu, hits, stacks };
+        let records = member.records;
+        let reading =
+            Reading { at, traced, target_cpu, leaktrace_cpu, records, handling_cpu, own_cpu, hits, stacks };
         Ok(Counted { reading, dropped })
     }
 

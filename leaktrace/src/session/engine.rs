@@ -219,14 +219,18 @@ impl<'e> Engine<'e> {
         Ok(())
     }
 
-    /// Puts down to each target its part of what the loop has used, apart from handling records: to wake up costs most of that,
-    /// and which of them it was for is hardly to be told.
+    /// Puts down to each target that is traced its part of what the loop has used, apart from handling records: to wake up costs
+    /// most of that, and which of them it was for is hardly to be told.
     fn account_loop(&mut self) {
         let used = cpu::used_by_this_thread().saturating_sub(self.accounted);
         self.accounted += used;
         let rest = used.saturating_sub(std::mem::take(&mut self.handled));
-        let part = rest / u32::try_from(self.members.len()).unwrap_or(u32::MAX).max(1);
-        self.members.values_mut().for_each(|member| member.loop_cpu += part);
+        let traced = self.members.values_mut().filter(|member| member.probes.is_some());
+        let traced: Vec<&mut Member> = traced.collect();
+        let part = rest / u32::try_from(traced.len()).unwrap_or(u32::MAX).max(1);
+        for member in traced {
+            member.loop_cpu += part;
+        }
     }
 
     /// Ends all when the time of the session is over. That begins when the first processes are understood.

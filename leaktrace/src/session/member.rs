@@ -72,10 +72,12 @@ pub(super) struct Member {
     pub(super) asked: Ktime,
     /// What it uses of the processor itself, once somebody asks.
     cpu: Option<UsedCpu>,
-    /// What looks, passes and reports have used of it.
+    /// Processor time that went into looks, passes and reports on it.
     pub(super) looks_cpu: Duration,
-    /// What the loop has: for its records, and for all else.
+    /// Its records that were handled, and processor time that went into that.
+    pub(super) records: u64,
     pub(super) handling_cpu: Duration,
+    /// Its part of what the loop uses besides.
     pub(super) loop_cpu: Duration,
     /// Ends a pass through its heap.
     pub(super) stop: Arc<AtomicBool>,
@@ -112,6 +114,7 @@ impl Member {
             asked: now,
             cpu: None,
             looks_cpu: Duration::ZERO,
+            records: 0,
             handling_cpu: Duration::ZERO,
             loop_cpu: Duration::ZERO,
             stop: Arc::default(),

@@ -181,6 +181,7 @@ impl Engine<'_> {
         target.count_foreign(drained.foreign);
         let handling = cpu::used_by_this_thread().saturating_sub(before);
         member.handling_cpu += handling;
+        member.records += drained.records as u64;
         self.handled += handling;
         Some(Told::Drained { bytes, more: drained.more })
     }

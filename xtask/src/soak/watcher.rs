@@ -198,7 +198,8 @@ fn flat(samples: &[Sample], lasts: Duration) -> Result<String> {
     let descriptors = pair(|sample| sample.descriptors);
     let threads = pair(|sample| sample.threads);
     let memory = pair(|sample| sample.memory_kib);
-    let used = |of: fn(&Sample) -> u64| cores(samples.last().map_or(0, of), lasts);
+    // The last sample may be from after the keeper's end.
+    let used = |of: fn(&Sample) -> u64| cores(samples.iter().map(of).max().unwrap_or(0), lasts);
     let (cpu, busy) = (used(|sample| sample.ticks), used(|sample| sample.service));
     let allowed = most(LIMIT, busy, lasts);
     let words = format!(

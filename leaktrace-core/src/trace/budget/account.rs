@@ -33,7 +33,8 @@ impl Governor {
         let cost = rates::cost(sample, &self.costs);
         let ours = real(sample.own) / real(sample.elapsed.max(1));
         self.own += (ours - self.own) * (real(sample.elapsed) / OWN_MEMORY_NS).min(1.0);
-        let spent = cost + real(sample.handling);
+        self.handling = rates::handling(self.handling, sample);
+        let spent = self.spent(sample);
         let own = ((real(sample.busy) - cost) / real(sample.elapsed.max(1))).max(0.0);
         // At first, the mean of all there is.
         self.seen = (self.seen + real(sample.elapsed)).min(BUSY_MEMORY_NS);

@@ -27,7 +27,7 @@ use lease::half_spent_in;
 pub use lease::{Lease, LeaseEnd, LeaseMeter};
 pub use rates::Costs;
 pub(crate) use rates::for_everything;
-use rates::{Proportions, Rates};
+use rates::{Proportions, Rates, for_tracing};
 pub use sample::Sample;
 use shed::Stage;
 pub use shed::{Load, Shed};
@@ -105,7 +105,7 @@ pub struct Governor {
     leased: bool,
     /// What was spent of late, in how many nanoseconds with probes.
     spending: (f64, u64),
-    /// What it takes us to handle what a hit brings, in nanoseconds, as last measured.
+    /// What it takes us to handle a record, in nanoseconds.
     handling: f64,
     stage: Stage,
     since: Ktime,
@@ -118,7 +118,7 @@ pub struct Governor {
     whole: Rates,
     /// Cores that the target keeps busy on its own account.
     busy: f64,
-    /// For how long that has been known, up to [`BUSY_MEMORY_NS`].
+    /// For how long that has been known, up to the time over which it is averaged.
     seen: f64,
     /// Cores that we keep busy for the target, apart from handling its records.
     own: f64,
@@ -201,7 +201,6 @@ impl Governor {
         self.account(now, sample);
         self.pending = self.pending.and(sample);
         if self.is_due() {
-            self.handling = rates::handling_a_hit(&self.pending).unwrap_or(self.handling);
             let rates = Rates::of(&self.pending, &self.costs, self.handling, self.busy);
             self.adjust(now, &rates);
             self.earned.pass(self.pending.elapsed, self.pressure_in(self.stage.min(Stage::NoWaits)) <= ROOM);
@@ -209,7 +208,7 @@ impl Governor {
         }
         let affordable = if self.leased { !self.bucket.is_empty() } else { self.bucket.full_in() == 0 };
         self.leased = affordable || self.limit.is_none();
-        self.spending = (rates::cost(sample, &self.costs) + real(sample.handling), sample.traced);
+        self.spending = (self.spent(sample), sample.traced);
         if self.leased && sample.traced > 0 {
             self.introduce();
         }
@@ -289,10 +288,15 @@ impl Governor {
         }
     }
 
+    /// What the hits of a sample cost the target, and will have cost us when their records are handled, in nanoseconds.
+    fn spent(&self, sample: &Sample) -> f64 {
+        rates::cost(sample, &self.costs) + real(sample.hits.iter().sum()) * self.handling
+    }
+
     /// How many times the limit a stage would cost if nothing stopped it.
     fn pressure_in(&self, stage: Stage) -> f64 {
         let cost = self.whole.in_stage(stage);
-        self.limit.map_or(0.0, |limit| cost / (limit * self.whole.busy.max(IDLE_FLOOR)))
+        self.limit.map_or(0.0, |limit| cost / for_tracing(limit, self.whole.busy, self.own))
     }
 
     /// Goes on to the first stage that is enough, at once.

@@ -6,21 +6,22 @@ use super::{IDLE_FLOOR, Load, Sample, Stage, THINNING, real};
 
 /// A target that is nearly idle is taken to keep this much of a core busy where everything is put together: with a limit of 5 %,
 /// 3 % of a core for looks and passes and 1 % for tracing.
-const LEAST_BUSY: f64 = 0.8;
+const LEAST_BUSY_FOR_ALL: f64 = 0.8;
 
-/// What is left for probes and records of what tracing may take, however much everything else has taken.
+/// What is left for probes and records however much everything else has taken: of what an idle target's tracing may take, this
+/// share.
 const LEAST_FOR_TRACING: f64 = 0.2;
 
 /// What tracing a target and looking at it may take together in the long run, in cores, of a target that keeps `busy` of them
 /// busy.
 pub(crate) fn for_everything(limit: f64, busy: f64) -> f64 {
-    limit * busy.max(LEAST_BUSY)
+    limit * busy.max(LEAST_BUSY_FOR_ALL)
 }
 
 /// What of it probes may cost the target and their records us, in cores, while we use `own` for all else.
 pub(super) fn for_tracing(limit: f64, busy: f64, own: f64) -> f64 {
-    let most = limit * busy.max(IDLE_FLOOR);
-    (for_everything(limit, busy) - own).clamp(most * LEAST_FOR_TRACING, most)
+    let least = limit * IDLE_FLOOR * LEAST_FOR_TRACING;
+    (for_everything(limit, busy) - own).clamp(least, limit * busy.max(IDLE_FLOOR))
 }
 
 /// What one hit costs the target.
@@ -30,7 +31,7 @@ pub struct Costs {
     pub hit: [f64; 4],
     /// Nanoseconds more for a creator's stack.
     pub stack: f64,
-    /// Nanoseconds that it takes us to handle what a hit brings, until that has been measured.
+    /// Nanoseconds that it takes us to handle a record, until that has been measured.
     pub handling: f64,
 }
 
@@ -62,13 +63,15 @@ pub(super) fn cost(sample: &Sample, costs: &Costs) -> f64 {
     hits + real(sample.stacks) * costs.stack
 }
 
-/// A sample with fewer hits says nothing of what each takes.
-const ENOUGH_HITS: u64 = 100;
+/// Over how many records it is averaged what each takes.
+const HANDLING_MEMORY: f64 = 10_000.0;
 
-/// What it took us to handle what a hit brought, in nanoseconds.
-pub(super) fn handling_a_hit(sample: &Sample) -> Option<f64> {
-    let hits = sample.hits.iter().sum();
-    (hits >= ENOUGH_HITS).then(|| real(sample.handling) / real(hits))
+/// What it takes us to handle a record, in nanoseconds, where it was `known` until a sample. Records come later than the hits that
+/// they are of, and in a burst, so a hit is charged with what records have taken on average.
+pub(super) fn handling(known: f64, sample: &Sample) -> f64 {
+    let records = real(sample.records);
+    let weight = (records / HANDLING_MEMORY).min(1.0);
+    if sample.records == 0 { known } else { known + (real(sample.handling) / records - known) * weight }
 }
 
 impl Rates {

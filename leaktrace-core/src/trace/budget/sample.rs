@@ -13,7 +13,9 @@ pub struct Sample {
     pub stacks: u64,
     /// Nanoseconds of processor time that the target used, the probes' share among them.
     pub busy: u64,
-    /// Nanoseconds of processor time that we used to handle its records.
+    /// Records that were handled, of hits that may be older.
+    pub records: u64,
+    /// Nanoseconds of processor time that this took us.
     pub handling: u64,
     /// And for all else: to look at it, to keep its probes, and to be there at all.
     pub own: u64,
@@ -32,6 +34,7 @@ impl Sample {
             hits,
             stacks: self.stacks + next.stacks,
             busy: self.busy + next.busy,
+            records: self.records + next.records,
             handling: self.handling + next.handling,
             own: self.own + next.own,
         }

@@ -176,6 +176,7 @@ impl KeeperLoop {
         if thread::start(c"attach", work).is_err() {
             let refused = Refused { step: Step::Thread, errno: libc::EAGAIN };
             let _ = self.made.0.send((number, sequence, Err(refused)));
+            let _ = rustix::io::write(&*self.wake, &1_u64.to_ne_bytes());
         }
     }
 

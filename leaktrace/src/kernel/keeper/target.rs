@@ -114,7 +114,9 @@ impl Target {
         let unwanted = self.links.extract_if(.., |kind, _| !lease.kinds.contains(*kind));
         detacher.let_go(unwanted.flat_map(|(_, links)| links), &self.pending);
         let meter = match &self.lease {
-            Some((_, before)) if self.kinds() == lease.kinds => LeaseMeter::renewed(before, lease, now, hits),
+            Some((_, before)) if before.kinds() == lease.kinds => {
+                LeaseMeter::renewed(before, lease, now, hits)
+            }
             _ => LeaseMeter::new(lease, now, hits),
         };
         self.lease = (!lease.kinds.is_empty()).then_some((sequence, meter));
@@ -143,7 +145,12 @@ impl Target {
             }
             Err(refused) => Some(refused),
         };
-        (refused, self.next.take())
+        let next = self.next.take();
+        if next.is_some() {
+            // Nothing was hit while they were being attached, so nothing is known of what the target does.
+            self.lease = None;
+        }
+        (refused, next)
     }
 
     /// Looks at its lease; if that is over, its probes go.
