@@ -95,6 +95,11 @@ impl OwnShare {
         Duration::try_from_secs_f64(nanoseconds / real(SECOND_NS)).unwrap_or(Duration::MAX)
     }
 
+    /// Whether what was used is earned by `now`.
+    pub(super) fn is_earned(&self, now: Ktime) -> bool {
+        self.saved + real(now.since(self.at)) * self.rate() >= 0.0
+    }
+
     fn earn(&mut self, now: Ktime) {
         let earned = real(now.since(self.at)) * self.rate();
         (self.saved, self.at) = ((self.saved + earned).min(self.most()), now);

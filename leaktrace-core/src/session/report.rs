@@ -2,6 +2,7 @@
 
 use leaktrace_common::event::Kind;
 
+use super::target::Phase;
 use super::{Counted, Reading, Spending, Target};
 use crate::base::num::{Goid, Ktime};
 use crate::go::own::Own;
@@ -32,7 +33,9 @@ pub struct ReportInputs<'a> {
 impl Target {
     /// The report on what is known `now`, with what was counted until now.
     pub fn report(&mut self, now: Ktime, counted: &Counted, inputs: ReportInputs<'_>) -> Report {
-        let overhead = overhead(&counted.reading, &self.reported, inputs.spending);
+        let is_last = matches!(self.phase, Phase::Ending(_));
+        let since = if is_last { &self.began } else { &self.reported };
+        let overhead = overhead(&counted.reading, since, inputs.spending);
         self.reported = counted.reading;
         let facts = |goids: &[Goid]| detect::facts(&self.registry, now, goids);
         let own = Own::new(inputs.about.main_module.as_deref(), &inputs.policy.own);

@@ -101,6 +101,8 @@ pub struct Target {
     has_report: bool,
     /// What was counted when the last report was made.
     pub(super) reported: Reading,
+    /// What had been counted when the watch began.
+    pub(super) began: Reading,
 }
 
 impl Target {
@@ -130,6 +132,7 @@ impl Target {
             awaits_report: options.interval.is_some(),
             has_report: false,
             reported: Reading::default(),
+            began: Reading::default(),
         }
     }
 
@@ -235,7 +238,7 @@ impl Target {
 
     /// Begins the watch.
     pub(super) fn set_out(&mut self, now: Ktime, counted: &Counted) {
-        self.reported = counted.reading;
+        (self.reported, self.began) = (counted.reading, counted.reading);
         self.check_due = after(now, CHECK);
         self.report_due = self.options.interval.map_or(NEVER, |interval| after(now, interval));
         if self.is_traced {
@@ -253,6 +256,9 @@ impl Target {
         }
         if self.report_due <= now {
             self.report_due = self.options.interval.map_or(NEVER, |interval| after(now, interval));
+            if self.snapshot.is_some() && !self.looks.is_under_way() && !self.for_looks.is_earned(now) {
+                return Some(Want::Report { last: false });
+            }
             self.awaits_report = true;
             self.looks.request(Urgency::Awaited);
         }

@@ -105,6 +105,19 @@ fn a_look_that_takes_long_is_taken_seldom() {
 }
 
 #[test]
+fn reports_are_made_of_the_look_before_where_another_cannot_be_afforded() {
+    let mut world = World::new(Options { interval: Some(Duration::from_secs(5)), ..OPTIONS });
+    world.pass(0).unwrap();
+    world.tell(prepared()).unwrap();
+    world.look_takes = Some(SECOND / 2);
+    world.pass(300 * SECOND).unwrap();
+    let looks = world.log.iter().filter(|wanted| wanted.starts_with("look")).count();
+    // 1.8 % of a core, and what is saved in half a minute.
+    assert!((11..=14).contains(&looks), "{looks}");
+    assert!((60..=61).contains(&world.reports.len()), "{}", world.reports.len());
+}
+
+#[test]
 fn a_look_is_taken_in_after_the_records_that_it_shows_the_effect_of() {
     let mut world = World::watched(OPTIONS, &[1]);
     world.look_takes = None;

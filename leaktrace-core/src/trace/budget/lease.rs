@@ -13,7 +13,7 @@ const KNOWN_LOOK_NS: u64 = 8_000_000;
 
 /// How long after a look the next one is at least, and at most: a target that has been quiet may become busy at any time.
 const SHORTEST_PAUSE_NS: u64 = 500_000;
-const LONGEST_PAUSE_NS: u64 = 50_000_000;
+const LONGEST_PAUSE_NS: u64 = 25_000_000;
 
 /// In how many nanoseconds half of an allowance is spent, at the rate at which `spent` was in the time that has `passed`.
 pub(super) fn half_spent_in(allowance: u64, spent: f64, passed: u64) -> u64 {
@@ -152,7 +152,7 @@ mod tests {
     fn a_quiet_program_has_all_of_its_time_and_is_seldom_looked_at() {
         let (end, at, looks) = run(10 * MS, 1_000);
         assert_eq!((end, at), (LeaseEnd::Expired, Ktime(250 * MS)));
-        assert!(looks <= 9, "{looks}");
+        assert!(looks <= 13, "{looks}");
     }
 
     #[test]
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sudden_load_is_noticed_no_later_than_in_twice_the_time_that_was_quiet_and_fifty_milliseconds() {
+    fn a_sudden_load_is_noticed_no_later_than_in_twice_the_time_that_was_quiet_and_25_milliseconds() {
         let mut meter = LeaseMeter::new(lease(10 * MS), Ktime(0), [0; 4]);
         let mut quiet = Ktime(0);
         while meter.due() < Ktime(40 * MS) {
@@ -178,7 +178,7 @@ mod tests {
             assert_eq!(meter.look(at, [0; 4]), None);
             longest = meter.due().since(at).max(longest);
         }
-        assert_eq!(longest, 50 * MS);
+        assert_eq!(longest, 25 * MS);
     }
 
     #[test]
