@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use super::Target;
 use super::looks::OBSERVE;
+use super::{Target, after};
 use crate::base::human;
 use crate::base::num::{Ktime, real};
 use crate::base::time::{SECOND_NS, nanoseconds};
@@ -95,9 +95,9 @@ impl OwnShare {
         Duration::try_from_secs_f64(nanoseconds / real(SECOND_NS)).unwrap_or(Duration::MAX)
     }
 
-    /// Whether what was used is earned by `now`.
-    pub(super) fn is_earned(&self, now: Ktime) -> bool {
-        self.saved + real(now.since(self.at)) * self.rate() >= 0.0
+    /// When what was used is earned.
+    pub(super) fn earned_at(&self) -> Ktime {
+        after(self.at, self.pause())
     }
 
     fn earn(&mut self, now: Ktime) {
@@ -131,7 +131,7 @@ impl Target {
 fn seldom(gap: Duration, is_limited: bool) -> String {
     let why = if is_limited { ", to stay within --max-overhead" } else { "" };
     format!(
-        "snapshots of this program take so long that they are up to {} apart{why}; verdicts take longer",
+        "snapshots of this program take so long that they are up to {} apart{why}; reports and verdicts come later",
         human::duration(nanoseconds(gap))
     )
 }

@@ -255,12 +255,14 @@ impl Target {
             return Some(Want::Report { last: false });
         }
         if self.report_due <= now {
-            self.report_due = self.options.interval.map_or(NEVER, |interval| after(now, interval));
-            if self.snapshot.is_some() && !self.looks.is_under_way() && !self.for_looks.is_earned(now) {
-                return Some(Want::Report { last: false });
+            let earned = self.for_looks.earned_at();
+            if earned > now {
+                self.report_due = earned;
+            } else {
+                self.report_due = self.options.interval.map_or(NEVER, |interval| after(now, interval));
+                self.awaits_report = true;
+                self.looks.request(Urgency::Awaited);
             }
-            self.awaits_report = true;
-            self.looks.request(Urgency::Awaited);
         }
         self.wants_look(now, false).or_else(|| self.heap.take().map(Want::HeapPass))
     }

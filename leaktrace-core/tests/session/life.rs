@@ -100,12 +100,12 @@ fn a_look_that_takes_long_is_taken_seldom() {
     world.tell(Told::Stop(StopReason::TimeUp)).unwrap();
     world.pass(5 * SECOND).unwrap();
     let notice = "snapshots of this program take so long that they are up to 26s apart, to stay within --max-overhead; \
-                  verdicts take longer";
+                  reports and verdicts come later";
     assert_eq!(world.reports.last().unwrap().notices, ["as built", notice]);
 }
 
 #[test]
-fn reports_are_made_of_the_look_before_where_another_cannot_be_afforded() {
+fn reports_come_less_often_where_looks_for_them_cannot_be_afforded() {
     let mut world = World::new(Options { interval: Some(Duration::from_secs(5)), ..OPTIONS });
     world.pass(0).unwrap();
     world.tell(prepared()).unwrap();
@@ -114,7 +114,7 @@ fn reports_are_made_of_the_look_before_where_another_cannot_be_afforded() {
     let looks = world.log.iter().filter(|wanted| wanted.starts_with("look")).count();
     // 1.8 % of a core, and what is saved in half a minute.
     assert!((11..=14).contains(&looks), "{looks}");
-    assert!((60..=61).contains(&world.reports.len()), "{}", world.reports.len());
+    assert!(looks.abs_diff(world.reports.len()) <= 1, "{}", world.reports.len());
 }
 
 #[test]
