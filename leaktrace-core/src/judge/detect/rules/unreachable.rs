@@ -21,7 +21,8 @@ row over at least three seconds, in which the goroutine does not run, and is `li
 pass would be proof, and `certain`; leaktrace does not stop it.
 
 Passes follow snapshots, and between two passes leaktrace waits forty times as long as one took, so that in the long \
-run they cost at most 2.5% of a core. Between the first four it waits only three times as long, so that a verdict on \
+run they cost at most 2.5% of a core. At least it waits one and a half seconds; after each pass that finds nothing that another \
+one has to confirm twice as long, up to eight. Between the first four it waits only three times as long, so that a verdict on \
 a large heap does not take minutes. leaktrace does not scan a heap with more than 2 GiB of memory that may hold \
 pointers; the report says so. `completeness.heap` counts the passes.",
     evaluate,
