@@ -13,12 +13,12 @@ use crate::schema::HeapPasses;
 const PAUSE: Duration = Duration::from_millis(1500);
 const PAUSE_TIMES: u32 = 40;
 
-/// The longest such pause where there is nothing to be confirmed: each pass that leaves nothing doubles it.
-const PAUSE_QUIET: Duration = Duration::from_secs(8);
-
 /// The same multiple for the first passes, until there have been enough for a verdict: on a large heap the first one would
 /// otherwise take minutes. In the long run they do not matter.
 const PAUSE_TIMES_AT_FIRST: u32 = 3;
+
+/// The longest pause after passes that leave nothing to be confirmed: each of them doubles it.
+const PAUSE_QUIET: Duration = Duration::from_secs(8);
 
 /// How long after a pass that was refused the next one follows, and how much longer after each further one, up to the
 /// longest: what is too large or unknown seldom ceases to be.

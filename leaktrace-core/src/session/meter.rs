@@ -24,7 +24,8 @@ pub struct Reading {
     pub records: u64,
     /// Processor time that this took, of leaktrace's.
     pub handling_cpu: Duration,
-    /// Processor time of leaktrace's that went into all else for this target: into looks, into keeping its probes, and its part of what being there costs.
+    /// Processor time of leaktrace's that went into all else for this target: into looks, into keeping its probes, and its part
+    /// of what being there costs.
     pub own_cpu: Duration,
     /// Hits of each kind.
     pub hits: [u64; Kind::ALL.len()],

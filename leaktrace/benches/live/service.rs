@@ -4,7 +4,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use leaktrace::process::{Pid, Procfs, cpu};
+use leaktrace::process::cpu::UsedCpu;
+use leaktrace::process::{Pid, Procfs};
 use leaktrace_tests::go::run::run as output_of;
 
 use crate::go::{self, Running, numbers};
@@ -38,9 +39,10 @@ impl Service {
 
     /// Asks it for so long, `rate` times a second or with 0 as often as it answers, and notes what comes of it.
     pub(crate) fn measure(&self, rate: u32, length: Duration, figures: &mut Figures) -> Result<()> {
-        let before = cpu::used_by(&Procfs::system(), self.pid())?;
+        let cpu = UsedCpu::of(&Procfs::system(), self.pid())?;
+        let before = cpu.read().context("it runs")?;
         let [requests, p50, p99] = self.ask(rate, length)?;
-        let used = cpu::used_by(&Procfs::system(), self.pid())?.saturating_sub(before);
+        let used = cpu.read().context("it runs")?.saturating_sub(before);
         figures.rate.add(requests);
         figures.p50.add(p50);
         figures.p99.add(p99);

@@ -6,39 +6,31 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-use super::stat::{Stat, ticks_of};
+use super::stat::cpu_ticks;
 use super::{Pid, ProcessError, Procfs};
-
-/// All the time on a processor that a process has used since it started. As fine as the system's tick.
-pub fn used_by(procfs: &Procfs, pid: Pid) -> Result<Duration, ProcessError> {
-    Ok(of_ticks(Stat::read(procfs, pid)?.cpu_ticks))
-}
-
-fn of_ticks(ticks: u64) -> Duration {
-    let per_second = rustix::param::clock_ticks_per_second().max(1);
-    Duration::from_nanos(ticks.saturating_mul(1_000_000_000 / per_second))
-}
 
 /// More than what the file has up to the numbers that are wanted.
 const STAT_BYTES: usize = 512;
 
-/// The same of one process, many times a second: a file that stays open, and is that process's whoever has its pid later.
+/// All the time on a processor that a process has used since it started: a file that stays open, so that it can be asked many
+/// times a second, and is that process's whoever has its pid later.
 #[derive(Debug)]
-pub(crate) struct UsedCpu {
+pub struct UsedCpu {
     stat: File,
 }
 
 impl UsedCpu {
     /// Begins to ask about a process.
-    pub(crate) fn of(procfs: &Procfs, pid: Pid) -> Result<Self, ProcessError> {
+    pub fn of(procfs: &Procfs, pid: Pid) -> Result<Self, ProcessError> {
         Ok(Self { stat: procfs.open(pid, "stat")? })
     }
 
-    /// What it has used since it started; nothing once it has ended.
-    pub(crate) fn read(&self) -> Option<Duration> {
+    /// What it has used since it started, as fine as the system's tick; nothing once it has ended.
+    pub fn read(&self) -> Option<Duration> {
         let mut bytes = [0; STAT_BYTES];
         let len = self.stat.read_at(&mut bytes, 0).ok()?;
-        ticks_of(&bytes[..len]).map(of_ticks)
+        let per_second = rustix::param::clock_ticks_per_second().max(1);
+        Some(Duration::from_nanos(cpu_ticks(&bytes[..len])?.saturating_mul(1_000_000_000 / per_second)))
     }
 }
 
@@ -66,7 +58,7 @@ mod tests {
     #[test]
     fn both_ways_of_asking_agree_about_ourselves() {
         let before = used_by_us();
-        let kernel = used_by(&Procfs::system(), Pid::own()).unwrap();
+        let kernel = UsedCpu::of(&Procfs::system(), Pid::own()).unwrap().read().unwrap();
         assert!(before <= used_by_us());
         assert!(kernel <= used_by_us() + Duration::from_millis(20));
     }

@@ -19,8 +19,6 @@ pub struct Stat {
     pub parent: Pid,
     /// Whether this is a part of the kernel.
     pub is_kernel_thread: bool,
-    /// Ticks of the processor that all its threads have used, in user and in kernel mode.
-    pub cpu_ticks: u64,
     /// When it started, in ticks since boot: with the pid, an identity that is never used again.
     pub start_time: u64,
 }
@@ -57,14 +55,14 @@ impl Stat {
             state: fields.first()?.chars().next()?,
             parent: Pid(u32::try_from(number(4)?).ok()?),
             is_kernel_thread: number(9)? & PF_KTHREAD != 0,
-            cpu_ticks: number(14)?.saturating_add(number(15)?),
             start_time: number(22)?,
         })
     }
 }
 
-/// [`Stat::cpu_ticks`] alone, of what may be only the beginning of the file.
-pub(super) fn ticks_of(bytes: &[u8]) -> Option<u64> {
+/// Ticks of the processor that all threads have used, in user and in kernel mode, of what may be only the beginning of
+/// `/proc/PID/stat`.
+pub(super) fn cpu_ticks(bytes: &[u8]) -> Option<u64> {
     let name_end = bytes.iter().rposition(|byte| *byte == b')')?;
     let text = std::str::from_utf8(bytes.get(name_end + 1..)?).ok()?;
     let mut numbers = text.split_ascii_whitespace().skip(14 - 3).map(str::parse::<u64>);
@@ -118,9 +116,9 @@ mod tests {
         let text = "17 (a) S 2 (b) Z 1 17 17 0 -1 4194560 1 0 0 0 250 50 0 0 20 0 4 0 99 1 2 3";
         let stat = Stat::parse(text).unwrap();
         assert_eq!((stat.name.as_str(), stat.state, stat.parent), ("a) S 2 (b", 'Z', Pid(1)));
-        assert_eq!((stat.cpu_ticks, stat.start_time), (300, 99));
-        assert_eq!(ticks_of(&text.as_bytes()[..60]), Some(300));
-        assert_eq!(ticks_of(b"17 (a) S 2 (b"), None);
+        assert_eq!((cpu_ticks(text.as_bytes()), stat.start_time), (Some(300), 99));
+        assert_eq!(cpu_ticks(&text.as_bytes()[..60]), Some(300));
+        assert_eq!(cpu_ticks(b"17 (a) S 2 (b"), None);
         assert!(stat.is_dead() && !stat.is_kernel_thread);
     }
 

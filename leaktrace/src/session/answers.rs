@@ -46,18 +46,14 @@ impl Engine<'_> {
     /// Puts down what a job has used of the processor where it is one of many: what a target costs once counts for nothing.
     fn used(&mut self, key: Key, answer: &Answer, ours: Duration) -> anyhow::Result<()> {
         let part = match answer {
-            Answer::Walked { .. } | Answer::Reported(_) => Part::Looks,
-            Answer::HeapPassed { .. } => Part::Passes,
-            Answer::Gone(_) => {
-                if let Some(member) = self.members.get_mut(&key) {
-                    member.looks_cpu += ours;
-                }
-                return Ok(());
-            }
+            Answer::Walked { .. } | Answer::Reported(_) => Some(Part::Looks),
+            Answer::HeapPassed { .. } => Some(Part::Passes),
+            Answer::Gone(_) => None,
             _ => return Ok(()),
         };
         let Some(member) = self.members.get_mut(&key) else { return Ok(()) };
         member.looks_cpu += ours;
+        let Some(part) = part else { return Ok(()) };
         let target = member.used_cpu(self.procfs);
         self.tell(key, Told::Used { part, ours, target })
     }

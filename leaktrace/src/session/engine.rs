@@ -225,10 +225,10 @@ impl<'e> Engine<'e> {
         let used = cpu::used_by_this_thread().saturating_sub(self.accounted);
         self.accounted += used;
         let rest = used.saturating_sub(std::mem::take(&mut self.handled));
-        let traced = self.members.values_mut().filter(|member| member.probes.is_some());
-        let traced: Vec<&mut Member> = traced.collect();
-        let part = rest / u32::try_from(traced.len()).unwrap_or(u32::MAX).max(1);
-        for member in traced {
+        let is_traced = |member: &Member| member.probes.is_some();
+        let traced = self.members.values().filter(|member| is_traced(member)).count();
+        let part = rest / u32::try_from(traced).unwrap_or(u32::MAX).max(1);
+        for member in self.members.values_mut().filter(|member| is_traced(member)) {
             member.loop_cpu += part;
         }
     }

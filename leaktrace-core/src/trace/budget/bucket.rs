@@ -3,8 +3,9 @@
 use super::real;
 
 /// How much time's worth of the limit can be spent at once, in seconds: with a limit of 5 %, 5 ms of a busy core. No
-/// quarter of a second then costs more than 1.4 times the limit, unless that is less than 2 % of a core. What is left of what may be felt goes into the time that
-/// the kernel takes to remove breakpoints: half a millisecond after a short lease, 8 to 20 ms after a long one (Linux 6.18).
+/// quarter of a second then costs more than 1.4 times the limit, unless that is less than 2 % of a core. What is left of what may
+/// be felt goes into the time that the kernel takes to remove breakpoints: half a millisecond after a short lease, 8 to 20 ms
+/// after a long one (Linux 6.18).
 const BURST_SECONDS: f64 = 0.1;
 
 /// What can be spent at once however low the rate is, in nanoseconds: shorter slices cost more to attach and to take away than
