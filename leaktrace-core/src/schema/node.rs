@@ -1,0 +1,163 @@
+//! The processes of a node, as the agent tells of them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use thiserror::Error;
+
+use super::Location;
+
+/// The version of what the agent says in JSON.
+pub const NODE_SCHEMA_VERSION: u32 = 1;
+
+/// A process and no other that has its pid later: `4711-88123`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ProcessId {
+    /// Its pid.
+    pub pid: u32,
+    /// When it started, in clock ticks since the system did (`/proc/PID/stat`, field 22).
+    pub start_ticks: u64,
+}
+
+/// What is no id of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("not a process: expected its pid, a dash, and its start in clock ticks, such as 4711-88123")]
+pub struct NoProcessId;
+
+impl fmt::Display for ProcessId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.pid, self.start_ticks)
+    }
+}
+
+impl FromStr for ProcessId {
+    type Err = NoProcessId;
+
+    fn from_str(text: &str) -> Result<Self, NoProcessId> {
+        let (pid, start_ticks) = text.split_once('-').ok_or(NoProcessId)?;
+        let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+        if !digits(pid) || !digits(start_ticks) {
+            return Err(NoProcessId);
+        }
+        let pid = pid.parse().map_err(|_| NoProcessId)?;
+        let start_ticks = start_ticks.parse().map_err(|_| NoProcessId)?;
+        Ok(Self { pid, start_ticks })
+    }
+}
+
+impl Serialize for ProcessId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ProcessId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// All processes of a node.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Node {
+    /// [`NODE_SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// leaktrace's own version.
+    pub leaktrace: String,
+    /// When this was put together, in nanoseconds since 1970.
+    pub unix_ns: u64,
+    /// The processes, those that look worst first.
+    pub processes: Vec<NodeProcess>,
+}
+
+/// How far a process is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NodeState {
+    /// It is too young to be looked at, or it is not its turn yet.
+    Waiting,
+    /// It is looked at.
+    Watched,
+    /// It could not be looked at.
+    Refused,
+    /// A read of its memory does not return.
+    Blocked,
+}
+
+/// One Go process of a node.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct NodeProcess {
+    /// Which one.
+    pub id: ProcessId,
+    /// The file name of its executable.
+    pub exe: String,
+    /// Its container, if it is in one.
+    pub container_id: Option<String>,
+    /// Its systemd unit, if it has one.
+    pub unit: Option<String>,
+    /// The Go release that it was built with, once that is known.
+    pub go_version: Option<String>,
+    /// The version of its main module, if it says so.
+    pub version: Option<String>,
+    /// How far it is watched.
+    pub state: NodeState,
+    /// Why not further, if so.
+    pub reason: Option<String>,
+    /// How many goroutines of the program's own it has.
+    pub goroutines: Option<u64>,
+    /// How many it has ever made, those of the runtime included.
+    pub created: Option<u64>,
+    /// How many of these have ended.
+    pub ended: Option<u64>,
+    /// For how long its oldest goroutine but the main one is known to have lived, in nanoseconds.
+    pub oldest_ns: Option<u64>,
+    /// How long ago its memory was looked at, in nanoseconds.
+    pub look_age_ns: Option<u64>,
+    /// The `go` statements that most goroutines come from.
+    pub sites: Vec<NodeSite>,
+    /// How many goroutines come from others.
+    pub other_sites: u64,
+}
+
+/// One `go` statement.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct NodeSite {
+    /// Where it is.
+    pub created_by: Location,
+    /// How many of its goroutines live.
+    pub live: u64,
+    /// How many of these have lived for more than a minute, as far as that is known.
+    pub old: u64,
+    /// For how long the oldest is known to have lived, in nanoseconds.
+    pub oldest_ns: u64,
+    /// Why it looks as if it leaked, if it does.
+    pub suspect: Option<String>,
+    /// How fast its old ones become more, in goroutines a minute, if they do.
+    pub per_minute: Option<f64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_a_pid_and_a_start() {
+        let id = ProcessId { pid: 4711, start_ticks: 88_123 };
+        assert_eq!(id.to_string().parse(), Ok(id));
+        for text in [
+            "",
+            "4711",
+            "4711-",
+            "-1",
+            "+1-2",
+            "1-2-3",
+            "1 -2",
+            "4294967296-1",
+            "1-18446744073709551616",
+            "../1-2",
+        ] {
+            assert_eq!(text.parse::<ProcessId>(), Err(NoProcessId), "{text:?}");
+        }
+    }
+}
