@@ -16,8 +16,8 @@ use crate::kernel::{Counters, Hub};
 use crate::process::cpu;
 
 /// How often it is asked whether a process that is not traced runs something else by now, and one that is traced, whose
-/// execs the kernel tells of.
-const ASK: Duration = Duration::from_millis(250);
+/// execs the kernel tells of: each time takes a thread, and a look finds it out as well.
+const ASK: Duration = Duration::from_secs(1);
 const ASK_TRACED: Duration = Duration::from_secs(2);
 
 /// How often it is looked for mishaps, in nanoseconds: that asks for the counters of all targets.
