@@ -7,6 +7,7 @@ pub mod arguments;
 pub mod buildinfo;
 pub mod code;
 mod confirm;
+pub mod counts;
 pub mod facts;
 pub mod globals;
 pub mod goroutines;

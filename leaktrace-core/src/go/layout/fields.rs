@@ -109,6 +109,10 @@ pub struct PFields {
     pub m: u32,
     /// How many dead goroutines the processor keeps for reuse: `gFree.n`, from Go 1.25 `gFree.size`; 32 bits.
     pub gfree_count: u32,
+    /// `goidcache`: the next id that it gives to a goroutine, 64 bits; up to [the end](Self::goid_cache_end) it has more.
+    pub goid_cache: Option<u32>,
+    /// `goidcacheend`: 64 bits.
+    pub goid_cache_end: Option<u32>,
     /// `goroutinesCreated`, since Go 1.26: 64 bits.
     pub goroutines_created: Option<u32>,
 }

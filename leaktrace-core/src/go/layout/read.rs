@@ -74,6 +74,8 @@ impl PFields {
             m: p.required("m")?,
             // A count next to the list up to go1.24, inside the list from go1.25 on.
             gfree_count: p.required_any(&["gFree.n", "gFree.size"])?,
+            goid_cache: p.optional("goidcache"),
+            goid_cache_end: p.optional("goidcacheend"),
             goroutines_created: p.optional("goroutinesCreated"),
         })
     }
