@@ -15,6 +15,7 @@
 //! - [`judge`]: which goroutines leak, how sure that is, and why
 //! - [`report`] and [`dump`]: what users read, one format a file
 //! - [`session`]: the watch over processes, as a state machine without a clock
+//! - [`node`]: all processes of a node, each in little room: which `go` statement grows, and whose turn it is
 #![forbid(unsafe_code)]
 
 pub mod base;
@@ -23,6 +24,7 @@ pub mod dump;
 pub mod go;
 pub mod goroutines;
 pub mod judge;
+pub mod node;
 pub mod report;
 pub mod schema;
 pub mod session;

@@ -1,0 +1,9 @@
+//! All Go processes of a node, each in little room: what it counts, which of its `go` statements grow, and when it is
+//! read next.
+//!
+//! **Invariant:** a suspicion is never called a verdict; whatever a process says of itself, its row is bounded, and costs
+//! its neighbours nothing.
+
+mod ages;
+
+pub use ages::{Ages, OLD};
