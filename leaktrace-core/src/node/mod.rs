@@ -5,5 +5,14 @@
 //! its neighbours nothing.
 
 mod ages;
+mod floors;
+mod sites;
+mod suspicion;
+#[cfg(test)]
+mod testing;
 
 pub use ages::{Ages, OLD};
+pub use sites::{MAX_SITES, SiteRow, SiteTable};
+pub use suspicion::{Suspicion, SuspicionKind, suspect};
+
+pub use crate::go::counts::Counts;
