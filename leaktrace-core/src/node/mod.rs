@@ -6,12 +6,14 @@
 
 mod ages;
 mod floors;
+mod pace;
 mod sites;
 mod suspicion;
 #[cfg(test)]
 mod testing;
 
 pub use ages::{Ages, OLD};
+pub use pace::{Load, Pace, Read, for_target};
 pub use sites::{MAX_SITES, SiteRow, SiteTable};
 pub use suspicion::{Suspicion, SuspicionKind, suspect};
 
