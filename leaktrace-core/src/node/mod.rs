@@ -7,6 +7,7 @@
 mod ages;
 mod floors;
 mod pace;
+mod row;
 mod sites;
 mod suspicion;
 #[cfg(test)]
@@ -14,6 +15,7 @@ mod testing;
 
 pub use ages::{Ages, OLD};
 pub use pace::{Load, Pace, Read, for_target};
+pub use row::Row;
 pub use sites::{MAX_SITES, SiteRow, SiteTable};
 pub use suspicion::{Suspicion, SuspicionKind, suspect};
 
