@@ -74,6 +74,14 @@ pub(crate) fn toward<T>(pid: u32, work: impl FnOnce() -> T) -> T {
     }
 }
 
+/// Gives up all capabilities of the calling thread, for good. It keeps its user id, and so what that may open.
+pub fn lay_down() -> io::Result<()> {
+    let none = CapabilitySet::empty();
+    // What the ambient set has goes with the inheritable one.
+    set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })?;
+    Ok(())
+}
+
 /// Asks the kernel, which knows more than user ids: whether the process is dumpable, and has no more rights than we.
 fn could_trace(pid: u32) -> bool {
     std::fs::read_link(format!("/proc/{pid}/exe")).is_ok()
@@ -133,6 +141,22 @@ mod tests {
         assert!(is_secure(&auxv(&[[6, 4096], [AT_SECURE, 1], [0, 0]])));
         assert!(!is_secure(&auxv(&[[6, AT_SECURE], [AT_SECURE, 0], [0, 0]])));
         assert!(!is_secure(&[]));
+    }
+
+    #[test]
+    fn one_thread_lays_down_what_the_others_keep() {
+        let before = capabilities(None).unwrap();
+        let there = std::thread::spawn(|| {
+            lay_down().unwrap();
+            let bounds = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+            (capabilities(None).unwrap(), raised(|| capabilities(None).unwrap()), bounds)
+        });
+        let (sets, raised, status) = there.join().unwrap();
+        let none = CapabilitySet::empty();
+        assert_eq!(sets, CapabilitySets { effective: none, permitted: none, inheritable: none });
+        assert_eq!(raised, sets);
+        assert!(status.contains("CapAmb:\t0000000000000000"), "{status}");
+        assert_eq!(capabilities(None).unwrap(), before);
     }
 
     #[test]
