@@ -1,6 +1,7 @@
 //! The shell of leaktrace: the command line, `/proc`, the kernel and the terminal. Everything that can be a
 //! function of bytes lives in `leaktrace_core`.
 
+pub mod agent;
 pub mod allocator;
 pub mod check;
 pub mod cli;

@@ -57,7 +57,7 @@ pub(crate) fn xml(text: &str) -> String {
 }
 
 /// Text as content or attribute of an HTML document.
-pub(crate) fn html(text: &str) -> String {
+pub fn html(text: &str) -> String {
     markup(text, |_| None)
 }
 

@@ -1,0 +1,80 @@
+//! What the server asks of whoever knows the processes.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use hyper::body::Bytes;
+use leaktrace_core::schema::{MetricFamily, Node, ProcessId};
+
+/// A dump on its way.
+pub type Dumped = Pin<Box<dyn Future<Output = Result<Bytes, Refusal>> + Send>>;
+
+/// Who knows the processes. Nothing here may wait, but for what it returns: everybody is answered by one thread.
+pub trait Answers: Send + Sync + 'static {
+    /// All processes, as of the last second. As long as nothing has changed, it is the same `Arc`.
+    fn node(&self) -> Arc<Node>;
+
+    /// All metrics, as of the last second. As long as nothing has changed, it is the same `Arc`.
+    fn metrics(&self) -> Arc<Vec<MetricFamily>>;
+
+    /// Takes a dump of a process. Who asked may go away before it is there, and then drops this.
+    fn goroutines(&self, id: ProcessId, wish: Wish) -> Dumped;
+
+    /// Whether all is well.
+    fn health(&self) -> Health;
+}
+
+/// A dump that somebody wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wish {
+    /// Of which goroutines.
+    pub kind: ProfileKind,
+    /// In which of Go's formats: 0 is a compressed profile, 1 text by stack, 2 text by goroutine.
+    pub debug: u8,
+    /// For how many seconds it is watched how they change, at most [`Wish::MAX_SECONDS`]; only where `debug` is 0.
+    pub seconds: Option<u32>,
+}
+
+impl Wish {
+    /// The longest time over which changes are watched.
+    pub const MAX_SECONDS: u32 = 300;
+}
+
+/// Goroutines that go together into one profile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProfileKind {
+    /// All.
+    Goroutine,
+    /// Those that nothing can wake up any more.
+    GoroutineLeak,
+}
+
+impl ProfileKind {
+    /// What Go calls the profile.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Goroutine => "goroutine",
+            Self::GoroutineLeak => "goroutineleak",
+        }
+    }
+}
+
+/// Why there is no dump.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is no such process.
+    NoProcess,
+    /// Too many are asked for already.
+    Busy,
+    /// It was tried, and failed as this says.
+    Failed(String),
+}
+
+/// Whether all is well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Whether the agent works at all.
+    pub is_alive: bool,
+    /// Whether what it says is complete.
+    pub is_ready: bool,
+}

@@ -1,0 +1,48 @@
+//! The processes as targets of scrapers: the list that Prometheus, Parca and Alloy fetch (`http_sd`).
+
+use std::collections::BTreeMap;
+
+use leaktrace_core::base::escape;
+use leaktrace_core::schema::{Node, NodeProcess, NodeState};
+use serde::Serialize;
+
+/// One process.
+#[derive(Debug, Serialize)]
+pub(super) struct Target<'a> {
+    targets: [&'a str; 1],
+    labels: BTreeMap<&'static str, String>,
+}
+
+/// All processes of which something can be fetched; nothing, if nobody knows our address.
+pub(super) fn targets<'a>(node: &Node, address: Option<&'a str>, machine: Option<&str>) -> Vec<Target<'a>> {
+    let Some(address) = address else { return Vec::new() };
+    let processes = node.processes.iter().filter(|process| process.state != NodeState::Refused);
+    processes.map(|process| Target { targets: [address], labels: labels(process, machine) }).collect()
+}
+
+fn labels(process: &NodeProcess, machine: Option<&str>) -> BTreeMap<&'static str, String> {
+    let id = process.id.to_string();
+    let prefix = format!("/processes/{id}");
+    let unit = process.unit.as_deref().map(|unit| unit.strip_suffix(".service").unwrap_or(unit));
+    let container = process.container_id.as_deref().map(|id| id.get(..12).unwrap_or(id));
+    let own = format!("{}:{}", process.exe, process.id.pid);
+    // Without these two all processes of a machine would be one.
+    let instance: Vec<&str> = [machine, container.or(unit), Some(&own)].into_iter().flatten().collect();
+    let labels = [
+        ("__scheme__", Some("http")),
+        ("__metrics_path__", Some(&*format!("{prefix}/metrics"))),
+        ("__profile_path_prefix__", Some(&*prefix)),
+        ("__param_process", Some(&*id)),
+        ("instance", Some(&*instance.join("/"))),
+        ("service_name", Some(unit.unwrap_or(&process.exe))),
+        ("node", machine),
+        ("__meta_leaktrace_prefix", Some(&*prefix)),
+        ("__meta_leaktrace_pid", Some(&*process.id.pid.to_string())),
+        ("__meta_leaktrace_exe", Some(&*process.exe)),
+        ("__meta_leaktrace_go_version", process.go_version.as_deref()),
+        ("__meta_leaktrace_version", process.version.as_deref()),
+        ("__meta_leaktrace_unit", process.unit.as_deref()),
+        ("__meta_leaktrace_container_id", process.container_id.as_deref()),
+    ];
+    labels.into_iter().filter_map(|(name, value)| Some((name, escape::line(value?).into_owned()))).collect()
+}
