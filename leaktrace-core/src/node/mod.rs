@@ -5,6 +5,7 @@
 //! its neighbours nothing.
 
 mod ages;
+mod cgroup;
 mod floors;
 mod pace;
 mod row;
@@ -14,6 +15,7 @@ mod suspicion;
 mod testing;
 
 pub use ages::{Ages, OLD};
+pub use cgroup::Place;
 pub use pace::{Load, Pace, Read, for_target};
 pub use row::Row;
 pub use sites::{MAX_SITES, SiteRow, SiteTable};
