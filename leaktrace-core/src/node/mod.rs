@@ -6,6 +6,7 @@
 
 mod ages;
 mod cgroup;
+mod families;
 mod floors;
 mod pace;
 mod row;
@@ -16,6 +17,7 @@ mod testing;
 
 pub use ages::{Ages, OLD};
 pub use cgroup::Place;
+pub use families::{Bounds, OwnFigures, Totals, families};
 pub use pace::{Load, Pace, Read, for_target};
 pub use row::Row;
 pub use sites::{MAX_SITES, SiteRow, SiteTable};

@@ -1,0 +1,209 @@
+//! What metrics say of a node, as data.
+//!
+//! Processes with the same labels are one series, whatever their pids, so that restarts and workers make no new ones. No label
+//! has a pid, the id of a goroutine, or an address in it.
+
+mod groups;
+mod labels;
+mod totals;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::base::num::real;
+use crate::schema::{MetricFamily, MetricKind, MetricSample, NodeProcess, NodeState};
+
+pub use totals::Totals;
+
+use super::pace::Read;
+use groups::Group;
+use labels::GroupLabels;
+
+/// How much is said at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// How many series there are.
+    pub series: usize,
+    /// How many `go` statements are told apart of processes with the same labels.
+    pub sites: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { series: 20_000, sites: 10 }
+    }
+}
+
+/// What leaktrace says of itself.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OwnFigures {
+    /// The processor time that it has used.
+    pub cpu: Duration,
+    /// The memory that it has.
+    pub memory_bytes: u64,
+    /// How many reads do not return.
+    pub stuck_reads: u64,
+    /// Accounts, and how many cores each has.
+    pub budget: Vec<(&'static str, f64)>,
+    /// The longest time that any process waits for a read after the one before.
+    pub periods: Vec<(Read, Duration)>,
+    /// Why processes cannot be read, in few words that are always the same ones, and how many.
+    pub unreadable: Vec<(&'static str, u64)>,
+}
+
+/// A sample, and the family that it belongs to.
+type Sample = (usize, MetricSample);
+
+/// A family without samples.
+struct Kind(&'static str, &'static str, Option<&'static str>, MetricKind);
+
+const GOROUTINES: usize = 0;
+const CREATED: usize = 1;
+const ENDED: usize = 2;
+const OLDEST: usize = 3;
+const SITES: usize = 4;
+const SUSPECTS: usize = 5;
+const INFO: usize = 6;
+const PROCESSES: usize = 7;
+const UNREADABLE: usize = 8;
+const PERIOD: usize = 9;
+const CPU: usize = 10;
+const MEMORY: usize = 11;
+const BUDGET: usize = 12;
+const STUCK: usize = 13;
+const SERIES: usize = 14;
+const LIMIT: usize = 15;
+
+use MetricKind::{Counter, Gauge};
+
+/// All families, in the order of the numbers above.
+const KINDS: [Kind; 16] = [
+    Kind("leaktrace_goroutines", "Goroutines of the programs' own that live.", None, Gauge),
+    Kind(
+        "leaktrace_goroutines_created",
+        "Goroutines that were made, those of the runtime included.",
+        None,
+        Counter,
+    ),
+    Kind(
+        "leaktrace_goroutines_ended",
+        "Goroutines that have ended, those of the runtime included.",
+        None,
+        Counter,
+    ),
+    Kind(
+        "leaktrace_oldest_goroutine_age_seconds",
+        "How long the oldest goroutine but the main one is known to have lived.",
+        Some("seconds"),
+        Gauge,
+    ),
+    Kind(
+        "leaktrace_site_goroutines",
+        "Goroutines that live, by the go statement that made them.",
+        None,
+        Gauge,
+    ),
+    Kind("leaktrace_site_suspect", "Processes in which a go statement looks as if it leaked.", None, Gauge),
+    Kind(
+        "leaktrace_process_info",
+        "The Go release and the version of the process that started last.",
+        None,
+        Gauge,
+    ),
+    Kind("leaktrace_processes", "Go processes of this node, by how far they are watched.", None, Gauge),
+    Kind("leaktrace_unreadable_processes", "Go processes that could not be read, by reason.", None, Gauge),
+    Kind(
+        "leaktrace_look_period_seconds",
+        "The longest time between two reads of any process.",
+        Some("seconds"),
+        Gauge,
+    ),
+    Kind("leaktrace_agent_cpu_seconds", "Processor time that leaktrace has used.", Some("seconds"), Counter),
+    Kind("leaktrace_agent_memory_bytes", "Memory that leaktrace has.", Some("bytes"), Gauge),
+    Kind("leaktrace_budget", "Cores that leaktrace may use, by what for.", None, Gauge),
+    Kind("leaktrace_stuck_reads", "Reads of processes that do not return.", None, Gauge),
+    Kind(
+        "leaktrace_series",
+        "Series that are shown, and that were left out because there are too many.",
+        None,
+        Gauge,
+    ),
+    Kind("leaktrace_series_limit", "How many series are shown at most.", None, Gauge),
+];
+
+/// All metrics. `totals` is the same one each time, or counters would fall when a process ends.
+pub fn families(
+    processes: &[NodeProcess],
+    totals: &mut Totals,
+    own: &OwnFigures,
+    bounds: &Bounds,
+) -> Vec<MetricFamily> {
+    let mut by_labels: BTreeMap<GroupLabels, Vec<&NodeProcess>> = BTreeMap::new();
+    for process in processes {
+        by_labels.entry(GroupLabels::of(process)).or_default().push(process);
+    }
+    totals.update(&by_labels);
+    let groups = by_labels.iter().map(|(labels, processes)| {
+        let mut group = Group::of(processes);
+        group.keep_sites(totals.places(labels), bounds.sites);
+        (labels, group)
+    });
+    let groups: Vec<_> = groups.collect();
+
+    let mut samples = of_node(processes, own);
+    // The two states, and the limit.
+    let room = bounds.series.saturating_sub(samples.len() + 3);
+    let mut omitted = 0;
+    for (labels, group, is_shown) in groups::admit(groups, room, bounds.series / 4) {
+        let of_group = group.samples(labels, totals.of(labels));
+        if is_shown { samples.extend(of_group) } else { omitted += of_group.len() }
+    }
+    let shown = samples.len() + 3;
+    for (state, count) in [("shown", shown), ("omitted", omitted)] {
+        samples.push(sample(SERIES, [("state", state)], real(count as u64)));
+    }
+    samples.push(sample(LIMIT, [], real(bounds.series as u64)));
+    collect(samples)
+}
+
+/// What is said of the node as a whole, and of leaktrace.
+fn of_node(processes: &[NodeProcess], own: &OwnFigures) -> Vec<Sample> {
+    let states = [
+        ("waiting", NodeState::Waiting),
+        ("watched", NodeState::Watched),
+        ("refused", NodeState::Refused),
+        ("blocked", NodeState::Blocked),
+    ];
+    let count = |state| real(processes.iter().filter(|process| process.state == state).count() as u64);
+    let states = states.map(|(name, state)| sample(PROCESSES, [("state", name)], count(state)));
+    let reasons = own.unreadable.iter();
+    let reasons = reasons.map(|(reason, count)| sample(UNREADABLE, [("reason", *reason)], real(*count)));
+    let periods = own.periods.iter();
+    let periods =
+        periods.map(|(read, period)| sample(PERIOD, [("read", read.as_str())], period.as_secs_f64()));
+    let budget = own.budget.iter().map(|(account, cores)| sample(BUDGET, [("account", *account)], *cores));
+    let alone = [
+        sample(CPU, [], own.cpu.as_secs_f64()),
+        sample(MEMORY, [], real(own.memory_bytes)),
+        sample(STUCK, [], real(own.stuck_reads)),
+    ];
+    states.into_iter().chain(reasons).chain(periods).chain(budget).chain(alone).collect()
+}
+
+fn sample<const N: usize>(family: usize, labels: [(&'static str, &str); N], value: f64) -> Sample {
+    let labels = labels.map(|(name, value)| (name, value.to_owned())).into();
+    (family, MetricSample { labels, value })
+}
+
+/// Puts samples into their families; those that have none are left out.
+fn collect(samples: Vec<Sample>) -> Vec<MetricFamily> {
+    let empty = |Kind(name, help, unit, kind)| MetricFamily { name, help, unit, kind, samples: Vec::new() };
+    let mut families = KINDS.map(empty);
+    for (family, sample) in samples {
+        families[family].samples.push(sample);
+    }
+    families.into_iter().filter(|family| !family.samples.is_empty()).collect()
+}
+
+#[cfg(test)]
+mod tests;

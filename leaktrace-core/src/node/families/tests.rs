@@ -1,0 +1,202 @@
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::schema::{Location, NodeSite, ProcessId};
+
+fn site(line: u32, live: u64) -> NodeSite {
+    let created_by = Location {
+        function: Some("main.serve".to_owned()),
+        file: Some("/src/app/main.go".to_owned()),
+        line: Some(line),
+        pc: "0x4711beef".to_owned(),
+    };
+    NodeSite { created_by, live, old: 0, oldest_ns: 0, suspect: None, per_minute: None }
+}
+
+fn process(pid: u32, exe: &str, live: u64) -> NodeProcess {
+    NodeProcess {
+        id: ProcessId { pid, start_ticks: 1000 + u64::from(pid) },
+        exe: exe.to_owned(),
+        container_id: None,
+        unit: Some("order.service".to_owned()),
+        go_version: Some("go1.27.3".to_owned()),
+        version: Some(format!("v1.{pid}.0")),
+        state: NodeState::Watched,
+        reason: None,
+        goroutines: Some(live),
+        created: Some(live + 100),
+        ended: Some(100),
+        oldest_ns: Some(u64::from(pid) * 1_000_000_000),
+        look_age_ns: Some(0),
+        sites: vec![site(10, live)],
+        other_sites: 0,
+    }
+}
+
+struct Said(Vec<MetricFamily>);
+
+impl Said {
+    fn of(processes: &[NodeProcess], totals: &mut Totals, bounds: Bounds) -> Self {
+        let said = Self(families(processes, totals, &OwnFigures::default(), &bounds));
+        let mut seen = BTreeSet::new();
+        for family in &said.0 {
+            for sample in &family.samples {
+                assert!(seen.insert((family.name, sample.labels.clone())), "{} {sample:?}", family.name);
+            }
+        }
+        let all: usize = said.0.iter().map(|family| family.samples.len()).sum();
+        assert_eq!(said.values("leaktrace_series", "shown"), [real(all as u64)]);
+        said
+    }
+
+    /// The values of all samples of a metric that have a label with this value.
+    fn values(&self, name: &str, label: &str) -> Vec<f64> {
+        let samples = self.0.iter().filter(|family| family.name == name).flat_map(|family| &family.samples);
+        let has = |sample: &&MetricSample| sample.labels.iter().any(|(_, value)| value == label);
+        samples.filter(has).map(|sample| sample.value).collect()
+    }
+}
+
+#[test]
+fn processes_with_equal_labels_are_one_series() {
+    let all = [process(1, "order", 10), process(2, "order", 30), process(3, "other", 5)];
+    let said = Said::of(&all, &mut Totals::default(), Bounds::default());
+    assert_eq!(said.values("leaktrace_goroutines", "order"), [40.0]);
+    assert_eq!(said.values("leaktrace_goroutines_created", "order"), [240.0]);
+    assert_eq!(said.values("leaktrace_goroutines_ended", "order"), [200.0]);
+    assert_eq!(said.values("leaktrace_oldest_goroutine_age_seconds", "order"), [2.0]);
+    assert_eq!(said.values("leaktrace_process_info", "v1.2.0"), [1.0]);
+    assert_eq!(said.values("leaktrace_process_info", "order"), [1.0]);
+    assert_eq!(said.values("leaktrace_processes", "watched"), [3.0]);
+    assert_eq!(said.values("leaktrace_processes", "blocked"), [0.0]);
+    let sites = said.0.iter().find(|family| family.name == "leaktrace_site_goroutines").unwrap();
+    let labels: Vec<_> =
+        sites.samples[0].labels.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    assert_eq!(
+        labels,
+        [
+            ("exe", "order"),
+            ("container_id", ""),
+            ("unit", "order.service"),
+            ("function", "main.serve"),
+            ("file", "main.go"),
+            ("line", "10"),
+        ]
+    );
+}
+
+#[test]
+fn what_is_unknown_is_not_said() {
+    let unknown = NodeProcess {
+        state: NodeState::Blocked,
+        goroutines: None,
+        created: None,
+        ended: None,
+        oldest_ns: None,
+        sites: Vec::new(),
+        ..process(1, "order", 0)
+    };
+    let mut totals = Totals::default();
+    let said = Said::of(std::slice::from_ref(&unknown), &mut totals, Bounds::default());
+    for name in ["goroutines", "goroutines_created", "oldest_goroutine_age_seconds", "site_goroutines"] {
+        assert!(said.values(&format!("leaktrace_{name}"), "order").is_empty(), "{name}");
+    }
+    Said::of(&[process(1, "order", 7)], &mut totals, Bounds::default());
+    let said = Said::of(&[unknown], &mut totals, Bounds::default());
+    assert_eq!(said.values("leaktrace_goroutines_created", "order"), [107.0], "it is not taken back");
+}
+
+#[test]
+fn counters_go_on_when_processes_end() {
+    let mut totals = Totals::default();
+    let mut created = |processes: &[NodeProcess]| {
+        let said = Said::of(processes, &mut totals, Bounds::default());
+        said.values("leaktrace_goroutines_created", "order")
+    };
+    assert_eq!(created(&[process(1, "order", 10), process(2, "order", 20)]), [230.0]);
+    assert_eq!(created(&[process(2, "order", 30)]), [240.0]);
+    assert_eq!(created(&[process(2, "order", 30), process(3, "order", 0)]), [340.0]);
+    // Another program in the same process begins anew.
+    assert_eq!(created(&[process(2, "order", 0), process(3, "order", 0)]), [440.0]);
+    assert_eq!(created(&[process(2, "renamed", 0), process(3, "order", 0)]), [440.0]);
+    assert_eq!(created(&[process(4, "x", 0)]), [] as [f64; 0]);
+    assert_eq!(created(&[process(5, "order", 1)]), [101.0], "none of its group has lived meanwhile");
+}
+
+#[test]
+fn the_largest_sites_are_told_apart_and_keep_their_places() {
+    let mut totals = Totals::default();
+    let bounds = Bounds { sites: 2, ..Bounds::default() };
+    let mut said = |sites: [u64; 4]| {
+        let sites = (1..).zip(sites).map(|(line, live)| site(line, live)).collect();
+        let said =
+            Said::of(&[NodeProcess { sites, other_sites: 5, ..process(9, "order", 0) }], &mut totals, bounds);
+        ["1", "2", "3", "4", "~other"]
+            .map(|line| said.values("leaktrace_site_goroutines", line).first().copied())
+    };
+    assert_eq!(said([40, 30, 20, 10]), [Some(40.0), Some(30.0), None, None, Some(35.0)]);
+    assert_eq!(said([40, 30, 37, 10]), [Some(40.0), Some(30.0), None, None, Some(52.0)]);
+    assert_eq!(said([40, 30, 38, 10]), [Some(40.0), None, Some(38.0), None, Some(45.0)]);
+}
+
+#[test]
+fn suspects_are_shown_before_others() {
+    let suspect = NodeSite { suspect: Some("grows".to_owned()), ..site(99, 1) };
+    let sites = (1..=20).map(|line| site(line, 1000)).chain([suspect]).collect();
+    let all = [NodeProcess { sites, ..process(1, "order", 0) }];
+    let said = Said::of(&all, &mut Totals::default(), Bounds::default());
+    assert_eq!(said.values("leaktrace_site_suspect", "grows"), [1.0]);
+    assert_eq!(said.values("leaktrace_site_goroutines", "99"), [1.0]);
+    assert_eq!(said.values("leaktrace_site_goroutines", "~other"), [11_000.0]);
+}
+
+#[test]
+fn names_that_mean_something_here_are_one_with_it() {
+    let mut named = site(7, 3);
+    named.created_by =
+        Location { function: Some("~other".to_owned()), file: None, line: None, ..named.created_by };
+    let mut nameless = site(8, 4);
+    nameless.created_by.function = None;
+    let sites = vec![named, nameless.clone(), nameless];
+    let all = [NodeProcess { sites, other_sites: 2, ..process(1, "a\nb", 0) }];
+    let said = Said::of(&all, &mut Totals::default(), Bounds::default());
+    assert_eq!(said.values("leaktrace_site_goroutines", "~other"), [5.0]);
+    assert_eq!(said.values("leaktrace_site_goroutines", "~unknown"), [8.0]);
+    assert_eq!(said.values("leaktrace_goroutines", r"a\nb"), [0.0]);
+    let text = format!("{:?}", said.0);
+    assert!(!text.contains("beef") && !text.contains("4711"), "no address");
+}
+
+#[test]
+fn series_are_bounded_and_no_origin_has_all() {
+    let many = (0..500).map(|pid| process(pid, &format!("exe{pid:03}"), 1000));
+    let other = NodeProcess { unit: Some("quiet.service".to_owned()), ..process(900, "quiet", 1) };
+    let mut suspected = process(901, "leaky", 1);
+    suspected.sites[0].suspect = Some("grows".to_owned());
+    let all: Vec<_> = many.chain([other, suspected]).collect();
+    let bounds = Bounds { series: 400, ..Bounds::default() };
+    let said = Said::of(&all, &mut Totals::default(), bounds);
+    assert_eq!(said.values("leaktrace_goroutines", "quiet"), [1.0]);
+    assert_eq!(said.values("leaktrace_goroutines", "leaky"), [1.0]);
+    let shown = said.values("leaktrace_series", "shown")[0];
+    assert!(shown <= 400.0 && shown > 390.0, "{shown}");
+    // All but what is said of the node itself belongs to processes.
+    let node = real(of_node(&all, &OwnFigures::default()).len() as u64 + 3);
+    let omitted = said.values("leaktrace_series", "omitted");
+    assert_eq!(omitted, [502.0 * 6.0 + 1.0 - (shown - node)]);
+    let said = Said::of(&all, &mut Totals::default(), Bounds::default());
+    assert_eq!(said.values("leaktrace_series", "omitted"), [0.0]);
+}
+
+#[test]
+fn names_are_those_of_their_units_and_kinds() {
+    for Kind(name, help, unit, kind) in KINDS {
+        assert!(name.starts_with("leaktrace_") && !name.ends_with("_total") && help.ends_with('.'), "{name}");
+        assert!(unit.is_none_or(|unit| name.ends_with(unit)), "{name}");
+        assert_eq!(
+            kind == Counter,
+            ["created", "ended", "cpu_seconds"].iter().any(|end| name.ends_with(end))
+        );
+    }
+    assert_eq!(KINDS[LIMIT].0, "leaktrace_series_limit");
+}
