@@ -161,6 +161,21 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Noted<S> {
         polled
     }
 
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, pieces);
+        self.deadline.wrote(polled.is_pending());
+        polled
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        // Or hyper would copy each answer.
+        self.stream.is_write_vectored()
+    }
+
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.stream).poll_flush(cx);
         // hyper asks for this when it has written all that it had.
@@ -240,6 +255,15 @@ mod tests {
         assert_eq!(left(), 150);
         deadline.flushed();
         assert_eq!((left(), deadline.is_waiting()), (60, true));
+    }
+
+    #[test]
+    fn answers_are_not_copied() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let _within = runtime.enter();
+        let (stream, _other) = tokio::net::UnixStream::pair().unwrap();
+        let deadline = Rc::new(Deadline::new(Patience::USUAL));
+        assert!(hyper_util::rt::TokioIo::new(Noted { stream, deadline }).inner().is_write_vectored());
     }
 
     #[test]
