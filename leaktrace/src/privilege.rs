@@ -148,8 +148,8 @@ mod tests {
         let before = capabilities(None).unwrap();
         let there = std::thread::spawn(|| {
             lay_down().unwrap();
-            let bounds = std::fs::read_to_string("/proc/thread-self/status").unwrap();
-            (capabilities(None).unwrap(), raised(|| capabilities(None).unwrap()), bounds)
+            let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+            (capabilities(None).unwrap(), raised(|| capabilities(None).unwrap()), status)
         });
         let (sets, raised, status) = there.join().unwrap();
         let none = CapabilitySet::empty();

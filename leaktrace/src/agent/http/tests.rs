@@ -304,6 +304,7 @@ fn what_is_under_way_at_the_end_is_answered() {
     server.stop();
     let answer = Answer::parse(client::rest(soon));
     assert_eq!((answer.status, answer.text().as_str()), (200, "late"));
+    assert_eq!(answer.header("connection"), Some("close"));
 }
 
 #[test]

@@ -123,6 +123,12 @@ fn too_much_is_not_read() {
     let sent = (0..1_024).take_while(|_| flood.write_all(header.as_bytes()).is_ok()).count();
     let text = String::from_utf8(rest(flood)).unwrap();
     assert!(text.is_empty() || text.starts_with("HTTP/1.1 431 "), "{sent}: {text}");
+    let large = "y".repeat(20_000);
+    let large = client::ask(
+        at,
+        &format!("GET / HTTP/1.1\r\nHost: localhost\r\nX: {large}\r\nConnection: close\r\n\r\n"),
+    );
+    assert_eq!(large.status, 431);
     let headers = "X: y\r\n".repeat(65);
     let many = client::ask(at, &format!("GET / HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n"));
     assert_eq!(many.status, 431);
