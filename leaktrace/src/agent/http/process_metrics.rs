@@ -34,7 +34,6 @@ pub(super) fn families(process: &NodeProcess) -> Vec<MetricFamily> {
             "For how long the oldest goroutine but the main one is known to have lived.",
             process.oldest_ns,
         ),
-        seconds("leaktrace_look_age_seconds", "How long ago the memory was looked at.", process.look_age_ns),
         sites(process),
     ];
     families.into_iter().filter(|family| !family.samples.is_empty()).collect()
