@@ -10,7 +10,7 @@ fn row() -> Row {
 }
 
 fn counts(live: u64, given: u64) -> Counts {
-    Counts { listed: live + 5, live: Some(live), given: Some(given), created: Some(given) }
+    Counts { listed: live + 5, live: Some(live), given: Some(given), created: Some(given), processors: 4 }
 }
 
 fn many(count: u64) -> Vec<Goroutine> {
