@@ -69,7 +69,9 @@ pub struct Row {
     ages: Ages,
     /// How often running the counts and the list differed.
     strikes: u8,
+    /// How many were made, and whether it is the runtime that counts them.
     created: Option<u64>,
+    is_created_exact: bool,
     ended: Option<u64>,
     turns: [Turn; 2],
 }
@@ -87,6 +89,7 @@ impl Row {
             ages: Ages::default(),
             strikes: 0,
             created: None,
+            is_created_exact: false,
             ended: None,
             turns: [Turn::default(); 2],
         }
@@ -104,7 +107,9 @@ impl Row {
         self.counts = Some((now, counts));
         self.turns[Read::Peek as usize].last = Some(now);
         // Where the runtime has no such count, the ids that were given are more by what is in caches.
-        self.created = self.created.max(counts.created.or(counts.given));
+        self.is_created_exact |= counts.created.is_some();
+        let given = counts.given.filter(|_| !self.is_created_exact);
+        self.created = self.created.max(counts.created.or(given));
         self.count_ended();
     }
 

@@ -70,6 +70,10 @@ fn a_leak_is_suspected_in_time() {
     let rate = found[0].1.per_minute.unwrap();
     assert!((8.0..12.0).contains(&rate), "{rate}");
 
+    let mut slow = Row::new(row.id, at(0));
+    watch(&mut slow, 40 * 60, |second| 10 + second / 60);
+    assert_eq!(slow.suspicions().len(), 1);
+
     let mut still = Row::new(row.id, at(0));
     watch(&mut still, 3600, |_| 500);
     assert!(still.suspicions().is_empty());
@@ -91,6 +95,8 @@ fn counters_never_fall() {
     assert_eq!((row.created(), row.ended()), (Some(110), Some(89)));
     row.peeked(at(15), counts(20, 200));
     assert_eq!((row.created(), row.ended()), (Some(200), Some(179)));
+    row.peeked(at(20), Counts { created: None, ..counts(20, 300) });
+    assert_eq!(row.created(), Some(200), "ids that were given are more than goroutines");
 }
 
 #[test]
