@@ -8,7 +8,7 @@ use crate::base::time::{MINUTE_NS, SECOND_NS, nanoseconds};
 use crate::go::counts::Counts;
 use crate::go::goroutines::Snapshot;
 use crate::go::names::WaitReasons;
-use crate::schema::ProcessId;
+use crate::schema::{Location, NodeSite, ProcessId};
 
 use super::ages::Ages;
 use super::pace::{Load, Pace, Read, for_target};
@@ -246,6 +246,19 @@ impl Row {
     /// What was suspected of one of its `go` statements at the last look.
     pub fn suspicion(&self, site: &SiteRow) -> Option<Suspicion> {
         suspect(site, self.look?.at)
+    }
+
+    /// What is told of one of its `go` statements, which is at `created_by`.
+    pub fn node_site(&self, site: &SiteRow, created_by: Location) -> NodeSite {
+        let suspicion = self.suspicion(site);
+        NodeSite {
+            created_by,
+            live: site.live().into(),
+            old: site.old().into(),
+            oldest_ns: site.oldest().map_or(0, nanoseconds),
+            suspect: suspicion.map(|suspicion| suspicion.kind.to_string()),
+            per_minute: suspicion.and_then(|suspicion| suspicion.per_minute),
+        }
     }
 
     fn live_by_counts(&self) -> Option<u64> {

@@ -70,6 +70,11 @@ fn a_leak_is_suspected_in_time() {
     let rate = found[0].1.per_minute.unwrap();
     assert!((8.0..12.0).contains(&rate), "{rate}");
 
+    let place = Location { function: None, file: None, line: None, pc: "0x100".to_owned() };
+    let told = row.node_site(found[0].0, place);
+    assert_eq!((told.live, told.suspect.as_deref(), told.per_minute), (88, Some("grows"), Some(rate)));
+    assert!((74..told.live).contains(&told.old), "{told:?}");
+
     let mut slow = Row::new(row.id, at(0));
     watch(&mut slow, 40 * 60, |second| 10 + second / 60);
     assert_eq!(slow.suspicions().len(), 1);
