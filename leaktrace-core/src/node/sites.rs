@@ -88,6 +88,9 @@ pub struct SiteRow {
     pub(super) floors: Floors,
 }
 
+// A thousand processes have some thirty each.
+const _: () = assert!(size_of::<SiteRow>() <= 384);
+
 impl SiteRow {
     fn new((gopc, startpc): Key, tally: Tally, now: Ktime) -> Self {
         let (locked, floors) = (None, Floors::default());

@@ -82,6 +82,8 @@ pub fn suspect(site: &SiteRow, now: Ktime) -> Option<Suspicion> {
 
 /// How many more there are in a minute, if these floors rise.
 fn rate(level: &Level, minutes: u64) -> Option<f64> {
+    // Most have few goroutines, and are asked about at every look.
+    level.floors().last().filter(|last| real(u64::from(**last)) >= LEAST_RISE)?;
     let (earlier, floors) = rising(level.floors())?;
     let (first, last) = (*floors.first()?, *floors.last()?);
     let record = earlier.iter().copied().fold(level.record(), u32::max);
