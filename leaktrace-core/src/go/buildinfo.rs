@@ -92,7 +92,7 @@ impl BuildInfo {
     }
 
     /// The value of the build setting `key`.
-    pub(crate) fn setting(&self, key: &str) -> Option<&str> {
+    pub fn setting(&self, key: &str) -> Option<&str> {
         self.settings.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
     }
 

@@ -64,6 +64,7 @@ const OLDEST: usize = 3;
 const SITES: usize = 4;
 const SUSPECTS: usize = 5;
 const INFO: usize = 6;
+const INCIDENTS: usize = 16;
 const PROCESSES: usize = 7;
 const UNREADABLE: usize = 8;
 const PERIOD: usize = 9;
@@ -77,7 +78,7 @@ const LIMIT: usize = 15;
 use MetricKind::{Counter, Gauge};
 
 /// All families, in the order of the numbers above.
-const KINDS: [Kind; 16] = [
+const KINDS: [Kind; 17] = [
     Kind("leaktrace_goroutines", "Goroutines of the programs' own that live.", None, Gauge),
     Kind(
         "leaktrace_goroutines_created",
@@ -129,6 +130,7 @@ const KINDS: [Kind; 16] = [
         Gauge,
     ),
     Kind("leaktrace_series_limit", "How many series are shown at most.", None, Gauge),
+    Kind("leaktrace_incidents", "Incidents that the last studies found, by how sure they are.", None, Gauge),
 ];
 
 /// All metrics. `totals` is the same one each time, or counters would fall when a process ends.

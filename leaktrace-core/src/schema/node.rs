@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
-use super::Location;
+use super::{Incident, Location, OwnLine, Severity};
 
 /// The version of what the agent says in JSON.
 pub const NODE_SCHEMA_VERSION: u32 = 1;
@@ -118,6 +118,53 @@ pub struct NodeProcess {
     pub sites: Vec<NodeSite>,
     /// How many goroutines come from others.
     pub other_sites: u64,
+    /// How long ago it was studied for incidents, in nanoseconds, if it was.
+    pub study_age_ns: Option<u64>,
+    /// Whether it is being studied.
+    pub is_studied: bool,
+    /// What the last study found, the surest first.
+    pub incidents: Vec<NodeIncident>,
+}
+
+/// One problem that a study has found.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct NodeIncident {
+    /// The same in each report on the program.
+    pub id: String,
+    /// How sure it is.
+    pub severity: Severity,
+    /// The code of the rule with the best evidence: `LT002`.
+    pub code: String,
+    /// What that rule is called.
+    pub name: String,
+    /// The user's own line that led there, else the `go` statement.
+    pub at: Location,
+    /// How many goroutines it is about.
+    pub live: u64,
+    /// Births less ends in a minute, as far as known.
+    pub per_minute: Option<f64>,
+}
+
+impl NodeIncident {
+    /// What there is to tell of an incident in one line; nothing of one without a verdict.
+    pub fn of(incident: &Incident) -> Option<Self> {
+        let (lead, _) = incident.lead()?;
+        let own = |own: &OwnLine| Location {
+            function: Some(own.function.clone()),
+            file: own.file.clone(),
+            line: own.line,
+            pc: lead.created_by.pc.clone(),
+        };
+        Some(Self {
+            id: incident.id.clone(),
+            severity: incident.severity,
+            code: lead.code.clone(),
+            name: lead.name.clone(),
+            at: incident.own_line.as_ref().map_or_else(|| lead.created_by.clone(), own),
+            live: incident.live,
+            per_minute: incident.net_per_minute,
+        })
+    }
 }
 
 /// One `go` statement.

@@ -4,11 +4,11 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::num::real;
-use crate::schema::{MetricSample, NodeProcess, NodeSite};
+use crate::schema::{MetricSample, NodeProcess, NodeSite, Severity};
 
 use super::labels::{GroupLabels, SiteLabels, label};
 use super::totals::Counted;
-use super::{CREATED, ENDED, GOROUTINES, INFO, OLDEST, SITES, SUSPECTS, Sample};
+use super::{CREATED, ENDED, GOROUTINES, INCIDENTS, INFO, OLDEST, SITES, SUSPECTS, Sample};
 
 /// One `go` statement of all processes of a group.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +26,8 @@ pub(super) struct Group {
     sites: BTreeMap<SiteLabels, Site>,
     /// How many goroutines come from `go` statements that are not told apart.
     other: u64,
+    /// Incidents by severity; nothing if no process has been studied.
+    incidents: Option<BTreeMap<Severity, u64>>,
     /// Of the process that started last.
     go_version: String,
     version: String,
@@ -41,6 +43,7 @@ impl Group {
             group.oldest_ns = group.oldest_ns.max(process.oldest_ns);
             group.other = group.other.saturating_add(process.other_sites);
             process.sites.iter().for_each(|site| group.add(site));
+            group.add_incidents(process);
         }
         // Two would make a join of it ambiguous.
         if let Some(last) = processes.iter().max_by_key(|process| (process.id.start_ticks, process.id.pid)) {
@@ -48,6 +51,16 @@ impl Group {
             (group.go_version, group.version) = (label_of(&last.go_version), label_of(&last.version));
         }
         group
+    }
+
+    fn add_incidents(&mut self, process: &NodeProcess) {
+        if process.study_age_ns.is_none() {
+            return;
+        }
+        let counts = self.incidents.get_or_insert_with(|| Severity::ALL.map(|severity| (severity, 0)).into());
+        for incident in &process.incidents {
+            *counts.entry(incident.severity).or_default() += 1;
+        }
     }
 
     fn add(&mut self, site: &NodeSite) {
@@ -77,7 +90,12 @@ impl Group {
     }
 
     fn is_suspected(&self) -> bool {
-        self.sites.values().any(|site| !site.suspects.is_empty())
+        self.has_incidents() || self.sites.values().any(|site| !site.suspects.is_empty())
+    }
+
+    fn has_incidents(&self) -> bool {
+        let sure = |(severity, count): (&Severity, &u64)| *severity != Severity::Watch && *count > 0;
+        self.incidents.iter().flatten().any(sure)
     }
 
     /// All that is said of it.
@@ -95,6 +113,9 @@ impl Group {
         let alone = alone.into_iter().filter_map(|(family, value)| Some(sample(family, Vec::new(), value?)));
         let versions = vec![("go_version", self.go_version.clone()), ("version", self.version.clone())];
         let mut samples: Vec<_> = alone.chain([sample(INFO, versions, 1.0)]).collect();
+        for (severity, count) in self.incidents.iter().flatten() {
+            samples.push(sample(INCIDENTS, vec![("severity", severity.as_str().to_owned())], real(*count)));
+        }
         for (site, figures) in &self.sites {
             samples.push(sample(SITES, site.pairs(), real(figures.live)));
             for (reason, count) in &figures.suspects {
@@ -107,7 +128,8 @@ impl Group {
 
     /// How many series that may be at most.
     fn series(&self) -> usize {
-        5 + self.sites.values().map(|site| 1 + site.suspects.len()).sum::<usize>()
+        5 + self.incidents.as_ref().map_or(0, BTreeMap::len)
+            + self.sites.values().map(|site| 1 + site.suspects.len()).sum::<usize>()
     }
 }
 

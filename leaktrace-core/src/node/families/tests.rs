@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::schema::{Location, NodeSite, ProcessId};
+use crate::schema::{Location, NodeIncident, NodeSite, ProcessId, Severity};
 
 fn site(line: u32, live: u64) -> NodeSite {
     let created_by = Location {
@@ -30,6 +30,9 @@ fn process(pid: u32, exe: &str, live: u64) -> NodeProcess {
         look_age_ns: Some(0),
         sites: vec![site(10, live)],
         other_sites: 0,
+        study_age_ns: None,
+        is_studied: false,
+        incidents: Vec::new(),
     }
 }
 
@@ -137,6 +140,30 @@ fn the_largest_sites_are_told_apart_and_keep_their_places() {
     assert_eq!(said([40, 30, 20, 10]), [Some(40.0), Some(30.0), None, None, Some(35.0)]);
     assert_eq!(said([40, 30, 37, 10]), [Some(40.0), Some(30.0), None, None, Some(52.0)]);
     assert_eq!(said([40, 30, 38, 10]), [Some(40.0), None, Some(38.0), None, Some(45.0)]);
+}
+
+#[test]
+fn incidents_are_counted_of_those_that_were_studied() {
+    let incident = |severity| NodeIncident {
+        id: "0123456789ab".to_owned(),
+        severity,
+        code: "LT002".to_owned(),
+        name: "one-sided-channel".to_owned(),
+        at: site(1, 1).created_by,
+        live: 7,
+        per_minute: None,
+    };
+    let mut totals = Totals::default();
+    let said = |process, totals: &mut Totals| {
+        Said::of(&[process], totals, Bounds::default()).values("leaktrace_incidents", "severity")
+    };
+    assert!(said(process(1, "order", 5), &mut totals).is_empty(), "nobody has looked");
+    let found = NodeProcess {
+        study_age_ns: Some(1),
+        incidents: vec![incident(Severity::Likely), incident(Severity::Watch), incident(Severity::Likely)],
+        ..process(1, "order", 5)
+    };
+    assert_eq!(said(found, &mut totals), [0.0, 2.0, 1.0], "certain, likely, watch");
 }
 
 #[test]
