@@ -131,7 +131,7 @@ fn started_at(ticks: u64, procfs: &Procfs) -> Option<UnixTime> {
     booted.checked_mul(1_000_000_000)?.checked_add(since_boot).map(UnixTime)
 }
 
-fn hostname(procfs: &Procfs) -> Option<String> {
+pub(crate) fn hostname(procfs: &Procfs) -> Option<String> {
     let name = read(&procfs.root().join("sys/kernel/hostname"))?;
     Some(name.trim_end().to_owned()).filter(|name| !name.is_empty())
 }

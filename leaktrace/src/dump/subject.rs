@@ -1,8 +1,6 @@
 //! What a dump is taken of: a process, a core file, or a file of ours that has a dump already. Whatever has a program's
 //! memory is read in one way, as an `Image`.
 
-use std::sync::Arc;
-
 use leaktrace_core::base::memory::Memory;
 use leaktrace_core::base::num::Ktime;
 use leaktrace_core::go::goroutines::Snapshot;
@@ -43,8 +41,14 @@ impl Subject for LiveProcess<'_> {
 
 fn read(pid: Pid, procfs: &Procfs, with_arguments: bool) -> anyhow::Result<Dump> {
     let target = inspect::open(procfs, pid)?;
-    let inspected = Inspected::new(Arc::clone(&target), procfs)?;
-    let facts = facts::of_process(&target, inspected.elf(), procfs)?;
+    dump_of(&Inspected::new(target, procfs)?, procfs, with_arguments)
+}
+
+/// Takes a dump of a process that is understood, with the values of arguments if they are wanted. On the thread that it is
+/// called on, which may never come back.
+pub(crate) fn dump_of(inspected: &Inspected, procfs: &Procfs, with_arguments: bool) -> anyhow::Result<Dump> {
+    let target = inspected.target();
+    let facts = facts::of_process(target, inspected.elf(), procfs)?;
     let facts = Facts { taken_at: clock::unix_time(), ..facts };
     let (program, memory) = (inspected.program(), &inspected.memory());
     let image = Image { program, memory, facts, clock: Clock::Running(&clock::now) };
@@ -53,7 +57,7 @@ fn read(pid: Pid, procfs: &Procfs, with_arguments: bool) -> anyhow::Result<Dump>
         dump
     });
     if target.exit.has_exited() || target.space.is_gone() {
-        return Err(ProcessError::Exited { pid }.into());
+        return Err(ProcessError::Exited { pid: target.pid }.into());
     }
     dump
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-use super::stat::cpu_ticks;
+use super::stat::{children_cpu_ticks, cpu_ticks};
 use super::{Pid, ProcessError, Procfs};
 
 /// More than what the file has up to the numbers that are wanted.
@@ -29,14 +29,25 @@ impl UsedCpu {
     pub fn read(&self) -> Option<Duration> {
         let mut bytes = [0; STAT_BYTES];
         let len = self.stat.read_at(&mut bytes, 0).ok()?;
-        let per_second = rustix::param::clock_ticks_per_second().max(1);
-        Some(Duration::from_nanos(cpu_ticks(&bytes[..len])?.saturating_mul(1_000_000_000 / per_second)))
+        Some(ticks(cpu_ticks(&bytes[..len])?))
     }
+}
+
+/// So many of the system's ticks.
+fn ticks(count: u64) -> Duration {
+    let per_second = rustix::param::clock_ticks_per_second().max(1);
+    Duration::from_nanos(count.saturating_mul(1_000_000_000 / per_second))
 }
 
 /// All the time on a processor that this process has used since it started.
 pub(crate) fn used_by_us() -> Duration {
     used(ClockId::ProcessCPUTime)
+}
+
+/// What processes have used that we have started and that have ended since, as fine as the system's tick.
+pub(crate) fn used_by_ended_children(procfs: &Procfs) -> Duration {
+    let stat = procfs.read(Pid::own(), "stat", STAT_BYTES as u64).unwrap_or_default();
+    ticks(children_cpu_ticks(&stat).unwrap_or(0))
 }
 
 /// All the time on a processor that this thread has used since it started.

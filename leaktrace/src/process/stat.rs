@@ -63,9 +63,19 @@ impl Stat {
 /// Ticks of the processor that all threads have used, in user and in kernel mode, of what may be only the beginning of
 /// `/proc/PID/stat`.
 pub(super) fn cpu_ticks(bytes: &[u8]) -> Option<u64> {
+    two_numbers(bytes, 14)
+}
+
+/// The same of its children that have ended and that it has waited for.
+pub(super) fn children_cpu_ticks(bytes: &[u8]) -> Option<u64> {
+    two_numbers(bytes, 16)
+}
+
+/// The sum of the field with this number, as proc(5) counts them, and of the next one.
+fn two_numbers(bytes: &[u8], field: usize) -> Option<u64> {
     let name_end = bytes.iter().rposition(|byte| *byte == b')')?;
     let text = std::str::from_utf8(bytes.get(name_end + 1..)?).ok()?;
-    let mut numbers = text.split_ascii_whitespace().skip(14 - 3).map(str::parse::<u64>);
+    let mut numbers = text.split_ascii_whitespace().skip(field - 3).map(str::parse::<u64>);
     Some(numbers.next()?.ok()?.saturating_add(numbers.next()?.ok()?))
 }
 
