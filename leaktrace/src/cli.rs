@@ -1,5 +1,6 @@
 //! What was typed. What it means is decided in [`crate::config`].
 
+pub mod agent;
 pub mod check;
 pub mod diff;
 pub mod dump;
@@ -59,6 +60,7 @@ leaktrace --pid <PID>... [OPTIONS]
        leaktrace report <FILE> [OPTIONS]
        leaktrace diff <BEFORE> <AFTER> [OPTIONS]
        leaktrace doctor [--pid <PID>]
+       leaktrace agent [OPTIONS]
        leaktrace explain <RULE>";
 
 const EXIT_CODES: &str = "\
@@ -119,6 +121,10 @@ pub enum Command {
     ///
     /// With --pid, also print which instructions would be probed and why, without attaching to the process.
     Doctor(Doctor),
+    /// Watch every Go process of this machine and serve metrics, profiles and a page about them
+    ///
+    /// Works from memory alone: nothing is attached to any process.
+    Agent(agent::Agent),
     /// Explain what a rule looks for, what its numbers mean and how sure it is
     Explain(rules::Explain),
 }

@@ -47,7 +47,7 @@ pub struct Done {
 pub const fn takes_signals(args: &Args) -> Taken {
     match &args.command {
         Some(Command::Run(_)) => Taken::ByProgram,
-        Some(Command::Check(_)) => Taken::Here,
+        Some(Command::Check(_) | Command::Agent(_)) => Taken::Here,
         None if !args.list_rules => Taken::Here,
         _ => Taken::Never,
     }
@@ -69,6 +69,10 @@ pub fn run(args: &Args, blocked: Mask) -> anyhow::Result<Done> {
         Some(Command::Doctor(doctor)) => {
             let color = config::color(args.common.color, &system);
             doctor::run(doctor.pid.map(Pid), &procfs, color, &mut Stdout::lock())?;
+        }
+        Some(Command::Agent(agent)) => {
+            let interrupts = Interrupts::listen().context("cannot listen to signals")?;
+            agent::run(agent, &procfs, interrupts)?;
         }
         Some(Command::Explain(explain)) => policy::explain(&explain.rule, &mut Stdout::lock())?,
         None if args.list_rules => policy::list(&mut Stdout::lock())?,

@@ -1,4 +1,40 @@
-//! All Go processes of a machine, all the time.
+//! `leaktrace agent`: watches every Go process of a machine by what its memory says, and tells of it over HTTP.
+//!
+//! Nothing is attached to any process. One thread has the loop; threads that may be given up read processes; a thread
+//! without rights speaks to the network and touches neither a process nor its binary.
 
+mod asks;
+mod config;
+mod finding;
 pub mod http;
+mod main_loop;
 mod metrics;
+mod reads;
+mod roster;
+mod shared;
+mod studies;
+mod taking;
+
+use anyhow::Context as _;
+
+use self::config::AgentConfig;
+use self::main_loop::Agent;
+use self::shared::Shared;
+use crate::process::Procfs;
+use crate::signals::Interrupts;
+use crate::{cli, clock};
+
+/// Watches all processes until a signal ends that.
+pub fn run(args: &cli::agent::Agent, procfs: &Procfs, interrupts: Interrupts) -> anyhow::Result<()> {
+    let (config, guard) = AgentConfig::resolve(args, procfs)?;
+    let (shared, asked) = Shared::new(clock::now());
+    let server = http::start(config.listen.clone(), guard, shared.clone())?;
+    if let Some(address) = server.address() {
+        eprintln!("leaktrace: listening on http://{address}/");
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let mut agent = Agent::new(&config, procfs, shared, asked);
+    runtime.context("cannot start the event loop")?.block_on(agent.run(interrupts.wishes().end));
+    server.stop();
+    Ok(())
+}

@@ -139,9 +139,18 @@ impl Answerer {
             Route::Process(id, part) => {
                 let node = self.answers.node();
                 let process = node.processes.iter().find(|process| process.id == id);
-                process.map_or_else(no_process, |process| of_process(process, part, headers))
+                match (process, part) {
+                    (Some(_), Part::Report) => self.report(id),
+                    (Some(process), part) => of_process(process, part, headers),
+                    (None, _) => no_process(),
+                }
             }
         }
+    }
+
+    fn report(&self, id: ProcessId) -> Answer {
+        let none = || Answer::error(StatusCode::NOT_FOUND, "this process has not been studied yet");
+        self.answers.report(id).map_or_else(none, |report| Answer::ok(JSON, json(&*report)))
     }
 
     fn metrics(&self, format: Format) -> Answer {
@@ -202,7 +211,7 @@ fn of_process(process: &NodeProcess, part: Part, headers: &HeaderMap) -> Answer 
         Part::IndexElsewhere => {
             Answer::error(StatusCode::PERMANENT_REDIRECT, "see pprof/").with(LOCATION, "pprof/")
         }
-        Part::Profile(_) => no_process(),
+        Part::Profile(_) | Part::Report => no_process(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use hyper::body::Bytes;
-use leaktrace_core::schema::{MetricFamily, Node, ProcessId};
+use leaktrace_core::schema::{MetricFamily, Node, ProcessId, Report};
 
 /// A dump on its way.
 pub type Dumped = Pin<Box<dyn Future<Output = Result<Bytes, Refusal>> + Send>>;
@@ -19,6 +19,9 @@ pub trait Answers: Send + Sync + 'static {
 
     /// Takes a dump of a process. Who asked may go away before it is there, and then drops this.
     fn goroutines(&self, id: ProcessId, wish: Wish) -> Dumped;
+
+    /// What the last study of a process has reported, if there was one.
+    fn report(&self, id: ProcessId) -> Option<Arc<Report>>;
 
     /// Whether all is well.
     fn health(&self) -> Health;

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use leaktrace_core::base::{escape, human};
-use leaktrace_core::schema::{Node, NodeProcess, NodeSite, NodeState};
+use leaktrace_core::schema::{Location, Node, NodeProcess, NodeSite, NodeState};
 
 use super::asks::ProfileKind;
 
@@ -68,8 +68,14 @@ pub(super) fn process(process: &NodeProcess) -> String {
         format_args!(
             "</dl>\n<p><a href=\"{id}/debug/pprof/goroutine?debug=2\">Stacks of all goroutines</a>, \
              <a href=\"{id}/debug/pprof/goroutine?debug=1\">by stack</a>, \
-             <a href=\"{id}/debug/pprof/\">profiles</a>, <a href=\"{id}.json\">as data</a></p>\n\
-             <table><thead><tr><th><code>go</code> statement<th>Why it looks as if it leaked<th class=n>Alive\
+             <a href=\"{id}/debug/pprof/\">profiles</a>, <a href=\"{id}.json\">as data</a></p>\n"
+        ),
+    );
+    incidents(process, &mut body);
+    push(
+        &mut body,
+        format_args!(
+            "<table><thead><tr><th><code>go</code> statement<th>Why it looks as if it leaked<th class=n>Alive\
              <th class=n>Old<th class=n>Oldest<th class=n>Growth</thead><tbody>\n"
         ),
     );
@@ -91,19 +97,13 @@ pub(super) fn profiles(process: &NodeProcess) -> String {
     let mut body = String::from(
         "<p>Set debug=1 as a query parameter to export in legacy text format</p>\n<p>Types of profiles available:</p>\n<ul>\n",
     );
-    for kind in [ProfileKind::Goroutine, ProfileKind::GoroutineLeak] {
-        let which = match kind {
-            ProfileKind::Goroutine => "current",
-            ProfileKind::GoroutineLeak => "leaked",
-        };
-        push(
-            &mut body,
-            format_args!(
-                "<li><a href=\"{0}?debug=1\">{0}</a>: stack traces of all {which} goroutines\n",
-                kind.name()
-            ),
-        );
-    }
+    push(
+        &mut body,
+        format_args!(
+            "<li><a href=\"{0}?debug=1\">{0}</a>: stack traces of all current goroutines\n",
+            ProfileKind::Goroutine.name()
+        ),
+    );
     body.push_str("</ul>\n<p><a href=\"goroutine?debug=2\">full goroutine stack dump</a></p>\n");
     document(&format!("/debug/pprof/ of {} ({})", process.exe, process.id.pid), &body)
 }
@@ -138,11 +138,53 @@ fn row(process: &NodeProcess, out: &mut String) {
     out.push_str("</tr>\n");
 }
 
+/// What the last study has found, and when that was.
+fn incidents(process: &NodeProcess, out: &mut String) {
+    let Some(age) = process.study_age_ns else { return };
+    let found = human::some(process.incidents.len() as u64, "incident");
+    push(
+        out,
+        format_args!(
+            "<p>{found} in the <a href=\"{}/report\">last study</a>, {}.</p>\n",
+            process.id,
+            ago(age)
+        ),
+    );
+    if process.incidents.is_empty() {
+        return;
+    }
+    out.push_str("<table><thead><tr><th>Line to look at<th>Incident<th class=n>Alive<th class=n>Growth</thead><tbody>\n");
+    for incident in &process.incidents {
+        push(
+            out,
+            format_args!(
+                "<tr><td>{}<td class=bad>{} {} <span class=dim>{}</span>",
+                escape::html(&place(&incident.at)),
+                incident.severity.as_str(),
+                escape::html(&incident.name),
+                escape::html(&incident.code),
+            ),
+        );
+        number(out, "alive", Some(human::count(incident.live)));
+        number(out, "growth", incident.per_minute.map(human::rate));
+        out.push_str("</tr>\n");
+    }
+    out.push_str("</tbody></table>\n");
+}
+
 fn conspicuous(process: &NodeProcess) -> String {
+    if let Some(incident) = process.incidents.first() {
+        let at = escape::html(&place(&incident.at));
+        return format!(
+            "<span class=bad>{} {at}</span> {}",
+            incident.severity.as_str(),
+            escape::html(&incident.name)
+        );
+    }
     let suspect = process.sites.iter().find_map(|site| Some((site, site.suspect.as_deref()?)));
     match (suspect, process.state) {
         (Some((site, why)), _) => {
-            format!("<span class=bad>{}</span> {}", escape::html(&place(site)), escape::html(why))
+            format!("<span class=bad>{}</span> {}", escape::html(&place(&site.created_by)), escape::html(why))
         }
         (None, NodeState::Watched) => process.reason.as_deref().map(escape::html).unwrap_or_default(),
         (None, _) => format!("<span class=dim>{}</span>", escape::html(&state(process))),
@@ -206,8 +248,7 @@ fn number(out: &mut String, name: &str, text: Option<String>) {
     }
 }
 
-fn place(site: &NodeSite) -> String {
-    let at = &site.created_by;
+fn place(at: &Location) -> String {
     let function = at.function.as_deref().unwrap_or(&at.pc);
     at.line.map_or_else(|| function.to_owned(), |line| format!("{function}:{line}"))
 }

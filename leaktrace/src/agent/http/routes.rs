@@ -34,6 +34,8 @@ pub(super) enum Part {
     Data,
     /// Its metrics.
     Metrics,
+    /// The report of its last study.
+    Report,
     /// Which profiles there are.
     Index,
     /// The same without the slash behind which their names are looked for.
@@ -80,6 +82,7 @@ fn process(path: &str, query: &str) -> Result<Route, Unclear> {
         (Some(id), None) => (id, Part::Data),
         (_, None) => (id, Part::Page),
         (_, Some("metrics")) => (id, Part::Metrics),
+        (_, Some("report")) => (id, Part::Report),
         (_, Some("debug/pprof")) => (id, Part::IndexElsewhere),
         (_, Some("debug/pprof/")) => (id, Part::Index),
         (_, Some(part)) => {

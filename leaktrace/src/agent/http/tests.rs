@@ -55,11 +55,7 @@ fn every_path_is_answered_in_its_type() {
             "text/plain; version=0.0.4; charset=utf-8",
             "leaktrace_site_goroutines{function=\"~other\",line=\"\"} 34\n",
         ),
-        (
-            "/processes/4711-88123/debug/pprof/",
-            "text/html; charset=utf-8",
-            "<a href=\"goroutineleak?debug=1\">",
-        ),
+        ("/processes/4711-88123/debug/pprof/", "text/html; charset=utf-8", "<a href=\"goroutine?debug=1\">"),
         ("/sd", "application/json", "\"__param_process\":\"4711-88123\""),
         ("/healthz", "text/plain; charset=utf-8", "ok\n"),
     ] {

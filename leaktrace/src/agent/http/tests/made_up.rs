@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use leaktrace_core::schema::{
     Location, MetricFamily, MetricKind, MetricSample, NODE_SCHEMA_VERSION, Node, NodeProcess, NodeSite,
-    NodeState, ProcessId,
+    NodeState, ProcessId, Report,
 };
 
 pub(in crate::agent::http) fn node(processes: Vec<NodeProcess>) -> Node {
@@ -31,6 +31,9 @@ pub(in crate::agent::http) fn process(pid: u32) -> NodeProcess {
         look_age_ns: Some(1_500_000_000),
         sites: vec![site("main.serve.gowrap1", 67, 1_000), site("main.poll", 12, 200)],
         other_sites: 34,
+        study_age_ns: Some(2_000_000_000),
+        is_studied: false,
+        incidents: Vec::new(),
     }
 }
 
@@ -100,6 +103,10 @@ impl Answers for Made {
                 _ => Ok(format!("{:?} {} {:?}", wish.kind, wish.debug, wish.seconds).into()),
             }
         })
+    }
+
+    fn report(&self, _: ProcessId) -> Option<Arc<Report>> {
+        None
     }
 
     fn health(&self) -> Health {

@@ -1,0 +1,46 @@
+//! What the options of `agent` mean.
+
+use std::sync::Arc;
+
+use leaktrace_core::session::Matcher;
+
+use super::http::{Guard, Listen};
+use crate::cli::agent::Agent;
+use crate::dump::facts;
+use crate::process::Procfs;
+
+/// The most that the agent may use where there is no limit, in cores.
+const WITHOUT_LIMIT: f64 = 1.0;
+
+/// How the agent watches, and to whom it speaks.
+pub(super) struct AgentConfig {
+    /// Which processes are meant.
+    pub(super) matcher: Arc<Matcher>,
+    /// How many cores it may use by itself.
+    pub(super) cores: f64,
+    pub(super) most_processes: usize,
+    pub(super) most_series: usize,
+    pub(super) listen: Listen,
+}
+
+impl AgentConfig {
+    /// What was typed, and who may ask. The token is read with the rights of whoever started us.
+    pub(super) fn resolve(args: &Agent, procfs: &Procfs) -> anyhow::Result<(Self, Guard)> {
+        let guard =
+            Guard::new(args.token_file.as_deref(), args.allowed_host.clone(), args.allow_unauthenticated)?;
+        let listen = Listen {
+            tcp: args.listen_unix.is_none().then_some(args.listen),
+            unix: args.listen_unix.clone(),
+            advertise: args.advertise.clone(),
+            node: facts::hostname(procfs),
+        };
+        let config = Self {
+            matcher: Arc::new(Matcher::new(args.exe.as_deref(), args.comm.as_deref())?),
+            cores: args.max_cpu.0.unwrap_or(WITHOUT_LIMIT),
+            most_processes: args.max_processes as usize,
+            most_series: args.max_series as usize,
+            listen,
+        };
+        Ok((config, guard))
+    }
+}

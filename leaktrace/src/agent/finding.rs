@@ -1,0 +1,146 @@
+//! Finds the processes of the node as they come and go. Asks only what the kernel answers without a process's help; what
+//! touches a process or its binary is done on a thread that may never come back.
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+
+use leaktrace_core::schema::ProcessId;
+
+use crate::process::stat::Stat;
+use crate::process::{Pid, Procfs};
+
+/// At each scan, one in so many of the processes that are known is asked again what it runs.
+const ASKED_AGAIN: u32 = 16;
+
+/// How many processes of the system are looked at: as many as have a pid by default on 64-bit Linux.
+const MOST_PROCESSES: usize = 1 << 22;
+
+/// What is known of processes without looking into them.
+#[derive(Debug, Default)]
+pub(super) struct Finder {
+    seen: HashMap<Pid, Seen>,
+    turn: u32,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Seen {
+    start_ticks: u64,
+    exe: Option<PathBuf>,
+}
+
+/// What has changed since the scan before.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Changes {
+    /// Processes that have come, or run something else than before.
+    pub(super) come: Vec<Pid>,
+    /// Those that have gone, or were what others are now.
+    pub(super) gone: Vec<ProcessId>,
+}
+
+impl Finder {
+    /// What has changed.
+    pub(super) fn scan(&mut self, procfs: &Procfs) -> Changes {
+        self.turn = self.turn.wrapping_add(1);
+        let there: HashSet<Pid> =
+            procfs.pids().take(MOST_PROCESSES).filter(|pid| *pid != Pid::own()).collect();
+        let mut changes = Changes::default();
+        self.seen.retain(|pid, seen| {
+            let stays = there.contains(pid);
+            if !stays {
+                changes.gone.push(seen.id(*pid));
+            }
+            stays
+        });
+        for pid in there {
+            self.look(procfs, pid, &mut changes);
+        }
+        changes.come.sort_unstable();
+        changes
+    }
+
+    fn look(&mut self, procfs: &Procfs, pid: Pid, changes: &mut Changes) {
+        let before = self.seen.get(&pid);
+        if before.is_some() && !pid.0.wrapping_add(self.turn).is_multiple_of(ASKED_AGAIN) {
+            return;
+        }
+        let now = ask(procfs, pid);
+        if before == now.as_ref() {
+            return;
+        }
+        changes.gone.extend(before.map(|seen| seen.id(pid)));
+        match now {
+            Some(seen) => {
+                // What runs no file is a part of the kernel, or ends.
+                changes.come.extend(seen.exe.is_some().then_some(pid));
+                self.seen.insert(pid, seen);
+            }
+            None => _ = self.seen.remove(&pid),
+        }
+    }
+
+    /// A process is to be looked at anew, whatever is known of it.
+    pub(super) fn forget(&mut self, pid: Pid) {
+        self.seen.remove(&pid);
+    }
+}
+
+impl Seen {
+    const fn id(&self, pid: Pid) -> ProcessId {
+        ProcessId { pid: pid.0, start_ticks: self.start_ticks }
+    }
+}
+
+/// What a process runs; nothing if it has gone.
+fn ask(procfs: &Procfs, pid: Pid) -> Option<Seen> {
+    let stat = Stat::read(procfs, pid).ok()?;
+    let exe = if stat.is_kernel_thread { None } else { procfs.link(pid, "exe").ok() };
+    Some(Seen { start_ticks: stat.start_time, exe })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+    use std::path::Path;
+
+    use super::*;
+
+    /// Makes a process of an imitated procfs, or another of it.
+    fn start(root: &Path, pid: u32, start: u64, exe: &str) {
+        let folder = root.join(pid.to_string());
+        std::fs::create_dir_all(&folder).unwrap();
+        let stat = format!("{pid} (x) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 {start} 0 0");
+        std::fs::write(folder.join("stat"), stat).unwrap();
+        _ = std::fs::remove_file(folder.join("exe"));
+        symlink(exe, folder.join("exe")).unwrap();
+    }
+
+    fn id(pid: u32, start_ticks: u64) -> ProcessId {
+        ProcessId { pid, start_ticks }
+    }
+
+    #[test]
+    fn processes_come_and_go_once() {
+        let root = tempfile::tempdir().unwrap();
+        let (procfs, mut finder) = (Procfs::at(root.path()), Finder::default());
+        start(root.path(), 70, 5, "/bin/a");
+        start(root.path(), 71, 6, "/bin/b");
+        assert_eq!(finder.scan(&procfs).come, [Pid(70), Pid(71)]);
+        assert_eq!(finder.scan(&procfs), Changes::default());
+        std::fs::remove_dir_all(root.path().join("70")).unwrap();
+        assert_eq!(finder.scan(&procfs), Changes { come: vec![], gone: vec![id(70, 5)] });
+        finder.forget(Pid(71));
+        assert_eq!(finder.scan(&procfs).come, [Pid(71)]);
+    }
+
+    #[test]
+    fn whoever_runs_something_else_is_found_out_in_turn() {
+        let root = tempfile::tempdir().unwrap();
+        let (procfs, mut finder) = (Procfs::at(root.path()), Finder::default());
+        start(root.path(), 70, 5, "/bin/a");
+        finder.scan(&procfs);
+        start(root.path(), 70, 9, "/bin/a");
+        let scans: Vec<Changes> = (0..ASKED_AGAIN).map(|_| finder.scan(&procfs)).collect();
+        let told: Vec<&Changes> = scans.iter().filter(|changes| **changes != Changes::default()).collect();
+        assert_eq!(told, [&Changes { come: vec![Pid(70)], gone: vec![id(70, 5)] }]);
+    }
+}

@@ -1,0 +1,266 @@
+//! The loop: whose turn it is, what is read next, and what is told of it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use leaktrace_core::base::num::Ktime;
+use leaktrace_core::go::counts::Counts;
+use leaktrace_core::node::{Pace, Read, Totals};
+use leaktrace_core::schema::ProcessId;
+use tokio::sync::{mpsc, oneshot};
+
+use super::asks;
+use super::config::AgentConfig;
+use super::finding::Finder;
+use super::http::Refusal;
+use super::reads::{self, Brought, Found, Looked, Reading};
+use super::roster::Roster;
+use super::shared::{Ask, Shared};
+use super::studies::{Heard, Studies};
+use crate::clock;
+use crate::process::workers::{Job, Lost, Workers};
+use crate::process::{Pid, Procfs};
+
+/// How often it is looked for processes that have come, and gone.
+const SCAN: Duration = Duration::from_secs(2);
+
+/// How often it is told what is known, at most.
+pub(super) const TELL: Duration = Duration::from_secs(1);
+
+/// How many processes a thread reads one after the other.
+const PEEKS: usize = 64;
+const COUNTS: usize = 8;
+const INSPECTIONS: usize = 8;
+
+/// How many threads read at a time, of each kind.
+const MOST_JOBS: usize = 2;
+
+/// How many targets may block reads until no other is read.
+const MOST_STUCK: usize = 64;
+
+/// What a job brings.
+pub(super) enum Answer {
+    Inspected(Vec<Pid>, Result<Vec<(Pid, Found)>, Lost>),
+    Peeked(Vec<ProcessId>, Result<Vec<Brought<Counts>>, Lost>),
+    Counted(Vec<ProcessId>, Result<Vec<Brought<Looked>>, Lost>),
+    Dumped,
+    Studied(ProcessId, Heard),
+}
+
+/// How many jobs of each kind are under way.
+#[derive(Default)]
+pub(super) struct UnderWay {
+    pub(super) inspections: usize,
+    pub(super) peeks: usize,
+    pub(super) counts: usize,
+    pub(super) dumps: usize,
+}
+
+/// Watches all processes of the node.
+pub(super) struct Agent<'a> {
+    pub(super) config: &'a AgentConfig,
+    pub(super) procfs: &'a Procfs,
+    pub(super) workers: Workers,
+    pub(super) roster: Roster,
+    pub(super) finder: Finder,
+    pub(super) pace: Pace,
+    pub(super) studies: Studies,
+    pub(super) totals: Totals,
+    /// Processes that are to be inspected, those that came first in front.
+    pub(super) candidates: VecDeque<Pid>,
+    /// Those of a batch that was lost to nobody knows whom: each alone.
+    pub(super) suspects: VecDeque<Pid>,
+    pub(super) under_way: UnderWay,
+    answers: mpsc::UnboundedReceiver<Answer>,
+    answer: mpsc::UnboundedSender<Answer>,
+    asked: mpsc::Receiver<Ask>,
+    waiting: VecDeque<Ask>,
+    pub(super) shared: Arc<Shared>,
+    scan_due: Ktime,
+    pub(super) tell_due: Ktime,
+    pub(super) is_news: bool,
+    /// Whether all that were there at the start have been looked at.
+    pub(super) is_ready: bool,
+}
+
+impl<'a> Agent<'a> {
+    pub(super) fn new(
+        config: &'a AgentConfig,
+        procfs: &'a Procfs,
+        shared: Arc<Shared>,
+        asked: mpsc::Receiver<Ask>,
+    ) -> Self {
+        let now = clock::now();
+        let (answer, answers) = mpsc::unbounded_channel();
+        Self {
+            config,
+            procfs,
+            workers: Workers::new(MOST_STUCK),
+            roster: Roster::default(),
+            finder: Finder::default(),
+            pace: Pace::new(config.cores),
+            totals: Totals::default(),
+            studies: Studies::new(config.cores, now, answer.clone()),
+            candidates: VecDeque::new(),
+            suspects: VecDeque::new(),
+            under_way: UnderWay::default(),
+            answers,
+            answer,
+            asked,
+            waiting: VecDeque::new(),
+            shared,
+            scan_due: now,
+            tell_due: now,
+            is_news: true,
+            is_ready: false,
+        }
+    }
+
+    /// Watches until `end`.
+    pub(super) async fn run(&mut self, mut end: oneshot::Receiver<libc::c_int>) {
+        loop {
+            let now = clock::now();
+            self.shared.turned(now);
+            self.scan(now);
+            self.inspect();
+            let due = self.read(now);
+            self.dump();
+            self.study(now);
+            self.tell(now);
+            let until = due.into_iter().chain([self.scan_due, self.tell_due]).min().unwrap_or(now);
+            let pause = Duration::from_nanos(until.since(clock::now()));
+            tokio::select! {
+                _ = &mut end => break,
+                Some(answer) = self.answers.recv() => self.take(answer),
+                Some(ask) = self.asked.recv() => self.waiting.push_back(ask),
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+        self.shared.ready(false);
+        self.studies.end_all();
+    }
+
+    /// Looks for processes that have come and gone.
+    fn scan(&mut self, now: Ktime) {
+        if now < self.scan_due {
+            return;
+        }
+        self.scan_due = after(now, SCAN);
+        let changes = self.finder.scan(self.procfs);
+        let exited = self.roster.exited();
+        for id in changes.gone.into_iter().chain(exited) {
+            self.end(id);
+        }
+        self.candidates.extend(changes.come);
+    }
+
+    pub(super) fn end(&mut self, id: ProcessId) {
+        self.studies.forget(id);
+        self.is_news |= self.roster.remove(id);
+    }
+
+    /// Finds out what those are that have come.
+    fn inspect(&mut self) {
+        while self.under_way.inspections < 1 {
+            let count = self.candidates.len().min(INSPECTIONS);
+            let pids: Vec<Pid> = match self.suspects.pop_front() {
+                Some(pid) => vec![pid],
+                None if count > 0 => self.candidates.drain(..count).collect(),
+                None => return,
+            };
+            let (procfs, matcher, batch) =
+                (self.procfs.clone(), Arc::clone(&self.config.matcher), pids.clone());
+            let job = move || {
+                batch.into_iter().map(|pid| (pid, reads::inspect(&procfs, pid, &matcher))).collect::<Vec<_>>()
+            };
+            if !self.begin(job, move |result| Answer::Inspected(pids, result)) {
+                return;
+            }
+            self.under_way.inspections += 1;
+        }
+    }
+
+    /// Reads whoever is due, and says when the next one is.
+    fn read(&mut self, now: Ktime) -> Option<Ktime> {
+        self.roster.pace(&mut self.pace, now);
+        let (peeks, next_peek) = self.roster.due(Read::Peek, now, PEEKS);
+        if !peeks.is_empty() && self.under_way.peeks < MOST_JOBS {
+            let batch = self.take_all(&peeks);
+            let is_begun =
+                self.begin(move || reads::peek(batch), move |result| Answer::Peeked(peeks, result));
+            self.under_way.peeks += usize::from(is_begun);
+        }
+        let (counts, next_count) = self.roster.due(Read::Count, now, COUNTS);
+        if !counts.is_empty() && self.under_way.counts < MOST_JOBS {
+            let batch = self.take_all(&counts);
+            let is_begun =
+                self.begin(move || reads::count(batch), move |result| Answer::Counted(counts, result));
+            self.under_way.counts += usize::from(is_begun);
+        }
+        next_peek.into_iter().chain(next_count).min()
+    }
+
+    fn take_all(&mut self, ids: &[ProcessId]) -> Vec<Reading> {
+        ids.iter().filter_map(|id| self.roster.get_mut(*id)?.take(*id)).collect()
+    }
+
+    /// Takes the dumps that were asked for.
+    fn dump(&mut self) {
+        while self.under_way.dumps < MOST_JOBS {
+            let Some(Ask { id, wish, answer }) = self.waiting.pop_front() else { return };
+            let refusal = asks::refuse(&wish).or_else(|| self.too_large(id));
+            let inspected = self.roster.get(id).and_then(super::roster::Process::inspected);
+            let (None, Some(inspected)) = (&refusal, inspected) else {
+                _ = answer.send(Err(refusal.unwrap_or(Refusal::NoProcess)));
+                continue;
+            };
+            let procfs = self.procfs.clone();
+            let told = move |result: Result<_, Lost>| {
+                let result = result.unwrap_or_else(|lost| Err(Refusal::Failed(lost.to_string())));
+                // Whoever has gone does not want to know.
+                _ = answer.send(result);
+                Answer::Dumped
+            };
+            let is_begun = self.begin(move || asks::dump(&inspected, &procfs, &wish), told);
+            self.under_way.dumps += usize::from(is_begun);
+        }
+    }
+
+    fn too_large(&self, id: ProcessId) -> Option<Refusal> {
+        let goroutines =
+            self.roster.get(id)?.row().goroutines().filter(|count| *count > asks::MOST_GOROUTINES)?;
+        let most = asks::MOST_GOROUTINES;
+        Some(Refusal::Failed(format!(
+            "{goroutines} goroutines exceed the limit of {most} for a dump by the agent: use leaktrace dump --pid {}",
+            id.pid
+        )))
+    }
+
+    /// Begins a job; its answer comes to the loop.
+    fn begin<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> T + Send + 'static,
+        told: impl FnOnce(Result<T, Lost>) -> Answer + Send + 'static,
+    ) -> bool {
+        let job: Job<T> = match self.workers.submit(job) {
+            Ok(job) => job,
+            Err(error) => {
+                tracing::warn!("{error}");
+                return false;
+            }
+        };
+        let answer = self.answer.clone();
+        tokio::spawn(async move {
+            let told = told(job.await);
+            // Only at our end there is nobody any more.
+            _ = answer.send(told);
+        });
+        true
+    }
+}
+
+/// So much later.
+pub(super) fn after(now: Ktime, pause: Duration) -> Ktime {
+    now.plus(u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,216 @@
+//! What is read of processes, on threads that may never come back. A job is a batch of processes, one after the other.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use leaktrace_core::base::memory::{Memory, ReadError};
+use leaktrace_core::base::num::ReturnPc;
+use leaktrace_core::binary::elf::Elf;
+use leaktrace_core::go::counts::{CountPlan, Counts};
+use leaktrace_core::go::goroutines::{GoroutineKind, Snapshot, WalkError, Walker, WalkerInput, Want};
+use leaktrace_core::go::program::{Program, says_go};
+use leaktrace_core::go::symbolize::expand;
+use leaktrace_core::node::Place;
+use leaktrace_core::schema::{Location, ProcessId};
+use leaktrace_core::session::Matcher;
+
+use crate::clock;
+use crate::inspect::Inspected;
+use crate::process::exe::Exe;
+use crate::process::exit::Gone;
+use crate::process::find::HeldProcess;
+use crate::process::stat::Stat;
+use crate::process::{Pid, ProcessError, Procfs, cpu};
+
+/// The longest list of cgroups of a process, in bytes.
+const MOST_CGROUPS: u64 = 64 << 10;
+
+/// How many `go` statements of a process have names: those with the most goroutines.
+const MOST_NAMES: usize = 64;
+
+/// What is said of a process besides what its goroutines do.
+#[derive(Clone, Debug, Default)]
+pub(super) struct About {
+    /// The file name of its executable.
+    pub(super) exe: String,
+    pub(super) place: Place,
+    pub(super) go_version: Option<String>,
+    pub(super) version: Option<String>,
+}
+
+/// What an inspection has found.
+pub(super) enum Found {
+    /// No Go program, or none that is meant; or it has gone.
+    NotMeant,
+    /// It has only just been started.
+    TooYoung,
+    /// A Go program that cannot be looked at, and why.
+    Refused(ProcessId, About, String),
+    /// A Go program that is understood.
+    Understood(ProcessId, About, Inspected),
+}
+
+/// Finds out what a process is.
+pub(super) fn inspect(procfs: &Procfs, pid: Pid, matcher: &Matcher) -> Found {
+    match is_meant(procfs, pid, matcher) {
+        Ok(true) => {}
+        Ok(false) | Err(_) => return Found::NotMeant,
+    }
+    let target = match HeldProcess::open(procfs, pid) {
+        Ok(target) => Arc::new(target),
+        Err(error) => return refused(procfs, pid, &error.into()),
+    };
+    if target.is_young() {
+        return Found::TooYoung;
+    }
+    let id = ProcessId { pid: pid.0, start_ticks: target.identity.start_time };
+    match Inspected::new(Arc::clone(&target), procfs) {
+        Ok(inspected) => Found::Understood(id, about(&inspected, procfs), inspected),
+        Err(_) if target.exit.has_exited() => Found::NotMeant,
+        Err(_) if target.space.is_gone() => Found::TooYoung,
+        Err(error) => refused(procfs, pid, &error),
+    }
+}
+
+fn is_meant(procfs: &Procfs, pid: Pid, matcher: &Matcher) -> Result<bool, ProcessError> {
+    let (stat, exe) = (Stat::read(procfs, pid)?, Exe::open(procfs, pid)?);
+    let is_meant = matcher.matches(&exe.name().to_string_lossy(), &stat.name);
+    Ok(is_meant && Elf::parse(exe.bytes()).is_ok_and(|elf| says_go(&elf)))
+}
+
+fn refused(procfs: &Procfs, pid: Pid, error: &anyhow::Error) -> Found {
+    let Ok(stat) = Stat::read(procfs, pid) else { return Found::NotMeant };
+    let id = ProcessId { pid: pid.0, start_ticks: stat.start_time };
+    let exe =
+        procfs.link(pid, "exe").ok().and_then(|link| Some(link.file_name()?.to_string_lossy().into_owned()));
+    let about = About { exe: exe.unwrap_or(stat.name), place: place(procfs, pid), ..About::default() };
+    Found::Refused(id, about, format!("{error:#}"))
+}
+
+fn about(inspected: &Inspected, procfs: &Procfs) -> About {
+    let (target, build) = (inspected.target(), inspected.program().build.as_ref());
+    let name = target.exe.name();
+    let exe = name.file_name().unwrap_or(name.as_os_str()).to_string_lossy().into_owned();
+    let version = build.map(|build| build.version_text.clone());
+    About {
+        exe,
+        place: place(procfs, target.pid),
+        go_version: Some(version.unwrap_or_else(|| inspected.program().version.to_string())),
+        version: build.and_then(|build| build.setting("vcs.revision")).map(str::to_owned),
+    }
+}
+
+fn place(procfs: &Procfs, pid: Pid) -> Place {
+    let text = procfs.read(pid, "cgroup", MOST_CGROUPS).unwrap_or_default();
+    Place::of(&String::from_utf8_lossy(&text))
+}
+
+/// One process of a batch.
+pub(super) struct Reading {
+    pub(super) id: ProcessId,
+    pub(super) inspected: Inspected,
+    pub(super) plan: CountPlan,
+    /// The names of `go` statements that are known.
+    pub(super) names: Names,
+}
+
+/// `go` statements with their places.
+pub(super) type Names = HashMap<ReturnPc, Location>;
+
+/// What a look brings.
+pub(super) struct Looked {
+    /// What the counters said just before.
+    pub(super) counts: Counts,
+    pub(super) snapshot: Snapshot,
+}
+
+/// What came of a read.
+pub(super) struct Brought<T> {
+    pub(super) reading: Reading,
+    pub(super) result: Result<T, WalkError>,
+    /// Whether the process runs something else by now, so that what was read says nothing.
+    pub(super) gone: Option<Gone>,
+    /// What it took of a processor.
+    pub(super) took: Duration,
+}
+
+/// Reads the counters of each process.
+pub(super) fn peek(batch: Vec<Reading>) -> Vec<Brought<Counts>> {
+    let peek =
+        |reading: &mut Reading| reading.plan.read(&reading.inspected.memory()).map_err(WalkError::List);
+    batch.into_iter().map(|reading| read(reading, false, peek)).collect()
+}
+
+/// Reads who there is, of each process.
+pub(super) fn count(batch: Vec<Reading>) -> Vec<Brought<Looked>> {
+    batch.into_iter().map(|reading| read(reading, true, look)).collect()
+}
+
+fn read<T>(
+    mut reading: Reading,
+    asks_whether_gone: bool,
+    read: impl FnOnce(&mut Reading) -> Result<T, WalkError>,
+) -> Brought<T> {
+    let before = cpu::used_by_this_thread();
+    let result = read(&mut reading);
+    let asks = asks_whether_gone || result.is_err();
+    let gone = if asks { reading.inspected.target().space.gone() } else { None };
+    let took = cpu::used_by_this_thread().saturating_sub(before);
+    Brought { reading, result, gone, took }
+}
+
+fn look(reading: &mut Reading) -> Result<Looked, WalkError> {
+    let (program, memory) = (reading.inspected.program(), reading.inspected.memory());
+    let memory: &dyn Memory = &memory;
+    // First: an id below what was given out by then is of somebody who was there before.
+    let counts = match reading.plan.read(memory) {
+        Err(error) if error.is_final() => return Err(WalkError::List(error)),
+        counts => counts.unwrap_or_default(),
+    };
+    let mut walker = Walker::new(WalkerInput::of(program));
+    let snapshot = walker.snapshot(memory, Want::Headers, &clock::now)?;
+    name(program, &snapshot, &mut reading.names);
+    Ok(Looked { counts, snapshot })
+}
+
+/// Names the `go` statements that most goroutines come from, as far as they are not known.
+fn name(program: &Program<'_>, snapshot: &Snapshot, names: &mut Names) {
+    let mut counts: HashMap<ReturnPc, u32> = HashMap::default();
+    for goroutine in snapshot.goroutines.iter().filter(|one| one.kind == GoroutineKind::User) {
+        *counts.entry(goroutine.gopc).or_insert(0) += 1;
+    }
+    let mut most: Vec<(u32, ReturnPc)> = counts.into_iter().map(|(pc, count)| (count, pc)).collect();
+    most.sort_unstable_by_key(|(count, pc)| (std::cmp::Reverse(*count), pc.0));
+    most.truncate(MOST_NAMES);
+    if names.len() >= MOST_NAMES * 4 {
+        names.clear();
+    }
+    for (_, pc) in most {
+        names.entry(pc).or_insert_with(|| creator(program, pc));
+    }
+}
+
+/// Where a `go` statement is, as Go prints it: in the physical function, on the line of the innermost call.
+fn creator(program: &Program<'_>, pc: ReturnPc) -> Location {
+    let mut frames = Vec::new();
+    expand(&program.modules, pc.call_site(), &mut frames);
+    let (innermost, physical) = (frames.first(), frames.last());
+    if physical.is_none_or(|frame| frame.function == "runtime.newproc") {
+        // The main goroutine is not started by a statement.
+        let function = physical.map(|_| "runtime.main".to_owned());
+        return Location { function, file: None, line: None, pc: format!("{:#x}", pc.0) };
+    }
+    Location {
+        function: physical.map(|frame| frame.function.to_owned()),
+        file: innermost.map(|frame| frame.file.to_owned()).filter(|file| file != "?"),
+        line: innermost.map(|frame| frame.line).filter(|line| *line > 0),
+        pc: format!("{:#x}", pc.0),
+    }
+}
+
+/// Whether nothing more can be read of the process, by a final error.
+pub(super) const fn is_final(error: &WalkError) -> bool {
+    let (WalkError::List(error) | WalkError::Goroutines(error)) = error;
+    matches!(error, ReadError::NotPermitted | ReadError::Unsupported | ReadError::Blocked { .. })
+}

@@ -1,0 +1,110 @@
+//! What the loop tells and who asks it, between the thread that reads processes and those that speak to the network.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use leaktrace_core::base::num::Ktime;
+use leaktrace_core::schema::{MetricFamily, NODE_SCHEMA_VERSION, Node, ProcessId, Report};
+use tokio::sync::{mpsc, oneshot};
+
+use super::http::{Answers, Bytes, Dumped, Health, Refusal, Wish};
+use crate::clock;
+
+/// How many asks wait.
+pub(super) const MOST_ASKS: usize = 32;
+
+/// After how many nanoseconds without a turn of the loop it is taken to be stuck.
+const STUCK_NS: u64 = 30_000_000_000;
+
+/// Somebody wants to have a process dumped.
+pub(super) struct Ask {
+    pub(super) id: ProcessId,
+    pub(super) wish: Wish,
+    pub(super) answer: oneshot::Sender<Result<Bytes, Refusal>>,
+}
+
+/// What studies have reported.
+pub(super) type Reports = BTreeMap<ProcessId, Arc<Report>>;
+
+/// What the loop has told last.
+pub(super) struct Shared {
+    node: Mutex<Arc<Node>>,
+    metrics: Mutex<Arc<Vec<MetricFamily>>>,
+    reports: Mutex<Reports>,
+    turned: Mutex<Ktime>,
+    is_ready: AtomicBool,
+    asks: mpsc::Sender<Ask>,
+}
+
+impl Shared {
+    /// With what comes to the loop.
+    pub(super) fn new(now: Ktime) -> (Arc<Self>, mpsc::Receiver<Ask>) {
+        let (asks, asked) = mpsc::channel(MOST_ASKS);
+        let node = Node {
+            schema_version: NODE_SCHEMA_VERSION,
+            leaktrace: env!("CARGO_PKG_VERSION").to_owned(),
+            unix_ns: clock::unix_ns().unwrap_or_default(),
+            processes: Vec::new(),
+        };
+        let shared = Self {
+            node: Mutex::new(Arc::new(node)),
+            metrics: Mutex::default(),
+            reports: Mutex::default(),
+            turned: Mutex::new(now),
+            is_ready: AtomicBool::new(false),
+            asks,
+        };
+        (Arc::new(shared), asked)
+    }
+
+    /// All processes as they are now, the same as metrics, and the reports of their studies.
+    pub(super) fn tell(&self, node: Node, metrics: Vec<MetricFamily>, reports: Reports) {
+        *lock(&self.reports) = reports;
+        *lock(&self.node) = Arc::new(node);
+        *lock(&self.metrics) = Arc::new(metrics);
+    }
+
+    /// The loop has turned.
+    pub(super) fn turned(&self, now: Ktime) {
+        *lock(&self.turned) = now;
+    }
+
+    /// All processes that were there at the start have been looked at.
+    pub(super) fn ready(&self, is_ready: bool) {
+        self.is_ready.store(is_ready, Ordering::Release);
+    }
+}
+
+impl Answers for Shared {
+    fn node(&self) -> Arc<Node> {
+        Arc::clone(&lock(&self.node))
+    }
+
+    fn metrics(&self) -> Arc<Vec<MetricFamily>> {
+        Arc::clone(&lock(&self.metrics))
+    }
+
+    fn goroutines(&self, id: ProcessId, wish: Wish) -> Dumped {
+        let (answer, told) = oneshot::channel();
+        let asked = self.asks.try_send(Ask { id, wish, answer });
+        Box::pin(async move {
+            asked.map_err(|_| Refusal::Busy)?;
+            told.await.unwrap_or(Err(Refusal::Busy))
+        })
+    }
+
+    fn report(&self, id: ProcessId) -> Option<Arc<Report>> {
+        lock(&self.reports).get(&id).cloned()
+    }
+
+    fn health(&self) -> Health {
+        let is_alive = clock::now().since(*lock(&self.turned)) < STUCK_NS;
+        Health { is_alive, is_ready: self.is_ready.load(Ordering::Acquire) }
+    }
+}
+
+/// What a mutex guards here is whole at every moment, also when somebody panics.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

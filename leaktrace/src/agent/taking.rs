@@ -1,0 +1,218 @@
+//! What the loop makes of what its jobs bring, and what it tells of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use leaktrace_core::base::num::Ktime;
+use leaktrace_core::node::{Bounds, OwnFigures, Read, Row, families};
+use leaktrace_core::schema::{NODE_SCHEMA_VERSION, Node, NodeProcess, NodeState, ProcessId};
+
+use super::main_loop::{Agent, Answer, TELL, after};
+use super::reads::{self, Brought, Found, Looked};
+use super::studies::{Candidate, Heard, Studied};
+use crate::clock;
+use crate::process::workers::Lost;
+use crate::process::{Pid, Procfs, USUAL, cpu};
+
+impl Agent<'_> {
+    /// Takes in what a job has brought.
+    pub(super) fn take(&mut self, answer: Answer) {
+        let now = clock::now();
+        self.is_news = true;
+        match answer {
+            Answer::Inspected(pids, result) => self.inspected(&pids, result, now),
+            Answer::Peeked(ids, result) => {
+                self.under_way.peeks -= 1;
+                self.came((&ids, Read::Peek), result, now, |row, counts, took| {
+                    row.peeked(now, *counts);
+                    row.took(Read::Peek, took);
+                });
+            }
+            Answer::Counted(ids, result) => {
+                self.under_way.counts -= 1;
+                self.came((&ids, Read::Count), result, now, |row, Looked { counts, snapshot }, took| {
+                    row.counted(now, snapshot, counts.given, counts.processors, took);
+                });
+            }
+            Answer::Dumped => self.under_way.dumps -= 1,
+            Answer::Studied(id, heard) => self.studied(id, heard, now),
+        }
+    }
+
+    fn inspected(&mut self, pids: &[Pid], result: Result<Vec<(Pid, Found)>, Lost>, now: Ktime) {
+        self.under_way.inspections -= 1;
+        match result {
+            Ok(found) => found.into_iter().for_each(|(pid, found)| self.found(pid, found, now)),
+            Err(lost) => {
+                let others = pids.iter().copied().filter(|pid| Some(*pid) != blamed(&lost));
+                if pids.len() > 1 {
+                    self.suspects.extend(others);
+                } else {
+                    tracing::warn!(
+                        "cannot find out what pid {} is: {lost}",
+                        pids.first().map_or(0, |pid| pid.0)
+                    );
+                }
+            }
+        }
+    }
+
+    fn found(&mut self, pid: Pid, found: Found, now: Ktime) {
+        match found {
+            Found::NotMeant => {}
+            Found::TooYoung => self.finder.forget(pid),
+            Found::Refused(id, about, reason) => self.roster.refuse(id, about, reason, now),
+            Found::Understood(id, about, _) if self.roster.watched() >= self.config.most_processes => {
+                let most = self.config.most_processes;
+                let reason =
+                    format!("{most} processes are watched already, which is the limit of --max-processes");
+                self.roster.refuse(id, about, reason, now);
+            }
+            Found::Understood(id, about, inspected) => self.roster.add(id, about, inspected, now),
+        }
+    }
+
+    /// A batch of reads has come back, or is lost.
+    fn came<T>(
+        &mut self,
+        (ids, read): (&[ProcessId], Read),
+        result: Result<Vec<Brought<T>>, Lost>,
+        now: Ktime,
+        note: impl Fn(&mut Row, &T, Duration),
+    ) {
+        let brought = match result {
+            Ok(brought) => brought,
+            Err(lost) => return self.lost(ids, &lost),
+        };
+        for Brought { reading, result, gone, took } in brought {
+            let id = reading.id;
+            if gone.is_some() {
+                // Whatever has its pid now is found anew.
+                self.finder.forget(Pid(id.pid));
+                self.end(id);
+                continue;
+            }
+            let Some(process) = self.roster.get_mut(id) else { continue };
+            process.give_back(reading);
+            match result {
+                Ok(brought) => note(process.row_mut(), &brought, took),
+                Err(error) if reads::is_final(&error) => {
+                    process.fail(format!("{:#}", anyhow::Error::from(error)));
+                }
+                Err(error) => {
+                    tracing::debug!("pid {}: {error}", id.pid);
+                    process.row_mut().failed(now, read);
+                }
+            }
+        }
+    }
+
+    /// A batch did not come back. Whoever is to blame is not read again; where nobody knows, all are read alone.
+    fn lost(&mut self, ids: &[ProcessId], lost: &Lost) {
+        let blamed = blamed(lost);
+        for id in ids {
+            let Some(process) = self.roster.get_mut(*id) else { continue };
+            if ids.len() == 1 || blamed == Some(Pid(id.pid)) {
+                process.block(lost.to_string());
+            } else {
+                process.make_anew(blamed.is_none());
+            }
+        }
+    }
+
+    /// Begins studies, where there is room.
+    pub(super) fn study(&mut self, now: Ktime) {
+        if now < self.tell_due {
+            return;
+        }
+        let candidates: Vec<Candidate> =
+            self.roster.iter().filter_map(|(id, process)| process.candidate(id)).collect();
+        self.studies.begin(&candidates, self.procfs, now);
+    }
+
+    fn studied(&mut self, id: ProcessId, heard: Heard, now: Ktime) {
+        match heard {
+            Heard::Report(report) => {
+                self.studies.heard(id, &report);
+                if let Some(process) = self.roster.get_mut(id) {
+                    process.studied(Studied { report: Arc::from(report), at: now });
+                }
+            }
+            Heard::Ended(used, error) => {
+                self.studies.ended(id, used, now);
+                if let Some(error) = error {
+                    tracing::warn!("the study of pid {} has ended: {error}", id.pid);
+                }
+            }
+        }
+    }
+
+    /// What the agent says of itself.
+    fn own(&self) -> OwnFigures {
+        OwnFigures {
+            cpu: cpu::used_by_us() + cpu::used_by_ended_children(self.procfs),
+            memory_bytes: memory_of_us(self.procfs),
+            stuck_reads: self.workers.stuck() as u64,
+            budget: Read::ALL.map(|read| (read.as_str(), self.pace.cores_for(read))).into(),
+            periods: Read::ALL.map(|read| (read, self.roster.longest_period(read))).into(),
+            unreadable: self.roster.unreadable(),
+        }
+    }
+
+    /// Tells what is known, if that is news.
+    pub(super) fn tell(&mut self, now: Ktime) {
+        if now < self.tell_due {
+            return;
+        }
+        self.tell_due = after(now, TELL);
+        self.is_ready |=
+            self.candidates.is_empty() && self.under_way.inspections == 0 && self.roster.is_looked_at();
+        self.shared.ready(self.is_ready);
+        if !std::mem::take(&mut self.is_news) {
+            return;
+        }
+        let mut processes: Vec<NodeProcess> = self
+            .roster
+            .iter()
+            .map(|(id, process)| process.told(id, self.studies.is_under_way(id), now))
+            .collect();
+        processes.sort_by_key(|process| std::cmp::Reverse(rank(process)));
+        let own = self.own();
+        let reports = self.roster.iter().filter_map(|(id, process)| Some((id, process.report()?))).collect();
+        let bounds = Bounds { series: self.config.most_series, ..Bounds::default() };
+        let metrics = families(&processes, &mut self.totals, &own, &bounds);
+        let unix_ns = clock::unix_ns().unwrap_or_default();
+        let leaktrace = env!("CARGO_PKG_VERSION").to_owned();
+        self.shared.tell(
+            Node { schema_version: NODE_SCHEMA_VERSION, leaktrace, unix_ns, processes },
+            metrics,
+            reports,
+        );
+    }
+}
+
+/// Which processes come first: those with a suspect, those that cannot be read, then the largest.
+fn rank(process: &NodeProcess) -> (usize, bool, u64) {
+    let suspects = process.sites.iter().filter(|site| site.suspect.is_some()).count();
+    (
+        suspects,
+        matches!(process.state, NodeState::Blocked | NodeState::Refused),
+        process.goroutines.unwrap_or(0),
+    )
+}
+
+/// Whose read did not return.
+fn blamed(lost: &Lost) -> Option<Pid> {
+    match lost {
+        Lost::Blocked(blocked) => blocked.pid,
+        Lost::Panicked => None,
+    }
+}
+
+/// How much memory we have, as `/proc/PID/statm` says it.
+fn memory_of_us(procfs: &Procfs) -> u64 {
+    let text = procfs.read(Pid::own(), "statm", USUAL as u64).unwrap_or_default();
+    let pages =
+        String::from_utf8_lossy(&text).split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok());
+    pages.unwrap_or(0) * rustix::param::page_size() as u64
+}

@@ -1,0 +1,186 @@
+//! Ring 2: the agent beside many processes, of which some come, end, exec, stop or block whoever reads them.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use leaktrace_tests::go::{Toolchain, build};
+use leaktrace_tests::http::{free_port, get, request};
+use leaktrace_tests::leaktrace::{Running, command};
+use leaktrace_tests::matrix::each;
+use leaktrace_tests::poll::poll_until;
+use leaktrace_tests::text::assert_untouched;
+use leaktrace_tests::{Mode, Program, Target, Version};
+use serde_json::Value;
+
+/// How long until the agent knows something: it looks for processes every two seconds, and leaves young ones alone for one.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// The agent while it runs.
+struct Agent {
+    running: Running,
+    port: u16,
+}
+
+impl Agent {
+    fn start(options: &str) -> Self {
+        let port = free_port().expect("there is one");
+        let running = Running::start(command(&format!("agent --listen 127.0.0.1:{port} {options}")));
+        let mut agent = Self { running, port };
+        poll_until(PATIENCE, "it listens", || {
+            assert!(agent.running.is_running(), "the agent has ended");
+            get(port, "/healthz").ok()
+        });
+        agent
+    }
+
+    fn get(&self, path: &str) -> String {
+        get(self.port, path).unwrap_or_else(|error| panic!("{error:#}"))
+    }
+
+    fn processes(&self) -> Vec<Value> {
+        let node: Value = serde_json::from_str(&self.get("/processes")).expect("it is JSON");
+        node["processes"].as_array().expect("there is a list").clone()
+    }
+
+    fn find(&self, pid: u32) -> Option<Value> {
+        let begins = format!("{pid}-");
+        let is_it = |process: &Value| process["id"].as_str().is_some_and(|id| id.starts_with(&begins));
+        self.processes().into_iter().find(is_it)
+    }
+
+    /// What is told of a process once it is in this state.
+    fn once(&self, pid: u32, state: &str) -> Value {
+        poll_until(PATIENCE, &format!("{pid} is {state}"), || {
+            self.find(pid).filter(|found| found["state"] == state)
+        })
+    }
+}
+
+fn quiet(version: Version, goroutines: usize) -> Target {
+    Target::start(version, Mode::Stripped, &format!("leak_chan_send={goroutines}"))
+}
+
+/// The value of the only series of `metrics` that begins like this.
+fn series(metrics: &str, begins: &str, has: &str) -> Option<f64> {
+    let line = metrics.lines().find(|line| line.starts_with(begins) && line.contains(has))?;
+    line.rsplit(' ').next()?.parse().ok()
+}
+
+#[test]
+fn every_go_process_is_counted_as_it_counts_itself() {
+    let agent = Agent::start("");
+    each(
+        [Mode::Plain, Mode::Stripped, Mode::Pie]
+            .into_iter()
+            .flat_map(|mode| Version::ALL.map(|version| (version, mode))),
+        |version, mode| {
+            let mut target = Target::start(version, mode, "leak_chan_send=7");
+            let own = target.state().num_goroutine;
+            let told = agent.once(target.pid(), "watched");
+            assert_eq!(told["goroutines"], own, "{told}");
+            let site = told["sites"].as_array().expect("a list").iter().find(|site| site["live"] == 7);
+            let site = site.unwrap_or_else(|| panic!("{told}"));
+            assert_eq!(site["created_by"]["function"], "main.leakChanSend", "{site}");
+            assert_untouched(target.pid());
+        },
+    );
+}
+
+#[test]
+fn series_come_and_go_with_their_process() {
+    let agent = Agent::start("");
+    let mut target = quiet(Version::NEWEST, 5);
+    agent.once(target.pid(), "watched");
+    let exe = target.binary().file_name().expect("it has a name").to_string_lossy().into_owned();
+    let label = format!("exe=\"{exe}\"");
+    let goroutines = || series(&agent.get("/metrics"), "leaktrace_goroutines{", &label);
+    poll_until(PATIENCE, "its series is there", || goroutines().filter(|count| *count >= 5.0));
+    target.kill();
+    poll_until(PATIENCE, "its series is gone", || goroutines().is_none().then_some(()));
+    assert!(agent.find(target.pid()).is_none());
+}
+
+#[test]
+fn a_process_that_has_no_profile_gets_one() {
+    let agent = Agent::start("");
+    let target = quiet(Version::NEWEST, 9);
+    let id = agent.once(target.pid(), "watched")["id"].as_str().expect("a text").to_owned();
+    let text = agent.get(&format!("/processes/{id}/debug/pprof/goroutine?debug=2"));
+    assert_eq!(text.matches("created by main.leakChanSend").count(), 9, "{text}");
+    let go = Toolchain::find(Version::NEWEST).expect("it is here");
+    let url = format!("http://127.0.0.1:{}/processes/{id}/debug/pprof/goroutine", agent.port);
+    let top = go
+        .go()
+        .args(["tool", "pprof", "-top", "-show", "main.leakChanSend", &url])
+        .output()
+        .expect("it runs");
+    let top = String::from_utf8_lossy(&top.stdout).into_owned();
+    assert!(top.lines().any(|line| line.trim_start().starts_with('9')), "{top}");
+}
+
+/// A process of which a page that a goroutine's stack lies on is never supplied.
+struct Blocking(Child);
+
+impl Blocking {
+    fn start() -> Self {
+        let binary = build(Program::Blocked, Version::NEWEST, Mode::Plain, &mut |_| ()).expect("it builds");
+        let mut child =
+            Command::new(binary).arg("userfaultfd").stdout(Stdio::piped()).spawn().expect("it starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("it is piped")).read_line(&mut line).expect("it speaks");
+        assert!(line.starts_with("0x"), "{line}");
+        Self(child)
+    }
+}
+
+impl Drop for Blocking {
+    fn drop(&mut self) {
+        self.0.kill().expect("it runs");
+        self.0.wait().expect("it is our child");
+    }
+}
+
+#[test]
+fn a_process_that_blocks_reads_costs_its_neighbours_nothing() {
+    let blocking = Blocking::start();
+    let agent = Agent::start("");
+    let target = quiet(Version::NEWEST, 3);
+    let id = agent.once(target.pid(), "watched")["id"].as_str().expect("a text").to_owned();
+    // Its headers can be read, its stacks cannot: a dump of it does not return.
+    let stuck = agent.once(blocking.0.id(), "watched")["id"].as_str().expect("a text").to_owned();
+    let refused =
+        request(agent.port, "GET", &format!("/processes/{stuck}/debug/pprof/goroutine?debug=1"), &[], "");
+    assert!(format!("{:#}", refused.expect_err("it does not return")).contains("502"));
+    let text = agent.get(&format!("/processes/{id}/debug/pprof/goroutine?debug=1"));
+    assert!(text.starts_with("goroutine profile: total "), "{text}");
+    assert!(agent.get("/healthz").contains("ok"));
+}
+
+#[test]
+fn whoever_becomes_another_program_is_looked_at_anew() {
+    let agent = Agent::start("");
+    let binary = quiet(Version::NEWEST, 1).binary().to_owned();
+    let mut shell = Command::new("sh");
+    let script = format!("read line; exec {} leak_chan_send=4", binary.display());
+    let mut child =
+        shell.args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("it starts");
+    poll_until(PATIENCE, "the shell is known for none", || agent.find(child.id()).is_none().then_some(()));
+    let mut stdin = child.stdin.take().expect("it is piped");
+    stdin.write_all(b"\n").expect("it reads");
+    let told = agent.once(child.id(), "watched");
+    child.kill().expect("it runs");
+    child.wait().expect("it is ours");
+    assert_eq!(told["sites"][0]["created_by"]["function"], "main.leakChanSend", "{told}");
+    drop(stdin);
+}
+
+#[test]
+fn it_ends_well_and_leaves_nothing() {
+    let agent = Agent::start("");
+    let target = quiet(Version::NEWEST, 2);
+    agent.once(target.pid(), "watched");
+    let outcome = agent.running.stop();
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    assert!(outcome.stdout.is_empty(), "{}", outcome.stdout);
+}
