@@ -104,7 +104,12 @@ const KINDS: [Kind; 17] = [
         None,
         Gauge,
     ),
-    Kind("leaktrace_site_suspect", "Processes in which a go statement looks as if it leaked.", None, Gauge),
+    Kind(
+        "leaktrace_site_suspect",
+        "Goroutines a minute by which a go statement grows that looks as if it leaked; there only while it does.",
+        None,
+        Gauge,
+    ),
     Kind(
         "leaktrace_process_info",
         "The Go release and the version of the process that started last.",

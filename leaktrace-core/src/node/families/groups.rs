@@ -14,8 +14,8 @@ use super::{CREATED, ENDED, GOROUTINES, INCIDENTS, INFO, OLDEST, SITES, SUSPECTS
 #[derive(Clone, Debug, Default)]
 struct Site {
     live: u64,
-    /// In how many processes it is suspected, by reason.
-    suspects: BTreeMap<String, u64>,
+    /// Why it is suspected, and how many goroutines more there are of it a minute in all processes where it is.
+    suspects: BTreeMap<String, f64>,
 }
 
 /// What is said of processes with the same labels.
@@ -67,7 +67,7 @@ impl Group {
         let sum = self.sites.entry(SiteLabels::of(&site.created_by)).or_default();
         sum.live = sum.live.saturating_add(site.live);
         if let Some(reason) = &site.suspect {
-            *sum.suspects.entry(label(reason)).or_default() += 1;
+            *sum.suspects.entry(label(reason)).or_default() += site.per_minute.unwrap_or(0.0);
         }
     }
 
@@ -118,9 +118,9 @@ impl Group {
         }
         for (site, figures) in &self.sites {
             samples.push(sample(SITES, site.pairs(), real(figures.live)));
-            for (reason, count) in &figures.suspects {
+            for (reason, per_minute) in &figures.suspects {
                 let more = site.pairs().into_iter().chain([("reason", reason.clone())]).collect();
-                samples.push(sample(SUSPECTS, more, real(*count)));
+                samples.push(sample(SUSPECTS, more, *per_minute));
             }
         }
         samples

@@ -155,7 +155,8 @@ fn incidents_are_counted_of_those_that_were_studied() {
     };
     let mut totals = Totals::default();
     let said = |process, totals: &mut Totals| {
-        Said::of(&[process], totals, Bounds::default()).values("leaktrace_incidents", "severity")
+        let said = Said::of(&[process], totals, Bounds::default());
+        ["certain", "likely", "watch"].map(|severity| said.values("leaktrace_incidents", severity)).concat()
     };
     assert!(said(process(1, "order", 5), &mut totals).is_empty(), "nobody has looked");
     let found = NodeProcess {
@@ -163,16 +164,16 @@ fn incidents_are_counted_of_those_that_were_studied() {
         incidents: vec![incident(Severity::Likely), incident(Severity::Watch), incident(Severity::Likely)],
         ..process(1, "order", 5)
     };
-    assert_eq!(said(found, &mut totals), [0.0, 2.0, 1.0], "certain, likely, watch");
+    assert_eq!(said(found, &mut totals), [0.0, 2.0, 1.0]);
 }
 
 #[test]
 fn suspects_are_shown_before_others() {
-    let suspect = NodeSite { suspect: Some("grows".to_owned()), ..site(99, 1) };
+    let suspect = NodeSite { suspect: Some("grows".to_owned()), per_minute: Some(2.5), ..site(99, 1) };
     let sites = (1..=20).map(|line| site(line, 1000)).chain([suspect]).collect();
     let all = [NodeProcess { sites, ..process(1, "order", 0) }];
     let said = Said::of(&all, &mut Totals::default(), Bounds::default());
-    assert_eq!(said.values("leaktrace_site_suspect", "grows"), [1.0]);
+    assert_eq!(said.values("leaktrace_site_suspect", "grows"), [2.5]);
     assert_eq!(said.values("leaktrace_site_goroutines", "99"), [1.0]);
     assert_eq!(said.values("leaktrace_site_goroutines", "~other"), [11_000.0]);
 }
