@@ -103,6 +103,11 @@ impl Inspected {
         Ok(Self { known: Arc::new(known) })
     }
 
+    /// Whether both are one inspection of one process.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.known, &other.known)
+    }
+
     /// The process.
     pub fn target(&self) -> &HeldProcess {
         &self.known.borrow_owner().target

@@ -16,6 +16,9 @@ use serde_json::Value;
 /// How long until the agent knows something: it looks for processes every two seconds, and leaves young ones alone for one.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// How long until a study has found something: it looks at its process for some 20 seconds first.
+const STUDY: Duration = Duration::from_mins(4);
+
 /// The agent while it runs.
 struct Agent {
     running: Running,
@@ -90,10 +93,15 @@ fn every_go_process_is_counted_as_it_counts_itself() {
 #[test]
 fn series_come_and_go_with_their_process() {
     let agent = Agent::start("");
-    let mut target = quiet(Version::NEWEST, 5);
+    // Under a name that no other test's process has.
+    let folder = tempfile::tempdir().expect("it is made");
+    let binary = folder.path().join("alone");
+    std::fs::copy(quiet(Version::NEWEST, 1).binary(), &binary).expect("it is copied");
+    let mut own = Command::new(&binary);
+    own.arg("leak_chan_send=5");
+    let mut target = Target::spawn(own, &binary);
     agent.once(target.pid(), "watched");
-    let exe = target.binary().file_name().expect("it has a name").to_string_lossy().into_owned();
-    let label = format!("exe=\"{exe}\"");
+    let label = "exe=\"alone\"".to_owned();
     let goroutines = || series(&agent.get("/metrics"), "leaktrace_goroutines{", &label);
     poll_until(PATIENCE, "its series is there", || goroutines().filter(|count| *count >= 5.0));
     target.kill();
@@ -155,6 +163,12 @@ fn a_process_that_blocks_reads_costs_its_neighbours_nothing() {
     let text = agent.get(&format!("/processes/{id}/debug/pprof/goroutine?debug=1"));
     assert!(text.starts_with("goroutine profile: total "), "{text}");
     assert!(agent.get("/healthz").contains("ok"));
+    // It is counted all the same.
+    poll_until(PATIENCE, "it is looked at again", || {
+        let told = agent.find(blocking.0.id()).expect("it runs");
+        assert_eq!(told["state"], "watched", "{told}");
+        told["look_age_ns"].as_u64().filter(|age| *age < 5_000_000_000)
+    });
 }
 
 #[test]
@@ -165,7 +179,10 @@ fn whoever_becomes_another_program_is_looked_at_anew() {
     let script = format!("read line; exec {} leak_chan_send=4", binary.display());
     let mut child =
         shell.args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("it starts");
-    poll_until(PATIENCE, "the shell is known for none", || agent.find(child.id()).is_none().then_some(()));
+    // Whoever has come later is known: so is the shell.
+    let later = quiet(Version::NEWEST, 1);
+    agent.once(later.pid(), "watched");
+    assert!(agent.find(child.id()).is_none(), "a shell is no Go program");
     let mut stdin = child.stdin.take().expect("it is piped");
     stdin.write_all(b"\n").expect("it reads");
     let told = agent.once(child.id(), "watched");
@@ -176,11 +193,52 @@ fn whoever_becomes_another_program_is_looked_at_anew() {
 }
 
 #[test]
-fn it_ends_well_and_leaves_nothing() {
-    let agent = Agent::start("");
-    let target = quiet(Version::NEWEST, 2);
-    agent.once(target.pid(), "watched");
+fn what_a_study_finds_is_told_and_nothing_is_left_at_the_end() {
+    let service =
+        Target::start_program(Program::Service, Version::NEWEST, Mode::Stripped, "-control -slow 4");
+    let exe = service.binary().file_name().expect("it has a name").to_string_lossy().into_owned();
+    // Nobody else's turn comes before.
+    let agent = Agent::start(&format!("--exe {exe}"));
+    let mut service = service;
+    service.command("order 80");
+    let found = poll_until(STUDY, "a study finds the leak", || {
+        let told = agent.find(service.pid())?;
+        let is_leak = |incident: &&Value| incident["severity"] != "watch";
+        Some((told["id"].clone(), told["incidents"].as_array()?.iter().find(is_leak)?.clone()))
+    });
+    let (id, incident) = found;
+    assert_eq!(incident["at"]["function"], "main.(*shop).priceWithin", "{incident}");
+    let id = id.as_str().expect("a text");
+    let report: Value =
+        serde_json::from_str(&agent.get(&format!("/processes/{id}/report"))).expect("it is JSON");
+    assert_eq!(report["target"]["pid"], service.pid(), "{report}");
+    assert!(agent.get(&format!("/processes/{id}")).contains("main.(*shop).priceWithin"));
+    poll_until(PATIENCE, "it is in the metrics", || {
+        let severity = incident["severity"].as_str().expect("a text");
+        series(&agent.get("/metrics"), "leaktrace_incidents{", &format!("severity=\"{severity}\""))
+            .filter(|count| *count > 0.0)
+    });
     let outcome = agent.running.stop();
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
     assert!(outcome.stdout.is_empty(), "{}", outcome.stdout);
+    poll_until(PATIENCE, "no study is left", || {
+        let studies = format!("--pid\0{}\0--probes\0none", service.pid());
+        let is_left = |entry: std::io::Result<std::fs::DirEntry>| {
+            let command = entry.ok().and_then(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+            command.is_some_and(|command| String::from_utf8_lossy(&command).contains(&studies))
+        };
+        (!std::fs::read_dir("/proc").expect("it is there").any(is_left)).then_some(())
+    });
+}
+
+#[test]
+fn whoever_is_beyond_the_limit_is_listed() {
+    let agent = Agent::start("--max-processes 1");
+    let targets = [quiet(Version::NEWEST, 1), quiet(Version::NEWEST, 1)];
+    let beyond = poll_until(PATIENCE, "one is refused", || {
+        let all: Vec<Value> = targets.iter().filter_map(|target| agent.find(target.pid())).collect();
+        all.into_iter().find(|told| told["state"] == "refused")
+    });
+    let reason = beyond["reason"].as_str().expect("a text");
+    assert!(reason.contains("which is the limit"), "{reason}");
 }

@@ -6,6 +6,7 @@ use super::http::{Bytes, ProfileKind, Refusal, Wish};
 use crate::dump::subject;
 use crate::inspect::Inspected;
 use crate::process::Procfs;
+use crate::process::memory::ProcessMemory;
 
 /// The largest answer, in bytes.
 const MOST_BYTES: usize = 64 << 20;
@@ -30,7 +31,9 @@ pub(super) fn refuse(wish: &Wish) -> Option<Refusal> {
 /// Takes a dump in the form that is wished for. For a thread that may not come back.
 pub(super) fn dump(inspected: &Inspected, procfs: &Procfs, wish: &Wish) -> Result<Bytes, Refusal> {
     let failed = |error: &dyn std::fmt::Display| Refusal::Failed(format!("{error:#}"));
-    let dump = subject::dump_of(inspected, procfs, false).map_err(|error| failed(&error))?;
+    // Of its own: where a stack cannot be read, goroutines can still be counted.
+    let memory = ProcessMemory::new(inspected.target().about.reader);
+    let dump = subject::dump_of(inspected, &memory, procfs, false).map_err(|error| failed(&error))?;
     let name = match wish.debug {
         0 => "pprof",
         1 => "debug1",

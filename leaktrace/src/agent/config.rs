@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use leaktrace_core::session::Matcher;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::http::{Guard, Listen};
 use crate::cli::agent::Agent;
@@ -23,6 +24,21 @@ pub(super) struct AgentConfig {
     pub(super) listen: Listen,
 }
 
+/// How many descriptors each process takes, and how many are for everything else.
+const EACH: u64 = 3;
+const OTHERS: u64 = 256;
+
+/// For how many processes there are descriptors, once as many are allowed as can be.
+fn room() -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    let most = limit.maximum.or(limit.current);
+    // Where that is refused, what was allowed before is.
+    let is_raised = setrlimit(Resource::Nofile, Rlimit { current: most, maximum: limit.maximum }).is_ok();
+    let allowed = if is_raised { most } else { limit.current };
+    let room = allowed.map_or(u64::MAX, |allowed| allowed.saturating_sub(OTHERS) / EACH);
+    usize::try_from(room).unwrap_or(usize::MAX).max(1)
+}
+
 impl AgentConfig {
     /// What was typed, and who may ask. The token is read with the rights of whoever started us.
     pub(super) fn resolve(args: &Agent, procfs: &Procfs) -> anyhow::Result<(Self, Guard)> {
@@ -37,7 +53,7 @@ impl AgentConfig {
         let config = Self {
             matcher: Arc::new(Matcher::new(args.exe.as_deref(), args.comm.as_deref())?),
             cores: args.max_cpu.0.unwrap_or(WITHOUT_LIMIT),
-            most_processes: args.max_processes as usize,
+            most_processes: (args.max_processes as usize).min(room()),
             most_series: args.max_series as usize,
             listen,
         };

@@ -78,6 +78,11 @@ impl Finder {
         }
     }
 
+    /// Whether this process is there, as far as is known.
+    pub(super) fn knows(&self, id: ProcessId) -> bool {
+        self.seen.get(&Pid(id.pid)).is_some_and(|seen| seen.start_ticks == id.start_ticks)
+    }
+
     /// A process is to be looked at anew, whatever is known of it.
     pub(super) fn forget(&mut self, pid: Pid) {
         self.seen.remove(&pid);
@@ -93,7 +98,9 @@ impl Seen {
 /// What a process runs; nothing if it has gone.
 fn ask(procfs: &Procfs, pid: Pid) -> Option<Seen> {
     let stat = Stat::read(procfs, pid).ok()?;
-    let exe = if stat.is_kernel_thread { None } else { procfs.link(pid, "exe").ok() };
+    let exe = (!stat.is_kernel_thread).then(|| procfs.link(pid, "exe").unwrap_or_default());
+    // It runs on when its file is replaced.
+    let exe = exe.map(|exe| exe.to_string_lossy().trim_end_matches(" (deleted)").into());
     Some(Seen { start_ticks: stat.start_time, exe })
 }
 
@@ -138,6 +145,9 @@ mod tests {
         let (procfs, mut finder) = (Procfs::at(root.path()), Finder::default());
         start(root.path(), 70, 5, "/bin/a");
         finder.scan(&procfs);
+        start(root.path(), 70, 5, "/bin/a (deleted)");
+        let none = (0..ASKED_AGAIN).all(|_| finder.scan(&procfs) == Changes::default());
+        assert!(none, "it has only been replaced on disk");
         start(root.path(), 70, 9, "/bin/a");
         let scans: Vec<Changes> = (0..ASKED_AGAIN).map(|_| finder.scan(&procfs)).collect();
         let told: Vec<&Changes> = scans.iter().filter(|changes| **changes != Changes::default()).collect();

@@ -15,7 +15,7 @@ use super::config::AgentConfig;
 use super::finding::Finder;
 use super::http::Refusal;
 use super::reads::{self, Brought, Found, Looked, Reading};
-use super::roster::Roster;
+use super::roster::{Process, Roster};
 use super::shared::{Ask, Shared};
 use super::studies::{Heard, Studies};
 use crate::clock;
@@ -44,7 +44,8 @@ pub(super) enum Answer {
     Inspected(Vec<Pid>, Result<Vec<(Pid, Found)>, Lost>),
     Peeked(Vec<ProcessId>, Result<Vec<Brought<Counts>>, Lost>),
     Counted(Vec<ProcessId>, Result<Vec<Brought<Looked>>, Lost>),
-    Dumped,
+    /// A dump is over; why, if it did not return.
+    Dumped(ProcessId, Option<String>),
     Studied(ProcessId, Heard),
 }
 
@@ -75,7 +76,10 @@ pub(super) struct Agent<'a> {
     answers: mpsc::UnboundedReceiver<Answer>,
     answer: mpsc::UnboundedSender<Answer>,
     asked: mpsc::Receiver<Ask>,
-    waiting: VecDeque<Ask>,
+    /// When jobs may be begun again that no thread could be had for.
+    jobs_due: Ktime,
+    /// How many processes may not be looked at.
+    pub(super) not_permitted: u64,
     pub(super) shared: Arc<Shared>,
     scan_due: Ktime,
     pub(super) tell_due: Ktime,
@@ -108,7 +112,8 @@ impl<'a> Agent<'a> {
             answers,
             answer,
             asked,
-            waiting: VecDeque::new(),
+            jobs_due: now,
+            not_permitted: 0,
             shared,
             scan_due: now,
             tell_due: now,
@@ -123,9 +128,8 @@ impl<'a> Agent<'a> {
             let now = clock::now();
             self.shared.turned(now);
             self.scan(now);
-            self.inspect();
+            self.inspect(now);
             let due = self.read(now);
-            self.dump();
             self.study(now);
             self.tell(now);
             let until = due.into_iter().chain([self.scan_due, self.tell_due]).min().unwrap_or(now);
@@ -133,7 +137,7 @@ impl<'a> Agent<'a> {
             tokio::select! {
                 _ = &mut end => break,
                 Some(answer) = self.answers.recv() => self.take(answer),
-                Some(ask) = self.asked.recv() => self.waiting.push_back(ask),
+                Some(ask) = self.asked.recv(), if self.under_way.dumps < MOST_JOBS => self.dump(ask),
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -149,10 +153,13 @@ impl<'a> Agent<'a> {
         self.scan_due = after(now, SCAN);
         let changes = self.finder.scan(self.procfs);
         let exited = self.roster.exited();
+        // Whoever has their pids by now is to be found.
+        exited.iter().for_each(|id| self.finder.forget(Pid(id.pid)));
         for id in changes.gone.into_iter().chain(exited) {
             self.end(id);
         }
         self.candidates.extend(changes.come);
+        self.candidates.extend(self.roster.due_again(now).into_iter().map(|id| Pid(id.pid)));
     }
 
     pub(super) fn end(&mut self, id: ProcessId) {
@@ -161,8 +168,8 @@ impl<'a> Agent<'a> {
     }
 
     /// Finds out what those are that have come.
-    fn inspect(&mut self) {
-        while self.under_way.inspections < 1 {
+    fn inspect(&mut self, now: Ktime) {
+        while self.under_way.inspections < 1 && now >= self.jobs_due {
             let count = self.candidates.len().min(INSPECTIONS);
             let pids: Vec<Pid> = match self.suspects.pop_front() {
                 Some(pid) => vec![pid],
@@ -174,7 +181,9 @@ impl<'a> Agent<'a> {
             let job = move || {
                 batch.into_iter().map(|pid| (pid, reads::inspect(&procfs, pid, &matcher))).collect::<Vec<_>>()
             };
+            let again = pids.clone();
             if !self.begin(job, move |result| Answer::Inspected(pids, result)) {
+                self.suspects.extend(again);
                 return;
             }
             self.under_way.inspections += 1;
@@ -184,47 +193,78 @@ impl<'a> Agent<'a> {
     /// Reads whoever is due, and says when the next one is.
     fn read(&mut self, now: Ktime) -> Option<Ktime> {
         self.roster.pace(&mut self.pace, now);
-        let (peeks, next_peek) = self.roster.due(Read::Peek, now, PEEKS);
-        if !peeks.is_empty() && self.under_way.peeks < MOST_JOBS {
-            let batch = self.take_all(&peeks);
-            let is_begun =
-                self.begin(move || reads::peek(batch), move |result| Answer::Peeked(peeks, result));
-            self.under_way.peeks += usize::from(is_begun);
+        if now < self.jobs_due {
+            return Some(self.jobs_due);
         }
-        let (counts, next_count) = self.roster.due(Read::Count, now, COUNTS);
-        if !counts.is_empty() && self.under_way.counts < MOST_JOBS {
-            let batch = self.take_all(&counts);
-            let is_begun =
-                self.begin(move || reads::count(batch), move |result| Answer::Counted(counts, result));
-            self.under_way.counts += usize::from(is_begun);
-        }
+        let next_peek = self.read_some(Read::Peek, now);
+        let next_count = self.read_some(Read::Count, now);
         next_peek.into_iter().chain(next_count).min()
+    }
+
+    /// The same, for one kind of read. Where no thread is free, it is seen again when one is.
+    fn read_some(&mut self, read: Read, now: Ktime) -> Option<Ktime> {
+        let (under_way, most) = match read {
+            Read::Peek => (self.under_way.peeks, PEEKS),
+            Read::Count => (self.under_way.counts, COUNTS),
+        };
+        if under_way >= MOST_JOBS {
+            return None;
+        }
+        let (ids, next) = self.roster.due(read, now, most);
+        if ids.is_empty() {
+            return next;
+        }
+        let (batch, again) = (self.take_all(&ids), ids.clone());
+        let is_begun = match read {
+            Read::Peek => self.begin(move || reads::peek(batch), move |result| Answer::Peeked(ids, result)),
+            Read::Count => {
+                self.begin(move || reads::count(batch), move |result| Answer::Counted(ids, result))
+            }
+        };
+        match (is_begun, read) {
+            (false, _) => {
+                for id in again {
+                    self.roster.get_mut(id).into_iter().for_each(|process| process.make_anew(false));
+                }
+            }
+            (true, Read::Peek) => self.under_way.peeks += 1,
+            (true, Read::Count) => self.under_way.counts += 1,
+        }
+        let has_room = under_way + 1 < MOST_JOBS;
+        next.filter(|_| has_room)
     }
 
     fn take_all(&mut self, ids: &[ProcessId]) -> Vec<Reading> {
         ids.iter().filter_map(|id| self.roster.get_mut(*id)?.take(*id)).collect()
     }
 
-    /// Takes the dumps that were asked for.
-    fn dump(&mut self) {
-        while self.under_way.dumps < MOST_JOBS {
-            let Some(Ask { id, wish, answer }) = self.waiting.pop_front() else { return };
-            let refusal = asks::refuse(&wish).or_else(|| self.too_large(id));
-            let inspected = self.roster.get(id).and_then(super::roster::Process::inspected);
-            let (None, Some(inspected)) = (&refusal, inspected) else {
-                _ = answer.send(Err(refusal.unwrap_or(Refusal::NoProcess)));
-                continue;
-            };
-            let procfs = self.procfs.clone();
-            let told = move |result: Result<_, Lost>| {
-                let result = result.unwrap_or_else(|lost| Err(Refusal::Failed(lost.to_string())));
-                // Whoever has gone does not want to know.
-                _ = answer.send(result);
-                Answer::Dumped
-            };
-            let is_begun = self.begin(move || asks::dump(&inspected, &procfs, &wish), told);
-            self.under_way.dumps += usize::from(is_begun);
+    /// Takes a dump that was asked for, unless whoever asked has gone.
+    fn dump(&mut self, ask: Ask) {
+        let Ask { id, wish, answer } = ask;
+        if answer.is_closed() {
+            return;
         }
+        let refusal = asks::refuse(&wish).or_else(|| self.too_large(id)).or_else(|| self.undumped(id));
+        let inspected = self.roster.get(id).and_then(Process::inspected);
+        let (None, Some(inspected)) = (&refusal, inspected) else {
+            _ = answer.send(Err(refusal.unwrap_or(Refusal::NoProcess)));
+            return;
+        };
+        let procfs = self.procfs.clone();
+        let told = move |result: Result<_, Lost>| {
+            let lost = result.as_ref().err().map(Lost::to_string);
+            let result = result.unwrap_or_else(|lost| Err(Refusal::Failed(lost.to_string())));
+            // Whoever has gone does not want to know.
+            _ = answer.send(result);
+            Answer::Dumped(id, lost)
+        };
+        let is_begun = self.begin(move || asks::dump(&inspected, &procfs, &wish), told);
+        self.under_way.dumps += usize::from(is_begun);
+    }
+
+    fn undumped(&self, id: ProcessId) -> Option<Refusal> {
+        let why = self.roster.get(id)?.why_undumped(clock::now())?;
+        Some(Refusal::Failed(format!("an earlier dump did not return: {why}")))
     }
 
     fn too_large(&self, id: ProcessId) -> Option<Refusal> {
@@ -239,14 +279,15 @@ impl<'a> Agent<'a> {
 
     /// Begins a job; its answer comes to the loop.
     fn begin<T: Send + 'static>(
-        &self,
+        &mut self,
         job: impl FnOnce() -> T + Send + 'static,
         told: impl FnOnce(Result<T, Lost>) -> Answer + Send + 'static,
     ) -> bool {
         let job: Job<T> = match self.workers.submit(job) {
             Ok(job) => job,
             Err(error) => {
-                tracing::warn!("{error}");
+                tracing::warn!("{:#}", anyhow::Error::from(error));
+                self.jobs_due = after(clock::now(), SCAN);
                 return false;
             }
         };

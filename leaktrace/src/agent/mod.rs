@@ -14,6 +14,9 @@ mod roster;
 mod shared;
 mod studies;
 mod taking;
+mod telling;
+
+use std::io::{self, Write as _};
 
 use anyhow::Context as _;
 
@@ -30,7 +33,8 @@ pub fn run(args: &cli::agent::Agent, procfs: &Procfs, interrupts: Interrupts) ->
     let (shared, asked) = Shared::new(clock::now());
     let server = http::start(config.listen.clone(), guard, shared.clone())?;
     if let Some(address) = server.address() {
-        eprintln!("leaktrace: listening on http://{address}/");
+        // Whoever has closed standard error does not want to know.
+        _ = writeln!(io::stderr(), "leaktrace: listening on http://{address}/");
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let mut agent = Agent::new(&config, procfs, shared, asked);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use leaktrace_core::base::memory::{Memory, ReadError};
-use leaktrace_core::base::num::ReturnPc;
+use leaktrace_core::base::num::{Ktime, ReturnPc};
 use leaktrace_core::binary::elf::Elf;
 use leaktrace_core::go::counts::{CountPlan, Counts};
 use leaktrace_core::go::goroutines::{GoroutineKind, Snapshot, WalkError, Walker, WalkerInput, Want};
@@ -29,6 +29,10 @@ const MOST_CGROUPS: u64 = 64 << 10;
 /// How many `go` statements of a process have names: those with the most goroutines.
 const MOST_NAMES: usize = 64;
 
+/// How many names are kept of a process, and how long one may be, in bytes.
+const MOST_KEPT: usize = 256;
+const LONGEST_NAME: usize = 512;
+
 /// What is said of a process besides what its goroutines do.
 #[derive(Clone, Debug, Default)]
 pub(super) struct About {
@@ -45,6 +49,8 @@ pub(super) enum Found {
     NotMeant,
     /// It has only just been started.
     TooYoung,
+    /// It may not be looked at.
+    NotPermitted,
     /// A Go program that cannot be looked at, and why.
     Refused(ProcessId, About, String),
     /// A Go program that is understood.
@@ -55,10 +61,18 @@ pub(super) enum Found {
 pub(super) fn inspect(procfs: &Procfs, pid: Pid, matcher: &Matcher) -> Found {
     match is_meant(procfs, pid, matcher) {
         Ok(true) => {}
+        Err(ProcessError::NotPermitted { .. } | ProcessError::NotDumpable { .. }) => {
+            return Found::NotPermitted;
+        }
         Ok(false) | Err(_) => return Found::NotMeant,
     }
     let target = match HeldProcess::open(procfs, pid) {
         Ok(target) => Arc::new(target),
+        Err(
+            ProcessError::Exited { .. } | ProcessError::Zombie { .. } | ProcessError::NoSuchProcess { .. },
+        ) => {
+            return Found::NotMeant;
+        }
         Err(error) => return refused(procfs, pid, &error.into()),
     };
     if target.is_young() {
@@ -66,7 +80,11 @@ pub(super) fn inspect(procfs: &Procfs, pid: Pid, matcher: &Matcher) -> Found {
     }
     let id = ProcessId { pid: pid.0, start_ticks: target.identity.start_time };
     match Inspected::new(Arc::clone(&target), procfs) {
-        Ok(inspected) => Found::Understood(id, about(&inspected, procfs), inspected),
+        Ok(inspected) => {
+            let about = about(&inspected, procfs);
+            inspected.target().exe.forget_pages();
+            Found::Understood(id, about, inspected)
+        }
         Err(_) if target.exit.has_exited() => Found::NotMeant,
         Err(_) if target.space.is_gone() => Found::TooYoung,
         Err(error) => refused(procfs, pid, &error),
@@ -80,12 +98,19 @@ fn is_meant(procfs: &Procfs, pid: Pid, matcher: &Matcher) -> Result<bool, Proces
 }
 
 fn refused(procfs: &Procfs, pid: Pid, error: &anyhow::Error) -> Found {
-    let Ok(stat) = Stat::read(procfs, pid) else { return Found::NotMeant };
-    let id = ProcessId { pid: pid.0, start_ticks: stat.start_time };
-    let exe =
-        procfs.link(pid, "exe").ok().and_then(|link| Some(link.file_name()?.to_string_lossy().into_owned()));
+    match outside(procfs, pid) {
+        Some((id, about)) => Found::Refused(id, about, format!("{error:#}")),
+        None => Found::NotMeant,
+    }
+}
+
+/// What the kernel says of a process without its help; nothing if it has gone.
+pub(super) fn outside(procfs: &Procfs, pid: Pid) -> Option<(ProcessId, About)> {
+    let stat = Stat::read(procfs, pid).ok()?;
+    let link = procfs.link(pid, "exe").ok();
+    let exe = link.and_then(|link| Some(link.file_name()?.to_string_lossy().into_owned()));
     let about = About { exe: exe.unwrap_or(stat.name), place: place(procfs, pid), ..About::default() };
-    Found::Refused(id, about, format!("{error:#}"))
+    Some((ProcessId { pid: pid.0, start_ticks: stat.start_time }, about))
 }
 
 fn about(inspected: &Inspected, procfs: &Procfs) -> About {
@@ -112,7 +137,9 @@ pub(super) struct Reading {
     pub(super) inspected: Inspected,
     pub(super) plan: CountPlan,
     /// The names of `go` statements that are known.
-    pub(super) names: Names,
+    pub(super) names: Arc<Names>,
+    /// Those that are to have one however few goroutines they have.
+    pub(super) wanted: Vec<ReturnPc>,
 }
 
 /// `go` statements with their places.
@@ -128,6 +155,8 @@ pub(super) struct Looked {
 /// What came of a read.
 pub(super) struct Brought<T> {
     pub(super) reading: Reading,
+    /// When that was.
+    pub(super) at: Ktime,
     pub(super) result: Result<T, WalkError>,
     /// Whether the process runs something else by now, so that what was read says nothing.
     pub(super) gone: Option<Gone>,
@@ -157,7 +186,7 @@ fn read<T>(
     let asks = asks_whether_gone || result.is_err();
     let gone = if asks { reading.inspected.target().space.gone() } else { None };
     let took = cpu::used_by_this_thread().saturating_sub(before);
-    Brought { reading, result, gone, took }
+    Brought { reading, at: clock::now(), result, gone, took }
 }
 
 fn look(reading: &mut Reading) -> Result<Looked, WalkError> {
@@ -170,25 +199,29 @@ fn look(reading: &mut Reading) -> Result<Looked, WalkError> {
     };
     let mut walker = Walker::new(WalkerInput::of(program));
     let snapshot = walker.snapshot(memory, Want::Headers, &clock::now)?;
-    name(program, &snapshot, &mut reading.names);
+    if name(program, &snapshot, &reading.wanted, Arc::make_mut(&mut reading.names)) {
+        reading.inspected.target().exe.forget_pages();
+    }
     Ok(Looked { counts, snapshot })
 }
 
-/// Names the `go` statements that most goroutines come from, as far as they are not known.
-fn name(program: &Program<'_>, snapshot: &Snapshot, names: &mut Names) {
+/// Names the `go` statements that most goroutines come from, as far as they are not known. Whether there were such.
+fn name(program: &Program<'_>, snapshot: &Snapshot, wanted: &[ReturnPc], names: &mut Names) -> bool {
     let mut counts: HashMap<ReturnPc, u32> = HashMap::default();
     for goroutine in snapshot.goroutines.iter().filter(|one| one.kind == GoroutineKind::User) {
         *counts.entry(goroutine.gopc).or_insert(0) += 1;
     }
+    names.retain(|pc, _| counts.contains_key(pc));
     let mut most: Vec<(u32, ReturnPc)> = counts.into_iter().map(|(pc, count)| (count, pc)).collect();
     most.sort_unstable_by_key(|(count, pc)| (std::cmp::Reverse(*count), pc.0));
     most.truncate(MOST_NAMES);
-    if names.len() >= MOST_NAMES * 4 {
-        names.clear();
+    let before = names.len();
+    for pc in most.into_iter().map(|(_, pc)| pc).chain(wanted.iter().copied().take(MOST_NAMES)) {
+        if names.len() < MOST_KEPT {
+            names.entry(pc).or_insert_with(|| creator(program, pc));
+        }
     }
-    for (_, pc) in most {
-        names.entry(pc).or_insert_with(|| creator(program, pc));
-    }
+    names.len() > before
 }
 
 /// Where a `go` statement is, as Go prints it: in the physical function, on the line of the innermost call.
@@ -202,15 +235,29 @@ fn creator(program: &Program<'_>, pc: ReturnPc) -> Location {
         return Location { function, file: None, line: None, pc: format!("{:#x}", pc.0) };
     }
     Location {
-        function: physical.map(|frame| frame.function.to_owned()),
-        file: innermost.map(|frame| frame.file.to_owned()).filter(|file| file != "?"),
+        function: physical.map(|frame| cut(frame.function)),
+        file: innermost.map(|frame| cut(frame.file)).filter(|file| file != "?"),
         line: innermost.map(|frame| frame.line).filter(|line| *line > 0),
         pc: format!("{:#x}", pc.0),
     }
 }
 
-/// Whether nothing more can be read of the process, by a final error.
-pub(super) const fn is_final(error: &WalkError) -> bool {
+/// As much of a name as is kept.
+fn cut(name: &str) -> String {
+    name.chars()
+        .scan(0, |len, c| {
+            *len += c.len_utf8();
+            (*len <= LONGEST_NAME).then_some(c)
+        })
+        .collect()
+}
+
+/// Why nothing more is read of the process, and whether that is because a read did not return.
+pub(super) fn end(error: &WalkError) -> Option<bool> {
     let (WalkError::List(error) | WalkError::Goroutines(error)) = error;
-    matches!(error, ReadError::NotPermitted | ReadError::Unsupported | ReadError::Blocked { .. })
+    match error {
+        ReadError::Blocked { .. } => Some(true),
+        ReadError::NotPermitted | ReadError::Unsupported => Some(false),
+        _ => None,
+    }
 }

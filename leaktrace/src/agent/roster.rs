@@ -4,17 +4,22 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use leaktrace_core::base::num::{Ktime, ReturnPc};
+use leaktrace_core::base::num::Ktime;
 use leaktrace_core::go::counts::CountPlan;
 use leaktrace_core::node::{Pace, Read, Row};
-use leaktrace_core::schema::{Location, NodeIncident, NodeProcess, NodeState, ProcessId, Report};
+use leaktrace_core::schema::ProcessId;
 
+use super::main_loop::after;
 use super::reads::{About, Names, Reading};
 use super::studies::{Candidate, Studied};
 use crate::inspect::Inspected;
 
-/// How many `go` statements of a process are told of.
-const MOST_SITES: usize = 50;
+/// After how long it is tried again to look at a process: at first, and at most.
+const FIRST_AGAIN: Duration = Duration::from_mins(1);
+const LAST_AGAIN: Duration = Duration::from_hours(1);
+
+/// For how long no dump is taken of a process of which one did not return.
+const UNDUMPED: Duration = Duration::from_mins(10);
 
 /// How much reads of a process may take of what it uses itself.
 const LIMIT: f64 = 0.01;
@@ -27,30 +32,28 @@ pub(super) struct Roster {
 
 /// One process.
 pub(super) struct Process {
-    about: About,
-    phase: Phase,
-    row: Row,
+    pub(super) about: About,
+    pub(super) phase: Phase,
+    pub(super) row: Row,
     /// What it is read with.
-    inspected: Option<Inspected>,
+    pub(super) inspected: Option<Inspected>,
     /// Missing while it is read.
-    kept: Option<Kept>,
-    /// Cores that it keeps busy.
-    busy: f64,
+    pub(super) plan: Option<CountPlan>,
+    /// When it is tried again to look at it, if it could not be, and after how long.
+    pub(super) again: Option<(Ktime, Duration)>,
+    /// Since when dumps of it do not return, and why.
+    pub(super) undumped: Option<(Ktime, String)>,
     /// The names of its `go` statements, for who tells of them.
-    names: Names,
+    pub(super) names: Arc<Names>,
     /// Whether it is read alone: a batch that it was in did not return.
-    is_read_alone: bool,
-    /// What a study of it has said last.
-    studied: Option<Studied>,
-}
-
-/// What is kept from one read to the next.
-struct Kept {
-    plan: CountPlan,
+    pub(super) is_read_alone: bool,
+    /// What a study of it has said last, and what one that is under way has not found.
+    pub(super) studied: Option<Studied>,
+    pub(super) under_study: Option<Studied>,
 }
 
 /// How far it is watched.
-enum Phase {
+pub(super) enum Phase {
     Watched,
     Refused(String),
     Blocked(String),
@@ -61,14 +64,36 @@ impl Roster {
     pub(super) fn add(&mut self, id: ProcessId, about: About, inspected: Inspected, now: Ktime) {
         let mut process = Process::new(id, about, Phase::Watched, now);
         process.row.know_reasons(&inspected.program().wait_reasons);
-        process.kept = Some(Kept { plan: CountPlan::of(inspected.program()) });
+        process.plan = Some(CountPlan::of(inspected.program()));
         process.inspected = Some(inspected);
         self.processes.insert(id, process);
     }
 
     /// A Go program that cannot be looked at.
     pub(super) fn refuse(&mut self, id: ProcessId, about: About, reason: String, now: Ktime) {
-        self.processes.insert(id, Process::new(id, about, Phase::Refused(reason), now));
+        self.fail(id, about, Phase::Refused(reason), now);
+    }
+
+    /// A process whose binary cannot be read, since that does not return.
+    pub(super) fn block(&mut self, id: ProcessId, about: About, reason: String, now: Ktime) {
+        self.fail(id, about, Phase::Blocked(reason), now);
+    }
+
+    fn fail(&mut self, id: ProcessId, about: About, phase: Phase, now: Ktime) {
+        let pause = self.processes.get(&id).and_then(|before| before.again).map(|(_, pause)| pause);
+        let mut process = Process::new(id, about, phase, now);
+        process.try_again(now, pause);
+        self.processes.insert(id, process);
+    }
+
+    /// Those that are to be tried again by now.
+    pub(super) fn due_again(&mut self, now: Ktime) -> Vec<ProcessId> {
+        let due = self.processes.iter_mut().filter_map(|(id, process)| {
+            let (at, pause) = process.again?;
+            // What comes of it decides when the next time is.
+            (at <= now).then(|| process.again = Some((Ktime(u64::MAX), pause))).map(|()| *id)
+        });
+        due.collect()
     }
 
     /// Forgets a process, which has gone.
@@ -90,7 +115,7 @@ impl Roster {
 
     /// How many are watched.
     pub(super) fn watched(&self) -> usize {
-        self.processes.values().filter(|process| process.inspected.is_some()).count()
+        self.processes.values().filter(|process| matches!(process.phase, Phase::Watched)).count()
     }
 
     /// Whether everybody has been looked at who can be.
@@ -124,11 +149,11 @@ impl Roster {
     pub(super) fn pace(&mut self, pace: &mut Pace, now: Ktime) {
         let mut has_changed = false;
         for read in Read::ALL {
-            has_changed |=
-                pace.balance(now, read, self.processes.values().map(|process| process.row.load(read)));
+            let watched = self.processes.values().filter(|process| matches!(process.phase, Phase::Watched));
+            has_changed |= pace.balance(now, read, watched.map(|process| process.row.load(read)));
         }
         if has_changed {
-            self.processes.values_mut().for_each(|process| process.row.pace(pace, Some(LIMIT), process.busy));
+            self.processes.values_mut().for_each(|process| process.row.pace(pace, Some(LIMIT), 0.0));
         }
     }
 
@@ -140,23 +165,22 @@ impl Roster {
         self.iter().filter(|(_, process)| has_exited(process)).map(|(id, _)| id).collect()
     }
 
-    /// Up to `most` processes that are to be read like this by now, and when the next one is. One that is read alone comes
-    /// with nobody.
+    /// Up to `most` processes that are to be read like this by now, those that have waited longest, and when the next one is.
+    /// One that is read alone comes with nobody.
     pub(super) fn due(&self, read: Read, now: Ktime, most: usize) -> (Vec<ProcessId>, Option<Ktime>) {
-        let (mut due, mut next, mut is_alone) = (Vec::new(), None, false);
-        for (id, process) in self.iter().filter(|(_, process)| process.can_be_read()) {
-            let (at, what) = process.row.due();
-            if what != read {
-                continue;
-            }
-            let has_room = due.len() < most && !is_alone && (due.is_empty() || !process.is_read_alone);
-            if at <= now && has_room {
-                due.push(id);
-                is_alone = process.is_read_alone;
-            } else {
-                next = Some(next.map_or(at, |next: Ktime| next.min(at)));
-            }
-        }
+        let readable = self.iter().filter(|(_, process)| process.can_be_read());
+        let mut all: Vec<(Ktime, ProcessId, bool)> = readable
+            .filter_map(|(id, process)| {
+                let (at, what) = process.row.due();
+                (what == read).then_some((at, id, process.is_read_alone))
+            })
+            .collect();
+        all.sort_unstable();
+        let is_alone = all.first().is_some_and(|(.., is_alone)| *is_alone);
+        let most = if is_alone { 1 } else { most };
+        let is_due = |(at, _, alone): &&(Ktime, ProcessId, bool)| *at <= now && *alone == is_alone;
+        let due: Vec<ProcessId> = all.iter().filter(is_due).take(most).map(|(_, id, _)| *id).collect();
+        let next = all.iter().find(|(_, id, _)| !due.contains(id)).map(|(at, ..)| *at);
         (due, next)
     }
 }
@@ -168,46 +192,75 @@ impl Process {
             phase,
             row: Row::new(id, now),
             inspected: None,
-            kept: None,
-            busy: 0.0,
-            names: Names::default(),
+            plan: None,
+            again: None,
+            undumped: None,
+            names: Arc::default(),
             is_read_alone: false,
             studied: None,
+            under_study: None,
         }
     }
 
     fn can_be_read(&self) -> bool {
-        matches!(self.phase, Phase::Watched) && self.kept.is_some()
+        matches!(self.phase, Phase::Watched) && self.plan.is_some()
     }
 
     /// What it is read with, until that is [given back](Self::give_back).
     pub(super) fn take(&mut self, id: ProcessId) -> Option<Reading> {
         let inspected = self.inspected.clone()?;
-        let Kept { plan } = self.kept.take()?;
-        Some(Reading { id, inspected, plan, names: self.names.clone() })
+        let plan = self.plan.take()?;
+        let wanted = self.row.suspicions().iter().map(|(site, _)| site.gopc).collect();
+        Some(Reading { id, inspected, plan, names: Arc::clone(&self.names), wanted })
     }
 
-    /// It has been read.
-    pub(super) fn give_back(&mut self, reading: Reading) {
-        self.kept = Some(Kept { plan: reading.plan });
-        self.names = reading.names;
+    /// It has been read. Says whether this is about the program that it runs now.
+    pub(super) fn give_back(&mut self, reading: Reading) -> bool {
+        let is_same = self.inspected.as_ref().is_some_and(|inspected| inspected.is(&reading.inspected));
+        if is_same {
+            self.plan = Some(reading.plan);
+            self.names = reading.names;
+            self.is_read_alone = false;
+        }
+        is_same
     }
 
     /// What it was read with does not come back. Whether it is to blame shows when it is read alone.
     pub(super) fn make_anew(&mut self, is_suspect: bool) {
         self.is_read_alone |= is_suspect;
-        let plan = self.inspected.as_ref().map(|inspected| CountPlan::of(inspected.program()));
-        self.kept = plan.map(|plan| Kept { plan });
+        self.plan = self.inspected.as_ref().map(|inspected| CountPlan::of(inspected.program()));
     }
 
     /// Reads of it do not return.
-    pub(super) fn block(&mut self, why: String) {
-        (self.phase, self.kept) = (Phase::Blocked(why), None);
+    pub(super) fn block(&mut self, why: String, now: Ktime) {
+        self.leave(Phase::Blocked(why), now);
     }
 
     /// It cannot be read any more.
-    pub(super) fn fail(&mut self, why: String) {
-        (self.phase, self.kept) = (Phase::Refused(why), None);
+    pub(super) fn fail(&mut self, why: String, now: Ktime) {
+        self.leave(Phase::Refused(why), now);
+    }
+
+    fn leave(&mut self, phase: Phase, now: Ktime) {
+        (self.phase, self.plan, self.inspected) = (phase, None, None);
+        self.try_again(now, None);
+    }
+
+    /// It is tried again after a minute, and ever less often, since most of what is refused is refused for good.
+    fn try_again(&mut self, now: Ktime, before: Option<Duration>) {
+        let pause = before.map_or(FIRST_AGAIN, |pause| (pause * 2).min(LAST_AGAIN));
+        self.again = Some((after(now, pause), pause));
+    }
+
+    /// A dump of it does not return.
+    pub(super) fn undumped(&mut self, why: String, now: Ktime) {
+        self.undumped = Some((now, why));
+    }
+
+    /// Why no dump of it is taken for now.
+    pub(super) fn why_undumped(&self, now: Ktime) -> Option<&str> {
+        let (_, why) = self.undumped.as_ref().filter(|(at, _)| now < after(*at, UNDUMPED))?;
+        Some(why)
     }
 
     pub(super) const fn row(&self) -> &Row {
@@ -228,66 +281,24 @@ impl Process {
         matches!(self.phase, Phase::Watched) && self.row.looked_at().is_some()
     }
 
-    /// A study has said this of it.
-    pub(super) fn studied(&mut self, studied: Studied) {
-        self.studied = Some(studied);
+    /// A study has said this of it. What one found that was surer stands until that study is over.
+    pub(super) fn hear(&mut self, said: Studied) {
+        if self.studied.as_ref().is_none_or(|before| said.is_as_sure_as(before)) {
+            self.studied = Some(said);
+        } else {
+            self.under_study = Some(said);
+        }
+    }
+
+    /// The study has ended. What one of a suspect has not found again is so no more; one in turn is too short to tell.
+    pub(super) fn study_ended(&mut self) {
+        let last = self.under_study.take();
+        if self.row.suspicions().is_empty() {
+            self.studied = last.or(self.studied.take());
+        }
     }
 
     pub(super) fn inspected(&self) -> Option<Inspected> {
         self.inspected.clone().filter(|_| matches!(self.phase, Phase::Watched))
     }
-
-    /// What is told of it.
-    pub(super) fn told(&self, id: ProcessId, is_studied: bool, now: Ktime) -> NodeProcess {
-        let looked = self.row.looked_at();
-        let (state, reason) = match &self.phase {
-            Phase::Watched if looked.is_none() => (NodeState::Waiting, None),
-            Phase::Watched => (NodeState::Watched, None),
-            Phase::Refused(why) => (NodeState::Refused, Some(why.clone())),
-            Phase::Blocked(why) => (NodeState::Blocked, Some(why.clone())),
-        };
-        let (sites, other_sites) = self.row.sites(MOST_SITES);
-        NodeProcess {
-            id,
-            exe: self.about.exe.clone(),
-            container_id: self.about.place.container_id.clone(),
-            unit: self.about.place.unit.clone(),
-            go_version: self.about.go_version.clone(),
-            version: self.about.version.clone(),
-            state,
-            reason,
-            goroutines: self.row.goroutines(),
-            created: self.row.created(),
-            ended: self.row.ended(),
-            oldest_ns: self.row.oldest().map(nanoseconds),
-            look_age_ns: looked.map(|at| now.since(at)),
-            sites: sites.into_iter().map(|site| self.row.node_site(site, self.creator(site.gopc))).collect(),
-            other_sites,
-            study_age_ns: self.studied.as_ref().map(|studied| now.since(studied.at)),
-            is_studied,
-            incidents: self.incidents(),
-        }
-    }
-
-    fn creator(&self, gopc: ReturnPc) -> Location {
-        self.names.get(&gopc).cloned().unwrap_or_else(|| nameless(gopc))
-    }
-
-    fn incidents(&self) -> Vec<NodeIncident> {
-        let report = self.studied.iter().flat_map(|studied| &studied.report.incidents);
-        report.filter_map(NodeIncident::of).collect()
-    }
-
-    /// The report of the last study.
-    pub(super) fn report(&self) -> Option<Arc<Report>> {
-        self.studied.as_ref().map(|studied| Arc::clone(&studied.report))
-    }
-}
-
-fn nameless(pc: ReturnPc) -> Location {
-    Location { function: None, file: None, line: None, pc: format!("{:#x}", pc.0) }
-}
-
-fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -6,13 +6,15 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, BufReader, Read as _};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use leaktrace_core::base::num::Ktime;
 use leaktrace_core::schema::{ProcessId, Report, Severity};
+use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::sync::mpsc;
 
 use super::main_loop::{Answer, after};
@@ -42,8 +44,21 @@ const MOST_GOROUTINES: u64 = 65_000;
 /// Which share of what the agent may use studies in turn may take.
 const SHARE: f64 = 0.3;
 
-/// The most that is read of what a study writes, in bytes.
+/// How long a suspect is studied at least, also where something is proved at once: that may be something else.
+const ENOUGH: Duration = Duration::from_mins(3);
+
+/// How long after its end a study is killed; after twice as long it is given up.
+const LATE: Duration = Duration::from_secs(30);
+
+/// When it is tried again where no study can be started.
+const RETRY: Duration = Duration::from_mins(1);
+
+/// What each study is taken to have used at least.
+const LEAST_USED: Duration = Duration::from_millis(20);
+
+/// The most that is read of what a study writes, and of what it says of itself, in bytes.
 const MOST_BYTES: u64 = 256 << 20;
+const MOST_SAID: u64 = 4 << 10;
 
 /// Why a process is studied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +84,23 @@ pub(super) struct Studied {
     pub(super) at: Ktime,
 }
 
+impl Studied {
+    /// Whether it is as sure of something as `other` is.
+    pub(super) fn is_as_sure_as(&self, other: &Self) -> bool {
+        // The surest severity is the least.
+        let surest = |studied: &Self| studied.report.incidents.iter().map(|incident| incident.severity).min();
+        is_as_sure(surest(self), surest(other))
+    }
+}
+
+fn is_as_sure(one: Option<Severity>, other: Option<Severity>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => one <= other,
+        (_, None) => true,
+        (None, Some(_)) => false,
+    }
+}
+
 /// What a thread that listens to a study has to say.
 pub(super) enum Heard {
     /// A report.
@@ -79,50 +111,76 @@ pub(super) enum Heard {
 
 /// All studies.
 pub(super) struct Studies {
-    /// Cores that studies in turn may use on average.
+    /// Cores that studies may use on average.
     cores: f64,
     under_way: BTreeMap<ProcessId, Study>,
     /// When each was studied last, and why.
     studied: BTreeMap<ProcessId, (Ktime, Why)>,
-    /// When the next one in turn may begin.
+    /// When the next one in turn may begin, and when any may.
     turn_due: Ktime,
+    retry_due: Ktime,
     answer: mpsc::UnboundedSender<Answer>,
 }
 
 struct Study {
-    child: Arc<Mutex<Child>>,
+    /// The leaktrace that makes it.
+    process: OwnedFd,
     why: Why,
+    began: Ktime,
+    /// When it should have ended.
+    until: Ktime,
 }
 
 impl Studies {
     /// For an agent that may use so many `cores`, whose loop hears of `answer`.
     pub(super) fn new(cores: f64, now: Ktime, answer: mpsc::UnboundedSender<Answer>) -> Self {
-        Self {
-            cores: cores * SHARE,
-            under_way: BTreeMap::new(),
-            studied: BTreeMap::new(),
-            turn_due: now,
-            answer,
-        }
+        let (under_way, studied) = (BTreeMap::new(), BTreeMap::new());
+        Self { cores: cores * SHARE, under_way, studied, turn_due: now, retry_due: now, answer }
     }
 
-    /// Begins those for which there is room.
+    /// Begins those for which there is room. Where none can be begun, that is tried again in a minute.
     pub(super) fn begin(&mut self, candidates: &[Candidate], procfs: &Procfs, now: Ktime) {
+        self.end_late(now);
+        if now < self.retry_due {
+            return;
+        }
         while let Some((id, why)) = self.next(candidates, now) {
-            self.studied.insert(id, (now, why));
             match start(id, why, procfs, &self.answer) {
-                Ok(child) => _ = self.under_way.insert(id, Study { child, why }),
-                Err(error) => tracing::warn!("cannot study pid {}: {error}", id.pid),
+                Ok(process) => self.began(id, why, process, now),
+                Err(error) => {
+                    tracing::warn!("cannot start a study of pid {}: {error}", id.pid);
+                    self.retry_due = after(now, RETRY);
+                    return;
+                }
             }
         }
     }
 
+    fn began(&mut self, id: ProcessId, why: Why, process: OwnedFd, now: Ktime) {
+        self.studied.insert(id, (now, why));
+        let until = after(now, lasts(why));
+        self.under_way.insert(id, Study { process, why, began: now, until });
+    }
+
+    /// Ends those that should have ended by themselves, and forgets those that do not end even so.
+    fn end_late(&mut self, now: Ktime) {
+        self.under_way.values().filter(|study| after(study.until, LATE) <= now).for_each(Study::end);
+        self.under_way.retain(|id, study| {
+            let is_stuck = after(study.until, LATE * 2) <= now;
+            if is_stuck {
+                tracing::warn!("a study of pid {} does not end", id.pid);
+            }
+            !is_stuck
+        });
+    }
+
     /// Who is next, and why.
     fn next(&self, candidates: &[Candidate], now: Ktime) -> Option<(ProcessId, Why)> {
-        if self.under_way.len() >= MOST {
+        let count = |why| self.under_way.values().filter(|study| study.why == why).count();
+        let (suspects, in_turn) = (count(Why::Suspected), count(Why::InTurn));
+        if suspects + in_turn >= MOST {
             return None;
         }
-        let in_turn = self.under_way.values().filter(|study| study.why == Why::InTurn).count();
         let is_free =
             |one: &&Candidate| one.goroutines <= MOST_GOROUTINES && !self.under_way.contains_key(&one.id);
         let free = || candidates.iter().filter(is_free);
@@ -131,55 +189,67 @@ impl Studies {
             Some((at, Why::Suspected)) => after(*at, AGAIN) <= now,
             Some((_, Why::InTurn)) | None => true,
         };
-        let suspect = free().filter(|one| one.is_suspect).filter(is_new).min_by_key(|one| last(one));
-        if let Some(suspect) = suspect {
-            return Some((suspect.id, Why::Suspected));
+        let is_turn = in_turn < MOST_IN_TURN && now >= self.turn_due;
+        // Suspects leave a place to whoever's turn it is.
+        if !is_turn || suspects < MOST - MOST_IN_TURN {
+            let suspect = free().filter(|one| one.is_suspect).filter(is_new).min_by_key(|one| last(one));
+            if let Some(suspect) = suspect {
+                return Some((suspect.id, Why::Suspected));
+            }
         }
-        if in_turn >= MOST_IN_TURN || now < self.turn_due {
-            return None;
-        }
-        free().min_by_key(|one| (last(one), one.id)).map(|one| (one.id, Why::InTurn))
+        let turn = || free().min_by_key(|one| (last(one), one.id));
+        is_turn.then(turn).flatten().map(|one| (one.id, Why::InTurn))
     }
 
-    /// A study has said this. Whoever is proved to leak needs no further study for now.
-    pub(super) fn heard(&mut self, id: ProcessId, report: &Report) {
+    /// A study has said this. Whoever is proved to leak needs no longer one.
+    pub(super) fn heard(&self, id: ProcessId, report: &Report, now: Ktime) {
         let is_sure = report.incidents.iter().any(|incident| incident.severity != Severity::Watch);
-        if is_sure && self.under_way.get(&id).is_some_and(|study| study.why == Why::Suspected) {
-            self.end(id);
+        let study = self.under_way.get(&id).filter(|study| study.why == Why::Suspected);
+        if let Some(study) = study.filter(|study| is_sure && after(study.began, ENOUGH) <= now) {
+            study.end();
         }
     }
 
     /// A study has ended after it has `used` that much.
     pub(super) fn ended(&mut self, id: ProcessId, used: Duration, now: Ktime) {
-        let Some(study) = self.under_way.remove(&id) else { return };
-        if study.why == Why::InTurn {
-            let pause = used.as_secs_f64() / self.cores.max(f64::MIN_POSITIVE);
-            self.turn_due = after(now, Duration::try_from_secs_f64(pause).unwrap_or(Duration::MAX));
+        if self.under_way.remove(&id).is_none() {
+            return;
         }
+        // One that fails at once has cost something as well.
+        let pause = used.max(LEAST_USED).as_secs_f64() / self.cores.max(f64::MIN_POSITIVE);
+        let pause = Duration::try_from_secs_f64(pause).unwrap_or(Duration::MAX);
+        self.turn_due = after(self.turn_due.max(now), pause);
     }
 
-    /// Ends the study of a process.
-    pub(super) fn end(&self, id: ProcessId) {
-        if let Some(study) = self.under_way.get(&id) {
-            // One that has ended by itself needs no end.
-            _ = study.child.lock().unwrap_or_else(PoisonError::into_inner).kill();
-        }
+    /// Whether this one is under way.
+    pub(super) fn is_under_way(&self, id: ProcessId) -> bool {
+        self.under_way.contains_key(&id)
     }
 
     /// The process has gone.
     pub(super) fn forget(&mut self, id: ProcessId) {
-        self.end(id);
+        self.under_way.get(&id).into_iter().for_each(Study::end);
         self.studied.remove(&id);
     }
 
     /// Ends all.
     pub(super) fn end_all(&self) {
-        self.under_way.keys().for_each(|id| self.end(*id));
+        self.under_way.values().for_each(Study::end);
     }
+}
 
-    /// Whether this one is.
-    pub(super) fn is_under_way(&self, id: ProcessId) -> bool {
-        self.under_way.contains_key(&id)
+impl Study {
+    /// Ends it; the thread that listens to it says so.
+    fn end(&self) {
+        // One that has ended by itself needs no end.
+        _ = pidfd_send_signal(&self.process, Signal::KILL);
+    }
+}
+
+const fn lasts(why: Why) -> Duration {
+    match why {
+        Why::Suspected => OF_SUSPECT,
+        Why::InTurn => IN_TURN,
     }
 }
 
@@ -189,30 +259,38 @@ fn start(
     why: Why,
     procfs: &Procfs,
     answer: &mpsc::UnboundedSender<Answer>,
-) -> io::Result<Arc<Mutex<Child>>> {
-    let lasts = match why {
-        Why::Suspected => OF_SUSPECT,
-        Why::InTurn => IN_TURN,
+) -> io::Result<OwnedFd> {
+    let mut child = command(id, lasts(why)).spawn()?;
+    let process = match hold(&child) {
+        Ok(process) => process,
+        Err(error) => {
+            child.kill()?;
+            child.wait()?;
+            return Err(error);
+        }
     };
-    let mut child = command(id, lasts).spawn()?;
-    let stdout = child.stdout.take().ok_or_else(|| io::Error::other("its output is not piped"))?;
     let used = UsedCpu::of(procfs, Pid(child.id())).ok();
-    let child = Arc::new(Mutex::new(child));
-    let (answer, listened) = (answer.clone(), Arc::clone(&child));
-    let thread = std::thread::Builder::new().name("study".to_owned());
-    let begun = thread.spawn(move || listen(id, stdout, used.as_ref(), &listened, &answer));
-    if let Err(error) = begun {
-        let mut child = child.lock().unwrap_or_else(PoisonError::into_inner);
-        _ = child.kill();
-        child.wait()?;
+    let answer = answer.clone();
+    let listen = move || listen(id, child, used.as_ref(), &answer);
+    let thread = std::thread::Builder::new().name("study".to_owned()).spawn(listen);
+    if let Err(error) = thread {
+        // Nobody waits for it: what is left of it goes with us.
+        pidfd_send_signal(&process, Signal::KILL)?;
         return Err(error);
     }
-    Ok(child)
+    Ok(process)
+}
+
+fn hold(child: &Child) -> io::Result<OwnedFd> {
+    let pid = Pid(child.id()).raw().ok_or_else(|| io::Error::other("it has no pid"))?;
+    Ok(pidfd_open(pid, PidfdFlags::empty())?)
 }
 
 fn command(id: ProcessId, lasts: Duration) -> Command {
     let mut command = Command::new("/proc/self/exe");
-    command.arg0("leaktrace").env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    // A signal to our group is for us to hand on.
+    command.process_group(0);
+    command.arg0("leaktrace").env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.args(["--pid", &id.pid.to_string(), "--probes", "none", "--format", "json"]);
     command.args(["--duration", &format!("{}s", lasts.as_secs())]);
     command.args(["--interval", &format!("{}s", REPORTS.as_secs())]);
@@ -221,108 +299,46 @@ fn command(id: ProcessId, lasts: Duration) -> Command {
 }
 
 /// Hands on what a study says until it ends.
-fn listen(
-    id: ProcessId,
-    stdout: ChildStdout,
-    used: Option<&UsedCpu>,
-    child: &Mutex<Child>,
-    answer: &mpsc::UnboundedSender<Answer>,
-) {
-    let mut latest = Duration::ZERO;
-    let reports = serde_json::Deserializer::from_reader(BufReader::new(stdout.take(MOST_BYTES)));
-    let mut error = None;
-    for report in reports.into_iter::<Report>() {
-        latest = used.and_then(UsedCpu::read).unwrap_or(latest);
+fn listen(id: ProcessId, mut child: Child, used: Option<&UsedCpu>, answer: &mpsc::UnboundedSender<Answer>) {
+    let (mut has_reported, mut error) = (false, None);
+    let stdout = child.stdout.take().map(|stdout| BufReader::new(stdout.take(MOST_BYTES)));
+    let reports = stdout.map(|stdout| serde_json::Deserializer::from_reader(stdout).into_iter::<Report>());
+    for report in reports.into_iter().flatten() {
         match report {
-            Ok(report) => _ = answer.send(Answer::Studied(id, Heard::Report(Box::new(report)))),
-            Err(wrong) if wrong.is_eof() => break,
+            Ok(report) => {
+                has_reported = true;
+                _ = answer.send(Answer::Studied(id, Heard::Report(Box::new(report))));
+            }
             Err(wrong) => {
-                error = Some(format!("its report cannot be read: {wrong}"));
+                // The last one may be cut off by its end.
+                error = (!wrong.is_eof()).then(|| format!("its report cannot be read: {wrong}"));
                 break;
             }
         }
     }
-    let mut child = child.lock().unwrap_or_else(PoisonError::into_inner);
     if error.is_some() {
         _ = child.kill();
     }
-    _ = child.wait();
+    let said = child.stderr.take().map(first_line).unwrap_or_default();
+    // One that is over and was not waited for still says what it has used.
+    let latest = used.and_then(UsedCpu::read).unwrap_or_default();
+    match child.wait() {
+        // Whoever was killed by us is not asked why.
+        Ok(status) if !has_reported && status.code().is_some() => {
+            error.get_or_insert_with(|| format!("there is no report, {status}: {said}"));
+        }
+        Ok(_) => {}
+        Err(wrong) => _ = error.get_or_insert_with(|| format!("it cannot be waited for: {wrong}")),
+    }
     _ = answer.send(Answer::Studied(id, Heard::Ended(latest, error)));
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SECOND: u64 = 1_000_000_000;
-
-    fn candidate(pid: u32, is_suspect: bool) -> Candidate {
-        Candidate { id: id(pid), is_suspect, goroutines: 10 }
-    }
-
-    fn id(pid: u32) -> ProcessId {
-        ProcessId { pid, start_ticks: 1 }
-    }
-
-    fn studies() -> Studies {
-        Studies::new(0.01, Ktime(0), mpsc::unbounded_channel().0)
-    }
-
-    fn begin(studies: &mut Studies, id: ProcessId, why: Why, at: u64) {
-        let child = Command::new("true").spawn().unwrap();
-        studies.studied.insert(id, (Ktime(at), why));
-        studies.under_way.insert(id, Study { child: Arc::new(Mutex::new(child)), why });
-    }
-
-    #[test]
-    fn suspects_come_first_and_then_whoever_was_not_looked_at_for_longest() {
-        let mut studies = studies();
-        let all = [candidate(1, false), candidate(2, true), candidate(3, false)];
-        assert_eq!(studies.next(&all, Ktime(0)), Some((id(2), Why::Suspected)));
-        begin(&mut studies, id(2), Why::Suspected, 5);
-        assert_eq!(studies.next(&all, Ktime(9)), Some((id(1), Why::InTurn)));
-        begin(&mut studies, id(1), Why::InTurn, 9);
-        assert_eq!(studies.next(&all, Ktime(10)), None, "there is no room");
-        studies.ended(id(2), Duration::ZERO, Ktime(20));
-        assert_eq!(
-            studies.next(&all, Ktime(21)),
-            None,
-            "one at a time in turn, and the suspect was studied just now"
-        );
-        let later = Ktime(SECOND * 3_700);
-        assert_eq!(studies.next(&all, later), Some((id(2), Why::Suspected)));
-    }
-
-    #[test]
-    fn studies_in_turn_keep_to_their_share() {
-        let mut studies = studies();
-        let all = [candidate(1, false), candidate(2, false)];
-        begin(&mut studies, id(1), Why::InTurn, 0);
-        // 0.3 % of a core: three seconds are earned in a thousand.
-        studies.ended(id(1), Duration::from_secs(3), Ktime(SECOND));
-        assert_eq!(studies.next(&all, Ktime(SECOND * 1_000)), None);
-        assert_eq!(studies.next(&all, Ktime(SECOND * 1_002)), Some((id(2), Why::InTurn)));
-    }
-
-    #[test]
-    fn very_large_processes_are_not_studied() {
-        let large = Candidate { goroutines: MOST_GOROUTINES + 1, ..candidate(1, true) };
-        assert_eq!(studies().next(&[large], Ktime(0)), None);
-    }
-
-    #[test]
-    fn a_study_that_cannot_be_read_ends() {
-        let (answer, mut answers) = mpsc::unbounded_channel();
-        let mut child = Command::new("sh")
-            .args(["-c", "echo nonsense; sleep 600"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let stdout = child.stdout.take().unwrap();
-        listen(id(1), stdout, None, &Mutex::new(child), &answer);
-        let Ok(Answer::Studied(_, Heard::Ended(_, Some(error)))) = answers.try_recv() else {
-            panic!("it has ended")
-        };
-        assert!(error.starts_with("its report cannot be read: "), "{error}");
-    }
+fn first_line(stderr: ChildStderr) -> String {
+    let mut text = Vec::new();
+    // What cannot be read is not told.
+    _ = stderr.take(MOST_SAID).read_to_end(&mut text);
+    String::from_utf8_lossy(&text).lines().next().unwrap_or_default().to_owned()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,18 +1,25 @@
 //! What the loop makes of what its jobs bring, and what it tells of it.
 
+use std::cmp::Reverse;
+use std::io::{self, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
 use leaktrace_core::base::num::Ktime;
+use leaktrace_core::go::goroutines::WalkError;
 use leaktrace_core::node::{Bounds, OwnFigures, Read, Row, families};
-use leaktrace_core::schema::{NODE_SCHEMA_VERSION, Node, NodeProcess, NodeState, ProcessId};
+use leaktrace_core::schema::{NODE_SCHEMA_VERSION, Node, NodeProcess, NodeState, ProcessId, Severity};
 
 use super::main_loop::{Agent, Answer, TELL, after};
 use super::reads::{self, Brought, Found, Looked};
+use super::roster::Process;
 use super::studies::{Candidate, Heard, Studied};
 use crate::clock;
 use crate::process::workers::Lost;
 use crate::process::{Pid, Procfs, USUAL, cpu};
+
+/// As many processors as are believed of a program (`go::counts`).
+const MOST_PROCESSORS: u64 = 4096;
 
 impl Agent<'_> {
     /// Takes in what a job has brought.
@@ -23,18 +30,25 @@ impl Agent<'_> {
             Answer::Inspected(pids, result) => self.inspected(&pids, result, now),
             Answer::Peeked(ids, result) => {
                 self.under_way.peeks -= 1;
-                self.came((&ids, Read::Peek), result, now, |row, counts, took| {
-                    row.peeked(now, *counts);
+                self.came((&ids, Read::Peek), result, now, |row, counts, at, took| {
+                    row.peeked(at, *counts);
                     row.took(Read::Peek, took);
                 });
             }
             Answer::Counted(ids, result) => {
                 self.under_way.counts -= 1;
-                self.came((&ids, Read::Count), result, now, |row, Looked { counts, snapshot }, took| {
-                    row.counted(now, snapshot, counts.given, counts.processors, took);
+                self.came((&ids, Read::Count), result, now, |row, Looked { counts, snapshot }, at, took| {
+                    // Where nobody knows how many there are, there may be as many as can be.
+                    let processors = if counts.processors == 0 { MOST_PROCESSORS } else { counts.processors };
+                    row.counted(at, snapshot, counts.given, processors, took);
                 });
             }
-            Answer::Dumped => self.under_way.dumps -= 1,
+            Answer::Dumped(id, lost) => {
+                self.under_way.dumps -= 1;
+                if let (Some(why), Some(process)) = (lost, self.roster.get_mut(id)) {
+                    process.undumped(why, now);
+                }
+            }
             Answer::Studied(id, heard) => self.studied(id, heard, now),
         }
     }
@@ -43,32 +57,46 @@ impl Agent<'_> {
         self.under_way.inspections -= 1;
         match result {
             Ok(found) => found.into_iter().for_each(|(pid, found)| self.found(pid, found, now)),
+            Err(_) if pids.len() > 1 => self.suspects.extend(pids),
             Err(lost) => {
-                let others = pids.iter().copied().filter(|pid| Some(*pid) != blamed(&lost));
-                if pids.len() > 1 {
-                    self.suspects.extend(others);
-                } else {
-                    tracing::warn!(
-                        "cannot find out what pid {} is: {lost}",
-                        pids.first().map_or(0, |pid| pid.0)
-                    );
+                for (id, about) in pids.iter().filter_map(|pid| reads::outside(self.procfs, *pid)) {
+                    self.roster.block(id, about, lost.to_string(), now);
                 }
             }
         }
     }
 
     fn found(&mut self, pid: Pid, found: Found, now: Ktime) {
+        let id = match &found {
+            Found::Refused(id, ..) | Found::Understood(id, ..) => Some(*id),
+            Found::NotMeant | Found::NotPermitted | Found::TooYoung => None,
+        };
+        // It may have gone meanwhile.
+        if id.is_some_and(|id| !self.finder.knows(id)) {
+            return;
+        }
         match found {
             Found::NotMeant => {}
+            Found::NotPermitted => self.not_permitted(),
             Found::TooYoung => self.finder.forget(pid),
             Found::Refused(id, about, reason) => self.roster.refuse(id, about, reason, now),
             Found::Understood(id, about, _) if self.roster.watched() >= self.config.most_processes => {
                 let most = self.config.most_processes;
-                let reason =
-                    format!("{most} processes are watched already, which is the limit of --max-processes");
+                let reason = format!("{most} processes are watched already, which is the limit");
                 self.roster.refuse(id, about, reason, now);
             }
             Found::Understood(id, about, inspected) => self.roster.add(id, about, inspected, now),
+        }
+    }
+
+    /// Says once that there are processes of which nobody knows what they run.
+    fn not_permitted(&mut self) {
+        self.not_permitted += 1;
+        if self.not_permitted == 1 {
+            let told = "some processes may not be looked at: permission denied\n\
+                        hint: run leaktrace as root, or with CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH";
+            // Whoever has closed standard error does not want to know.
+            _ = writeln!(io::stderr(), "leaktrace: {told}");
         }
     }
 
@@ -78,42 +106,39 @@ impl Agent<'_> {
         (ids, read): (&[ProcessId], Read),
         result: Result<Vec<Brought<T>>, Lost>,
         now: Ktime,
-        note: impl Fn(&mut Row, &T, Duration),
+        note: impl Fn(&mut Row, &T, Ktime, Duration),
     ) {
         let brought = match result {
             Ok(brought) => brought,
-            Err(lost) => return self.lost(ids, &lost),
+            Err(lost) => return self.lost(ids, &lost, now),
         };
-        for Brought { reading, result, gone, took } in brought {
+        for Brought { reading, at, result, gone, took } in brought {
             let id = reading.id;
+            let Some(process) = self.roster.get_mut(id) else { continue };
+            // An answer on what it ran before an exec says nothing of what it runs now.
+            if !process.give_back(reading) {
+                continue;
+            }
             if gone.is_some() {
                 // Whatever has its pid now is found anew.
                 self.finder.forget(Pid(id.pid));
                 self.end(id);
                 continue;
             }
-            let Some(process) = self.roster.get_mut(id) else { continue };
-            process.give_back(reading);
             match result {
-                Ok(brought) => note(process.row_mut(), &brought, took),
-                Err(error) if reads::is_final(&error) => {
-                    process.fail(format!("{:#}", anyhow::Error::from(error)));
-                }
-                Err(error) => {
-                    tracing::debug!("pid {}: {error}", id.pid);
-                    process.row_mut().failed(now, read);
-                }
+                Ok(brought) => note(process.row_mut(), &brought, at, took),
+                Err(error) => failed(process, (at, read, took), error),
             }
         }
     }
 
     /// A batch did not come back. Whoever is to blame is not read again; where nobody knows, all are read alone.
-    fn lost(&mut self, ids: &[ProcessId], lost: &Lost) {
+    fn lost(&mut self, ids: &[ProcessId], lost: &Lost, now: Ktime) {
         let blamed = blamed(lost);
         for id in ids {
             let Some(process) = self.roster.get_mut(*id) else { continue };
             if ids.len() == 1 || blamed == Some(Pid(id.pid)) {
-                process.block(lost.to_string());
+                process.block(lost.to_string(), now);
             } else {
                 process.make_anew(blamed.is_none());
             }
@@ -133,13 +158,16 @@ impl Agent<'_> {
     fn studied(&mut self, id: ProcessId, heard: Heard, now: Ktime) {
         match heard {
             Heard::Report(report) => {
-                self.studies.heard(id, &report);
+                self.studies.heard(id, &report, now);
                 if let Some(process) = self.roster.get_mut(id) {
-                    process.studied(Studied { report: Arc::from(report), at: now });
+                    process.hear(Studied { report: Arc::from(report), at: now });
                 }
             }
             Heard::Ended(used, error) => {
                 self.studies.ended(id, used, now);
+                if let Some(process) = self.roster.get_mut(id) {
+                    process.study_ended();
+                }
                 if let Some(error) = error {
                     tracing::warn!("the study of pid {} has ended: {error}", id.pid);
                 }
@@ -176,7 +204,7 @@ impl Agent<'_> {
             .iter()
             .map(|(id, process)| process.told(id, self.studies.is_under_way(id), now))
             .collect();
-        processes.sort_by_key(|process| std::cmp::Reverse(rank(process)));
+        processes.sort_by_key(|process| Reverse(rank(process)));
         let own = self.own();
         let reports = self.roster.iter().filter_map(|(id, process)| Some((id, process.report()?))).collect();
         let bounds = Bounds { series: self.config.most_series, ..Bounds::default() };
@@ -191,14 +219,29 @@ impl Agent<'_> {
     }
 }
 
-/// Which processes come first: those with a suspect, those that cannot be read, then the largest.
-fn rank(process: &NodeProcess) -> (usize, bool, u64) {
+/// Which processes come first: those with incidents, the surest before others, then those with a suspect, those that cannot be read, then the largest.
+fn rank(process: &NodeProcess) -> (Option<Reverse<Severity>>, usize, bool, u64) {
+    let surest = process.incidents.iter().map(|incident| Reverse(incident.severity)).max();
     let suspects = process.sites.iter().filter(|site| site.suspect.is_some()).count();
     (
+        surest,
         suspects,
         matches!(process.state, NodeState::Blocked | NodeState::Refused),
         process.goroutines.unwrap_or(0),
     )
+}
+
+/// A read has failed.
+fn failed(process: &mut Process, (at, read, took): (Ktime, Read, Duration), error: WalkError) {
+    match reads::end(&error) {
+        Some(true) => process.block(format!("{:#}", anyhow::Error::from(error)), at),
+        Some(false) => process.fail(format!("{:#}", anyhow::Error::from(error)), at),
+        None => {
+            tracing::debug!("a read of a process has failed: {error}");
+            process.row_mut().took(read, took);
+            process.row_mut().failed(at, read);
+        }
+    }
 }
 
 /// Whose read did not return.

@@ -12,6 +12,7 @@ use super::{CannotDump, facts};
 use crate::clock;
 use crate::inspect::{self, Inspected};
 use crate::process::descriptors;
+use crate::process::memory::ProcessMemory;
 use crate::process::workers::Workers;
 use crate::process::{Pid, ProcessError, Procfs};
 
@@ -41,16 +42,22 @@ impl Subject for LiveProcess<'_> {
 
 fn read(pid: Pid, procfs: &Procfs, with_arguments: bool) -> anyhow::Result<Dump> {
     let target = inspect::open(procfs, pid)?;
-    dump_of(&Inspected::new(target, procfs)?, procfs, with_arguments)
+    let inspected = Inspected::new(target, procfs)?;
+    dump_of(&inspected, &inspected.memory(), procfs, with_arguments)
 }
 
 /// Takes a dump of a process that is understood, with the values of arguments if they are wanted. On the thread that it is
 /// called on, which may never come back.
-pub(crate) fn dump_of(inspected: &Inspected, procfs: &Procfs, with_arguments: bool) -> anyhow::Result<Dump> {
+pub(crate) fn dump_of(
+    inspected: &Inspected,
+    memory: &ProcessMemory,
+    procfs: &Procfs,
+    with_arguments: bool,
+) -> anyhow::Result<Dump> {
     let target = inspected.target();
     let facts = facts::of_process(target, inspected.elf(), procfs)?;
     let facts = Facts { taken_at: clock::unix_time(), ..facts };
-    let (program, memory) = (inspected.program(), &inspected.memory());
+    let program = inspected.program();
     let image = Image { program, memory, facts, clock: Clock::Running(&clock::now) };
     let dump = image.dump(with_arguments).map(|mut dump| {
         dump.name_descriptors(&descriptors::name(&dump.descriptors(), target.about.reader, procfs));

@@ -60,6 +60,13 @@ impl Exe {
         }
     }
 
+    /// Gives the memory back that the part of it takes which was read. For whoever keeps very many.
+    pub(crate) fn forget_pages(&self) {
+        if let Bytes::Mapped(map) = &self.bytes {
+            map.forget_pages();
+        }
+    }
+
     /// Whether a part of it could not be read, and was read as zeros: somebody has cut it short.
     pub(crate) fn is_torn(&self) -> bool {
         matches!(&self.bytes, Bytes::Mapped(map) if map.is_torn())

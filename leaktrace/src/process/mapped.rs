@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use libc::{c_int, c_void, siginfo_t};
-use memmap2::Mmap;
+use memmap2::{Mmap, UncheckedAdvice};
 
 /// How many files can be mapped at a time: some for each process that can be watched.
 const SLOTS: usize = 4096;
@@ -61,6 +61,15 @@ impl MappedFile {
         slot.end.store(range.end.addr(), Ordering::Relaxed);
         slot.start.store(range.start.addr(), Ordering::Release);
         Ok(Some(Self { slot, map }))
+    }
+
+    /// Gives the pages back that were read of it. They are read again where they are needed.
+    pub(super) fn forget_pages(&self) {
+        // SAFETY: the mapping is private and never written to: what is forgotten is in the file, or was zeros before.
+        let forgotten = unsafe { self.map.unchecked_advise(UncheckedAdvice::DontNeed) };
+        if let Err(error) = forgotten {
+            tracing::debug!("cannot give back the pages of a file: {error}");
+        }
     }
 
     /// Whether a part of it could not be read, and was read as zeros.
