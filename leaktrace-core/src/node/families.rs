@@ -79,7 +79,7 @@ use MetricKind::{Counter, Gauge};
 
 /// All families, in the order of the numbers above.
 const KINDS: [Kind; 17] = [
-    Kind("leaktrace_goroutines", "Goroutines of the programs' own that live.", None, Gauge),
+    Kind("leaktrace_goroutines", "Live goroutines, without those of the Go runtime.", None, Gauge),
     Kind(
         "leaktrace_goroutines_created",
         "Goroutines that were made, those of the runtime included.",
@@ -106,7 +106,7 @@ const KINDS: [Kind; 17] = [
     ),
     Kind(
         "leaktrace_site_suspect",
-        "Goroutines a minute by which a go statement grows that looks as if it leaked; there only while it does.",
+        "Growth of a suspected go statement in goroutines a minute, 0 unless that is the reason. Absent while nothing is suspected.",
         None,
         Gauge,
     ),
@@ -116,17 +116,17 @@ const KINDS: [Kind; 17] = [
         None,
         Gauge,
     ),
-    Kind("leaktrace_processes", "Go processes of this node, by how far they are watched.", None, Gauge),
+    Kind("leaktrace_processes", "Go processes on this machine, by state.", None, Gauge),
     Kind("leaktrace_unreadable_processes", "Go processes that could not be read, by reason.", None, Gauge),
     Kind(
         "leaktrace_look_period_seconds",
-        "The longest time between two reads of any process.",
+        "Longest time between two reads of any process.",
         Some("seconds"),
         Gauge,
     ),
     Kind("leaktrace_agent_cpu_seconds", "Processor time that leaktrace has used.", Some("seconds"), Counter),
     Kind("leaktrace_agent_memory_bytes", "Memory that leaktrace has.", Some("bytes"), Gauge),
-    Kind("leaktrace_budget", "Cores that leaktrace may use, by what for.", None, Gauge),
+    Kind("leaktrace_budget", "CPU cores for regular reads, by kind of read.", None, Gauge),
     Kind("leaktrace_stuck_reads", "Reads of processes that do not return.", None, Gauge),
     Kind(
         "leaktrace_series",
@@ -135,7 +135,12 @@ const KINDS: [Kind; 17] = [
         Gauge,
     ),
     Kind("leaktrace_series_limit", "How many series are shown at most.", None, Gauge),
-    Kind("leaktrace_incidents", "Incidents that the last studies found, by how sure they are.", None, Gauge),
+    Kind(
+        "leaktrace_incidents",
+        "Incidents found by the last study of each process, by severity.",
+        None,
+        Gauge,
+    ),
 ];
 
 /// All metrics. `totals` is the same one each time, or counters would fall when a process ends.

@@ -154,7 +154,9 @@ impl<'a> Agent<'a> {
         let changes = self.finder.scan(self.procfs);
         let exited = self.roster.exited();
         // Whoever has their pids by now is to be found.
-        exited.iter().for_each(|id| self.finder.forget(Pid(id.pid)));
+        for id in &exited {
+            self.finder.forget(Pid(id.pid));
+        }
         for id in changes.gone.into_iter().chain(exited) {
             self.end(id);
         }

@@ -30,7 +30,7 @@ const MOST_IN_TURN: usize = 1;
 const OF_SUSPECT: Duration = Duration::from_mins(10);
 
 /// How long in turn: what nothing can wake takes some 20 seconds to find, also on a busy machine.
-const IN_TURN: Duration = Duration::from_secs(60);
+const IN_TURN: Duration = Duration::from_mins(1);
 
 /// How often a study reports.
 const REPORTS: Duration = Duration::from_secs(15);

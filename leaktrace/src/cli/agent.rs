@@ -35,7 +35,7 @@ pub struct Agent {
     /// Serve only requests that carry the token in FILE (`Authorization: Bearer TOKEN`)
     #[arg(long, value_name = "FILE", help_heading = "Server")]
     pub token_file: Option<PathBuf>,
-    /// Listen on an address that is not local without a token
+    /// Serve everybody who can reach the address, without a token
     #[arg(long, help_heading = "Server")]
     pub allow_unauthenticated: bool,
     /// What scrapers that ask /sd are told to connect to [default: the address that they ask]
@@ -45,7 +45,7 @@ pub struct Agent {
     #[arg(long, value_name = "NAME", help_heading = "Server")]
     pub allowed_host: Vec<String>,
 
-    /// How much of one core the agent may use by itself
+    /// How much of one core regular reads may use, or `off`; studies of suspects and profiles come on top
     #[arg(long, value_name = "PERCENT", default_value = "1%", value_parser = quantity::overhead, help_heading = "Limits")]
     pub max_cpu: Overhead,
     /// How many series /metrics shows at most

@@ -1,5 +1,6 @@
 //! Turns a chain of errors into one line, a `hint:` and an exit code.
 
+mod agent;
 mod dump;
 mod kernel;
 mod limits;
@@ -144,7 +145,7 @@ fn meaning(cause: &(dyn std::error::Error + 'static), privileges: &Privileges) -
         return Some(session::of_unseen(*unseen));
     }
     if let Some(hint) =
-        cause.downcast_ref().and_then(dump::of_output).or_else(|| of_rules(cause).map(str::to_owned))
+        cause.downcast_ref().and_then(dump::of_output).or_else(|| of_options(cause).map(str::to_owned))
     {
         return Some(Meaning::new(Exit::Usage, hint));
     }
@@ -152,8 +153,11 @@ fn meaning(cause: &(dyn std::error::Error + 'static), privileges: &Privileges) -
     of_ours.or_else(|| kernel::meaning(cause, privileges))
 }
 
-/// What to do about options about rules and sources that make no sense.
-fn of_rules(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+/// What to do about options that make no sense.
+fn of_options(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    if let Some(hint) = agent::hint(cause) {
+        return Some(hint);
+    }
     if cause.is::<SourceError>() {
         return Some("give --source the directory that contains the program's go.mod");
     }
