@@ -1,6 +1,6 @@
 //! The loop: whose turn it is, what is read next, and what is told of it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -78,8 +78,8 @@ pub(super) struct Agent<'a> {
     asked: mpsc::Receiver<Ask>,
     /// When jobs may be begun again that no thread could be had for.
     jobs_due: Ktime,
-    /// How many processes may not be looked at.
-    pub(super) not_permitted: u64,
+    /// Processes that may not be looked at.
+    pub(super) not_permitted: BTreeSet<Pid>,
     pub(super) shared: Arc<Shared>,
     scan_due: Ktime,
     pub(super) tell_due: Ktime,
@@ -113,7 +113,7 @@ impl<'a> Agent<'a> {
             answer,
             asked,
             jobs_due: now,
-            not_permitted: 0,
+            not_permitted: BTreeSet::new(),
             shared,
             scan_due: now,
             tell_due: now,
@@ -152,6 +152,9 @@ impl<'a> Agent<'a> {
         }
         self.scan_due = after(now, SCAN);
         let changes = self.finder.scan(self.procfs);
+        for id in &changes.gone {
+            self.not_permitted.remove(&Pid(id.pid));
+        }
         let exited = self.roster.exited();
         // Whoever has their pids by now is to be found.
         for id in &exited {

@@ -15,6 +15,7 @@ use super::reads::{self, Brought, Found, Looked};
 use super::roster::Process;
 use super::studies::{Candidate, Heard, Studied};
 use crate::clock;
+use crate::process::privileges::{Capability, Privileges};
 use crate::process::workers::Lost;
 use crate::process::{Pid, Procfs, USUAL, cpu};
 
@@ -77,7 +78,7 @@ impl Agent<'_> {
         }
         match found {
             Found::NotMeant => {}
-            Found::NotPermitted => self.not_permitted(),
+            Found::NotPermitted => self.not_permitted(pid),
             Found::TooYoung => self.finder.forget(pid),
             Found::Refused(id, about, reason) => self.roster.refuse(id, about, reason, now),
             Found::Understood(id, about, _) if self.roster.watched() >= self.config.most_processes => {
@@ -89,10 +90,14 @@ impl Agent<'_> {
         }
     }
 
-    /// Says once that there are processes of which nobody knows what they run.
-    fn not_permitted(&mut self) {
-        self.not_permitted += 1;
-        if self.not_permitted == 1 {
+    /// Says once that there are processes of which nobody knows what they run, if that is for want of rights. Some may not
+    /// even be looked at by root.
+    fn not_permitted(&mut self, pid: Pid) {
+        let is_first = self.not_permitted.is_empty();
+        self.not_permitted.insert(pid);
+        let privileges = Privileges::of_this_process(self.procfs);
+        let needed = [Capability::SysPtrace, Capability::DacReadSearch];
+        if is_first && !needed.into_iter().all(|one| privileges.has(one)) {
             let told = "some processes may not be looked at: permission denied\n\
                         hint: run leaktrace as root, or with CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH";
             // Whoever has closed standard error does not want to know.
@@ -183,7 +188,12 @@ impl Agent<'_> {
             stuck_reads: self.workers.stuck() as u64,
             budget: Read::ALL.map(|read| (read.as_str(), self.pace.cores_for(read))).into(),
             periods: Read::ALL.map(|read| (read, self.roster.longest_period(read))).into(),
-            unreadable: self.roster.unreadable(),
+            unreadable: self
+                .roster
+                .unreadable()
+                .into_iter()
+                .chain([("not_permitted", self.not_permitted.len() as u64)])
+                .collect(),
         }
     }
 
