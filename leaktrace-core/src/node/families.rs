@@ -143,6 +143,15 @@ const KINDS: [Kind; 17] = [
     ),
 ];
 
+/// The names of all metrics, as scrapers have them.
+pub fn metric_names() -> impl Iterator<Item = String> {
+    let name = |Kind(name, _, _, kind): &Kind| match kind {
+        Counter => format!("{name}_total"),
+        Gauge => (*name).to_owned(),
+    };
+    KINDS.iter().map(name)
+}
+
 /// All metrics. `totals` is the same one each time, or counters would fall when a process ends.
 pub fn families(
     processes: &[NodeProcess],

@@ -17,7 +17,7 @@ mod testing;
 
 pub use ages::{Ages, OLD};
 pub use cgroup::Place;
-pub use families::{Bounds, OwnFigures, Totals, families};
+pub use families::{Bounds, OwnFigures, Totals, families, metric_names};
 pub use pace::{Load, Pace, Read, for_target};
 pub use row::Row;
 pub use sites::{MAX_SITES, SiteRow, SiteTable};

@@ -25,6 +25,9 @@ use crate::process::{Pid, Procfs};
 /// How often it is looked for processes that have come, and gone.
 const SCAN: Duration = Duration::from_secs(2);
 
+/// How often it is seen whether somebody is to be studied.
+pub(super) const STUDY: Duration = Duration::from_secs(2);
+
 /// How often it is told what is known, at most.
 pub(super) const TELL: Duration = Duration::from_secs(1);
 
@@ -32,6 +35,9 @@ pub(super) const TELL: Duration = Duration::from_secs(1);
 const PEEKS: usize = 64;
 const COUNTS: usize = 8;
 const INSPECTIONS: usize = 8;
+
+/// How long reads that are due are gathered: each batch takes a thread.
+const GATHER: Duration = Duration::from_millis(500);
 
 /// How many threads read at a time, of each kind.
 const MOST_JOBS: usize = 2;
@@ -76,6 +82,8 @@ pub(super) struct Agent<'a> {
     answers: mpsc::UnboundedReceiver<Answer>,
     answer: mpsc::UnboundedSender<Answer>,
     asked: mpsc::Receiver<Ask>,
+    /// When the next batch of each kind of read may be begun.
+    batches_due: [Ktime; 2],
     /// When jobs may be begun again that no thread could be had for.
     jobs_due: Ktime,
     /// Processes that may not be looked at.
@@ -83,6 +91,7 @@ pub(super) struct Agent<'a> {
     pub(super) shared: Arc<Shared>,
     scan_due: Ktime,
     pub(super) tell_due: Ktime,
+    pub(super) study_due: Ktime,
     pub(super) is_news: bool,
     /// Whether all that were there at the start have been looked at.
     pub(super) is_ready: bool,
@@ -112,11 +121,13 @@ impl<'a> Agent<'a> {
             answers,
             answer,
             asked,
+            batches_due: [now; 2],
             jobs_due: now,
             not_permitted: BTreeSet::new(),
             shared,
             scan_due: now,
             tell_due: now,
+            study_due: now,
             is_news: true,
             is_ready: false,
         }
@@ -132,7 +143,8 @@ impl<'a> Agent<'a> {
             let due = self.read(now);
             self.study(now);
             self.tell(now);
-            let until = due.into_iter().chain([self.scan_due, self.tell_due]).min().unwrap_or(now);
+            let until =
+                due.into_iter().chain([self.scan_due, self.tell_due, self.study_due]).min().unwrap_or(now);
             let pause = Duration::from_nanos(until.since(clock::now()));
             tokio::select! {
                 _ = &mut end => break,
@@ -215,9 +227,16 @@ impl<'a> Agent<'a> {
         if under_way >= MOST_JOBS {
             return None;
         }
+        let begins = self.batches_due[read as usize];
+        if now < begins {
+            return Some(begins);
+        }
         let (ids, next) = self.roster.due(read, now, most);
         if ids.is_empty() {
             return next;
+        }
+        if ids.len() < most {
+            self.batches_due[read as usize] = after(now, GATHER);
         }
         let (batch, again) = (self.take_all(&ids), ids.clone());
         let is_begun = match read {

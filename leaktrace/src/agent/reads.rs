@@ -199,14 +199,13 @@ fn look(reading: &mut Reading) -> Result<Looked, WalkError> {
     };
     let mut walker = Walker::new(WalkerInput::of(program));
     let snapshot = walker.snapshot(memory, Want::Headers, &clock::now)?;
-    if name(program, &snapshot, &reading.wanted, Arc::make_mut(&mut reading.names)) {
-        reading.inspected.target().exe.forget_pages();
-    }
+    name(program, &snapshot, &reading.wanted, Arc::make_mut(&mut reading.names));
+    reading.inspected.target().exe.forget_pages();
     Ok(Looked { counts, snapshot })
 }
 
-/// Names the `go` statements that most goroutines come from, as far as they are not known. Whether there were such.
-fn name(program: &Program<'_>, snapshot: &Snapshot, wanted: &[ReturnPc], names: &mut Names) -> bool {
+/// Names the `go` statements that most goroutines come from, as far as they are not known.
+fn name(program: &Program<'_>, snapshot: &Snapshot, wanted: &[ReturnPc], names: &mut Names) {
     let mut counts: HashMap<ReturnPc, u32> = HashMap::default();
     for goroutine in snapshot.goroutines.iter().filter(|one| one.kind == GoroutineKind::User) {
         *counts.entry(goroutine.gopc).or_insert(0) += 1;
@@ -215,13 +214,11 @@ fn name(program: &Program<'_>, snapshot: &Snapshot, wanted: &[ReturnPc], names: 
     let mut most: Vec<(u32, ReturnPc)> = counts.into_iter().map(|(pc, count)| (count, pc)).collect();
     most.sort_unstable_by_key(|(count, pc)| (std::cmp::Reverse(*count), pc.0));
     most.truncate(MOST_NAMES);
-    let before = names.len();
     for pc in most.into_iter().map(|(_, pc)| pc).chain(wanted.iter().copied().take(MOST_NAMES)) {
         if names.len() < MOST_KEPT {
             names.entry(pc).or_insert_with(|| creator(program, pc));
         }
     }
-    names.len() > before
 }
 
 /// Where a `go` statement is, as Go prints it: in the physical function, on the line of the innermost call.

@@ -10,7 +10,7 @@ use leaktrace_core::go::goroutines::WalkError;
 use leaktrace_core::node::{Bounds, OwnFigures, Read, Row, families};
 use leaktrace_core::schema::{NODE_SCHEMA_VERSION, Node, NodeProcess, NodeState, ProcessId, Severity};
 
-use super::main_loop::{Agent, Answer, TELL, after};
+use super::main_loop::{Agent, Answer, STUDY, TELL, after};
 use super::reads::{self, Brought, Found, Looked};
 use super::roster::Process;
 use super::studies::{Candidate, Heard, Studied};
@@ -21,6 +21,10 @@ use crate::process::{Pid, Procfs, USUAL, cpu};
 
 /// As many processors as are believed of a program (`go::counts`).
 const MOST_PROCESSORS: u64 = 4096;
+
+/// Which share of what the agent may use it may take to put together what is told, and how old that may be at most.
+const TELLING: f64 = 0.2;
+const LONGEST_TELL: Duration = Duration::from_secs(15);
 
 impl Agent<'_> {
     /// Takes in what a job has brought.
@@ -152,9 +156,10 @@ impl Agent<'_> {
 
     /// Begins studies, where there is room.
     pub(super) fn study(&mut self, now: Ktime) {
-        if now < self.tell_due {
+        if now < self.study_due {
             return;
         }
+        self.study_due = after(now, STUDY);
         let candidates: Vec<Candidate> =
             self.roster.iter().filter_map(|(id, process)| process.candidate(id)).collect();
         self.studies.begin(&candidates, self.procfs, now);
@@ -209,6 +214,7 @@ impl Agent<'_> {
         if !std::mem::take(&mut self.is_news) {
             return;
         }
+        let before = cpu::used_by_this_thread();
         let mut processes: Vec<NodeProcess> = self
             .roster
             .iter()
@@ -221,6 +227,10 @@ impl Agent<'_> {
         let metrics = families(&processes, &mut self.totals, &own, &bounds);
         let unix_ns = clock::unix_ns().unwrap_or_default();
         let leaktrace = env!("CARGO_PKG_VERSION").to_owned();
+        // What it takes is within what the agent may use.
+        let took = cpu::used_by_this_thread().saturating_sub(before).as_secs_f64();
+        let pause = Duration::try_from_secs_f64(took / (self.config.cores * TELLING)).unwrap_or(LONGEST_TELL);
+        self.tell_due = after(now, pause.clamp(TELL, LONGEST_TELL));
         self.shared.tell(
             Node { schema_version: NODE_SCHEMA_VERSION, leaktrace, unix_ns, processes },
             metrics,
