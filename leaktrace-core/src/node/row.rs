@@ -28,6 +28,8 @@ const IDS_OF_A_P: u64 = 16;
 /// The runtime's counts are not believed any more when they differ from the list by a tenth and so many, so often running.
 const FORGIVEN: u64 = 64;
 const STRIKES: u8 = 3;
+/// A count that could not be read this time is as it was, unless that is longer ago.
+const KEPT_NS: u64 = 15 * SECOND_NS;
 /// Counts that are older than this are not compared.
 const COMPARED_NS: u64 = 5 * SECOND_NS;
 
@@ -62,6 +64,8 @@ pub struct Row {
     pub id: ProcessId,
     began: Ktime,
     counts: Option<(Ktime, Counts)>,
+    /// When they were last read as a whole.
+    counts_whole: Ktime,
     /// Whether a peek has seen something move since the last look.
     moved: bool,
     look: Option<Look>,
@@ -83,6 +87,7 @@ impl Row {
             id,
             began: now,
             counts: None,
+            counts_whole: now,
             moved: false,
             look: None,
             sites: SiteTable::default(),
@@ -102,6 +107,14 @@ impl Row {
 
     /// A peek at `now` has found these counts.
     pub fn peeked(&mut self, now: Ktime, counts: Counts) {
+        // Busy programs are sometimes read while their counts move, and then say less than a moment before.
+        let before = self.counts.filter(|_| now.since(self.counts_whole) <= KEPT_NS);
+        let known = before.map(|(_, before)| before).unwrap_or_default();
+        if counts.live.is_some() {
+            self.counts_whole = now;
+        }
+        let counts =
+            Counts { live: counts.live.or(known.live), given: counts.given.or(known.given), ..counts };
         let seen = |counts: Counts| (counts.listed, counts.live, counts.given);
         self.moved |= self.counts.is_some_and(|(_, before)| seen(before) != seen(counts));
         self.counts = Some((now, counts));

@@ -105,6 +105,19 @@ fn counters_never_fall() {
 }
 
 #[test]
+fn what_could_not_be_read_for_a_moment_is_as_it_was() {
+    let mut row = row();
+    row.counted(at(0), &look(0, many(3)), Some(12), 4, TOOK);
+    row.peeked(at(0), counts(10, 100));
+    let torn = Counts { listed: 15, ..Counts::default() };
+    row.peeked(at(5), torn);
+    assert_eq!((row.goroutines(), row.created()), (Some(10), Some(100)));
+    row.peeked(at(15), torn);
+    row.peeked(at(20), torn);
+    assert_eq!(row.goroutines(), Some(3), "that was too long ago: the last look knows better");
+}
+
+#[test]
 fn counts_that_differ_from_the_list_are_not_believed() {
     let mut row = row();
     let mut count = |second: u64, live: u64| {
