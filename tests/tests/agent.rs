@@ -60,6 +60,15 @@ impl Agent {
     }
 }
 
+/// The processes that this one has started.
+fn children(pid: u32) -> Vec<u32> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("it runs");
+    let lists = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("children")).ok());
+    lists
+        .flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
+        .collect()
+}
+
 fn quiet(version: Version, goroutines: usize) -> Target {
     Target::start(version, Mode::Stripped, &format!("leak_chan_send={goroutines}"))
 }
@@ -197,8 +206,8 @@ fn what_a_study_finds_is_told_and_nothing_is_left_at_the_end() {
     let service =
         Target::start_program(Program::Service, Version::NEWEST, Mode::Stripped, "-control -slow 4");
     let exe = service.binary().file_name().expect("it has a name").to_string_lossy().into_owned();
-    // Nobody else's turn comes before.
-    let agent = Agent::start(&format!("--exe {exe}"));
+    // Nobody else comes before, and the next turn soon after.
+    let agent = Agent::start(&format!("--exe {exe} --max-cpu off"));
     let mut service = service;
     service.command("order 80");
     let found = poll_until(STUDY, "a study finds the leak", || {
@@ -218,16 +227,15 @@ fn what_a_study_finds_is_told_and_nothing_is_left_at_the_end() {
         series(&agent.get("/metrics"), "leaktrace_incidents{", &format!("severity=\"{severity}\""))
             .filter(|count| *count > 0.0)
     });
+    let studies = poll_until(STUDY, "a study is under way", || {
+        Some(children(agent.running.pid())).filter(|studies| !studies.is_empty())
+    });
     let outcome = agent.running.stop();
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
     assert!(outcome.stdout.is_empty(), "{}", outcome.stdout);
     poll_until(PATIENCE, "no study is left", || {
-        let studies = format!("--pid\0{}\0--probes\0none", service.pid());
-        let is_left = |entry: std::io::Result<std::fs::DirEntry>| {
-            let command = entry.ok().and_then(|entry| std::fs::read(entry.path().join("cmdline")).ok());
-            command.is_some_and(|command| String::from_utf8_lossy(&command).contains(&studies))
-        };
-        (!std::fs::read_dir("/proc").expect("it is there").any(is_left)).then_some(())
+        let is_left = |pid: &u32| std::path::Path::new(&format!("/proc/{pid}/exe")).read_link().is_ok();
+        (!studies.iter().any(is_left)).then_some(())
     });
 }
 
