@@ -4,6 +4,7 @@
 
 pub mod agreement;
 pub mod behaviour;
+pub mod blocking;
 pub mod browser;
 pub mod cgroup;
 pub mod foreign;

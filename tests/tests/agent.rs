@@ -1,10 +1,11 @@
 //! Ring 2: the agent beside many processes, of which some come, end, exec, stop or block whoever reads them.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Child, Command, Stdio};
+use std::io::Write as _;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use leaktrace_tests::go::{Toolchain, build};
+use leaktrace_tests::blocking::Blocking;
+use leaktrace_tests::go::Toolchain;
 use leaktrace_tests::http::{free_port, get, request};
 use leaktrace_tests::leaktrace::{Running, command};
 use leaktrace_tests::matrix::each;
@@ -136,28 +137,6 @@ fn a_process_that_has_no_profile_gets_one() {
     assert!(top.lines().any(|line| line.trim_start().starts_with('9')), "{top}");
 }
 
-/// A process of which a page that a goroutine's stack lies on is never supplied.
-struct Blocking(Child);
-
-impl Blocking {
-    fn start() -> Self {
-        let binary = build(Program::Blocked, Version::NEWEST, Mode::Plain, &mut |_| ()).expect("it builds");
-        let mut child =
-            Command::new(binary).arg("userfaultfd").stdout(Stdio::piped()).spawn().expect("it starts");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("it is piped")).read_line(&mut line).expect("it speaks");
-        assert!(line.starts_with("0x"), "{line}");
-        Self(child)
-    }
-}
-
-impl Drop for Blocking {
-    fn drop(&mut self) {
-        self.0.kill().expect("it runs");
-        self.0.wait().expect("it is our child");
-    }
-}
-
 #[test]
 fn a_process_that_blocks_reads_costs_its_neighbours_nothing() {
     let blocking = Blocking::start();
@@ -165,7 +144,7 @@ fn a_process_that_blocks_reads_costs_its_neighbours_nothing() {
     let target = quiet(Version::NEWEST, 3);
     let id = agent.once(target.pid(), "watched")["id"].as_str().expect("a text").to_owned();
     // Its headers can be read, its stacks cannot: a dump of it does not return.
-    let stuck = agent.once(blocking.0.id(), "watched")["id"].as_str().expect("a text").to_owned();
+    let stuck = agent.once(blocking.pid(), "watched")["id"].as_str().expect("a text").to_owned();
     let refused =
         request(agent.port, "GET", &format!("/processes/{stuck}/debug/pprof/goroutine?debug=1"), &[], "");
     assert!(format!("{:#}", refused.expect_err("it does not return")).contains("502"));
@@ -174,7 +153,7 @@ fn a_process_that_blocks_reads_costs_its_neighbours_nothing() {
     assert!(agent.get("/healthz").contains("ok"));
     // It is counted all the same.
     poll_until(PATIENCE, "it is looked at again", || {
-        let told = agent.find(blocking.0.id()).expect("it runs");
+        let told = agent.find(blocking.pid()).expect("it runs");
         assert_eq!(told["state"], "watched", "{told}");
         told["look_age_ns"].as_u64().filter(|age| *age < 5_000_000_000)
     });

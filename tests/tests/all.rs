@@ -1,17 +1,16 @@
 //! Ring 2: many processes under one engine, of which some are quiet, some end, one makes noise and one blocks whoever reads
 //! it: each report is right, and none is touched by another process.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use leaktrace_tests::go::{Toolchain, build};
+use leaktrace_tests::blocking::Blocking;
+use leaktrace_tests::go::Toolchain;
 use leaktrace_tests::leaktrace::{Outcome, Running, WHOLE, command};
 use leaktrace_tests::poll::poll_until;
 use leaktrace_tests::privilege::can_probe;
 use leaktrace_tests::report::Report;
 use leaktrace_tests::text::{assert_untouched, patched_places};
-use leaktrace_tests::{Mode, Program, Target, Version};
+use leaktrace_tests::{Mode, Target, Version};
 use serde::Deserialize;
 
 /// How many processes do nothing but wait.
@@ -60,30 +59,6 @@ impl Round {
     #[track_caller]
     fn report(&self, pid: u32, state: &str) -> &Report {
         self.one(pid, state).report.as_ref().unwrap_or_else(|| panic!("there is no report on {pid}"))
-    }
-}
-
-/// A process of which a page that a goroutine's stack lies on is never supplied.
-struct Blocking(Child);
-
-impl Blocking {
-    fn start() -> Self {
-        let binary = build(Program::Blocked, Version::NEWEST, Mode::Plain, &mut |_| ()).expect("it builds");
-        let mut typed = Command::new(binary);
-        let mut child = typed.arg("userfaultfd").stdout(Stdio::piped()).spawn().expect("it starts");
-        let stdout = child.stdout.take().expect("it is piped");
-        // It says where once it blocks.
-        let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line).expect("it speaks");
-        assert!(line.starts_with("0x"), "{line}");
-        Self(child)
-    }
-}
-
-impl Drop for Blocking {
-    fn drop(&mut self) {
-        self.0.kill().expect("it runs");
-        self.0.wait().expect("it is our child");
     }
 }
 
@@ -184,7 +159,7 @@ fn thirty_processes_of_all_kinds_are_watched_and_none_touches_another() {
     let own = execs.state();
     assert_eq!(after.totals.live, own.num_goroutine);
     assert_eq!(after.group("main.driven.func1").live, own.site("driven").spawned);
-    assert_named(round.one(blocking.0.id(), "blocked"));
+    assert_named(round.one(blocking.pid(), "blocked"));
     let noise = &round.report(noisy.pid(), "watched").completeness;
     let accounted = noise.decoded + noise.undecodable + noise.dropped.values().sum::<u64>();
     assert!(noise.produced == accounted && noise.produced > 10_000, "{noise:?}");
@@ -208,7 +183,7 @@ fn many_that_block_reads_hold_up_nobody() {
     }
     let mut healthy = Target::start(Version::NEWEST, Mode::Plain, "driven=5");
     let blocking: [Blocking; 12] = std::array::from_fn(|_| Blocking::start());
-    let pids = blocking.iter().map(|process| process.0.id()).chain([healthy.pid()]);
+    let pids = blocking.iter().map(Blocking::pid).chain([healthy.pid()]);
     let pids: Vec<String> = pids.map(|pid| format!("--pid {pid}")).collect();
     let typed = format!("{} --duration 2s {WHOLE}", pids.join(" "));
     let began = Instant::now();
@@ -216,7 +191,7 @@ fn many_that_block_reads_hold_up_nobody() {
     let took = began.elapsed();
     assert!(took < Duration::from_millis(4_500), "{took:?}");
     for process in &blocking {
-        assert_named(round.one(process.0.id(), "blocked"));
+        assert_named(round.one(process.pid(), "blocked"));
     }
     let report = round.report(healthy.pid(), "watched");
     assert!(report.completeness.snapshots >= 2, "{:?}", report.completeness);

@@ -14,5 +14,5 @@ pub mod memory;
 pub mod num;
 pub(crate) mod path;
 pub(crate) mod structs;
-pub(crate) mod time;
+pub mod time;
 pub mod time_namespace;

@@ -38,9 +38,11 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// How many ids that were given out no goroutine may have yet.
+    /// How many ids that were given out no goroutine may have yet. Where nobody knows how many processors there are, there
+    /// may be as many as can be.
     pub const fn unused_ids(&self) -> u64 {
-        self.processors.saturating_mul(GOID_BATCH)
+        let processors = if self.processors == 0 { MOST_PROCESSORS } else { self.processors };
+        processors.saturating_mul(GOID_BATCH)
     }
 }
 
@@ -76,11 +78,17 @@ impl CountPlan {
     /// What to read of `program`.
     pub fn of(program: &Program<'_>) -> Self {
         let globals = &program.globals;
+        let listed = globals.allglen.unwrap_or_else(|| globals.allgs.plus(8));
+        let sched = globals.sched.zip(program.layout.sched.clone());
+        Self::new(listed, sched, globals.allp, program.layout.p.clone())
+    }
+
+    const fn new(listed: Avma, sched: Option<(Avma, SchedFields)>, allp: Option<Avma>, p: PFields) -> Self {
         Self {
-            listed: globals.allglen.unwrap_or_else(|| globals.allgs.plus(8)),
-            sched: globals.sched.zip(program.layout.sched.clone()),
-            allp: globals.allp,
-            p: program.layout.p.clone(),
+            listed,
+            sched,
+            allp,
+            p,
             slice: None,
             processors: Vec::new(),
             is_listed: false,

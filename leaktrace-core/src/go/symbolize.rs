@@ -36,6 +36,13 @@ pub struct SymbolFrame<'d> {
     pub pc: Pc,
 }
 
+/// Where the `go` statement is at which these frames are, as Go prints it: in the physical function, on the line of the
+/// innermost call.
+pub fn go_statement<'d>(frames: &[SymbolFrame<'d>]) -> Option<SymbolFrame<'d>> {
+    let (innermost, physical) = (frames.first()?, frames.last()?);
+    Some(SymbolFrame { file: innermost.file, line: innermost.line, pc: innermost.pc, ..*physical })
+}
+
 /// Appends the frames at `pc` to `out`, the innermost first, and says whether there are any.
 ///
 /// `pc` is the address of an instruction: for a return address, its

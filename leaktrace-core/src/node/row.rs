@@ -22,9 +22,6 @@ const COUNT_MOVING: Duration = Duration::from_secs(10);
 /// For how long a process is new: then it is counted as if something moved.
 const NEW_NS: u64 = 2 * MINUTE_NS;
 
-/// How many ids a P takes at once (`_GoidCacheBatch`).
-const IDS_OF_A_P: u64 = 16;
-
 /// The runtime's counts are not believed any more when they differ from the list by a tenth and so many, so often running.
 const FORGIVEN: u64 = 64;
 const STRIKES: u8 = 3;
@@ -127,18 +124,18 @@ impl Row {
     }
 
     /// A look that ended at `now` and cost `took` has found these goroutines. The highest id that had been given before it
-    /// began was `given_before`, and the process has so many Ps.
+    /// began was `given_before`, and so many of these no goroutine may have yet.
     pub fn counted(
         &mut self,
         now: Ktime,
         look: &Snapshot,
         given_before: Option<u64>,
-        ps: u64,
+        unused: u64,
         took: Duration,
     ) {
         let highest = || look.goroutines.iter().map(|one| one.goid.0).max().unwrap_or_default();
         let given = given_before.unwrap_or_else(highest);
-        if self.ages.mark(now, given, ps.saturating_mul(IDS_OF_A_P)) {
+        if self.ages.mark(now, given, unused) {
             look.goroutines.iter().for_each(|one| self.ages.lived(one.goid));
         }
         self.sites.counted(now, look, &self.ages);

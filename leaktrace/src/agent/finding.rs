@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use leaktrace_core::schema::ProcessId;
 
+use crate::process::exe::without_mark;
 use crate::process::stat::Stat;
 use crate::process::{Pid, Procfs};
 
@@ -100,7 +101,7 @@ fn ask(procfs: &Procfs, pid: Pid) -> Option<Seen> {
     let stat = Stat::read(procfs, pid).ok()?;
     let exe = (!stat.is_kernel_thread).then(|| procfs.link(pid, "exe").unwrap_or_default());
     // It runs on when its file is replaced.
-    let exe = exe.map(|exe| exe.to_string_lossy().trim_end_matches(" (deleted)").into());
+    let exe = exe.map(|exe| without_mark(&exe));
     Some(Seen { start_ticks: stat.start_time, exe })
 }
 

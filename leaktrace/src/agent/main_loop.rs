@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use leaktrace_core::base::num::Ktime;
+use leaktrace_core::base::time::nanoseconds;
 use leaktrace_core::go::counts::Counts;
 use leaktrace_core::node::{Pace, Read, Totals};
 use leaktrace_core::schema::ProcessId;
@@ -327,5 +328,5 @@ impl<'a> Agent<'a> {
 
 /// So much later.
 pub(super) fn after(now: Ktime, pause: Duration) -> Ktime {
-    now.plus(u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX))
+    now.plus(nanoseconds(pause))
 }

@@ -6,22 +6,21 @@ use std::time::Duration;
 
 use leaktrace_core::base::memory::{Memory, ReadError};
 use leaktrace_core::base::num::{Ktime, ReturnPc};
-use leaktrace_core::binary::elf::Elf;
 use leaktrace_core::go::counts::{CountPlan, Counts};
 use leaktrace_core::go::goroutines::{GoroutineKind, Snapshot, WalkError, Walker, WalkerInput, Want};
-use leaktrace_core::go::program::{Program, says_go};
-use leaktrace_core::go::symbolize::expand;
+use leaktrace_core::go::program::Program;
+use leaktrace_core::go::symbolize::{expand, go_statement};
 use leaktrace_core::node::Place;
 use leaktrace_core::schema::{Location, ProcessId};
 use leaktrace_core::session::Matcher;
 
 use crate::clock;
 use crate::inspect::Inspected;
-use crate::process::exe::Exe;
 use crate::process::exit::Gone;
 use crate::process::find::HeldProcess;
 use crate::process::stat::Stat;
 use crate::process::{Pid, ProcessError, Procfs, cpu};
+use crate::session::screen;
 
 /// The longest list of cgroups of a process, in bytes.
 const MOST_CGROUPS: u64 = 64 << 10;
@@ -59,7 +58,7 @@ pub(super) enum Found {
 
 /// Finds out what a process is.
 pub(super) fn inspect(procfs: &Procfs, pid: Pid, matcher: &Matcher) -> Found {
-    match is_meant(procfs, pid, matcher) {
+    match screen(procfs, pid, matcher) {
         Ok(true) => {}
         Err(ProcessError::NotPermitted { .. } | ProcessError::NotDumpable { .. }) => {
             return Found::NotPermitted;
@@ -89,12 +88,6 @@ pub(super) fn inspect(procfs: &Procfs, pid: Pid, matcher: &Matcher) -> Found {
         Err(_) if target.space.is_gone() => Found::TooYoung,
         Err(error) => refused(procfs, pid, &error),
     }
-}
-
-fn is_meant(procfs: &Procfs, pid: Pid, matcher: &Matcher) -> Result<bool, ProcessError> {
-    let (stat, exe) = (Stat::read(procfs, pid)?, Exe::open(procfs, pid)?);
-    let is_meant = matcher.matches(&exe.name().to_string_lossy(), &stat.name);
-    Ok(is_meant && Elf::parse(exe.bytes()).is_ok_and(|elf| says_go(&elf)))
 }
 
 fn refused(procfs: &Procfs, pid: Pid, error: &anyhow::Error) -> Found {
@@ -221,22 +214,24 @@ fn name(program: &Program<'_>, snapshot: &Snapshot, wanted: &[ReturnPc], names: 
     }
 }
 
-/// Where a `go` statement is, as Go prints it: in the physical function, on the line of the innermost call.
+/// Where a `go` statement is.
 fn creator(program: &Program<'_>, pc: ReturnPc) -> Location {
     let mut frames = Vec::new();
     expand(&program.modules, pc.call_site(), &mut frames);
-    let (innermost, physical) = (frames.first(), frames.last());
-    if physical.is_none_or(|frame| frame.function == "runtime.newproc") {
+    let mut location = Location { function: None, file: None, line: None, pc: format!("{:#x}", pc.0) };
+    match go_statement(&frames) {
         // The main goroutine is not started by a statement.
-        let function = physical.map(|_| "runtime.main".to_owned());
-        return Location { function, file: None, line: None, pc: format!("{:#x}", pc.0) };
+        Some(frame) if frame.function == "runtime.newproc" => {
+            location.function = Some("runtime.main".to_owned());
+        }
+        Some(frame) => {
+            location.function = Some(cut(frame.function));
+            location.file = Some(cut(frame.file)).filter(|file| file != "?");
+            location.line = Some(frame.line).filter(|line| *line > 0);
+        }
+        None => {}
     }
-    Location {
-        function: physical.map(|frame| cut(frame.function)),
-        file: innermost.map(|frame| cut(frame.file)).filter(|file| file != "?"),
-        line: innermost.map(|frame| frame.line).filter(|line| *line > 0),
-        pc: format!("{:#x}", pc.0),
-    }
+    location
 }
 
 /// As much of a name as is kept.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use leaktrace_core::base::num::Ktime;
-use leaktrace_core::schema::{MetricFamily, NODE_SCHEMA_VERSION, Node, ProcessId, Report};
+use leaktrace_core::schema::{MetricFamily, NODE_SCHEMA_VERSION, Node, NodeProcess, ProcessId, Report};
 use tokio::sync::{mpsc, oneshot};
 
 use super::http::{Answers, Bytes, Dumped, Health, Refusal, Wish};
@@ -37,18 +37,22 @@ pub(super) struct Shared {
     asks: mpsc::Sender<Ask>,
 }
 
+/// All processes as they are now.
+pub(super) fn node(processes: Vec<NodeProcess>) -> Node {
+    Node {
+        schema_version: NODE_SCHEMA_VERSION,
+        leaktrace: env!("CARGO_PKG_VERSION").to_owned(),
+        unix_ns: clock::unix_ns().unwrap_or_default(),
+        processes,
+    }
+}
+
 impl Shared {
     /// With what comes to the loop.
     pub(super) fn new(now: Ktime) -> (Arc<Self>, mpsc::Receiver<Ask>) {
         let (asks, asked) = mpsc::channel(MOST_ASKS);
-        let node = Node {
-            schema_version: NODE_SCHEMA_VERSION,
-            leaktrace: env!("CARGO_PKG_VERSION").to_owned(),
-            unix_ns: clock::unix_ns().unwrap_or_default(),
-            processes: Vec::new(),
-        };
         let shared = Self {
-            node: Mutex::new(Arc::new(node)),
+            node: Mutex::new(Arc::new(node(Vec::new()))),
             metrics: Mutex::default(),
             reports: Mutex::default(),
             turned: Mutex::new(now),

@@ -8,19 +8,17 @@ use std::time::Duration;
 use leaktrace_core::base::num::Ktime;
 use leaktrace_core::go::goroutines::WalkError;
 use leaktrace_core::node::{Bounds, OwnFigures, Read, Row, families};
-use leaktrace_core::schema::{NODE_SCHEMA_VERSION, Node, NodeProcess, NodeState, ProcessId, Severity};
+use leaktrace_core::schema::{NodeProcess, NodeState, ProcessId, Severity};
 
 use super::main_loop::{Agent, Answer, STUDY, TELL, after};
 use super::reads::{self, Brought, Found, Looked};
 use super::roster::Process;
+use super::shared::node;
 use super::studies::{Candidate, Heard, Studied};
 use crate::clock;
 use crate::process::privileges::{Capability, Privileges};
 use crate::process::workers::Lost;
 use crate::process::{Pid, Procfs, USUAL, cpu};
-
-/// As many processors as are believed of a program (`go::counts`).
-const MOST_PROCESSORS: u64 = 4096;
 
 /// Which share of what the agent may use it may take to put together what is told, and how old that may be at most.
 const TELLING: f64 = 0.2;
@@ -43,9 +41,7 @@ impl Agent<'_> {
             Answer::Counted(ids, result) => {
                 self.under_way.counts -= 1;
                 self.came((&ids, Read::Count), result, now, |row, Looked { counts, snapshot }, at, took| {
-                    // Where nobody knows how many there are, there may be as many as can be.
-                    let processors = if counts.processors == 0 { MOST_PROCESSORS } else { counts.processors };
-                    row.counted(at, snapshot, counts.given, processors, took);
+                    row.counted(at, snapshot, counts.given, counts.unused_ids(), took);
                 });
             }
             Answer::Dumped(id, lost) => {
@@ -99,9 +95,12 @@ impl Agent<'_> {
     fn not_permitted(&mut self, pid: Pid) {
         let is_first = self.not_permitted.is_empty();
         self.not_permitted.insert(pid);
+        if !is_first {
+            return;
+        }
         let privileges = Privileges::of_this_process(self.procfs);
         let needed = [Capability::SysPtrace, Capability::DacReadSearch];
-        if is_first && !needed.into_iter().all(|one| privileges.has(one)) {
+        if !needed.into_iter().all(|one| privileges.has(one)) {
             let told = "some processes may not be looked at: permission denied\n\
                         hint: run leaktrace as root, or with CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH";
             // Whoever has closed standard error does not want to know.
@@ -225,17 +224,11 @@ impl Agent<'_> {
         let reports = self.roster.iter().filter_map(|(id, process)| Some((id, process.report()?))).collect();
         let bounds = Bounds { series: self.config.most_series, ..Bounds::default() };
         let metrics = families(&processes, &mut self.totals, &own, &bounds);
-        let unix_ns = clock::unix_ns().unwrap_or_default();
-        let leaktrace = env!("CARGO_PKG_VERSION").to_owned();
         // What it takes is within what the agent may use.
         let took = cpu::used_by_this_thread().saturating_sub(before).as_secs_f64();
         let pause = Duration::try_from_secs_f64(took / (self.config.cores * TELLING)).unwrap_or(LONGEST_TELL);
         self.tell_due = after(now, pause.clamp(TELL, LONGEST_TELL));
-        self.shared.tell(
-            Node { schema_version: NODE_SCHEMA_VERSION, leaktrace, unix_ns, processes },
-            metrics,
-            reports,
-        );
+        self.shared.tell(node(processes), metrics, reports);
     }
 }
 

@@ -1,9 +1,9 @@
 //! What is told of one process.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use leaktrace_core::base::num::{Ktime, ReturnPc};
+use leaktrace_core::base::time::nanoseconds;
 use leaktrace_core::schema::{Location, NodeIncident, NodeProcess, NodeState, ProcessId, Report};
 
 use super::roster::{Phase, Process};
@@ -63,8 +63,4 @@ impl Process {
 
 fn nameless(pc: ReturnPc) -> Location {
     Location { function: None, file: None, line: None, pc: format!("{:#x}", pc.0) }
-}
-
-fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -34,6 +34,11 @@ pub struct FileId {
     pub inode: u64,
 }
 
+/// The path that `/proc/PID/exe` had before its file was deleted or replaced.
+pub(crate) fn without_mark(link: &Path) -> PathBuf {
+    link.to_string_lossy().strip_suffix(DELETED).map_or_else(|| link.to_owned(), PathBuf::from)
+}
+
 impl Exe {
     /// Opens the binary of a process.
     pub fn open(procfs: &Procfs, pid: Pid) -> Result<Self, ProcessError> {
@@ -79,8 +84,7 @@ impl Exe {
 
     /// The path that the target's user knows.
     pub fn name(&self) -> PathBuf {
-        let text = self.link.to_string_lossy();
-        text.strip_suffix(DELETED).map_or_else(|| self.link.clone(), PathBuf::from)
+        without_mark(&self.link)
     }
 
     /// Whether the path that the target was started by has another file by now, or none.

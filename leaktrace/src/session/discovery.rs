@@ -86,7 +86,7 @@ fn look(procfs: &Procfs, pid: Pid) -> Option<Seen> {
 }
 
 /// Whether a process is one of those that are described and runs Go. Touches its binary.
-pub(super) fn screen(procfs: &Procfs, pid: Pid, matcher: &Matcher) -> Result<bool, ProcessError> {
+pub(crate) fn screen(procfs: &Procfs, pid: Pid, matcher: &Matcher) -> Result<bool, ProcessError> {
     let (stat, exe) = (Stat::read(procfs, pid)?, Exe::open(procfs, pid)?);
     let is_meant = matcher.matches(&exe.name().to_string_lossy(), &stat.name);
     Ok(is_meant && Elf::parse(exe.bytes()).is_ok_and(|elf| says_go(&elf)))

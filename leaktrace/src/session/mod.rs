@@ -34,6 +34,7 @@ use crate::signals::Interrupts;
 use crate::sources::SourceTree;
 use closing::Ledger;
 pub use closing::Unseen;
+pub(crate) use discovery::screen;
 use engine::Engine;
 use events::{Ends, Events};
 pub use pass::{AsItIs, ReportPass};

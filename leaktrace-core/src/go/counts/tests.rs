@@ -44,18 +44,7 @@ impl Runtime {
             goid_cache_end: Some(32),
             goroutines_created: self.made.map(|_| 40),
         };
-        CountPlan {
-            listed: Avma(ALLGLEN),
-            sched: Some((Avma(SCHED), sched)),
-            allp: Some(Avma(ALLP)),
-            p,
-            slice: None,
-            processors: Vec::new(),
-            is_listed: false,
-            spans: Vec::new(),
-            bytes: Vec::new(),
-            readable: Vec::new(),
-        }
+        CountPlan::new(Avma(ALLGLEN), Some((Avma(SCHED), sched)), Some(Avma(ALLP)), p)
     }
 
     fn memory(&self) -> Pieces<'static> {

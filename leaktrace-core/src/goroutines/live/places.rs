@@ -5,7 +5,7 @@ use crate::base::num::{Pc, ReturnPc};
 use crate::go::goroutines::{Stack, StackEnd};
 use crate::go::pclntab::FuncId;
 use crate::go::program::Program;
-use crate::go::symbolize::{SymbolFrame, expand};
+use crate::go::symbolize::{SymbolFrame, expand, go_statement};
 use crate::goroutines::DumpBuilder;
 use crate::goroutines::model::{Function, FunctionKind, Location, LocationId};
 
@@ -84,9 +84,7 @@ impl<'p> Places<'p> {
 
     fn find_creator(&mut self, pc: ReturnPc, builder: &mut DumpBuilder) -> Option<LocationId> {
         self.look_up(pc);
-        let (innermost, physical) = (self.frames.first()?, self.frames.last()?);
-        let frame = SymbolFrame { file: innermost.file, line: innermost.line, pc: innermost.pc, ..*physical };
-        Some(location(&frame, false, builder))
+        Some(location(&go_statement(&self.frames)?, false, builder))
     }
 
     fn at(&mut self, pc: ReturnPc, exact: bool, builder: &mut DumpBuilder) -> &NamedCode {

@@ -32,7 +32,7 @@ fn watch(row: &mut Row, end: u64, live: impl Fn(u64) -> u64) -> Vec<(u64, Read)>
         let given = live(second) + 9;
         match read {
             Read::Peek => row.peeked(due, counts(live(second), given)),
-            Read::Count => row.counted(due, &look(second, many(live(second))), Some(given), 4, TOOK),
+            Read::Count => row.counted(due, &look(second, many(live(second))), Some(given), 64, TOOK),
         }
     }
 }
@@ -92,7 +92,7 @@ fn counters_never_fall() {
     row.peeked(at(0), counts(10, 100));
     assert_eq!((row.created(), row.ended()), (Some(100), None), "the runtime's own are not known yet");
     let all = many(10).into_iter().chain([runtime]).collect();
-    row.counted(at(0), &look(0, all), Some(100), 4, TOOK);
+    row.counted(at(0), &look(0, all), Some(100), 64, TOOK);
     assert_eq!((row.goroutines(), row.ended()), (Some(10), Some(89)));
     row.peeked(at(5), counts(50, 110));
     assert_eq!((row.goroutines(), row.created(), row.ended()), (Some(50), Some(110), Some(89)));
@@ -107,7 +107,7 @@ fn counters_never_fall() {
 #[test]
 fn what_could_not_be_read_for_a_moment_is_as_it_was() {
     let mut row = row();
-    row.counted(at(0), &look(0, many(3)), Some(12), 4, TOOK);
+    row.counted(at(0), &look(0, many(3)), Some(12), 64, TOOK);
     row.peeked(at(0), counts(10, 100));
     let torn = Counts { listed: 15, ..Counts::default() };
     row.peeked(at(5), torn);
@@ -122,7 +122,7 @@ fn counts_that_differ_from_the_list_are_not_believed() {
     let mut row = row();
     let mut count = |second: u64, live: u64| {
         row.peeked(at(second), counts(live, 1_000));
-        row.counted(at(second), &look(second, many(100)), None, 4, TOOK);
+        row.counted(at(second), &look(second, many(100)), None, 64, TOOK);
         row.goroutines().unwrap()
     };
     assert_eq!((count(0, 174), count(10, 174), count(20, 174)), (174, 174, 174), "near enough");
@@ -151,7 +151,7 @@ fn sites_add_up_and_suspects_are_among_them() {
 #[test]
 fn an_expensive_process_is_read_less_often() {
     let mut row = row();
-    row.counted(at(0), &look(0, many(3)), None, 4, Duration::from_millis(160));
+    row.counted(at(0), &look(0, many(3)), None, 64, Duration::from_millis(160));
     row.peeked(at(0), counts(3, 20));
     let mut pace = Pace::new(0.01);
     pace.balance(at(0), Read::Count, [row.load(Read::Count)]);
