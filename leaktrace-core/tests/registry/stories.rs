@@ -61,6 +61,24 @@ fn what_ended_before_the_first_snapshot_was_there_before() {
 }
 
 #[test]
+fn the_first_snapshot_says_of_which_site_those_were_that_it_still_shows() {
+    let mut watch = Watch::attached_at(100);
+    watch.at(110).end(1).at(120).end(2);
+    watch.at(200).snapshot(vec![goroutine(1, Waiting, SELECT)]);
+    watch.expect_gone(1);
+    let sites = watch.registry.sites().map(|(_, site)| (site.before_attach, site.ended, site.live_at_first));
+    assert_eq!(
+        sites.collect::<Vec<_>>(),
+        [(1, 1, 0), (1, 1, 0)],
+        "nobody knows where 2 was, and 1 is counted once"
+    );
+    let counts = watch.counts();
+    assert_eq!((counts.before_attach, counts.born, counts.ended, counts.ends_unmatched), (2, 0, 2, 0));
+    watch.at(210).end(1);
+    assert_eq!(watch.counts().ended, 2);
+}
+
+#[test]
 fn a_birth_that_its_end_overtook_before_the_first_snapshot_was_not_there_before() {
     let mut watch = Watch::attached_at(0);
     watch.at(40).end(17);

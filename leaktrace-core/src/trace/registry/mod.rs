@@ -7,6 +7,7 @@
 //!
 //! The registry knows no names; symbols and shares of a report are [`report`](crate::report)'s matter.
 
+mod counts;
 mod cycles;
 mod ends;
 mod lifetimes;
@@ -16,6 +17,7 @@ mod sites;
 mod suite;
 mod tracked;
 
+pub use counts::Counts;
 pub use lifetimes::Lifetimes;
 pub use lineage::{Lineage, LineageId};
 pub use reconcile::Reconciled;
@@ -50,29 +52,6 @@ impl Default for Limits {
     fn default() -> Self {
         Self { goroutines: 7 << 20, sites: 1 << 15, ends: 2 << 20 }
     }
-}
-
-/// What happened to the registry so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Goroutines that existed before the probes were attached, those too that ended before any snapshot showed them.
-    pub before_attach: u64,
-    /// Goroutines born since: by events, and the [recovered](Self::births_recovered) ones.
-    pub born: u64,
-    /// Goroutines ended of those two: by events, and the [ghosts](Self::ghosts_removed).
-    pub ended: u64,
-    /// Goroutines whose birth had not been seen when a snapshot showed them.
-    pub births_recovered: u64,
-    /// Goroutines whose end had not been seen when a snapshot no longer showed them.
-    pub ghosts_removed: u64,
-    /// Ends of goroutines that the registry never knew: they were born unseen.
-    pub ends_unmatched: u64,
-    /// Births of a goroutine that had been born already: a site that is probed twice.
-    pub births_repeated: u64,
-    /// Goroutines that were left out because of [`Limits::goroutines`].
-    pub untracked: u64,
-    /// Snapshots that were taken in.
-    pub snapshots: u64,
 }
 
 /// Every goroutine of one process that is alive.
@@ -282,66 +261,5 @@ impl Registry {
     /// Every goroutine that is alive, in no particular order.
     pub fn goroutines(&self) -> impl Iterator<Item = Tracked> {
         self.live.iter().map(|(goid, entry)| entry.tracked(*goid))
-    }
-}
-
-/// The counters of the whole and of a site go together: this is the only place that touches either.
-impl Counts {
-    fn born(&mut self, site: SiteId, sites: &mut Sites) {
-        self.born += 1;
-        sites.get_mut(site).born += 1;
-    }
-
-    fn existed(&mut self, site: SiteId, sites: &mut Sites) {
-        self.before_attach += 1;
-        let site = sites.get_mut(site);
-        site.before_attach += 1;
-        site.live_at_first += 1;
-    }
-
-    fn ended(&mut self, site: SiteId, sites: &mut Sites) {
-        self.ended += 1;
-        sites.get_mut(site).ended += 1;
-    }
-
-    /// A goroutine that nobody knew, and whose end was seen before anybody could. Ends do not say of which site they are.
-    fn ended_from_before(&mut self, sites: &mut Sites) {
-        self.existed(SiteId::OTHER, sites);
-        self.ended(SiteId::OTHER, sites);
-    }
-
-    /// A goroutine whose end has overtaken its birth.
-    fn birth_after_end(&mut self, end: Counted, site: SiteId, sites: &mut Sites) {
-        match end {
-            Counted::Known => return,
-            Counted::Not => self.ends_unmatched -= 1,
-            Counted::FromBefore => {
-                self.before_attach -= 1;
-                self.ended -= 1;
-                let other = sites.get_mut(SiteId::OTHER);
-                other.before_attach -= 1;
-                other.ended -= 1;
-            }
-        }
-        self.born(site, sites);
-        self.ended(site, sites);
-    }
-
-    /// A goroutine whose birth a snapshot has overtaken.
-    fn birth_of_known(&mut self, known: &mut Entry, at: Ktime, parentage: Parentage, sites: &mut Sites) {
-        match known.origin {
-            Origin::Seen => self.births_repeated += 1,
-            Origin::Recovered => self.births_recovered -= 1,
-            Origin::BeforeAttach => {
-                self.before_attach -= 1;
-                sites.get_mut(known.site).before_attach -= 1;
-                self.born(known.site, sites);
-            }
-            // Counted as born when it was first seen.
-            Origin::Foreign => {}
-        }
-        if known.origin != Origin::Seen {
-            known.birth_arrived(at, parentage);
-        }
     }
 }

@@ -103,7 +103,12 @@ impl Registry {
         round: &Round,
         result: &mut Reconciled,
     ) -> bool {
-        if self.ends.get(new.goid).is_some() {
+        if let Some(ended) = self.ends.get(new.goid) {
+            if ended.counted == Counted::FromBefore {
+                self.ends.count(new.goid);
+                let site = self.sites.intern(new.gopc, new.startpc);
+                self.counts.shown_after_end(site, &mut self.sites);
+            }
             return false;
         }
         if !round.ends_known {
