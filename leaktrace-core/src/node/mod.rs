@@ -14,6 +14,7 @@ mod sites;
 mod suspicion;
 #[cfg(test)]
 mod testing;
+mod turns;
 
 pub use ages::{Ages, OLD};
 pub use cgroup::Place;
@@ -22,5 +23,6 @@ pub use pace::{Load, Pace, Read, for_target};
 pub use row::Row;
 pub use sites::{MAX_SITES, SiteRow, SiteTable};
 pub use suspicion::{Suspicion, SuspicionKind, suspect};
+pub use turns::{Candidate, Turns, Why};
 
 pub use crate::go::counts::Counts;

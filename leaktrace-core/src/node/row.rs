@@ -25,6 +25,8 @@ const NEW_NS: u64 = 2 * MINUTE_NS;
 /// The runtime's counts are not believed any more when they differ from the list by a tenth and so many, so often running.
 const FORGIVEN: u64 = 64;
 const STRIKES: u8 = 3;
+/// They are believed again after so many looks at which they did not.
+const ATONED: u8 = 10;
 /// A count that could not be read this time is as it was, unless that is longer ago.
 const KEPT_NS: u64 = 15 * SECOND_NS;
 /// Counts that are older than this are not compared.
@@ -66,9 +68,11 @@ pub struct Row {
     /// Whether a peek has seen something move since the last look.
     moved: bool,
     look: Option<Look>,
+    /// How many goroutines of the program's own the first look found.
+    at_first: Option<u64>,
     sites: SiteTable,
     ages: Ages,
-    /// How often running the counts and the list differed.
+    /// How often running the counts and the list differed; from [`STRIKES`] on, that and how often they must agree.
     strikes: u8,
     /// How many were made, and whether it is the runtime that counts them.
     created: Option<u64>,
@@ -87,6 +91,7 @@ impl Row {
             counts_whole: now,
             moved: false,
             look: None,
+            at_first: None,
             sites: SiteTable::default(),
             ages: Ages::default(),
             strikes: 0,
@@ -140,6 +145,7 @@ impl Row {
         }
         self.sites.counted(now, look, &self.ages);
         let own = self.sites.live();
+        self.at_first.get_or_insert(own);
         self.look =
             Some(Look { at: now, own, of_runtime: (look.goroutines.len() as u64).saturating_sub(own) });
         self.compare(look, own);
@@ -206,6 +212,11 @@ impl Row {
     /// How many goroutines of the program's own there are.
     pub fn goroutines(&self) -> Option<u64> {
         self.live_by_counts().or(self.look.map(|look| look.own))
+    }
+
+    /// How many of these the first look found.
+    pub const fn at_first(&self) -> Option<u64> {
+        self.at_first
     }
 
     /// How many goroutines there ever were, those of the runtime included. Never falls.
@@ -279,10 +290,14 @@ impl Row {
     fn compare(&mut self, look: &Snapshot, own: u64) {
         let is_whole = look.unreadable == 0 && look.beyond_limit == 0;
         let counts = self.counts.filter(|(at, _)| is_whole && look.started.since(*at) <= COMPARED_NS);
-        if let (true, Some(live)) = (self.believes_counts(), counts.and_then(|(_, counts)| counts.live)) {
-            let differs = live.abs_diff(own) > own / 10 + FORGIVEN;
-            self.strikes = if differs { self.strikes + 1 } else { 0 };
-        }
+        let Some(live) = counts.and_then(|(_, counts)| counts.live) else { return };
+        let differs = live.abs_diff(own) > own / 10 + FORGIVEN;
+        self.strikes = match (differs, self.strikes) {
+            (true, strikes) if strikes + 1 < STRIKES => strikes + 1,
+            (true, _) => STRIKES + ATONED - 1,
+            (false, strikes) if strikes > STRIKES => strikes - 1,
+            (false, _) => 0,
+        };
     }
 
     fn count_ended(&mut self) {

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use leaktrace_core::base::num::Ktime;
 use leaktrace_core::go::counts::CountPlan;
-use leaktrace_core::node::{Pace, Read, Row};
+use leaktrace_core::node::{Candidate, Pace, Read, Row};
 use leaktrace_core::schema::ProcessId;
 
 use super::main_loop::after;
 use super::reads::{About, Names, Reading};
-use super::studies::{Candidate, Studied};
+use super::studies::Studied;
 use crate::inspect::Inspected;
 
 /// After how long it is tried again to look at a process: at first, and at most.
@@ -274,7 +274,8 @@ impl Process {
     /// It as one that may be studied.
     pub(super) fn candidate(&self, id: ProcessId) -> Option<Candidate> {
         let goroutines = self.row.goroutines().filter(|_| self.can_be_studied())?;
-        Some(Candidate { id, is_suspect: !self.row.suspicions().is_empty(), goroutines })
+        let at_first = self.row.at_first().unwrap_or(goroutines);
+        Some(Candidate { id, is_suspect: !self.row.suspicions().is_empty(), goroutines, at_first })
     }
 
     fn can_be_studied(&self) -> bool {

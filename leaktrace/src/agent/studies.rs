@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use leaktrace_core::base::num::Ktime;
+use leaktrace_core::node::{Candidate, Turns, Why};
 use leaktrace_core::schema::{ProcessId, Report, Severity};
 use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::sync::mpsc;
@@ -21,28 +22,8 @@ use super::main_loop::{Answer, after};
 use crate::process::cpu::UsedCpu;
 use crate::process::{Pid, Procfs};
 
-/// How many are studied at a time, and how many of these because it is their turn.
-const MOST: usize = 2;
-const MOST_IN_TURN: usize = 1;
-
-/// How long whoever is suspected is studied at most: growth is `likely` after two and a half minutes where other evidence
-/// is missing, and of slow leaks many have to come.
-const OF_SUSPECT: Duration = Duration::from_mins(10);
-
-/// How long in turn: what nothing can wake takes some 20 seconds to find, also on a busy machine.
-const IN_TURN: Duration = Duration::from_mins(1);
-
 /// How often a study reports.
 const REPORTS: Duration = Duration::from_secs(15);
-
-/// After this time whoever is suspected of the same is studied again.
-const AGAIN: Duration = Duration::from_hours(1);
-
-/// Larger processes are not studied: that would take more memory than a node can spare.
-const MOST_GOROUTINES: u64 = 65_000;
-
-/// Which share of what the agent may use studies in turn may take.
-const SHARE: f64 = 0.3;
 
 /// How long a suspect is studied at least, also where something is proved at once: that may be something else.
 const ENOUGH: Duration = Duration::from_mins(3);
@@ -53,29 +34,9 @@ const LATE: Duration = Duration::from_secs(30);
 /// When it is tried again where no study can be started.
 const RETRY: Duration = Duration::from_mins(1);
 
-/// What each study is taken to have used at least.
-const LEAST_USED: Duration = Duration::from_millis(20);
-
 /// The most that is read of what a study writes, and of what it says of itself, in bytes.
 const MOST_BYTES: u64 = 256 << 20;
 const MOST_SAID: u64 = 4 << 10;
-
-/// Why a process is studied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Why {
-    /// A `go` statement of it looks as if it leaked.
-    Suspected,
-    /// It is its turn.
-    InTurn,
-}
-
-/// Whoever may be studied.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Candidate {
-    pub(super) id: ProcessId,
-    pub(super) is_suspect: bool,
-    pub(super) goroutines: u64,
-}
 
 /// What a study has said last.
 #[derive(Clone, Debug)]
@@ -111,13 +72,9 @@ pub(super) enum Heard {
 
 /// All studies.
 pub(super) struct Studies {
-    /// Cores that studies may use on average.
-    cores: f64,
+    turns: Turns,
     under_way: BTreeMap<ProcessId, Study>,
-    /// When each was studied last, and why.
-    studied: BTreeMap<ProcessId, (Ktime, Why)>,
-    /// When the next one in turn may begin, and when any may.
-    turn_due: Ktime,
+    /// When it is tried again where none could be started.
     retry_due: Ktime,
     answer: mpsc::UnboundedSender<Answer>,
 }
@@ -125,7 +82,6 @@ pub(super) struct Studies {
 struct Study {
     /// The leaktrace that makes it.
     process: OwnedFd,
-    why: Why,
     began: Ktime,
     /// When it should have ended.
     until: Ktime,
@@ -134,8 +90,7 @@ struct Study {
 impl Studies {
     /// For an agent that may use so many `cores`, whose loop hears of `answer`.
     pub(super) fn new(cores: f64, now: Ktime, answer: mpsc::UnboundedSender<Answer>) -> Self {
-        let (under_way, studied) = (BTreeMap::new(), BTreeMap::new());
-        Self { cores: cores * SHARE, under_way, studied, turn_due: now, retry_due: now, answer }
+        Self { turns: Turns::new(cores, now), under_way: BTreeMap::new(), retry_due: now, answer }
     }
 
     /// Begins those for which there is room. Where none can be begun, that is tried again in a minute.
@@ -144,11 +99,15 @@ impl Studies {
         if now < self.retry_due {
             return;
         }
-        while let Some((id, why)) = self.next(candidates, now) {
-            match start(id, why, procfs, &self.answer) {
-                Ok(process) => self.began(id, why, process, now),
+        while let Some((one, why)) = self.turns.next(candidates, now) {
+            match start(one.id, why, procfs, &self.answer) {
+                Ok(process) => {
+                    self.turns.began(&one, why, now);
+                    let until = after(now, why.lasts());
+                    self.under_way.insert(one.id, Study { process, began: now, until });
+                }
                 Err(error) => {
-                    tracing::warn!("cannot start a study of pid {}: {error}", id.pid);
+                    tracing::warn!("cannot start a study of pid {}: {error}", one.id.pid);
                     self.retry_due = after(now, RETRY);
                     return;
                 }
@@ -156,55 +115,20 @@ impl Studies {
         }
     }
 
-    fn began(&mut self, id: ProcessId, why: Why, process: OwnedFd, now: Ktime) {
-        self.studied.insert(id, (now, why));
-        let until = after(now, lasts(why));
-        self.under_way.insert(id, Study { process, why, began: now, until });
-    }
-
     /// Ends those that should have ended by themselves, and forgets those that do not end even so.
     fn end_late(&mut self, now: Ktime) {
         self.under_way.values().filter(|study| after(study.until, LATE) <= now).for_each(Study::end);
-        self.under_way.retain(|id, study| {
-            let is_stuck = after(study.until, LATE * 2) <= now;
-            if is_stuck {
-                tracing::warn!("a study of pid {} does not end", id.pid);
-            }
-            !is_stuck
-        });
-    }
-
-    /// Who is next, and why.
-    fn next(&self, candidates: &[Candidate], now: Ktime) -> Option<(ProcessId, Why)> {
-        let count = |why| self.under_way.values().filter(|study| study.why == why).count();
-        let (suspects, in_turn) = (count(Why::Suspected), count(Why::InTurn));
-        if suspects + in_turn >= MOST {
-            return None;
+        let is_stuck = |study: &Study| after(study.until, LATE * 2) <= now;
+        for (id, _) in self.under_way.extract_if(.., |_, study| is_stuck(study)) {
+            tracing::warn!("a study of pid {} does not end", id.pid);
+            self.turns.given_up(id);
         }
-        let is_free =
-            |one: &&Candidate| one.goroutines <= MOST_GOROUTINES && !self.under_way.contains_key(&one.id);
-        let free = || candidates.iter().filter(is_free);
-        let last = |one: &Candidate| self.studied.get(&one.id).map(|(at, _)| *at);
-        let is_new = |one: &&Candidate| match self.studied.get(&one.id) {
-            Some((at, Why::Suspected)) => after(*at, AGAIN) <= now,
-            Some((_, Why::InTurn)) | None => true,
-        };
-        let is_turn = in_turn < MOST_IN_TURN && now >= self.turn_due;
-        // Suspects leave a place to whoever's turn it is.
-        if !is_turn || suspects < MOST - MOST_IN_TURN {
-            let suspect = free().filter(|one| one.is_suspect).filter(is_new).min_by_key(|one| last(one));
-            if let Some(suspect) = suspect {
-                return Some((suspect.id, Why::Suspected));
-            }
-        }
-        let turn = || free().min_by_key(|one| (last(one), one.id));
-        is_turn.then(turn).flatten().map(|one| (one.id, Why::InTurn))
     }
 
     /// A study has said this. Whoever is proved to leak needs no longer one.
     pub(super) fn heard(&self, id: ProcessId, report: &Report, now: Ktime) {
         let is_sure = report.incidents.iter().any(|incident| incident.severity != Severity::Watch);
-        let study = self.under_way.get(&id).filter(|study| study.why == Why::Suspected);
+        let study = self.under_way.get(&id).filter(|_| self.turns.under_way(id) == Some(Why::Suspected));
         if let Some(study) = study.filter(|study| is_sure && after(study.began, ENOUGH) <= now) {
             study.end();
         }
@@ -212,13 +136,8 @@ impl Studies {
 
     /// A study has ended after it has `used` that much.
     pub(super) fn ended(&mut self, id: ProcessId, used: Duration, now: Ktime) {
-        if self.under_way.remove(&id).is_none() {
-            return;
-        }
-        // One that fails at once has cost something as well.
-        let pause = used.max(LEAST_USED).as_secs_f64() / self.cores.max(f64::MIN_POSITIVE);
-        let pause = Duration::try_from_secs_f64(pause).unwrap_or(Duration::MAX);
-        self.turn_due = after(self.turn_due.max(now), pause);
+        self.under_way.remove(&id);
+        self.turns.ended(id, used, now);
     }
 
     /// Whether this one is under way.
@@ -229,7 +148,7 @@ impl Studies {
     /// The process has gone.
     pub(super) fn forget(&mut self, id: ProcessId) {
         self.under_way.get(&id).into_iter().for_each(Study::end);
-        self.studied.remove(&id);
+        self.turns.forget(id);
     }
 
     /// Ends all.
@@ -246,13 +165,6 @@ impl Study {
     }
 }
 
-const fn lasts(why: Why) -> Duration {
-    match why {
-        Why::Suspected => OF_SUSPECT,
-        Why::InTurn => IN_TURN,
-    }
-}
-
 /// Starts a study, and a thread that listens to it.
 fn start(
     id: ProcessId,
@@ -260,7 +172,7 @@ fn start(
     procfs: &Procfs,
     answer: &mpsc::UnboundedSender<Answer>,
 ) -> io::Result<OwnedFd> {
-    let mut child = command(id, lasts(why)).spawn()?;
+    let mut child = command(id, why.lasts()).spawn()?;
     let process = match hold(&child) {
         Ok(process) => process,
         Err(error) => {

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use leaktrace_core::base::num::Ktime;
 use leaktrace_core::go::goroutines::WalkError;
-use leaktrace_core::node::{Bounds, OwnFigures, Read, Row, families};
+use leaktrace_core::node::{Bounds, Candidate, OwnFigures, Read, Row, families};
 use leaktrace_core::schema::{NodeProcess, NodeState, ProcessId, Severity};
 
 use super::main_loop::{Agent, Answer, STUDY, TELL, after};
 use super::reads::{self, Brought, Found, Looked};
 use super::roster::Process;
 use super::shared::node;
-use super::studies::{Candidate, Heard, Studied};
+use super::studies::{Heard, Studied};
 use crate::clock;
 use crate::process::privileges::{Capability, Privileges};
 use crate::process::workers::Lost;

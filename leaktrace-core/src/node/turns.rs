@@ -1,0 +1,176 @@
+//! Whose turn it is to be studied: suspects, those that have grown, and each in turn.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::base::num::Ktime;
+use crate::base::time::nanoseconds;
+use crate::schema::ProcessId;
+
+/// How many are studied at a time, and how many of these because it is their turn.
+const MOST: usize = 2;
+const MOST_IN_TURN: usize = 1;
+
+/// How long whoever is suspected is studied at most: growth is `likely` after two and a half minutes where other evidence
+/// is missing, and of slow leaks many have to come.
+const OF_SUSPECT: Duration = Duration::from_mins(10);
+
+/// How long in turn: what nothing can wake takes some 20 seconds to find, also on a busy machine; and how long where there
+/// are more goroutines than before.
+const IN_TURN: Duration = Duration::from_mins(1);
+const OF_GROWN: Duration = Duration::from_mins(4);
+
+/// By how many goroutines a process has grown at least, and how many standard deviations of a pool of its size that is.
+const LEAST_RISE: u64 = 10;
+const DEVIATIONS: u64 = 3;
+
+/// After this time whoever is suspected of the same is studied again.
+const AGAIN: Duration = Duration::from_hours(1);
+
+/// Larger processes are not studied: that would take more memory than a node can spare.
+const MOST_GOROUTINES: u64 = 65_000;
+
+/// Which share of what the agent may use studies in turn may take.
+const SHARE: f64 = 0.3;
+
+/// What each study is taken to have used at least: one that fails at once has cost something as well.
+const LEAST_USED: Duration = Duration::from_millis(20);
+
+/// Why a process is studied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// A `go` statement of it looks as if it leaked.
+    Suspected,
+    /// It is its turn.
+    InTurn,
+    /// It has got its turn because it has more goroutines than when it was studied last, or came to be known.
+    Grown,
+}
+
+impl Why {
+    /// How long a study for this reason lasts at most.
+    pub const fn lasts(self) -> Duration {
+        match self {
+            Self::Suspected => OF_SUSPECT,
+            Self::InTurn => IN_TURN,
+            Self::Grown => OF_GROWN,
+        }
+    }
+}
+
+/// Whoever may be studied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Which process.
+    pub id: ProcessId,
+    /// Whether a `go` statement of it is suspected.
+    pub is_suspect: bool,
+    /// How many goroutines it has.
+    pub goroutines: u64,
+    /// How many it had when it came to be known.
+    pub at_first: u64,
+}
+
+/// How a process was studied last.
+#[derive(Clone, Copy, Debug)]
+struct Last {
+    at: Ktime,
+    why: Why,
+    goroutines: u64,
+}
+
+/// Whose turn it is.
+#[derive(Clone, Debug)]
+pub struct Turns {
+    /// Cores that studies in turn may use on average.
+    cores: f64,
+    under_way: BTreeMap<ProcessId, Why>,
+    studied: BTreeMap<ProcessId, Last>,
+    /// Whether the next turn is that of one that has grown: every other one is, so that the others get theirs.
+    grown_come_first: bool,
+    /// When the next one in turn may begin.
+    due: Ktime,
+}
+
+impl Turns {
+    /// For an agent that may use so many `cores`.
+    pub fn new(cores: f64, now: Ktime) -> Self {
+        let (under_way, studied) = (BTreeMap::new(), BTreeMap::new());
+        Self { cores: cores * SHARE, under_way, studied, grown_come_first: true, due: now }
+    }
+
+    /// Who is next, and why.
+    pub fn next(&self, candidates: &[Candidate], now: Ktime) -> Option<(Candidate, Why)> {
+        let suspects = self.under_way.values().filter(|why| **why == Why::Suspected).count();
+        let in_turn = self.under_way.len() - suspects;
+        if suspects + in_turn >= MOST {
+            return None;
+        }
+        let is_free =
+            |one: &Candidate| one.goroutines <= MOST_GOROUTINES && !self.under_way.contains_key(&one.id);
+        let free = || candidates.iter().copied().filter(is_free);
+        let last = |one: &Candidate| self.studied.get(&one.id).map(|last| last.at);
+        let is_turn = in_turn < MOST_IN_TURN && now >= self.due;
+        // Suspects leave a place to whoever's turn it is.
+        if !is_turn || suspects < MOST - MOST_IN_TURN {
+            let is_new = |one: &Candidate| one.is_suspect && self.may_be_suspected(one.id, now);
+            if let Some(suspect) = free().filter(is_new).min_by_key(last) {
+                return Some((suspect, Why::Suspected));
+            }
+        }
+        let is_before = |one: &Candidate| self.grown_come_first && self.has_grown(one);
+        let turn = || free().min_by_key(|one| (!is_before(one), last(one), one.id));
+        let why = |one: &Candidate| if self.has_grown(one) { Why::Grown } else { Why::InTurn };
+        is_turn.then(turn).flatten().map(|one| (one, why(&one)))
+    }
+
+    /// Whether it was not studied because of a suspicion just now.
+    fn may_be_suspected(&self, id: ProcessId, now: Ktime) -> bool {
+        match self.studied.get(&id) {
+            Some(Last { at, why: Why::Suspected, .. }) => at.plus(nanoseconds(AGAIN)) <= now,
+            Some(_) | None => true,
+        }
+    }
+
+    /// Whether it has more goroutines than when it was studied last, by more than a pool of that size varies.
+    fn has_grown(&self, one: &Candidate) -> bool {
+        let before = self.studied.get(&one.id).map_or(one.at_first, |last| last.goroutines);
+        let rise = one.goroutines.saturating_sub(before);
+        rise >= LEAST_RISE && rise.saturating_mul(rise) > DEVIATIONS.pow(2).saturating_mul(one.goroutines)
+    }
+
+    /// A study of it has begun.
+    pub fn began(&mut self, one: &Candidate, why: Why, now: Ktime) {
+        self.under_way.insert(one.id, why);
+        self.studied.insert(one.id, Last { at: now, why, goroutines: one.goroutines });
+        self.grown_come_first ^= why != Why::Suspected;
+    }
+
+    /// The study of it has ended after it has `used` that much.
+    pub fn ended(&mut self, id: ProcessId, used: Duration, now: Ktime) {
+        if self.under_way.remove(&id).is_none() {
+            return;
+        }
+        let pause = used.max(LEAST_USED).as_secs_f64() / self.cores.max(f64::MIN_POSITIVE);
+        let pause = Duration::try_from_secs_f64(pause).unwrap_or(Duration::MAX);
+        self.due = self.due.max(now).plus(nanoseconds(pause));
+    }
+
+    /// The study of it does not end; it is not waited for any more.
+    pub fn given_up(&mut self, id: ProcessId) {
+        self.under_way.remove(&id);
+    }
+
+    /// Why it is being studied, if it is.
+    pub fn under_way(&self, id: ProcessId) -> Option<Why> {
+        self.under_way.get(&id).copied()
+    }
+
+    /// The process has gone.
+    pub fn forget(&mut self, id: ProcessId) {
+        self.studied.remove(&id);
+    }
+}
+
+#[cfg(test)]
+mod tests;
