@@ -2,9 +2,13 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+
+/// How many ports this process has tried.
+static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// How long a server may be silent.
 const SILENCE: Duration = Duration::from_mins(1);
@@ -26,10 +30,14 @@ pub fn request(port: u16, method: &str, path: &str, headers: &[&str], body: &str
     answer.text().with_context(context)
 }
 
-/// A port that nobody uses at the moment.
+/// A port that nobody uses at the moment. Ports from 32768 on are also what connections begin at, and one may have it before
+/// a server does.
 pub fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot listen on the loopback")?;
-    Ok(listener.local_addr()?.port())
+    // Processes with neighbouring pids begin far from each other.
+    let start = std::process::id().wrapping_mul(7_919) % 20_000;
+    let ports = (0..20_000).map(|_| 10_000 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000);
+    let mut ports = ports.filter_map(|port| u16::try_from(port).ok());
+    ports.find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok()).context("no port is free")
 }
 
 fn head(port: u16, method: &str, path: &str, headers: &[&str], body: &str) -> String {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math/rand"
 	"net"
 	"os/exec"
 	"syscall"
@@ -10,9 +11,15 @@ import (
 
 // freeAddress is a port of this machine that nobody listens on.
 func freeAddress() string {
-	listener := listen()
-	defer listener.Close()
-	return listener.Addr().String()
+	for {
+		// Ports from 32768 on are also what connections begin at: one may have it before the server listens.
+		address := fmt.Sprint("127.0.0.1:", 10_000+rand.Intn(20_000))
+		listener, err := net.Listen("tcp", address)
+		if err == nil {
+			check(listener.Close())
+			return address
+		}
+	}
 }
 
 // startServer runs a server of Debian's, found on PATH, until this program ends, and waits until it listens.
