@@ -13,7 +13,7 @@ use crate::test::runner_variable;
 /// What is measured without a kernel, and what its figures are headed with.
 const PURE: [(&str, &str); 2] = [("registry", "The registry alone"), ("render", "Writing dumps alone")];
 
-/// Measure cost and speed on real Go programs (through sudo unless root): hits, budget, targets, drain, start, parked, http, leak, dump, registry, render
+/// Measure cost and speed on real Go programs (through sudo unless root): hits, budget, targets, drain, start, parked, http, leak, dump, agent, registry, render
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Benchmarks to run [default: all]

@@ -1,6 +1,7 @@
 //! What leaktrace costs and how fast it is, on real Go programs and with the real kernel: run it with
 //! `cargo xtask bench [--quick] [NAME…]`. Needs root. It prints tables for docs/performance.md.
 
+mod agent;
 mod budget;
 mod drain;
 mod dumps;
@@ -36,6 +37,7 @@ const BENCHES: &[Bench] = &[
     ("http", http::run),
     ("leak", leak::run),
     ("dump", dumps::run),
+    ("agent", agent::run),
 ];
 
 fn main() -> Result<()> {

@@ -1,0 +1,177 @@
+//! What `leaktrace agent` needs, by how many processes it watches, and what a busy one of them loses.
+
+use std::fs::read_to_string;
+use std::process::{Child, Command, Stdio};
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use leaktrace_tests::http;
+
+use crate::effort::Effort;
+use crate::go::{self, Running};
+use crate::service::{Figures, RATE, Service, head};
+use crate::statistics::{grouped, in_seconds, real};
+
+/// How many idle processes there are.
+const COUNTS: [usize; 4] = [0, 10, 100, 1_000];
+/// How many goroutines each has.
+const GOROUTINES: &str = "32";
+/// How many busy ones there are, and how often each is asked a second.
+const BUSY: usize = 10;
+const BUSY_RATE: u32 = 300;
+
+/// How long the agent may take to know everybody, what the beginning is, and how long it is measured after that.
+const PATIENCE: Duration = Duration::from_mins(2);
+const BEGINNING: Duration = Duration::from_secs(30);
+const MEASURED: Duration = Duration::from_mins(1);
+
+const ROUNDS: usize = 5;
+const WARM_UP: Duration = Duration::from_secs(2);
+const ASKED: Duration = Duration::from_secs(3);
+
+pub(crate) fn run(effort: Effort) -> Result<()> {
+    println!("### The agent (`cargo xtask bench agent`)\n");
+    println!(
+        "`leaktrace agent` beside processes of {GOROUTINES} goroutines, for a minute, half a minute after it knew them all."
+    );
+    println!(
+        "Processor time is that of the agent and of its studies that have ended; memory is the agent's own.\n"
+    );
+    println!(
+        "| processes | all known after | agent, of a core | anonymous memory | mapped files | counters read every |"
+    );
+    println!("|---|---:|---:|---:|---:|---:|");
+    for count in COUNTS.into_iter().filter(|count| effort == Effort::Whole || *count <= 100) {
+        let mut idle = (0..count).map(|_| idle()).collect::<Result<Vec<_>>>()?;
+        idle.iter_mut().try_for_each(|one| one.line().map(drop))?;
+        row(&format!("{} idle", grouped(real(count as u64))), count)?;
+        drop(idle);
+    }
+    let busy = (0..BUSY).map(|_| Service::start("server")).collect::<Result<Vec<_>>>()?;
+    thread::scope(|scope| {
+        let asking: Vec<_> = busy
+            .iter()
+            .map(|one| scope.spawn(|| one.ask(BUSY_RATE, BEGINNING + MEASURED + Duration::from_secs(5))))
+            .collect();
+        row(&format!("{BUSY} busy: {BUSY_RATE} requests/s each"), BUSY)?;
+        asking
+            .into_iter()
+            .try_for_each(|one| one.join().map_err(|_| anyhow::anyhow!("a client panicked"))?.map(drop))
+    })?;
+    drop(busy);
+    println!();
+    throughput(effort)
+}
+
+/// One that is about to say that it is ready.
+fn idle() -> Result<Running> {
+    Running::start(Command::new(go::build("parked")?).arg(GOROUTINES))
+}
+
+fn row(what: &str, count: usize) -> Result<()> {
+    let agent = Agent::start()?;
+    let known_after = agent.wait_for(count)?;
+    sleep(BEGINNING);
+    let (before, began) = (agent.used()?, Instant::now());
+    sleep(MEASURED);
+    let used = in_seconds(agent.used()?.saturating_sub(before)) / in_seconds(began.elapsed());
+    let [anonymous, files] = ["RssAnon:", "RssFile:"].map(|name| agent.memory(name));
+    let period = agent.figure("leaktrace_look_period_seconds{read=\"peek\"}").unwrap_or_default();
+    println!(
+        "| {what} | {:.1} s | **{:.2}%** | **{:.1} MB** | {:.1} MB | {period:.0} s |",
+        in_seconds(known_after),
+        used * 100.0,
+        anonymous?,
+        files?,
+    );
+    Ok(())
+}
+
+/// What a server under load loses, in turns with and without an agent.
+fn throughput(effort: Effort) -> Result<()> {
+    let service = Service::start("server")?;
+    let ways = ["no agent", "watched by `leaktrace agent`"];
+    let [mut saturated, mut paced]: [[Figures; 2]; 2] = Default::default();
+    for round in 0..effort.rounds(ROUNDS) * 2 {
+        let way = (round + round / 2) % 2;
+        let agent = if way == 1 { Some(Agent::start()?) } else { None };
+        agent.as_ref().map_or(Ok(Duration::ZERO), |agent| agent.wait_for(1))?;
+        for (rate, figures) in [(RATE, &mut paced[way]), (0, &mut saturated[way])] {
+            service.ask(rate, WARM_UP)?;
+            service.measure(rate, ASKED, figures)?;
+        }
+    }
+    for (load, figures) in [("at saturation", &saturated), ("at 3,000 requests/s", &paced)] {
+        head(load);
+        ways.iter().zip(figures).for_each(|(way, of)| of.print(way, &figures[0]));
+        println!();
+    }
+    Ok(())
+}
+
+/// A running agent; killed when dropped.
+struct Agent {
+    child: Child,
+    port: u16,
+    began: Instant,
+}
+
+impl Agent {
+    fn start() -> Result<Self> {
+        let port = http::free_port()?;
+        let mut command = Command::new(env!("CARGO_BIN_EXE_leaktrace"));
+        command.args(["agent", "--listen", &format!("127.0.0.1:{port}")]);
+        let child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        Ok(Self { child, port, began: Instant::now() })
+    }
+
+    /// Waits until it watches so many; how long after its start that was.
+    fn wait_for(&self, count: usize) -> Result<Duration> {
+        while self.figure("leaktrace_processes{state=\"watched\"}").unwrap_or(-1.0) < real(count as u64) {
+            if self.began.elapsed() > PATIENCE {
+                bail!("the agent does not know {count} processes after {PATIENCE:?}");
+            }
+            sleep(Duration::from_millis(100));
+        }
+        Ok(self.began.elapsed())
+    }
+
+    /// A figure of its metrics, once it serves them.
+    fn figure(&self, series: &str) -> Option<f64> {
+        let metrics = http::get(self.port, "/metrics").ok()?;
+        let value = metrics.lines().find_map(|line| line.strip_prefix(series))?;
+        value.trim().parse().ok()
+    }
+
+    /// What it and those of its children that have ended have used.
+    fn used(&self) -> Result<Duration> {
+        let stat = self.read("stat")?;
+        let (_, fields) = stat.rsplit_once(')').context("there is no name")?;
+        // `utime`, `stime`, `cutime`, `cstime`, after pid and name.
+        let ticks: u64 =
+            fields.split_whitespace().skip(11).take(4).filter_map(|word| word.parse::<u64>().ok()).sum();
+        Ok(Duration::from_millis(ticks * 1_000 / rustix::param::clock_ticks_per_second()))
+    }
+
+    /// A kind of its memory, in megabytes.
+    fn memory(&self, name: &str) -> Result<f64> {
+        let status = self.read("status")?;
+        let line =
+            status.lines().find_map(|line| line.strip_prefix(name)).context("there is no such line")?;
+        let kib: u64 = line.split_whitespace().next().context("there is no number")?.parse()?;
+        Ok(real(kib << 10) / 1e6)
+    }
+
+    fn read(&self, file: &str) -> Result<String> {
+        read_to_string(format!("/proc/{}/{file}", self.child.id())).context("the agent has ended")
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        // It can only have ended by itself: nothing is left to do then.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
