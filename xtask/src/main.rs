@@ -1,5 +1,6 @@
 //! Developer commands: `cargo xtask help` lists them.
 
+mod agent_soak;
 mod bench;
 mod check;
 mod demo;
@@ -38,6 +39,7 @@ enum Xtask {
     Fuzz(fuzz::Args),
     Score(score::Args),
     Soak(soak::Args),
+    AgentSoak(agent_soak::Args),
     Dist(dist::Args),
 }
 
@@ -55,6 +57,7 @@ fn main() -> anyhow::Result<()> {
         Xtask::Fuzz(args) => fuzz::run(&args),
         Xtask::Score(args) => score::run(&args),
         Xtask::Soak(args) => soak::run(&args),
+        Xtask::AgentSoak(args) => agent_soak::run(&args),
         Xtask::Dist(args) => dist::run_typed(&args),
     }
 }

@@ -21,7 +21,7 @@ use anyhow::{Error, Result, bail};
 
 use self::ground::Ground;
 use self::plan::Plan;
-use self::random::Random;
+pub(crate) use self::random::Random;
 use self::watcher::Watcher;
 use crate::step::{again_as_root_with, build_leaktrace, say};
 

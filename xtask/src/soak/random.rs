@@ -3,37 +3,42 @@
 use std::time::Duration;
 
 /// The numbers that made-up services are drawn from, as rounds need them.
-pub(super) struct Random(leaktrace_simulator::Random);
+pub(crate) struct Random(leaktrace_simulator::Random);
 
 impl Random {
     /// The numbers of one round, whatever the rounds before it drew.
-    pub(super) fn of_round(seed: u64, round: u64) -> Self {
+    pub(crate) fn of_round(seed: u64, round: u64) -> Self {
         Self(leaktrace_simulator::Random::of(seed, round))
     }
 
     /// A number from `low` to `high`.
-    pub(super) fn between(&mut self, low: u64, high: u64) -> u64 {
+    pub(crate) fn between(&mut self, low: u64, high: u64) -> u64 {
         self.0.between(low, high)
     }
 
     /// True once in `n` times.
-    pub(super) fn once_in(&mut self, n: u64) -> bool {
+    pub(crate) fn once_in(&mut self, n: u64) -> bool {
         self.between(1, n) == 1
     }
 
     /// One of several.
-    pub(super) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+    pub(crate) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         self.0.pick(from)
     }
 
+    /// Any byte.
+    pub(crate) fn byte(&mut self) -> u8 {
+        u8::try_from(self.between(0, u8::MAX.into())).unwrap_or_default()
+    }
+
     /// An index below `len`.
-    pub(super) fn index(&mut self, len: usize) -> usize {
+    pub(crate) fn index(&mut self, len: usize) -> usize {
         let last = u64::try_from(len).map_or(0, |len| len.saturating_sub(1));
         usize::try_from(self.between(0, last)).unwrap_or(0)
     }
 
     /// A time between two, to the microsecond.
-    pub(super) fn time(&mut self, low_ms: u64, high_ms: u64) -> Duration {
+    pub(crate) fn time(&mut self, low_ms: u64, high_ms: u64) -> Duration {
         Duration::from_micros(self.between(low_ms * 1000, high_ms * 1000))
     }
 }
