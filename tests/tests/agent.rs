@@ -2,64 +2,16 @@
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
+use leaktrace_tests::agent::{Agent, PATIENCE, STUDY};
 use leaktrace_tests::blocking::Blocking;
 use leaktrace_tests::go::Toolchain;
-use leaktrace_tests::http::{free_port, get, request};
-use leaktrace_tests::leaktrace::{Running, command};
+use leaktrace_tests::http::request;
 use leaktrace_tests::matrix::each;
 use leaktrace_tests::poll::poll_until;
 use leaktrace_tests::text::assert_untouched;
 use leaktrace_tests::{Mode, Program, Target, Version};
 use serde_json::Value;
-
-/// How long until the agent knows something: it looks for processes every two seconds, and leaves young ones alone for one.
-const PATIENCE: Duration = Duration::from_mins(1);
-
-/// How long until a study has found something: it looks at its process for some 20 seconds first.
-const STUDY: Duration = Duration::from_mins(4);
-
-/// The agent while it runs.
-struct Agent {
-    running: Running,
-    port: u16,
-}
-
-impl Agent {
-    fn start(options: &str) -> Self {
-        let port = free_port().expect("there is one");
-        let running = Running::start(command(&format!("agent --listen 127.0.0.1:{port} {options}")));
-        let mut agent = Self { running, port };
-        poll_until(PATIENCE, "it listens", || {
-            assert!(agent.running.is_running(), "the agent has ended");
-            get(port, "/healthz").ok()
-        });
-        agent
-    }
-
-    fn get(&self, path: &str) -> String {
-        get(self.port, path).unwrap_or_else(|error| panic!("{error:#}"))
-    }
-
-    fn processes(&self) -> Vec<Value> {
-        let node: Value = serde_json::from_str(&self.get("/processes")).expect("it is JSON");
-        node["processes"].as_array().expect("there is a list").clone()
-    }
-
-    fn find(&self, pid: u32) -> Option<Value> {
-        let begins = format!("{pid}-");
-        let is_it = |process: &Value| process["id"].as_str().is_some_and(|id| id.starts_with(&begins));
-        self.processes().into_iter().find(is_it)
-    }
-
-    /// What is told of a process once it is in this state.
-    fn once(&self, pid: u32, state: &str) -> Value {
-        poll_until(PATIENCE, &format!("{pid} is {state}"), || {
-            self.find(pid).filter(|found| found["state"] == state)
-        })
-    }
-}
 
 /// The processes that this one has started.
 fn children(pid: u32) -> Vec<u32> {
@@ -72,12 +24,6 @@ fn children(pid: u32) -> Vec<u32> {
 
 fn quiet(version: Version, goroutines: usize) -> Target {
     Target::start(version, Mode::Stripped, &format!("leak_chan_send={goroutines}"))
-}
-
-/// The value of the only series of `metrics` that begins like this.
-fn series(metrics: &str, begins: &str, has: &str) -> Option<f64> {
-    let line = metrics.lines().find(|line| line.starts_with(begins) && line.contains(has))?;
-    line.rsplit(' ').next()?.parse().ok()
 }
 
 #[test]
@@ -112,7 +58,7 @@ fn series_come_and_go_with_their_process() {
     let mut target = Target::spawn(own, &binary);
     agent.once(target.pid(), "watched");
     let label = "exe=\"alone\"".to_owned();
-    let goroutines = || series(&agent.get("/metrics"), "leaktrace_goroutines{", &label);
+    let goroutines = || agent.series("leaktrace_goroutines{", &label);
     poll_until(PATIENCE, "its series is there", || goroutines().filter(|count| *count >= 5.0));
     target.kill();
     poll_until(PATIENCE, "its series is gone", || goroutines().is_none().then_some(()));
@@ -127,7 +73,7 @@ fn a_process_that_has_no_profile_gets_one() {
     let text = agent.get(&format!("/processes/{id}/debug/pprof/goroutine?debug=2"));
     assert_eq!(text.matches("created by main.leakChanSend").count(), 9, "{text}");
     let go = Toolchain::find(Version::NEWEST).expect("it is here");
-    let url = format!("http://127.0.0.1:{}/processes/{id}/debug/pprof/goroutine", agent.port);
+    let url = format!("http://127.0.0.1:{}/processes/{id}/debug/pprof/goroutine", agent.port());
     let top = go
         .go()
         .args(["tool", "pprof", "-top", "-show", "main.leakChanSend", &url])
@@ -146,7 +92,7 @@ fn a_process_that_blocks_reads_costs_its_neighbours_nothing() {
     // Its headers can be read, its stacks cannot: a dump of it does not return.
     let stuck = agent.once(blocking.pid(), "watched")["id"].as_str().expect("a text").to_owned();
     let refused =
-        request(agent.port, "GET", &format!("/processes/{stuck}/debug/pprof/goroutine?debug=1"), &[], "");
+        request(agent.port(), "GET", &format!("/processes/{stuck}/debug/pprof/goroutine?debug=1"), &[], "");
     assert!(format!("{:#}", refused.expect_err("it does not return")).contains("502"));
     let text = agent.get(&format!("/processes/{id}/debug/pprof/goroutine?debug=1"));
     assert!(text.starts_with("goroutine profile: total "), "{text}");
@@ -203,13 +149,12 @@ fn what_a_study_finds_is_told_and_nothing_is_left_at_the_end() {
     assert!(agent.get(&format!("/processes/{id}")).contains("main.(*shop).priceWithin"));
     poll_until(PATIENCE, "it is in the metrics", || {
         let severity = incident["severity"].as_str().expect("a text");
-        series(&agent.get("/metrics"), "leaktrace_incidents{", &format!("severity=\"{severity}\""))
-            .filter(|count| *count > 0.0)
+        agent.series("leaktrace_incidents{", &format!("severity=\"{severity}\"")).filter(|count| *count > 0.0)
     });
     let studies = poll_until(STUDY, "a study is under way", || {
-        Some(children(agent.running.pid())).filter(|studies| !studies.is_empty())
+        Some(children(agent.pid())).filter(|studies| !studies.is_empty())
     });
-    let outcome = agent.running.stop();
+    let outcome = agent.stop();
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
     assert!(outcome.stdout.is_empty(), "{}", outcome.stdout);
     poll_until(PATIENCE, "no study is left", || {
