@@ -14,24 +14,30 @@ pub enum Kind {
     Park = 3,
     /// A waiting goroutine was made runnable: `runtime.ready`.
     Ready = 4,
+    /// A `go` statement that is probed by itself ran: it is about to call `runtime.newproc`.
+    Site = 5,
 }
 
 impl Kind {
     /// Every kind, in the order of the per-kind counters.
-    pub const ALL: [Self; 4] = [Self::Birth, Self::End, Self::Park, Self::Ready];
+    pub const ALL: [Self; 5] = [Self::Birth, Self::End, Self::Park, Self::Ready, Self::Site];
+
+    /// Those whose probes are in the runtime, and so see all goroutines.
+    pub const IN_RUNTIME: [Self; 4] = [Self::Birth, Self::End, Self::Park, Self::Ready];
 
     /// The index of this kind in per-kind arrays such as [`crate::layout::Constants::g_registers`].
     pub const fn index(self) -> usize {
         self as usize - 1
     }
 
-    /// The word that users type and read: `birth`, `end`, `park` or `ready`.
+    /// The word that users read: `birth`, `end`, `park`, `ready` or `site`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Birth => "birth",
             Self::End => "end",
             Self::Park => "park",
             Self::Ready => "ready",
+            Self::Site => "site",
         }
     }
 
@@ -42,6 +48,7 @@ impl Kind {
             2 => Some(Self::End),
             3 => Some(Self::Park),
             4 => Some(Self::Ready),
+            5 => Some(Self::Site),
             _ => None,
         }
     }
@@ -66,11 +73,12 @@ pub struct Header {
     pub g: u64,
 }
 
-/// A goroutine was created. Followed by `stack_len` return addresses of the creator, innermost first.
+/// A goroutine was created, or is about to be. Followed by `stack_len` return addresses of the creator, innermost first.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Birth {
-    /// `kind` is [`Kind::Birth`]; `goid` and `g` are the new goroutine's.
+    /// `kind` is [`Kind::Birth`], and `goid` and `g` are the new goroutine's; or it is [`Kind::Site`], and they are the
+    /// creator's, because there is no new one yet.
     pub header: Header,
     /// The goroutine that ran the `go` statement; 0 if the runtime itself did.
     pub parent_goid: u64,
@@ -162,6 +170,7 @@ mod tests {
             assert_eq!(Kind::ALL[kind.index()], kind);
         }
         assert_eq!(Kind::from_wire(0), None);
-        assert_eq!(Kind::from_wire(5), None);
+        assert_eq!(Kind::from_wire(6), None);
+        assert_eq!(Kind::ALL[..4], Kind::IN_RUNTIME);
     }
 }

@@ -51,6 +51,8 @@ pub struct Constants {
     pub checks_tgid: u32,
     /// By [`Kind::index`]: the [`GRegister`] that has the `g`, or [`IN_COOKIE`].
     pub g_registers: [u8; Kind::ALL.len()],
+    /// Always 0.
+    pub reserved: [u8; 3],
 }
 
 impl Constants {
@@ -74,11 +76,14 @@ impl Constants {
         tgid: 0,
         checks_tgid: 1,
         g_registers: [GRegister::Arg0 as u8; Kind::ALL.len()],
+        reserved: [0; 3],
     };
 
     /// The bytes of the section that the programs have them in.
     pub fn to_bytes(&self) -> [u8; Self::SIZE] {
         let layout = &self.layout;
+        let [birth, end, park, ready, site] = self.g_registers;
+        let [first, second, third] = self.reserved;
         let words = [
             layout.g_goid,
             layout.g_parent_goid,
@@ -91,7 +96,8 @@ impl Constants {
             self.target,
             self.tgid,
             self.checks_tgid,
-            u32::from_ne_bytes(self.g_registers),
+            u32::from_ne_bytes([birth, end, park, ready]),
+            u32::from_ne_bytes([site, first, second, third]),
         ];
         let mut bytes = [0; Self::SIZE];
         for (to, word) in bytes.chunks_exact_mut(size_of::<u32>()).zip(words) {
@@ -127,7 +133,7 @@ pub struct KindCounters {
 }
 
 const _: () = assert!(size_of::<GoLayout>() == 32);
-const _: () = assert!(size_of::<Constants>() == 48);
+const _: () = assert!(size_of::<Constants>() == 52);
 const _: () = assert!(size_of::<Control>() == 16);
 const _: () = assert!(size_of::<KindCounters>() == 32);
 
@@ -148,8 +154,9 @@ mod tests {
     #[test]
     fn the_bytes_of_the_constants_are_where_the_programs_look() {
         let layout = GoLayout { g_goid: 1, m_curg: 8, ..Constants::NOBODY.layout };
+        let g_registers = [12, 13, 14, 15, 16];
         let constants =
-            Constants { layout, target: 9, tgid: 10, checks_tgid: 11, g_registers: [12, 13, 14, 15] };
+            Constants { layout, target: 9, tgid: 10, checks_tgid: 11, g_registers, reserved: [0; 3] };
         let bytes = constants.to_bytes();
         let word = |at: usize| u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
         assert_eq!(word(offset_of!(Constants, layout) + offset_of!(GoLayout, g_goid)), 1);
@@ -157,6 +164,6 @@ mod tests {
         assert_eq!(word(offset_of!(Constants, target)), 9);
         assert_eq!(word(offset_of!(Constants, tgid)), 10);
         assert_eq!(word(offset_of!(Constants, checks_tgid)), 11);
-        assert_eq!(bytes[offset_of!(Constants, g_registers)..], [12, 13, 14, 15]);
+        assert_eq!(bytes[offset_of!(Constants, g_registers)..], [12, 13, 14, 15, 16, 0, 0, 0]);
     }
 }

@@ -13,4 +13,4 @@ pub mod layout;
 /// Changes whenever a type in this crate changes its meaning or layout.
 ///
 /// The eBPF object carries it in a read-only global that is compared before anything is attached.
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;

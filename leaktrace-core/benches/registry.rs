@@ -150,7 +150,7 @@ fn sources<'a>(registry: &'a Registry, snapshot: &'a Snapshot) -> Sources<'a> {
         symbols: &NoNames,
         now: Ktime(10_000_000_000_000),
         unix_ns: None,
-        probes: &Kind::ALL,
+        probes: &Kind::IN_RUNTIME,
         traced: Traced::default(),
         overhead: Overhead::default(),
         findings: Vec::new(),

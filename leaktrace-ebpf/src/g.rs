@@ -68,6 +68,14 @@ pub(crate) fn frame_pointer(ctx: &ProbeContext) -> u64 {
     frame_register(regs)
 }
 
+/// Where the probed instruction, a near call, returns to.
+#[inline]
+pub(crate) fn return_address_of_call(ctx: &ProbeContext) -> u64 {
+    // SAFETY: the context of a uprobe is the registers of the interrupted thread.
+    let regs = unsafe { &*ctx.regs };
+    after_call(regs)
+}
+
 #[cfg(bpf_target_arch = "x86_64")]
 #[inline]
 fn register_value(regs: &pt_regs, register: GRegister) -> u64 {
@@ -80,6 +88,13 @@ fn frame_register(regs: &pt_regs) -> u64 {
     regs.rbp
 }
 
+/// The kernel has set the instruction pointer back to the probed instruction: `call rel32`, of five bytes.
+#[cfg(bpf_target_arch = "x86_64")]
+#[inline]
+fn after_call(regs: &pt_regs) -> u64 {
+    regs.rip.wrapping_add(5)
+}
+
 #[cfg(bpf_target_arch = "aarch64")]
 #[inline]
 fn register_value(regs: &pt_regs, register: GRegister) -> u64 {
@@ -90,6 +105,13 @@ fn register_value(regs: &pt_regs, register: GRegister) -> u64 {
 #[inline]
 fn frame_register(regs: &pt_regs) -> u64 {
     regs.regs[29]
+}
+
+/// The kernel has left the program counter at the probed instruction: `bl`, of four bytes.
+#[cfg(bpf_target_arch = "aarch64")]
+#[inline]
+fn after_call(regs: &pt_regs) -> u64 {
+    regs.pc.wrapping_add(4)
 }
 
 /// The value of `register`, of all that it can be.
@@ -172,6 +194,13 @@ fn origin_in_one<const WORDS: usize>(g: u64, goid: u32) -> Result<Origin, ProbeE
         creation_pc: words[WORDS - 3],
         start_pc: words[WORDS - 1],
     })
+}
+
+/// The entry of a function value: `funcval.fn` (`src/runtime/runtime2.go`).
+#[inline]
+pub(crate) fn function_of(funcval: u64) -> Result<u64, ProbeError> {
+    // go-runtime: field runtime.funcval.fn uintptr at 0 (go1.19..)
+    word(funcval, 0)
 }
 
 /// Whether this Go release keeps `g.parentGoid`.

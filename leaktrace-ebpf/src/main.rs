@@ -66,6 +66,12 @@ pub fn leaktrace_ready(ctx: ProbeContext) -> u32 {
     counted(Kind::Ready, |earlier| probes::ready::try_ready(&ctx, earlier))
 }
 
+/// A `go` statement that is probed by itself is about to start a goroutine.
+#[uprobe]
+pub fn leaktrace_site(ctx: ProbeContext) -> u32 {
+    counted(Kind::Site, |earlier| probes::site::try_site(&ctx, earlier))
+}
+
 /// A process has become another program. Its probes belong to the file that it ran, and if it execs that same file, as
 /// services do to restart, it goes on to hit them: events of two programs with one pid would be mixed up until someone
 /// noticed. So the very exec ends the tracing.

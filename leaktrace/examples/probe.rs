@@ -49,8 +49,11 @@ fn typed() -> Option<Typed> {
             _ => None,
         },
         births: words.next().and_then(|word| word.parse().ok()).unwrap_or(5),
-        kinds: words.next().map_or(Kind::ALL.to_vec(), |names| {
-            Kind::ALL.into_iter().filter(|kind| names.split(',').any(|name| name == kind.as_str())).collect()
+        kinds: words.next().map_or(Kind::IN_RUNTIME.to_vec(), |names| {
+            Kind::IN_RUNTIME
+                .into_iter()
+                .filter(|kind| names.split(',').any(|name| name == kind.as_str()))
+                .collect()
         }),
     })
 }

@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args as ClapArgs, CommandFactory, Parser, Subcommand, ValueEnum};
 use leaktrace_core::base::escape;
 use leaktrace_core::report::render::{FORMATS, Format};
+use leaktrace_core::trace::plan::Statement;
 
 use self::findings::Findings;
 use self::tracing::Tracing;
@@ -135,6 +136,10 @@ pub struct Doctor {
     /// PID of a process to check as well; prints the plan for its probes
     #[arg(short, long, value_name = "PID", value_parser = quantity::pid)]
     pub pid: Option<u32>,
+
+    /// Show the plan for this `go` statement alone: FILE:LINE, FUNCTION or FUNCTION:LINE; may be repeated
+    #[arg(long, value_name = "STATEMENT", requires = "pid")]
+    pub site: Vec<Statement>,
 }
 
 /// What every command takes.
@@ -268,9 +273,9 @@ mod tests {
     #[test]
     fn doctor_needs_no_pid() {
         let args = parse("doctor -v").unwrap();
-        assert!(matches!(args.command, Some(Command::Doctor(Doctor { pid: None }))));
+        assert!(matches!(args.command, Some(Command::Doctor(Doctor { pid: None, .. }))));
         let args = parse("doctor --pid 7").unwrap();
-        assert!(matches!(args.command, Some(Command::Doctor(Doctor { pid: Some(7) }))));
+        assert!(matches!(args.command, Some(Command::Doctor(Doctor { pid: Some(7), .. }))));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use leaktrace_common::event::Kind;
 use leaktrace_core::base::{escape, human};
 use leaktrace_core::go::facts::Untested;
 use leaktrace_core::go::goroutines::{Walker, WalkerInput, Want};
-use leaktrace_core::trace::plan::AttachPlan;
+use leaktrace_core::trace::plan::{AttachPlan, Statement};
 use thiserror::Error;
 
 use crate::clock;
@@ -103,7 +103,15 @@ impl Page<'_> {
 }
 
 /// Examines the machine, and the process if one is named.
-pub fn run(pid: Option<Pid>, procfs: &Procfs, color: bool, out: &mut dyn Write) -> anyhow::Result<()> {
+///
+/// Of the process only these `go` statements are examined, if there are any.
+pub fn run(
+    pid: Option<Pid>,
+    statements: &[Statement],
+    procfs: &Procfs,
+    color: bool,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
     let mut page = Page { out, color };
     let privileges = Privileges::of_this_process(procfs);
     let findings = features::find_all();
@@ -113,7 +121,9 @@ pub fn run(pid: Option<Pid>, procfs: &Procfs, color: bool, out: &mut dyn Write) 
         &[machine(&privileges), kernel(&findings), cost.as_ref().map(of_cost).into_iter().collect()].concat(),
     )?;
     if let Some(pid) = pid {
-        examine(pid, procfs, cost.is_some_and(|cost| cost.prefers_long_nops()), &mut page)?;
+        let long_nops = cost.is_some_and(|cost| cost.prefers_long_nops());
+        let wanted = Wanted { long_nops, statements: statements.to_vec() };
+        examine(pid, procfs, wanted, &mut page)?;
     }
     verdict(&privileges, &findings).map_err(Into::into)
 }
@@ -180,7 +190,22 @@ fn verdict(privileges: &Privileges, findings: &[Finding]) -> Result<(), DoctorEr
     if privileges.missing().is_empty() { Ok(()) } else { Err(DoctorError::NotPermitted) }
 }
 
-fn examine(pid: Pid, procfs: &Procfs, long_nops: bool, page: &mut Page<'_>) -> anyhow::Result<()> {
+/// What is to be planned.
+struct Wanted {
+    long_nops: bool,
+    statements: Vec<Statement>,
+}
+
+impl Wanted {
+    fn plan(&self, inspected: &Inspected) -> anyhow::Result<AttachPlan> {
+        if self.statements.is_empty() {
+            return inspected.plan(&Kind::IN_RUNTIME, self.long_nops);
+        }
+        inspected.plan_statements(&self.statements)
+    }
+}
+
+fn examine(pid: Pid, procfs: &Procfs, wanted: Wanted, page: &mut Page<'_>) -> anyhow::Result<()> {
     let (workers, asked) = (Workers::default(), procfs.clone());
     let target = match workers.run(move || inspect::open(&asked, pid))? {
         Ok(target) => target,
@@ -196,7 +221,7 @@ fn examine(pid: Pid, procfs: &Procfs, long_nops: bool, page: &mut Page<'_>) -> a
     let asked = procfs.clone();
     let found = workers.run(move || {
         let inspected = Inspected::new(target, &asked)?;
-        let plan = inspected.plan(&Kind::ALL, long_nops);
+        let plan = wanted.plan(&inspected);
         let moved = plan.as_ref().map_or(0, |plan| inspected.moved(plan).unwrap_or(0));
         let moved = (moved > 0).then(|| of_moved_code(moved));
         Ok((of_program(&inspected).into_iter().chain(moved).collect::<Vec<_>>(), plan))

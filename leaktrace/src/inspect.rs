@@ -12,7 +12,9 @@ use leaktrace_core::binary::elf::{Elf, FileMemory};
 use leaktrace_core::go::program::Program;
 use leaktrace_core::go::validate::InvalidLayout;
 use leaktrace_core::report::{LazyDebugInfo, ProgramSymbols};
-use leaktrace_core::trace::plan::{AttachPlan, OtherProbes, PlanOptions, VerifyError, plan};
+use leaktrace_core::trace::plan::{
+    AttachPlan, OtherProbes, PlanOptions, Statement, VerifyError, plan, plan_statements,
+};
 
 use crate::process::exit::{ExitWatch, Gone};
 use crate::process::find::HeldProcess;
@@ -156,7 +158,15 @@ impl Inspected {
     /// Where to attach, compared with the instructions that are in the process.
     pub fn plan(&self, kinds: &[Kind], long_nops: bool) -> anyhow::Result<AttachPlan> {
         let options = PlanOptions { long_nops, ..PlanOptions::default() };
-        let plan = plan(self.elf(), self.program(), kinds, options)?;
+        self.verified(plan(self.elf(), self.program(), kinds, options)?)
+    }
+
+    /// Where to attach to see the births of these `go` statements alone, compared as well.
+    pub fn plan_statements(&self, statements: &[Statement]) -> anyhow::Result<AttachPlan> {
+        self.verified(plan_statements(self.elf(), self.program(), statements)?)
+    }
+
+    fn verified(&self, plan: AttachPlan) -> anyhow::Result<AttachPlan> {
         let others = || Ok(other_probes(self.target(), &self.known.borrow_owner().procfs)?);
         let verified = plan.verify(&self.memory(), self.bias(), others);
         let shared = verified.map_err(|error: anyhow::Error| match error.downcast_ref() {

@@ -68,7 +68,7 @@ pub fn run(args: &Args, blocked: Mask) -> anyhow::Result<Done> {
         }
         Some(Command::Doctor(doctor)) => {
             let color = config::color(args.common.color, &system);
-            doctor::run(doctor.pid.map(Pid), &procfs, color, &mut Stdout::lock())?;
+            doctor::run(doctor.pid.map(Pid), &doctor.site, &procfs, color, &mut Stdout::lock())?;
         }
         Some(Command::Agent(agent)) => {
             let interrupts = Interrupts::listen().context("cannot listen to signals")?;

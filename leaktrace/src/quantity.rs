@@ -16,7 +16,7 @@ pub struct Bytes(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Overhead(pub Option<f64>);
 
-/// Kinds of events, each at most once and in the order of [`Kind::ALL`].
+/// Kinds of events, each at most once and in the order of [`Kind::IN_RUNTIME`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probes(pub Vec<Kind>);
 
@@ -91,10 +91,12 @@ pub fn probes(text: &str) -> Result<Probes, String> {
     if words == ["none"] {
         return Ok(Probes(Vec::new()));
     }
-    if let Some(unknown) = words.iter().find(|word| !Kind::ALL.iter().any(|kind| kind.as_str() == **word)) {
+    if let Some(unknown) =
+        words.iter().find(|word| !Kind::IN_RUNTIME.iter().any(|kind| kind.as_str() == **word))
+    {
         return Err(format!("`{unknown}` is not one of birth, end, park and ready"));
     }
-    Ok(Probes(Kind::ALL.into_iter().filter(|kind| words.contains(&kind.as_str())).collect()))
+    Ok(Probes(Kind::IN_RUNTIME.into_iter().filter(|kind| words.contains(&kind.as_str())).collect()))
 }
 
 /// Reads `main.worker=100`, or `100` for the whole process.

@@ -25,7 +25,7 @@ fn attach(hub: &mut Hub, pid: u32, ring_bytes: u32) -> TargetId {
     let procfs = Procfs::system();
     let process = Arc::new(HeldProcess::open(&procfs, Pid(pid)).expect("it runs"));
     let inspected = Inspected::new(Arc::clone(&process), &procfs).expect("it is a Go process");
-    let plan = inspected.plan(&Kind::ALL, false).expect("it can be planned");
+    let plan = inspected.plan(&Kind::IN_RUNTIME, false).expect("it can be planned");
     let sites: Vec<ProbeSite> = plan.sites.iter().map(Into::into).collect();
     let layout = inspected.program().layout.for_probes();
     let tracee = Tracee { pid, exe: process.exe.proc_path(), layout, sites: &sites };
@@ -77,9 +77,9 @@ fn a_storm_in_one_process_is_nothing_to_another() {
     hub.wait_until_detached(storm).expect("the keeper answers");
     hub.drain(storm, usize::MAX, |record| of_storm.take(storm, record));
     let counted = hub.counters(storm).expect("it is traced");
-    let dropped: u64 = Kind::ALL.into_iter().map(|kind| counted.dropped_of(kind)).sum();
+    let dropped: u64 = Kind::IN_RUNTIME.into_iter().map(|kind| counted.dropped_of(kind)).sum();
     assert_eq!(counted.hits.iter().sum::<u64>(), of_storm.records + dropped);
-    assert_eq!(hub.kinds(other), Kinds::ALL, "the other one goes on");
+    assert_eq!(hub.kinds(other), Kinds::IN_RUNTIME, "the other one goes on");
 
     ended_by_exec(&mut hub, other, &mut quiet);
     hub.drain(other, usize::MAX, |record| of_other.take(other, record));

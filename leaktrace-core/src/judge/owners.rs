@@ -23,9 +23,10 @@ pub struct Owners(BTreeMap<Statement, BTreeMap<String, Created>>);
 /// Stands for a test that is not known.
 pub const UNKNOWN_TEST: &str = "?";
 
-/// Whether it can only have been a test that created it, because its birth was not seen and main was not its parent.
+/// Whether it can only have been a test that created it, because its birth was not seen in full and main was not its parent.
 fn is_of_some_test(goroutine: &Tracked) -> bool {
-    goroutine.origin == Origin::Recovered && goroutine.parent.is_some_and(|parent| parent != Goid(1))
+    matches!(goroutine.origin, Origin::Recovered | Origin::Matched)
+        && goroutine.parent.is_some_and(|parent| parent != Goid(1))
 }
 
 type Statement = (Option<String>, Option<String>, Option<u32>);

@@ -23,5 +23,6 @@ pub fn completeness(traced: &Traced, counts: Counts, unreadable: u64) -> Complet
         unreadable,
         unreached: false,
         heap: HeapPasses::default(),
+        sites: Vec::new(),
     }
 }

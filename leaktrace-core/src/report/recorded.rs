@@ -51,7 +51,9 @@ pub fn recorded(replay: &Replay, witness: &Witness, view: &View, own: &[String])
         own: &own,
         notices: header.notices.iter().cloned().chain(replay.notices()).chain([unsought()]).collect(),
     };
-    build(sources, view)
+    let mut report = build(sources, view);
+    report.completeness.sites.clone_from(&header.sites);
+    report
 }
 
 /// Which rules have nothing to look at.

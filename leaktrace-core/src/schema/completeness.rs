@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use leaktrace_common::drops::DropReason;
 use serde::{Deserialize, Serialize};
 
+use super::Location;
+
 /// How complete the picture is. Once the probes are detached and the ring is drained,
 /// `produced = decoded + dropped + undecodable`; before that, what is in the ring is missing on the right.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +39,10 @@ pub struct Completeness {
     /// How the search for what nothing refers to went.
     #[serde(default)]
     pub heap: HeapPasses,
+    /// The `go` statements that are probed, where no others are: births there are seen by probes, and all else is what
+    /// snapshots show.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sites: Vec<Location>,
 }
 
 /// Passes through the heap, to find out what nothing that can still run refers to.
@@ -76,6 +82,12 @@ impl Completeness {
     /// Hits that became no record for this reason.
     pub fn dropped_for(&self, reason: DropReason) -> u64 {
         self.dropped.get(reason.as_str()).copied().unwrap_or(0)
+    }
+
+    /// Whether the `go` statement at `location` is one of those that are probed.
+    pub(crate) fn is_probed(&self, location: &Location) -> bool {
+        let place = |at: &Location| (at.function.clone(), at.file.clone(), at.line);
+        self.sites.iter().any(|site| place(site) == place(location))
     }
 
     fn accounted(&self) -> u64 {

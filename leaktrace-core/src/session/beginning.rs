@@ -5,6 +5,7 @@ use super::{Counted, Failure, Leases, Target, Want};
 use crate::base::num::Ktime;
 use crate::go::program::ProgramError;
 use crate::go::validate::InvalidLayout;
+use crate::schema::Location;
 use crate::trace::budget::{Beginning, Governor};
 use crate::trace::registry::Registry;
 
@@ -15,6 +16,16 @@ const NOT_STARTED: &str =
     "the Go runtime had not started when the program's memory was last compared with its binary";
 
 impl Target {
+    /// What every report says.
+    pub fn notices(&self) -> &[String] {
+        &self.notices
+    }
+
+    /// The `go` statements that are probed, where no others are.
+    pub fn sites(&self) -> &[Location] {
+        &self.sites
+    }
+
     pub(super) fn wants_attach(&mut self, now: Ktime) -> Option<Want> {
         match std::mem::replace(&mut self.phase, Phase::Over) {
             Phase::Prepared(prepared) => {
@@ -57,6 +68,7 @@ impl Target {
             }
             self.confirmation = Confirmation::Wanted;
         }
+        self.sites = if self.is_traced { prepared.sites } else { Vec::new() };
         self.notices.extend(untraced.into_iter().chain(prepared.notices));
         self.set_out(now, counted);
         if let Some(stop) = self.stop.take() {

@@ -80,7 +80,7 @@ mod tests {
 
     fn reading(at: u64, target: u64, own: u64, park: u64) -> Reading {
         let [target_cpu, leaktrace_cpu] = [target, own].map(Duration::from_millis);
-        Reading { at: Ktime(at), target_cpu, leaktrace_cpu, hits: [0, 0, park, 0], ..Reading::default() }
+        Reading { at: Ktime(at), target_cpu, leaktrace_cpu, hits: [0, 0, park, 0, 0], ..Reading::default() }
     }
 
     #[test]

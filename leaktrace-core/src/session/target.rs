@@ -12,6 +12,7 @@ use super::{Counted, Failure, Look, NEVER, Prepared, Reading, StopReason, Tally,
 use crate::base::num::Ktime;
 use crate::go::goroutines::{Snapshot, WalkError};
 use crate::judge::detect::{Cohort, Watched};
+use crate::schema::Location;
 use crate::trace::decode::DecodeError;
 use crate::trace::registry::Registry;
 
@@ -88,6 +89,8 @@ pub struct Target {
     /// What was observed until now.
     pub(super) watched: Watched,
     pub(super) notices: Vec<String>,
+    /// The `go` statements that are probed, where no others are.
+    pub(super) sites: Vec<Location>,
     pub(super) confirmation: Confirmation,
     pub(super) is_traced: bool,
     /// Whether the probes are where the process runs.
@@ -123,6 +126,7 @@ impl Target {
             snapshot: None,
             watched: Watched::default(),
             notices: Vec::new(),
+            sites: Vec::new(),
             confirmation: Confirmation::NotNeeded,
             is_traced: false,
             reach: Reach::default(),
@@ -229,11 +233,6 @@ impl Target {
     /// What came out of the ring.
     pub const fn tally(&self) -> &Tally {
         &self.tally
-    }
-
-    /// What every report says.
-    pub fn notices(&self) -> &[String] {
-        &self.notices
     }
 
     /// Begins the watch.

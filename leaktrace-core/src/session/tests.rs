@@ -44,8 +44,9 @@ enum Step {
 
 impl Step {
     fn told(self, now: Ktime) -> Option<Told> {
-        let (kinds, costs) = (Kinds::ALL, Costs::NOTHING);
-        let prepared = || Box::new(Prepared { kinds, costs, notices: Vec::new(), suite: None });
+        let (kinds, costs) = (Kinds::IN_RUNTIME, Costs::NOTHING);
+        let prepared =
+            || Box::new(Prepared { kinds, costs, notices: Vec::new(), sites: Vec::new(), suite: None });
         Some(match self {
             Self::NotYet => Told::NotYet,
             Self::Prepared => Told::Prepared(prepared()),

@@ -12,6 +12,7 @@ use crate::go::program::ProgramError;
 use crate::go::reach::{Refusal, Streaks};
 use crate::go::validate::InvalidLayout;
 use crate::judge::detect::Watched;
+use crate::schema::Location;
 use crate::trace::budget::{Costs, Kinds};
 use crate::trace::plan::Reached;
 use crate::trace::registry::Suite;
@@ -52,6 +53,8 @@ pub struct Prepared {
     pub costs: Costs,
     /// What users should know about every report.
     pub notices: Vec<String>,
+    /// The `go` statements that are probed, where no others are.
+    pub sites: Vec<Location>,
     /// The tests that the program runs, if it is a test binary.
     pub suite: Option<Suite>,
 }

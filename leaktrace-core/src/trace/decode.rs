@@ -19,6 +19,8 @@ pub enum Event<'a> {
     Park(ParkEvent),
     /// It was made runnable.
     Ready(ReadyEvent),
+    /// It is about to start another one, by a `go` statement that is probed by itself.
+    Site(BirthEvent<'a>),
 }
 
 /// What every event says.
@@ -34,10 +36,10 @@ pub struct About {
     pub g: GPtr,
 }
 
-/// A goroutine was created.
+/// A goroutine was created, or is about to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BirthEvent<'a> {
-    /// The new goroutine.
+    /// The new goroutine; its creator where there is no new one yet.
     pub about: About,
     /// The goroutine that ran the `go` statement; `None` if the runtime itself did.
     pub parent: Option<Goid>,
@@ -80,7 +82,7 @@ impl Event<'_> {
     /// What every event says.
     pub const fn about(&self) -> About {
         match self {
-            Self::Birth(birth) => birth.about,
+            Self::Birth(birth) | Self::Site(birth) => birth.about,
             Self::End(end) => end.about,
             Self::Park(park) => park.about,
             Self::Ready(ready) => ready.about,
@@ -94,6 +96,7 @@ impl Event<'_> {
             Self::End(_) => Kind::End,
             Self::Park(_) => Kind::Park,
             Self::Ready(_) => Kind::Ready,
+            Self::Site(_) => Kind::Site,
         }
     }
 }
@@ -173,6 +176,7 @@ pub fn decode(record: &[u8]) -> Result<Event<'_>, DecodeError> {
     debug_assert_eq!(words.at, size_of::<event::Header>());
     match kind {
         Kind::Birth => birth(about, words).map(Event::Birth),
+        Kind::Site => birth(about, words).map(Event::Site),
         Kind::End => Ok(Event::End(EndEvent { about })),
         Kind::Park => park(about, words).map(Event::Park),
         Kind::Ready => Ok(Event::Ready(ReadyEvent { about, waker: goroutine(words.u64()?) })),
@@ -285,6 +289,16 @@ mod tests {
     }
 
     #[test]
+    fn a_go_statement_that_ran_says_what_a_birth_does_of_its_creator() {
+        let mut record = birth_record(&[0x5000, 0x7000]);
+        let Event::Birth(birth) = decode(&record).unwrap() else { panic!("not a birth") };
+        let birth = birth.creation_pc;
+        record[..4].copy_from_slice(&5_u32.to_ne_bytes());
+        let Event::Site(site) = decode(&record).unwrap() else { panic!("not a site") };
+        assert_eq!((site.about, site.creation_pc, site.stack.len()), (about(), birth, 2));
+    }
+
+    #[test]
     fn the_other_kinds_have_their_own_fields() {
         assert_eq!(decode(&header(2)), Ok(Event::End(EndEvent { about: about() })));
         let mut park = header(3);
@@ -323,7 +337,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn any_bytes_decode_or_fail(bytes: Vec<u8>, kind in 0_u32..6) {
+        fn any_bytes_decode_or_fail(bytes: Vec<u8>, kind in 0_u32..7) {
             let _ = decode(&bytes);
             let mut record = header(kind);
             record.extend(bytes);

@@ -4,5 +4,6 @@ mod converges;
 #[path = "../helpers/records.rs"]
 mod records;
 mod replays;
+mod sites;
 mod stories;
 mod support;

@@ -43,6 +43,13 @@ impl Watch {
         self.feed(&birth_record(self.now, goid, site, &[]))
     }
 
+    /// Goroutine `creator` comes to the `go` statement of [`SITE`], which has a probe, by way of `caller`.
+    pub(crate) fn site(&mut self, creator: u64, caller: u64) -> &mut Self {
+        let mut record = birth_record(self.now, creator, SITE, &[SITE, caller]);
+        record[..4].copy_from_slice(&(Kind::Site as u32).to_ne_bytes());
+        self.feed(&record)
+    }
+
     pub(crate) fn end(&mut self, goid: u64) -> &mut Self {
         self.feed(&record(Kind::End, self.now, goid, &[]))
     }

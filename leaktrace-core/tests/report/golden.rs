@@ -115,6 +115,30 @@ fn probes_that_were_never_hit_are_a_loss() {
 }
 
 #[test]
+fn where_one_go_statement_is_probed_all_else_is_no_loss() {
+    let mut report = orders().report(HOUR + 300 * SECOND, &View::default());
+    report.completeness.births_recovered = 37;
+    report.completeness.ghosts_removed = 5;
+    report.completeness.sites = vec![report.groups[0].created_by.clone()];
+    let text = as_text(&report);
+    assert_eq!(
+        text.matches("\n    probed      each birth was seen at this go statement").count(),
+        1,
+        "{text}"
+    );
+    let last = text.lines().last().unwrap();
+    assert!(
+        last.starts_with("complete: ")
+            && last.contains(" events of 1 probed go statement · all else from 1 snapshot · costs"),
+        "{last}"
+    );
+    report.completeness.dropped.insert("ring_full".to_owned(), 3);
+    assert!(as_text(&report).lines().last().unwrap().starts_with("with losses: "));
+    let json = as_json(&report);
+    assert_eq!(json["completeness"]["sites"][0]["function"], json["groups"][0]["created_by"]["function"]);
+}
+
+#[test]
 fn two_hundred_groups_line_up() {
     let mut service = Service::new();
     for number in 0..200_u64 {

@@ -212,7 +212,7 @@ impl Service {
             symbols: &self.code,
             now: Ktime(at),
             unix_ns: Some(1_795_192_000_000_000_000),
-            probes: &Kind::ALL,
+            probes: &Kind::IN_RUNTIME,
             traced: self.traced.clone(),
             overhead: self.overhead.clone(),
             findings: std::mem::take(&mut self.findings),

@@ -36,7 +36,7 @@ fn a_whole_life() {
     // Shed: ten million parks a second at 100 ns each are a core; a twentieth is allowed.
     world.parks_per_second = 10_000_000;
     world.pass(SECOND).unwrap();
-    let shed = Kinds::ALL.without(Kind::Park).without(Kind::Ready);
+    let shed = Kinds::IN_RUNTIME.without(Kind::Park).without(Kind::Ready);
     assert_eq!(world.leased.last().unwrap().kinds, shed);
     // Exec: no look any more, but what is in the ring counts.
     world.parks_per_second = 0;

@@ -246,7 +246,7 @@ impl World {
         let inputs = ReportInputs {
             about: TargetInfo::default(),
             symbols: &NoNames,
-            probes: &Kind::ALL,
+            probes: &Kind::IN_RUNTIME,
             policy: &policy,
             view: &view,
             spending: &spending,
@@ -305,9 +305,10 @@ impl World {
 /// A program all of whose events can be traced, for 100 ns each.
 pub(crate) fn prepared() -> Told {
     Told::Prepared(Box::new(Prepared {
-        kinds: Kinds::ALL,
-        costs: Costs { hit: [100.0; 4], stack: 0.0, handling: 0.0 },
+        kinds: Kinds::IN_RUNTIME,
+        costs: Costs { hit: [100.0; Kind::ALL.len()], stack: 0.0, handling: 0.0 },
         notices: vec!["as built".to_owned()],
+        sites: Vec::new(),
         suite: None,
     }))
 }
@@ -330,7 +331,7 @@ impl Symbols for NoNames {
 /// A record of an event of a goroutine of [`SITE`].
 pub(crate) fn event_record(kind: Kind, at: u64, goid: u64) -> Vec<u8> {
     match kind {
-        Kind::Birth => record(kind, at, goid, &[1, SITE, SITE + 0x100, 0]),
+        Kind::Birth | Kind::Site => record(kind, at, goid, &[1, SITE, SITE + 0x100, 0]),
         Kind::End => record(kind, at, goid, &[]),
         Kind::Park | Kind::Ready => record(kind, at, goid, &[2]),
     }

@@ -3,6 +3,7 @@
 pub(crate) mod exit;
 pub(crate) mod park;
 pub(crate) mod ready;
+pub(crate) mod site;
 pub(crate) mod spawn;
 
 use aya_ebpf::{helpers::bpf_ktime_get_ns, programs::ProbeContext};

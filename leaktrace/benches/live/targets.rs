@@ -83,7 +83,7 @@ fn sites() -> Result<Vec<ProbeSite>> {
         let offset = Specimen::new(kind.index() as u64).place(Cost::Emulated)?;
         Ok(ProbeSite { kind, offset, g: GRegister::Arg0 })
     };
-    Kind::ALL.into_iter().map(site).collect()
+    Kind::IN_RUNTIME.into_iter().map(site).collect()
 }
 
 fn milliseconds(samples: &Samples) -> String {

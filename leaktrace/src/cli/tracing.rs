@@ -1,6 +1,7 @@
 //! What the commands that trace have in common.
 
 use clap::Args as ClapArgs;
+use leaktrace_core::trace::plan::Statement;
 
 use crate::quantity::{self, Bytes, Overhead, Probes};
 
@@ -16,6 +17,12 @@ pub struct Tracing {
         help_heading = "Tracing"
     )]
     pub probes: Probes,
+
+    /// Trace only the goroutines that this `go` statement starts: FILE:LINE, FUNCTION for all in it, or FUNCTION:LINE, as
+    /// reports and tracebacks name them; may be repeated. Costs something only where it runs, and takes every creator's
+    /// stack; all else is what snapshots show
+    #[arg(long, value_name = "STATEMENT", conflicts_with = "probes", help_heading = "Tracing")]
+    pub site: Vec<Statement>,
 
     /// Limit what tracing costs the target and what leaktrace itself uses, in percent of one core for each core that the
     /// target keeps busy; `off` for no limit. The report says what was left out, or done less often, to stay within it

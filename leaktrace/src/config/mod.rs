@@ -13,8 +13,8 @@ use thiserror::Error;
 
 use crate::cli::{Color, Common, Watch};
 use crate::process::Pid;
-use parts::RING;
 pub use parts::{Judging, Schedule, Tracing, View};
+use parts::{MOST_STATEMENTS, RING};
 use writing::is_same_file;
 pub use writing::{Output, Record, Sources, Stream, Writing, sources};
 
@@ -54,6 +54,9 @@ pub enum ConfigError {
     /// The ring would be too small to be one, or larger than the kernel takes.
     #[error("--ring-size {0} is not between {least} and {most} bytes", least = RING.start(), most = RING.end())]
     RingSize(u64),
+    /// So many `go` statements are half of the program.
+    #[error("--site was given {0} times, and at most {MOST_STATEMENTS} `go` statements can be probed")]
+    TooManySites(usize),
     /// The recording would be too small for anything.
     #[error("--record-max-size {0} is below the minimum of {SMALLEST_RECORDING} bytes")]
     RecordingTooSmall(u64),
@@ -261,7 +264,15 @@ mod tests {
         assert_eq!((config.schedule.duration, config.schedule.interval), (None, Some(INTERVAL)));
         assert_eq!((config.view.min_age, config.view.top), (Duration::from_secs(10), Some(10)));
         assert_eq!((config.tracing.max_overhead, config.tracing.ring_bytes), (Some(0.05), 16 << 20));
-        assert_eq!(config.tracing.probes, Kind::ALL);
+        assert_eq!(config.tracing.probes, Kind::IN_RUNTIME);
+    }
+
+    #[test]
+    fn single_go_statements_are_probed_instead_of_all() {
+        let tracing = resolve("--site main.go:67 --site main.serve", &PIPE).unwrap().tracing;
+        assert_eq!((tracing.probes, tracing.statements.len()), (vec![Kind::Site], 2));
+        let many = "--site main.go:67 ".repeat(17);
+        assert_eq!(resolve(&many, &PIPE).unwrap_err(), ConfigError::TooManySites(17));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use leaktrace_core::judge::detect::{Gate, Level, Policy, UNREACHABLE};
 use leaktrace_core::report;
 use leaktrace_core::report::render::Format;
 use leaktrace_core::schema::Severity;
+use leaktrace_core::trace::plan::Statement;
 
 use super::ConfigError;
 use crate::cli;
@@ -14,6 +15,9 @@ use crate::cli::Sort;
 
 /// The bounds of the ring buffer, in bytes.
 pub(super) const RING: std::ops::RangeInclusive<u64> = 4096..=1 << 30;
+
+/// How many `go` statements can be named.
+pub(super) const MOST_STATEMENTS: usize = 16;
 
 /// The size of the ring buffer of a process unless told otherwise: of the only one, and of each of several.
 const RING_OF_ONE: u64 = 16 << 20;
@@ -24,6 +28,8 @@ const RING_OF_MANY: u64 = 2 << 20;
 pub struct Tracing {
     /// The kinds of events.
     pub probes: Vec<Kind>,
+    /// The `go` statements that alone are probed; none where all births are meant.
+    pub statements: Vec<Statement>,
     /// The most that tracing may cost, as a share of the target's busy cores.
     pub max_overhead: Option<f64>,
     /// The size of a target's ring buffer: a power of two, and whole pages.
@@ -35,9 +41,15 @@ pub struct Tracing {
 impl Tracing {
     /// What the options mean, for one process or for `many`.
     pub fn new(wish: &cli::tracing::Tracing, many: bool) -> Result<Self, ConfigError> {
+        let statements = wish.site.clone();
+        if statements.len() > MOST_STATEMENTS {
+            return Err(ConfigError::TooManySites(statements.len()));
+        }
+        let probes = if statements.is_empty() { wish.probes.0.clone() } else { vec![Kind::Site] };
         let usual = if many { RING_OF_MANY } else { RING_OF_ONE };
         Ok(Self {
-            probes: wish.probes.0.clone(),
+            probes,
+            statements,
             max_overhead: wish.max_overhead.0,
             ring_bytes: ring_bytes(wish.ring_size.as_ref().map_or(usual, |size| size.0))?,
             every_stack: false,

@@ -268,6 +268,10 @@ fn of_config(error: &ConfigError) -> Meaning {
         ConfigError::RecordingTooSmall(_) => {
             Meaning::new(Exit::Usage, "for example, use --record-max-size 100MiB")
         }
+        ConfigError::TooManySites(_) => Meaning::new(
+            Exit::Usage,
+            "give fewer, or a function for all `go` statements in it; --probes birth,end sees all of the program",
+        ),
         ConfigError::RingSize(_) => Meaning::new(Exit::Usage, "for example, use --ring-size 16MiB"),
     }
 }

@@ -16,8 +16,8 @@ pub(super) fn meaning(cause: &(dyn Error + 'static)) -> Option<Meaning> {
     if let Some(error) = cause.downcast_ref::<ProgramError>() {
         return of_program(error);
     }
-    if cause.is::<PlanError>() {
-        return Some(Meaning::new(Exit::NotReadable, FROM_MEMORY));
+    if let Some(error) = cause.downcast_ref::<PlanError>() {
+        return Some(of_plan(error));
     }
     if let Some(error) = cause.downcast_ref::<VerifyError>() {
         return of_verify(error);
@@ -66,6 +66,26 @@ fn of_program(error: &ProgramError) -> Option<Meaning> {
         ProgramError::Read(_) => return None,
     };
     Some(Meaning::new(Exit::NotReadable, hint))
+}
+
+fn of_plan(error: &PlanError) -> Meaning {
+    match error {
+        PlanError::Nothing { .. } => Meaning::new(Exit::NotReadable, FROM_MEMORY),
+        PlanError::NoStatement { near, .. } if near.is_empty() => Meaning::new(
+            Exit::Usage,
+            "`leaktrace dump --pid PID` shows by which `go` statements goroutines were created",
+        ),
+        PlanError::NoStatement { near, .. } => {
+            Meaning::new(Exit::Usage, format!("near it: {}", near.join(", ")))
+        }
+        PlanError::InPlugin { .. } | PlanError::NotProbed { .. } => Meaning::new(
+            Exit::NotReadable,
+            "`--probes birth,end` sees all births of the program, and `--probes none` what its memory shows",
+        ),
+        PlanError::TooManyPlaces { .. } => {
+            Meaning::new(Exit::Usage, "give fewer, or FUNCTION:LINE instead of FUNCTION")
+        }
+    }
 }
 
 fn of_verify(error: &VerifyError) -> Option<Meaning> {

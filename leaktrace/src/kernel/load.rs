@@ -153,6 +153,7 @@ impl Loader {
             tgid: tgid.unwrap_or(0),
             checks_tgid: u32::from(self.checks_tgid(tgid)?),
             g_registers: Kind::ALL.map(|kind| register(sites.get(&kind).map_or(&[], Vec::as_slice))),
+            reserved: [0; 3],
         };
         let kinds: Vec<Kind> = sites.keys().copied().collect();
         let mut programs = self.load_programs(&kinds, &constants, options).map_err(AttachError::Load)?;

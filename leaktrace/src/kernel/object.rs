@@ -58,8 +58,14 @@ pub(super) enum Program {
 }
 
 impl Program {
-    const ALL: [Self; Kind::ALL.len() + 1] =
-        [Self::Of(Kind::Birth), Self::Of(Kind::End), Self::Of(Kind::Park), Self::Of(Kind::Ready), Self::Exec];
+    const ALL: [Self; Kind::ALL.len() + 1] = [
+        Self::Of(Kind::Birth),
+        Self::Of(Kind::End),
+        Self::Of(Kind::Park),
+        Self::Of(Kind::Ready),
+        Self::Of(Kind::Site),
+        Self::Exec,
+    ];
 
     /// Its name, in the object and to the kernel.
     pub(super) const fn name(self) -> &'static str {
@@ -68,6 +74,7 @@ impl Program {
             Self::Of(Kind::End) => "leaktrace_end",
             Self::Of(Kind::Park) => "leaktrace_park",
             Self::Of(Kind::Ready) => "leaktrace_ready",
+            Self::Of(Kind::Site) => "leaktrace_site",
             Self::Exec => "leaktrace_exec",
         }
     }

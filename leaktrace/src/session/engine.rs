@@ -303,7 +303,8 @@ impl<'e> Engine<'e> {
         let mut hub = Hub::new(HubOptions::default()).context("cannot load the eBPF programs")?;
         let cost = jobs::cost(&mut hub);
         self.events.watch_hub(&hub)?;
-        self.probing = Some(Probing { kinds: tracing.probes.clone(), loader: hub.loader(), options, cost });
+        let (kinds, statements) = (tracing.probes.clone(), tracing.statements.clone());
+        self.probing = Some(Probing { kinds, statements, loader: hub.loader(), options, cost });
         self.hub = Some(hub);
         Ok(self.probing.clone())
     }

@@ -11,7 +11,7 @@ use leaktrace_core::go::validate::InvalidLayout;
 use leaktrace_core::goroutines::Facts;
 use leaktrace_core::session::Prepared;
 use leaktrace_core::trace::budget::{Costs, Kinds};
-use leaktrace_core::trace::plan::{AttachPlan, MissedReason, ProbedCode};
+use leaktrace_core::trace::plan::{AttachPlan, MissedReason, ProbedCode, Statement};
 use leaktrace_core::trace::registry::Suite;
 
 use super::observer::{Observer, Seen};
@@ -85,6 +85,8 @@ pub(super) struct Planned {
 #[derive(Clone)]
 pub(super) struct Probing {
     pub(super) kinds: Vec<Kind>,
+    /// The `go` statements that alone are probed, if any are.
+    pub(super) statements: Vec<Statement>,
     pub(super) loader: Arc<Loader>,
     pub(super) options: TargetOptions,
     pub(super) cost: CostPerHit,
@@ -137,7 +139,11 @@ fn plan_probes(inspected: &Inspected, probing: &Probing) -> anyhow::Result<Box<P
     if target.about.reader != target.pid {
         return Err(ProcessError::NoFirstThread { pid: target.pid }.into());
     }
-    let plan = inspected.plan(&probing.kinds, probing.cost.prefers_long_nops())?;
+    let plan = if probing.statements.is_empty() {
+        inspected.plan(&probing.kinds, probing.cost.prefers_long_nops())?
+    } else {
+        inspected.plan_statements(&probing.statements)?
+    };
     let sites: Vec<ProbeSite> = plan.sites.iter().map(Into::into).collect();
     let layout = inspected.program().layout.for_probes();
     let tracee = Tracee { pid: target.pid.0, exe: target.exe.proc_path(), layout, sites: &sites };
@@ -153,6 +159,7 @@ fn prepared(inspected: &Inspected, plan: &AttachPlan, costs: Costs) -> Prepared 
         kinds,
         costs,
         notices: notices(inspected, plan),
+        sites: plan.statements.clone(),
         suite: Suite::of(&inspected.program().modules),
     }
 }

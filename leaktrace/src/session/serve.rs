@@ -150,6 +150,7 @@ impl Engine<'_> {
             probes: self.config.tracing.probes.iter().map(|kind| kind.as_str().to_owned()).collect(),
             wait_reasons: inspected.program().wait_reasons.iter().map(str::to_owned).collect(),
             notices: target.notices().to_vec(),
+            sites: target.sites().to_vec(),
         };
         member.recorder = Some(Recorder::start(recording, &header, inspected.clone())?);
         member.metered = counted.reading;

@@ -37,6 +37,9 @@ const LARGE: u32 = 8 << 20;
 const EVERY_STACK: Control =
     Control { stacks_per_site: u32::MAX, stack_sample_mask: 0, wakeup_bytes: u32::MAX, wakers: 0 };
 
+/// How long a call is at a `go` statement.
+const CALL_LEN: u64 = if cfg!(target_arch = "x86_64") { 5 } else { 4 };
+
 #[test]
 fn every_kind_of_event_says_what_the_process_has() {
     for backend in BACKENDS {
@@ -46,6 +49,7 @@ fn every_kind_of_event_says_what_the_process_has() {
         let goroutines = goroutines(3);
         bench.run(&goroutines, 1);
         let mut kinds = Vec::new();
+        let returns_to = bench.specimen.at(Cost::Emulated).0 + CALL_LEN;
         bench.take(|record| {
             let event = decode(record).unwrap();
             assert_eq!((event.about().goid, event.about().g.0), (Goid(42), goroutines.g()));
@@ -59,6 +63,11 @@ fn every_kind_of_event_says_what_the_process_has() {
                 Event::Park(park) => assert_eq!(park.wait_reason, 19),
                 Event::Ready(ready) => assert_eq!(ready.waker, None, "nobody asked"),
                 Event::End(_) => {}
+                Event::Site(site) => {
+                    assert_eq!((site.parent, site.creation_pc), (Some(Goid(42)), ReturnPc(returns_to)));
+                    assert_eq!(site.start_pc, Pc(42), "the first word of the first argument");
+                    assert_eq!(site.stack.iter().next(), Some(ReturnPc(returns_to)));
+                }
             }
             kinds.push(event.kind());
         });
@@ -158,7 +167,7 @@ fn a_g_that_cannot_be_read_is_a_drop() {
     goroutines(0).run_unreadable(bench.specimen);
     assert_eq!(bench.drain(), BTreeMap::new());
     let counters = bench.counters();
-    assert_eq!((counters.dropped_for(DropReason::GFault), counters.lost()), (4, 4));
+    assert_eq!((counters.dropped_for(DropReason::GFault), counters.lost()), (5, 5));
 }
 
 #[test]
@@ -175,7 +184,7 @@ fn what_should_never_happen_is_said_once_for_each_kind() {
             assert!(mishaps.iter().all(|mishap| mishap.to_string().contains(&right)), "{mishaps:?}");
             assert_eq!(mishaps.len(), expected, "{backend:?}: {mishaps:?}");
         }
-        assert_eq!(bench.counters().dropped_for(DropReason::GFault), 24);
+        assert_eq!(bench.counters().dropped_for(DropReason::GFault), 30);
     }
 }
 

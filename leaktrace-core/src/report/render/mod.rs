@@ -13,6 +13,7 @@ mod path;
 mod round;
 mod sarif;
 mod text;
+mod trust;
 mod verdicts;
 
 use std::io::{self, Write};

@@ -5,16 +5,20 @@ use std::io::{self, Write};
 
 use super::line::{Line, Page};
 use super::paint::Role;
-use super::{Options, left_out, losses, path, verdicts};
+use super::{Options, left_out, losses, path, trust, verdicts};
 use crate::base::human;
 use crate::base::path::base_name;
 use crate::go::traceback;
 use crate::judge::detect::LONGER_THAN_A_RAMP_NS;
-use crate::schema::{Blocked, Completeness, Frame, Group, Overhead, Report, Route, Totals};
+use crate::schema::{Blocked, Frame, Group, Report, Route, Totals};
 
 /// How far labels are indented, and what they label.
 const LABEL: usize = 4;
 const BODY: usize = 16;
+
+/// What the numbers of a group are of whose `go` statement alone is probed.
+const PROBED: &str =
+    "each birth was seen at this go statement; those that snapshots no longer show have ended";
 
 /// Functions are padded to the longest of a stack, but not beyond this.
 const MAX_FUNCTION_WIDTH: usize = 64;
@@ -92,6 +96,9 @@ impl Columns {
 
 fn group(number: usize, group: &Group, columns: Columns, report: &Report) -> Vec<Line> {
     let mut lines = vec![title(number, group, columns), ages(group, report.view.min_age_ns), change(group)];
+    if report.completeness.is_probed(&group.created_by) {
+        lines.push(labelled("probed").role(Role::Faint, PROBED));
+    }
     lines.extend(wait_reasons(group));
     lines.extend(blocked_at(group));
     if !is_main(group) {
@@ -279,65 +286,6 @@ fn footer(report: &Report) -> Vec<Line> {
     lines.extend(report.notices.iter().map(|notice| Line::new().role(Role::Warning, "note: ").text(notice)));
     lines.extend(report.overhead.shed.iter().map(left_out::shed));
     lines.extend(losses::remedies(&report.completeness));
-    lines.push(last_line(&report.completeness, &report.overhead));
+    lines.push(trust::last_line(&report.completeness, &report.overhead));
     lines
-}
-
-fn last_line(completeness: &Completeness, overhead: &Overhead) -> Line {
-    let cost =
-        overhead.target_cpu_percent_estimate.map_or_else(|| "an unknown share".to_owned(), human::percent);
-    let own = overhead
-        .own_cpu_percent
-        .map_or_else(String::new, |own| format!(" · leaktrace {}", human::percent(own)));
-    picture(completeness)
-        .text(format_args!(" · costs the target {cost} of a core"))
-        .text(own)
-        .text(format_args!(" · {} events/s", human::rough(overhead.events_per_second)))
-}
-
-fn picture(completeness: &Completeness) -> Line {
-    let lost = completeness.lost();
-    let snapshots = human::some(completeness.snapshots, "snapshot");
-    if completeness.unreached {
-        let lost = Line::new().role(Role::Warning, "with losses").text(": no probe was ever hit");
-        return lost.text(found(&snapshots, completeness)).text(blind_spots(completeness));
-    }
-    if completeness.produced == 0 {
-        return Line::new().role(Role::Strong, "from memory alone").text(format_args!(": {snapshots}"));
-    }
-    let decoded =
-        format!("{} of {} events", human::count(completeness.decoded), human::count(completeness.produced));
-    let repaired = completeness.ghosts_removed + completeness.births_recovered > 0;
-    let line = match (lost, repaired) {
-        (0, false) => Line::new().role(Role::Strong, "complete"),
-        (0, true) => Line::new().role(Role::Strong, "repaired"),
-        (_, _) => Line::new().role(Role::Warning, "with losses"),
-    };
-    let line = line.text(format_args!(": {decoded}{}", losses::in_brackets(completeness)));
-    let line = if repaired {
-        line.text(found(&snapshots, completeness))
-    } else {
-        line.text(format_args!(" · {snapshots}"))
-    };
-    line.text(blind_spots(completeness))
-}
-
-/// ` · 2 snapshots found 1 unseen birth and 3 unseen ends`
-fn found(snapshots: &str, completeness: &Completeness) -> String {
-    let births = human::some(completeness.births_recovered, "unseen birth");
-    let ends = human::some(completeness.ghosts_removed, "unseen end");
-    format!(" · {snapshots} found {births} and {ends}")
-}
-
-/// ` · 3 goroutines unreadable`: what the events did not tell, nor the snapshots.
-fn blind_spots(completeness: &Completeness) -> String {
-    let spots = [
-        (completeness.ends_unmatched, "end", "of unknown goroutines"),
-        (completeness.unreadable, "goroutine", "unreadable"),
-        (completeness.untracked, "goroutine", "beyond the limit"),
-    ];
-    let spots = spots.iter().filter(|(number, _, _)| *number > 0);
-    let told: Vec<String> =
-        spots.map(|(number, of, what)| format!(" · {} {what}", human::some(*number, of))).collect();
-    told.concat()
 }

@@ -10,6 +10,9 @@ impl Kinds {
     /// No kind.
     pub const NONE: Self = Self(0);
 
+    /// Every kind whose probes are in the runtime.
+    pub const IN_RUNTIME: Self = Self((1 << Kind::IN_RUNTIME.len()) - 1);
+
     /// Every kind.
     pub const ALL: Self = Self((1 << Kind::ALL.len()) - 1);
 
@@ -55,6 +58,7 @@ mod tests {
     fn a_set_has_each_kind_once_and_in_order() {
         let kinds: Kinds = [Kind::Ready, Kind::Birth, Kind::Ready].into_iter().collect();
         assert_eq!(kinds.iter().collect::<Vec<_>>(), [Kind::Birth, Kind::Ready]);
+        assert!(Kinds::IN_RUNTIME.iter().eq(Kind::IN_RUNTIME));
         assert!(kinds.without(Kind::Birth).without(Kind::Ready).is_empty());
     }
 }

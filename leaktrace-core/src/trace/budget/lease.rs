@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     const MS: u64 = 1_000_000;
-    const COSTS: [f64; 4] = [500.0; 4];
+    const COSTS: [f64; Kind::ALL.len()] = [500.0; Kind::ALL.len()];
 
     fn lease(allowance: u64) -> Lease {
         Lease { kinds: Kinds::ALL, until: Ktime(250 * MS), allowance, costs: COSTS }
@@ -137,11 +137,11 @@ mod tests {
 
     /// How a program with so many hits a second ends a lease, when, and after how many looks.
     fn run(allowance: u64, a_second: u64) -> (LeaseEnd, Ktime, u32) {
-        let mut meter = LeaseMeter::new(lease(allowance), Ktime(0), [7; 4]);
+        let mut meter = LeaseMeter::new(lease(allowance), Ktime(0), [7; Kind::ALL.len()]);
         for looks in 1.. {
             let now = meter.due();
             let births = 7 + u64::try_from(u128::from(a_second) * u128::from(now.0) / 1_000_000_000).unwrap();
-            if let Some(end) = meter.look(now, [births, 7, 7, 7]) {
+            if let Some(end) = meter.look(now, [births, 7, 7, 7, 7]) {
                 return (end, now, looks);
             }
         }
@@ -165,17 +165,17 @@ mod tests {
 
     #[test]
     fn a_sudden_load_is_noticed_no_later_than_in_twice_the_time_that_was_quiet_and_25_milliseconds() {
-        let mut meter = LeaseMeter::new(lease(10 * MS), Ktime(0), [0; 4]);
+        let mut meter = LeaseMeter::new(lease(10 * MS), Ktime(0), [0; Kind::ALL.len()]);
         let mut quiet = Ktime(0);
         while meter.due() < Ktime(40 * MS) {
             quiet = meter.due();
-            assert_eq!(meter.look(quiet, [0; 4]), None);
+            assert_eq!(meter.look(quiet, [0; Kind::ALL.len()]), None);
         }
         assert!(meter.due().since(quiet) <= 2 * quiet.0);
         let mut longest = 0;
         while meter.due() < Ktime(250 * MS) {
             let at = meter.due();
-            assert_eq!(meter.look(at, [0; 4]), None);
+            assert_eq!(meter.look(at, [0; Kind::ALL.len()]), None);
             longest = meter.due().since(at).max(longest);
         }
         assert_eq!(longest, 25 * MS);
@@ -183,8 +183,10 @@ mod tests {
 
     #[test]
     fn what_a_target_did_before_says_when_the_next_lease_is_looked_at_first() {
-        let before = LeaseMeter::new(lease(10 * MS), Ktime(0), [0; 4]);
-        let due = |hits| LeaseMeter::renewed(&before, lease(10 * MS), Ktime(80 * MS), [hits; 4]).due();
+        let before = LeaseMeter::new(lease(10 * MS), Ktime(0), [0; Kind::ALL.len()]);
+        let due = |hits| {
+            LeaseMeter::renewed(&before, lease(10 * MS), Ktime(80 * MS), [hits; Kind::ALL.len()]).due()
+        };
         // Hits of all kinds cost 2 us; 50,000 in 80 ms spend half of it in 4 ms.
         let [idle, calm, busy, furious] = [0, 1000, 50_000, 1_000_000].map(due);
         assert_eq!([idle, calm, busy, furious], [88, 88, 84, 81].map(|at| Ktime(at * MS)));
@@ -192,8 +194,8 @@ mod tests {
 
     #[test]
     fn one_without_end_is_looked_at_never() {
-        let mut meter = LeaseMeter::new(Lease::without_end(Kinds::ALL), Ktime(0), [0; 4]);
+        let mut meter = LeaseMeter::new(Lease::without_end(Kinds::ALL), Ktime(0), [0; Kind::ALL.len()]);
         assert_eq!(meter.due(), Ktime(u64::MAX));
-        assert_eq!(meter.look(Ktime(1), [u64::MAX; 4]), None);
+        assert_eq!(meter.look(Ktime(1), [u64::MAX; Kind::ALL.len()]), None);
     }
 }

@@ -265,7 +265,7 @@ impl Governor {
     }
 
     /// As a birth costs with its share of stacks; as long as that is not known, with one.
-    fn costs_with_stacks(&self) -> [f64; 4] {
+    fn costs_with_stacks(&self) -> [f64; Kind::ALL.len()] {
         let mut costs = self.costs.hit.map(|hit| hit + self.handling);
         costs[Kind::Birth.index()] += self.costs.stack * self.known.stacks_a_birth().unwrap_or(1.0);
         costs

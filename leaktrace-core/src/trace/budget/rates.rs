@@ -28,8 +28,8 @@ pub(super) fn for_tracing(limit: f64, busy: f64, own: f64) -> f64 {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Costs {
     /// Nanoseconds for a hit of each kind, in the order of [`Kind::ALL`].
-    pub hit: [f64; 4],
-    /// Nanoseconds more for a creator's stack.
+    pub hit: [f64; Kind::ALL.len()],
+    /// Nanoseconds more for a creator's stack; what a hit of [`Kind::Site`] costs has it already.
     pub stack: f64,
     /// Nanoseconds that it takes us to handle a record, until that has been measured.
     pub handling: f64,
@@ -37,7 +37,7 @@ pub struct Costs {
 
 impl Costs {
     /// Those of a session that traces nothing.
-    pub const NOTHING: Self = Self { hit: [0.0; 4], stack: 0.0, handling: 0.0 };
+    pub const NOTHING: Self = Self { hit: [0.0; Kind::ALL.len()], stack: 0.0, handling: 0.0 };
 
     /// What tracing cost the target in the time of a sample, in cores.
     pub fn of(&self, sample: &Sample) -> f64 {
@@ -83,7 +83,7 @@ impl Rates {
         Self {
             waits: kind(Kind::Park) + kind(Kind::Ready),
             stacks: real(sample.stacks) * costs.stack / traced,
-            births: kind(Kind::Birth) + kind(Kind::End),
+            births: kind(Kind::Birth) + kind(Kind::End) + kind(Kind::Site),
             births_a_second: real(sample.hits[Kind::Birth.index()]) * 1e9 / traced,
             stacks_a_second: real(sample.stacks) * 1e9 / traced,
             busy,

@@ -1,5 +1,7 @@
 //! What is counted from one decision to the next.
 
+use leaktrace_common::event::Kind;
+
 /// What was counted since the sample before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Sample {
@@ -7,8 +9,8 @@ pub struct Sample {
     pub elapsed: u64,
     /// For how many of them there were probes.
     pub traced: u64,
-    /// Hits of each kind, in the order of [`Kind::ALL`](leaktrace_common::event::Kind::ALL).
-    pub hits: [u64; 4],
+    /// Hits of each kind, in the order of [`Kind::ALL`].
+    pub hits: [u64; Kind::ALL.len()],
     /// Creator stacks that were taken.
     pub stacks: u64,
     /// Nanoseconds of processor time that the target used, the probes' share among them.

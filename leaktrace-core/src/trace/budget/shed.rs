@@ -18,7 +18,7 @@ pub enum Load {
     Waits,
     /// Most creator stacks.
     Stacks,
-    /// Births and ends, outside of slices.
+    /// Births and ends, also those births that are seen at their `go` statement, outside of slices.
     Births,
     /// Whatever happened while we were stopped or held up. No stage does that.
     Unattended,

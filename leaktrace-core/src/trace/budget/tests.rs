@@ -3,7 +3,7 @@
 use super::*;
 
 const MS: u64 = 1_000_000;
-const COSTS: Costs = Costs { hit: [500.0; 4], stack: 600.0, handling: 0.0 };
+const COSTS: Costs = Costs { hit: [500.0; Kind::ALL.len()], stack: 600.0, handling: 0.0 };
 
 /// Events a second that the target would make, and cores that it keeps busy.
 #[derive(Clone, Copy)]
@@ -28,7 +28,7 @@ struct World {
     unhandled: u64,
     /// How the keeper watches over the lease, if there is one.
     meter: Option<LeaseMeter>,
-    hits: [u64; 4],
+    hits: [u64; Kind::ALL.len()],
     /// What tracing really cost, in core nanoseconds, in each step.
     costs: Vec<f64>,
 }
@@ -40,7 +40,7 @@ impl World {
 
     fn of(limit: Option<f64>, beginning: Beginning) -> Self {
         let start = Ktime(SECOND_NS);
-        let mut governor = Governor::new(limit, COSTS, Kinds::ALL, beginning, start);
+        let mut governor = Governor::new(limit, COSTS, Kinds::IN_RUNTIME, beginning, start);
         let decision = governor.first(start);
         Self {
             governor,
@@ -51,7 +51,7 @@ impl World {
             handling: 0.0,
             unhandled: 0,
             meter: None,
-            hits: [0; 4],
+            hits: [0; Kind::ALL.len()],
             costs: Vec::new(),
         }
     }
@@ -79,7 +79,7 @@ impl World {
             }
             _ => LeaseMeter::new(lease, began, self.hits),
         });
-        let mut exact = [0.0; 4];
+        let mut exact = [0.0; Kind::ALL.len()];
         while self.now < self.decision.again {
             self.now = self.now.plus(self.step);
             let kinds = lease.map_or(Kinds::NONE, |lease| lease.kinds);
@@ -103,7 +103,7 @@ impl World {
             )]
             let hits = exact.map(|hits: f64| hits as u64);
             sample.hits = hits;
-            let all: [u64; 4] = std::array::from_fn(|kind| self.hits[kind] + hits[kind]);
+            let all: [u64; Kind::ALL.len()] = std::array::from_fn(|kind| self.hits[kind] + hits[kind]);
             let meter = self.meter.as_mut().filter(|meter| meter.due() <= self.now);
             if meter.and_then(|meter| meter.look(self.now, all)).is_some() {
                 self.governor.lease_ended();
@@ -145,7 +145,7 @@ fn a_quiet_program_keeps_everything() {
     let mut world = World::new(Some(0.05));
     world.run(QUIET, 600);
     assert_eq!(world.governor.shed(), []);
-    assert_eq!(world.decision.lease.unwrap().kinds, Kinds::ALL);
+    assert_eq!(world.decision.lease.unwrap().kinds, Kinds::IN_RUNTIME);
     let StackSampling::Normal { more } = world.decision.stacks else { panic!("thinned") };
     assert!((2_000..=2_400).contains(&more), "four more a second: {more}");
 }
@@ -270,7 +270,7 @@ fn without_a_limit_nothing_is_shed() {
     let second = Sample {
         elapsed: SECOND_NS,
         traced: SECOND_NS,
-        hits: [1_000_000, 1_000_000, 0, 0],
+        hits: [1_000_000, 1_000_000, 0, 0, 0],
         stacks: 0,
         records: 0,
         handling: 0,
@@ -311,7 +311,7 @@ fn kinds_are_added_one_after_the_other() {
         assert!(seen.len() > 3 || world.now.since(Ktime(SECOND_NS)) <= 30 * MS);
     }
     let first = Kinds::NONE.with(Kind::Birth).with(Kind::End);
-    assert_eq!(seen, [first, first.with(Kind::Park), Kinds::ALL, Kinds::ALL]);
+    assert_eq!(seen, [first, first.with(Kind::Park), Kinds::IN_RUNTIME, Kinds::IN_RUNTIME]);
 }
 
 #[test]
@@ -321,7 +321,7 @@ fn what_is_shed_before_it_was_added_is_added_later_and_no_reason_to_ask_often() 
     let burst = Sample {
         elapsed: 20 * MS,
         traced: 20 * MS,
-        hits: [2000, 2000, 0, 0],
+        hits: [2000, 2000, 0, 0, 0],
         stacks: 2000,
         busy: 64 * MS,
         records: 0,
@@ -338,7 +338,7 @@ fn what_is_shed_before_it_was_added_is_added_later_and_no_reason_to_ask_often() 
     }
     assert!(world.now_shed().contains(&Load::Waits) && renewals <= 60, "{renewals} in three seconds");
     world.run(QUIET, 180);
-    assert_eq!((world.now_shed(), world.decision.lease.unwrap().kinds), (vec![], Kinds::ALL));
+    assert_eq!((world.now_shed(), world.decision.lease.unwrap().kinds), (vec![], Kinds::IN_RUNTIME));
 }
 
 #[test]

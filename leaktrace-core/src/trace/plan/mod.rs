@@ -10,16 +10,19 @@
 
 mod birth;
 mod body;
+mod creation;
 mod entry;
 mod inlined;
 mod machine;
 mod reach;
 mod render;
 mod site;
+mod statement;
 mod verify;
 
 pub use reach::{ProbedCode, Reached};
 pub use site::{AttachPlan, Cost, Missed, MissedReason, PlanStyle, Site};
+pub use statement::{Statement, StatementError};
 pub use verify::{OtherProbes, VerifyError};
 
 use leaktrace_common::cookie::GRegister;
@@ -60,6 +63,42 @@ pub enum PlanError {
         /// What was tried, as text.
         missed: String,
     },
+    /// The program has no such `go` statement: there is none, or the linker left its function out.
+    #[error("there is no `go` statement at {statement} in the program")]
+    NoStatement {
+        /// What was wanted.
+        statement: String,
+        /// `go` statements that may have been meant.
+        near: Vec<String>,
+    },
+    /// Only the program's own file is probed.
+    #[error("{statement} is in the plugin {plugin}, where `go` statements cannot be probed")]
+    InPlugin {
+        /// What was wanted.
+        statement: String,
+        /// The path that the plugin was built from.
+        plugin: String,
+    },
+    /// The `go` statement is there, and its call is not as expected.
+    #[error("the `go` statement at {statement} cannot be probed in {function}: {why}")]
+    NotProbed {
+        /// What was wanted.
+        statement: String,
+        /// The function that it is compiled into.
+        function: String,
+        /// What is wrong there.
+        why: String,
+    },
+    /// What was wanted is more than can be probed.
+    #[error("{statement} makes it {places} instructions to probe, and at most {most} can be")]
+    TooManyPlaces {
+        /// What was wanted last.
+        statement: String,
+        /// How many instructions that would be.
+        places: usize,
+        /// The limit.
+        most: usize,
+    },
 }
 
 /// Where to attach to `program`, which was loaded from `elf`, to see events of `kinds`.
@@ -79,6 +118,17 @@ pub fn plan(
         return Err(PlanError::Nothing { wanted: wanted.join(", "), missed: plan.to_string() });
     }
     Ok(plan)
+}
+
+/// Where to attach to `program`, which was loaded from `elf`, to see the births of these `go` statements alone.
+pub fn plan_statements(
+    elf: &Elf<'_>,
+    program: &Program<'_>,
+    statements: &[Statement],
+) -> Result<AttachPlan, PlanError> {
+    let code = Code::new(elf, program.bias, program.modules.main());
+    let planner = Planner { code, goid: program.layout.g.goid, options: PlanOptions::default() };
+    planner.statements(&program.modules, statements)
 }
 
 /// The code, and what is asked of it.
@@ -115,6 +165,8 @@ impl<'d> Planner<'_, 'd> {
                 Kind::End => self.end(&inlined),
                 Kind::Park => self.at_entry(kind, "runtime.park_m"),
                 Kind::Ready => self.at_entry(kind, "runtime.ready"),
+                // Planned by `plan_statements`, which knows of which ones.
+                Kind::Site => Found::default(),
             };
             plan.missed.extend(found.probed.iter().filter_map(|name| {
                 let has_site = |function: &String| found.sites.iter().any(|site| site.function == *function);

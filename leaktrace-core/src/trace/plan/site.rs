@@ -4,6 +4,7 @@ use leaktrace_common::cookie::GRegister;
 use leaktrace_common::event::Kind;
 
 use crate::base::num::{FileOffset, Svma};
+use crate::schema::Location;
 
 /// How places are chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -103,6 +104,8 @@ pub struct AttachPlan {
     pub sites: Vec<Site>,
     /// What will not be seen.
     pub missed: Vec<Missed>,
+    /// The `go` statements whose births alone are seen, in the order of the sites.
+    pub statements: Vec<Location>,
 }
 
 impl AttachPlan {

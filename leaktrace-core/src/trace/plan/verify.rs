@@ -156,7 +156,7 @@ mod tests {
             g_register: GRegister::Arg0,
             reason: "the argument is still in its register".into(),
         };
-        AttachPlan { sites: vec![site], missed: Vec::new() }
+        AttachPlan { sites: vec![site], ..AttachPlan::default() }
     }
 
     fn verify(expected: &[u8], memory: &dyn Memory, others: &OtherProbes) -> Result<usize, VerifyError> {

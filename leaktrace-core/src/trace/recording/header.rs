@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::RecordingError;
 use crate::base::num::Ktime;
-use crate::schema::TargetInfo;
+use crate::schema::{Location, TargetInfo};
 
 /// What was recorded. In the file it is JSON, so that it can be read without leaktrace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +22,8 @@ pub struct Header {
     pub attached_unix_ns: Option<u64>,
     /// The kinds of events that were asked for.
     pub probes: Vec<String>,
+    /// The `go` statements that were probed, where no others were.
+    pub sites: Vec<Location>,
     /// The names of the target's wait reasons, by number.
     pub wait_reasons: Vec<String>,
     /// What every report of the trace said.

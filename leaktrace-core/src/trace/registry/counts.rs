@@ -11,7 +11,8 @@ use crate::base::num::Ktime;
 pub struct Counts {
     /// Goroutines that existed before the probes were attached, those too that ended before any snapshot showed them.
     pub before_attach: u64,
-    /// Goroutines born since: by events, and the [recovered](Self::births_recovered) ones.
+    /// Goroutines born since: by events, and the [recovered](Self::births_recovered) ones. An event at a `go` statement
+    /// counts once a snapshot has shown whether its goroutine lives.
     pub born: u64,
     /// Goroutines ended of those two: by events, and the [ghosts](Self::ghosts_removed).
     pub ended: u64,
@@ -46,6 +47,15 @@ impl Counts {
     pub(super) fn ended(&mut self, site: SiteId, sites: &mut Sites) {
         self.ended += 1;
         sites.get_mut(site).ended += 1;
+    }
+
+    /// Goroutines whose births were seen at their `go` statement, and that no snapshot has shown.
+    pub(super) fn lived_between_snapshots(&mut self, number: u64, site: SiteId, sites: &mut Sites) {
+        self.born += number;
+        self.ended += number;
+        let site = sites.get_mut(site);
+        site.born += number;
+        site.ended += number;
     }
 
     /// A goroutine that nobody knew, and whose end was seen before anybody could. Ends do not say of which site they are.
@@ -90,7 +100,7 @@ impl Counts {
         sites: &mut Sites,
     ) {
         match known.origin {
-            Origin::Seen => self.births_repeated += 1,
+            Origin::Seen | Origin::Matched => self.births_repeated += 1,
             Origin::Recovered => self.births_recovered -= 1,
             Origin::BeforeAttach => {
                 self.before_attach -= 1;
@@ -100,7 +110,7 @@ impl Counts {
             // Counted as born when it was first seen.
             Origin::Foreign => {}
         }
-        if known.origin != Origin::Seen {
+        if !matches!(known.origin, Origin::Seen | Origin::Matched) {
             known.birth_arrived(at, parentage);
         }
     }

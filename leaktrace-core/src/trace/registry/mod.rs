@@ -16,6 +16,7 @@ mod reconcile;
 mod sites;
 mod suite;
 mod tracked;
+mod unmet;
 
 pub use counts::Counts;
 pub use lifetimes::Lifetimes;
@@ -32,10 +33,11 @@ use ends::{Counted, Ended, RecentEnds};
 use lineage::{Lineages, Parentage};
 use sites::Sites;
 use tracked::Entry;
+use unmet::Unmet;
 
 use crate::base::num::{Goid, Ktime};
 use crate::base::time::{SHORTEST_RATED_NS, per_minute};
-use crate::trace::decode::{BirthEvent, EndEvent, Event, ParkEvent, ReadyEvent};
+use crate::trace::decode::{About, BirthEvent, EndEvent, Event, ParkEvent, ReadyEvent};
 
 /// How much a registry may hold, so that no target can exhaust us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +63,7 @@ pub struct Registry {
     sites: Sites,
     lineages: Lineages,
     ends: RecentEnds,
+    unmet: Unmet,
     /// What events said of goroutines that the snapshot being taken may yet show.
     strangers: KeyedMap<Goid, Entry>,
     counts: Counts,
@@ -86,6 +89,7 @@ impl Registry {
             sites: Sites::new(limits.sites),
             lineages: Lineages::new(),
             ends: RecentEnds::new(limits.ends),
+            unmet: Unmet::default(),
             strangers: KeyedMap::default(),
             counts: Counts::default(),
             attached_at,
@@ -128,6 +132,7 @@ impl Registry {
             Event::End(end) => self.end(*end),
             Event::Park(park) => self.park(*park),
             Event::Ready(ready) => self.ready(*ready),
+            Event::Site(birth) => self.birth_at_site(birth),
         }
     }
 
@@ -159,6 +164,16 @@ impl Registry {
                 }
             },
         }
+    }
+
+    /// A `go` statement is about to run. Its goroutine is for a snapshot to show.
+    fn birth_at_site(&mut self, birth: &BirthEvent<'_>) {
+        let About { goid: creator, ktime, .. } = birth.about;
+        let id = self.sites.intern(birth.creation_pc, birth.start_pc);
+        let reached = Sites::reached(id, birth);
+        self.sites.note_creator(id, reached);
+        let lineage = self.lineages.intern(self.lineage_of(Some(creator)), id, reached);
+        self.unmet.add(id, creator, ktime, lineage);
     }
 
     fn end(&mut self, end: EndEvent) {

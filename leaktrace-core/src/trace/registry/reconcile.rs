@@ -2,12 +2,16 @@
 //!
 //! A snapshot shows each goroutine as it was at some moment between its `started` and its `finished`. So one
 //! that was born before `started` and is missing has ended; one that is shown and not known was born unseen,
-//! unless its end has been seen, which may have come after it was read.
+//! unless its end has been seen, which may have come after it was read, or its birth at its `go` statement.
+
+use std::cmp::Reverse;
 
 use super::cycles::CycleEnds;
 use super::ends::{Counted, Ended};
-use super::lineage::Parentage;
+use super::lineage::{LineageId, Parentage};
+use super::sites::SiteId;
 use super::tracked::Entry;
+use super::unmet::Met;
 use super::{Origin, Registry};
 use crate::base::hash::KeyedMap;
 use crate::base::num::{Ktime, ReturnPc};
@@ -65,10 +69,13 @@ impl Registry {
         self.live
             .reserve(snapshot.goroutines.len().saturating_sub(self.live.len()).min(self.limits.goroutines));
         let mut result = Reconciled::default();
-        for goroutine in &snapshot.goroutines {
+        for goroutine in self.in_order(snapshot, &round) {
             self.sight(goroutine, &round, &mut result);
         }
         self.sweep(&round, &mut result);
+        for (site, ended) in self.unmet.settle(round.started, round.complete) {
+            self.counts.lived_between_snapshots(ended, site, &mut self.sites);
+        }
         if round.first {
             self.known_since = Some(self.newest.max(snapshot.finished));
             self.sites.note_first();
@@ -79,6 +86,16 @@ impl Registry {
         self.counts.births_recovered += result.births_recovered;
         self.counts.ghosts_removed += result.ghosts_removed;
         result
+    }
+
+    /// The goroutines of a snapshot. The first one shows those too that were there before: the newest of a site come first
+    /// then, because they are the ones to meet its births.
+    fn in_order<'s>(&self, snapshot: &'s Snapshot, round: &Round) -> Vec<&'s Goroutine> {
+        let mut goroutines: Vec<&Goroutine> = snapshot.goroutines.iter().collect();
+        if round.first && !self.unmet.is_empty() {
+            goroutines.sort_unstable_by_key(|goroutine| Reverse(goroutine.goid));
+        }
+        goroutines
     }
 
     fn sight(&mut self, goroutine: &Goroutine, round: &Round, result: &mut Reconciled) {
@@ -95,6 +112,17 @@ impl Registry {
         }
     }
 
+    /// Whether a goroutine has ended since it was read.
+    fn has_ended(&mut self, shown: &Goroutine) -> bool {
+        let Some(ended) = self.ends.get(shown.goid) else { return false };
+        if ended.counted == Counted::FromBefore {
+            self.ends.count(shown.goid);
+            let site = self.sites.intern(shown.gopc, shown.startpc);
+            self.counts.shown_after_end(site, &mut self.sites);
+        }
+        true
+    }
+
     /// Adds a goroutine that was not known, unless it has ended since it was read.
     fn discover(
         &mut self,
@@ -103,12 +131,7 @@ impl Registry {
         round: &Round,
         result: &mut Reconciled,
     ) -> bool {
-        if let Some(ended) = self.ends.get(new.goid) {
-            if ended.counted == Counted::FromBefore {
-                self.ends.count(new.goid);
-                let site = self.sites.intern(new.gopc, new.startpc);
-                self.counts.shown_after_end(site, &mut self.sites);
-            }
+        if self.has_ended(new) {
             return false;
         }
         if !round.ends_known {
@@ -119,26 +142,37 @@ impl Registry {
             self.counts.untracked += 1;
             return false;
         }
-        let existed = round.first || surely.is_some_and(|surely| surely < self.attached_at);
         let site = self.sites.intern(new.gopc, new.startpc);
+        let is_old = surely.is_some_and(|surely| surely < self.attached_at);
+        let met = if is_old { None } else { self.unmet.meet(site, new.parent_goid) };
+        let existed = met.is_none() && (round.first || is_old);
         if existed {
             self.counts.existed(site, &mut self.sites);
             result.before_attach += 1;
         } else {
             self.counts.born(site, &mut self.sites);
         }
-        let origin = match (new.gopc, existed) {
+        let origin = match (new.gopc, met) {
             (ReturnPc(0), _) => Origin::Foreign,
-            (_, true) => Origin::BeforeAttach,
-            (_, false) => Origin::Recovered,
+            (_, Some(met)) if met.is_exact && !round.first => Origin::Seen,
+            (_, Some(_)) => Origin::Matched,
+            (_, None) if existed => Origin::BeforeAttach,
+            (_, None) => Origin::Recovered,
         };
         result.births_recovered += u64::from(origin == Origin::Recovered);
-        let born = if existed { self.attached_at.min(round.started) } else { round.started };
-        let lineage = self.lineages.intern(self.lineage_of(new.parent_goid), site, None);
-        let parentage = Parentage::new(new.parent_goid, lineage);
+        let unseen = if existed { self.attached_at.min(round.started) } else { round.started };
+        let born = met.map_or(unseen, |met| met.at);
+        let parentage = self.parentage_of(new, site, met);
         let entry = Entry::new(site, origin, born, parentage, self.round);
         self.live.insert(new.goid, entry.with_state_of(self.strangers.remove(&new.goid)));
         true
+    }
+
+    /// Where a goroutine comes from that a snapshot shows first, with the birth that it may have `met`.
+    fn parentage_of(&mut self, new: &Goroutine, site: SiteId, met: Option<Met>) -> Parentage {
+        let known = met.map(|met| met.lineage).filter(|lineage| *lineage != LineageId::UNKNOWN);
+        let parent = self.lineage_of(new.parent_goid);
+        Parentage::new(new.parent_goid, known.unwrap_or_else(|| self.lineages.intern(parent, site, None)))
     }
 
     /// Removes what the snapshot does not show. It is remembered as ended, should its end still arrive.

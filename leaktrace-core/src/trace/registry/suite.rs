@@ -66,7 +66,8 @@ impl Suite {
         match event {
             Event::Birth(birth) => self.birth(birth),
             Event::End(end) => self.end(end.about.goid),
-            Event::Park(_) | Event::Ready(_) => {}
+            // One that is about to be created has no id to be remembered by.
+            Event::Park(_) | Event::Ready(_) | Event::Site(_) => {}
         }
     }
 

@@ -14,6 +14,8 @@ pub enum Origin {
     BeforeAttach,
     /// A later snapshot showed it, and its birth had not been seen.
     Recovered,
+    /// A snapshot showed it, and its birth is one of those that a probe on its `go` statement has seen.
+    Matched,
     /// It belongs to a thread of C code that called into Go: no `go` statement made it, and none ends it.
     Foreign,
 }

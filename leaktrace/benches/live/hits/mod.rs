@@ -44,7 +44,7 @@ const ROWS: [ProbeSet; 5] = [
     ProbeSet { name: "end", kinds: &[Kind::End], round: "spawn" },
     ProbeSet { name: "park", kinds: &[Kind::Park], round: "pingpong" },
     ProbeSet { name: "ready", kinds: &[Kind::Ready], round: "pingpong" },
-    ProbeSet { name: "all four at once", kinds: &Kind::ALL, round: "mix" },
+    ProbeSet { name: "all four at once", kinds: &Kind::IN_RUNTIME, round: "mix" },
 ];
 
 /// What a tool probes that sees functions only, where that is not the entry in the other table: a new goroutine is
@@ -81,9 +81,9 @@ pub(crate) fn run(effort: Effort) -> Result<()> {
     let target = Arc::new(HeldProcess::open(&procfs, Pid(program.pid()))?);
     let inspected = Inspected::new(Arc::clone(&target), &procfs)?;
     let mut hub = Hub::new(HubOptions::default())?;
-    let cheap = inspected.plan(&Kind::ALL, hub.cost()?.prefers_long_nops())?;
+    let cheap = inspected.plan(&Kind::IN_RUNTIME, hub.cost()?.prefers_long_nops())?;
     let options = PlanOptions { style: PlanStyle::Entry, ..PlanOptions::default() };
-    let entry = plan(inspected.elf(), inspected.program(), &Kind::ALL, options)?;
+    let entry = plan(inspected.elf(), inspected.program(), &Kind::IN_RUNTIME, options)?;
     let mut bench = Bench { program, hub, inspected: &inspected };
     let mut figures: [Figures; ROWS.len()] = Default::default();
     let mut usual: [UsualFigures; USUAL.len()] = Default::default();

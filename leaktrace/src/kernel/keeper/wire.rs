@@ -10,7 +10,7 @@ use leaktrace_core::trace::budget::{Kinds, Lease, LeaseEnd};
 
 use crate::kernel::attach::{Backend, Place};
 
-/// The longest message, in bytes: a target with as many places as any has, and ten times that.
+/// The longest message, in bytes: a target with as many places as any may have, and ten times that.
 pub(super) const MAX_MESSAGE: usize = 1 << 16;
 
 /// The longest reply, in bytes, and some.
@@ -298,12 +298,13 @@ mod tests {
         let place = |offset, cookie| Place { offset: FileOffset(offset), cookie };
         let places = vec![place(0x1234, 7), place(u64::MAX - 1, u64::MAX)];
         let kinds = vec![(Kind::Birth, places), (Kind::Ready, Vec::new())];
-        let lease = Lease { kinds: Kinds::ALL, until: Ktime(5), allowance: 6, costs: [1.5, 2.5, 0.0, 4.0] };
+        let lease =
+            Lease { kinds: Kinds::ALL, until: Ktime(5), allowance: 6, costs: [1.5, 2.5, 0.0, 4.0, 5.0] };
         let requests = [
             Request::Add(Addition { target: 1, pid: 2, backend: Backend::PerfEvent, kinds }),
             Request::Lease {
                 target: 1,
-                wish: Wish { sequence: 9, lease, hits: [1, 2, 3, 4], is_awaited: true },
+                wish: Wish { sequence: 9, lease, hits: [1, 2, 3, 4, 5], is_awaited: true },
             },
             Request::Remove { target: 1 },
         ];
