@@ -140,6 +140,8 @@ pub struct Group {
     pub born: u64,
     /// Ended since attach.
     pub ended: u64,
+    /// Those that existed at attach.
+    pub before_attach: u64,
     /// Whether some are older than the attach.
     pub age_is_lower_bound: bool,
     /// What they wait for, and how many.
@@ -193,6 +195,9 @@ pub struct Completeness {
     pub snapshots: u64,
     /// How often the heap was looked through.
     pub heap: HeapPasses,
+    /// The `go` statements that are probed, where no others are.
+    #[serde(default)]
+    pub sites: Vec<Location>,
 }
 
 /// How the search for what nothing refers to went.

@@ -14,7 +14,8 @@ use leaktrace_core::go::globals::Found;
 use leaktrace_core::go::layout::Layout;
 use leaktrace_core::go::program::Program;
 use leaktrace_core::trace::plan::{
-    AttachPlan, Cost, Missed, MissedReason, OtherProbes, PlanOptions, PlanStyle, VerifyError, plan,
+    AttachPlan, Cost, Missed, MissedReason, OtherProbes, PlanError, PlanOptions, PlanStyle, VerifyError,
+    plan, plan_statements,
 };
 use leaktrace_tests::go::Toolchain;
 use leaktrace_tests::go::run::run;
@@ -36,6 +37,79 @@ func main() {
 }
 "#;
 
+/// `go` statements that the compiler may copy: one in a small function with two callers, and one of a generic function.
+const COPIES: &str = r#"package main
+
+import (
+	"os"
+	"time"
+)
+
+func main() {
+	small()
+	other()
+	each(len(os.Args))
+	each("x")
+	time.Sleep(time.Millisecond)
+}
+
+func small() {
+	go wait()
+}
+
+//go:noinline
+func other() {
+	small()
+}
+
+//go:noinline
+func each[T any](value T) {
+	go func() {
+		println(value)
+	}()
+}
+
+//go:noinline
+func wait() {
+	time.Sleep(time.Hour)
+}
+"#;
+
+#[test]
+fn every_copy_of_a_go_statement_has_a_cheap_place_on_both_architectures() {
+    each_version(|version| {
+        for (arch, call) in [("amd64", "call runtime.newproc"), ("arm64", "bl runtime.newproc")] {
+            let directory = tempfile::tempdir().unwrap();
+            let file = compiled(COPIES, version, directory.path(), &[("GOARCH", arch)], &["-ldflags=-s -w"]);
+            let elf = Elf::parse(&file).unwrap();
+            let program = examined(&elf);
+            let planned = |names: &[&str]| {
+                let statements: Vec<_> = names.iter().map(|name| name.parse().unwrap()).collect();
+                plan_statements(&elf, &program, &statements)
+            };
+            let functions = |names: &[&str]| -> Vec<String> {
+                let plan = planned(names).unwrap();
+                assert!(
+                    plan.sites.iter().all(|site| site.cost == Cost::Emulated && site.instruction == call),
+                    "{plan}"
+                );
+                let named: Vec<_> = plan.statements.iter().map(|at| at.function.clone().unwrap()).collect();
+                assert_eq!(named.len(), plan.sites.len());
+                named
+            };
+            // No release so far inlines what has a `go` statement.
+            let copies = functions(&["main.go:17"]);
+            assert!(copies == ["main.small"] || copies == ["main.main", "main.other"], "{copies:?}");
+            assert_eq!(functions(&["main.small"]), copies);
+            assert_eq!(functions(&["main.small", "main.go:17"]), copies, "each once");
+            assert_eq!(functions(&["main.each"]), ["main.each[...]"; 2], "of int and of string");
+            let error = planned(&["main.go:18"]).unwrap_err();
+            let PlanError::NoStatement { near, .. } = error else { panic!("{error}") };
+            assert_eq!(near[0], format!("main.go:17 in {}", copies[0]));
+        }
+    });
+}
+
 #[test]
 fn every_program_has_a_cheap_place_for_every_event() {
     each_build(|version, mode| {
@@ -46,7 +120,7 @@ fn every_program_has_a_cheap_place_for_every_event() {
         let elf = Elf::parse(live.file()).unwrap();
         let bias = live.bias(&elf);
         let program = Program::inspect(&elf, bias, &live.memory).unwrap();
-        let plan = plan(&elf, &program, &Kind::ALL, PlanOptions::default()).unwrap();
+        let plan = plan(&elf, &program, &Kind::IN_RUNTIME, PlanOptions::default()).unwrap();
         is_cheap_and_complete(&plan);
         sees_births_by_their_callers(&plan, version, mode);
         assert_eq!(plan.verify(&live.memory, bias, none), Ok(0));
@@ -54,7 +128,7 @@ fn every_program_has_a_cheap_place_for_every_event() {
 }
 
 fn is_cheap_and_complete(plan: &AttachPlan) {
-    for kind in Kind::ALL {
+    for kind in Kind::IN_RUNTIME {
         assert!(plan.sites_of(kind).count() > 0, "no place for {}:\n{plan}", kind.as_str());
     }
     assert!(plan.sites.iter().all(|site| site.cost != Cost::SingleStepped), "{plan}");
@@ -82,11 +156,11 @@ fn sees_births_by_their_callers(plan: &AttachPlan, version: Version, mode: Mode)
 fn arm64_programs_have_a_cheap_plan_and_known_variables() {
     each_version(|version| {
         let directory = tempfile::tempdir().unwrap();
-        let file = compiled(version, directory.path(), &[("GOARCH", "arm64")], &[]);
+        let file = compiled(PROGRAM, version, directory.path(), &[("GOARCH", "arm64")], &[]);
         let elf = Elf::parse(&file).unwrap();
         assert_eq!(elf.arch(), Arch::Arm64);
         let program = examined(&elf);
-        let plan = plan(&elf, &program, &Kind::ALL, PlanOptions::default()).unwrap();
+        let plan = plan(&elf, &program, &Kind::IN_RUNTIME, PlanOptions::default()).unwrap();
         is_cheap_and_complete(&plan);
         assert!(plan.sites_of(Kind::Birth).all(|site| site.instruction == "ret"), "{plan}");
         for kind in [Kind::End, Kind::Park, Kind::Ready] {
@@ -119,10 +193,10 @@ fn arm64_programs_have_a_cheap_plan_and_known_variables() {
 fn programs_without_optimisation_have_a_cheap_plan() {
     each_version(|version| {
         let directory = tempfile::tempdir().unwrap();
-        let file = compiled(version, directory.path(), &[], &["-gcflags=all=-N -l"]);
+        let file = compiled(PROGRAM, version, directory.path(), &[], &["-gcflags=all=-N -l"]);
         let elf = Elf::parse(&file).unwrap();
         let program = examined(&elf);
-        let plan = plan(&elf, &program, &Kind::ALL, PlanOptions::default()).unwrap();
+        let plan = plan(&elf, &program, &Kind::IN_RUNTIME, PlanOptions::default()).unwrap();
         is_cheap_and_complete(&plan);
     });
 }
@@ -130,11 +204,11 @@ fn programs_without_optimisation_have_a_cheap_plan() {
 #[test]
 fn the_style_for_benchmarks_is_at_entries_and_a_nop_is_taken_where_it_is_cheap() {
     let directory = tempfile::tempdir().unwrap();
-    let file = compiled(Version::NEWEST, directory.path(), &[], &[]);
+    let file = compiled(PROGRAM, Version::NEWEST, directory.path(), &[], &[]);
     let elf = Elf::parse(&file).unwrap();
     let program = examined(&elf);
     let entry = PlanOptions { style: PlanStyle::Entry, ..PlanOptions::default() };
-    let entry = plan(&elf, &program, &Kind::ALL, entry).unwrap();
+    let entry = plan(&elf, &program, &Kind::IN_RUNTIME, entry).unwrap();
     assert!(entry.sites.iter().all(|site| site.cost == Cost::SingleStepped), "{entry}");
     assert!(entry.sites_of(Kind::Park).all(|site| site.offset_in_function == 0), "{entry}");
     let nop = PlanOptions { long_nops: true, ..PlanOptions::default() };
@@ -161,9 +235,15 @@ fn examined<'d>(elf: &Elf<'d>) -> Program<'d> {
     Program::examine(elf, Bias::ZERO, &memory).expect("the program is understood")
 }
 
-/// The bytes of [`PROGRAM`], compiled without C.
-fn compiled(version: Version, directory: &Path, environment: &[(&str, &str)], arguments: &[&str]) -> Vec<u8> {
-    fs::write(directory.join("main.go"), PROGRAM).expect("the directory is writable");
+/// The bytes of a program, compiled without C.
+fn compiled(
+    source: &str,
+    version: Version,
+    directory: &Path,
+    environment: &[(&str, &str)],
+    arguments: &[&str],
+) -> Vec<u8> {
+    fs::write(directory.join("main.go"), source).expect("the directory is writable");
     fs::write(directory.join("go.mod"), format!("module planned\n\ngo 1.{}\n", version.minor))
         .expect("the directory is writable");
     let toolchain = Toolchain::get(version, &mut |what| eprintln!("{what}")).expect("the toolchain is there");
