@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows leaktrace's own code: a test compares leaktrace with what the Go program says of itself.
 
+pub mod agent;
 pub mod agreement;
 pub mod behaviour;
 pub mod blocking;

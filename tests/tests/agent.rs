@@ -4,62 +4,18 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use leaktrace_tests::agent::{Agent, PATIENCE, series};
 use leaktrace_tests::blocking::Blocking;
 use leaktrace_tests::go::Toolchain;
-use leaktrace_tests::http::{free_port, get, request};
-use leaktrace_tests::leaktrace::{Running, command};
+use leaktrace_tests::http::request;
 use leaktrace_tests::matrix::each;
 use leaktrace_tests::poll::poll_until;
 use leaktrace_tests::text::assert_untouched;
 use leaktrace_tests::{Mode, Program, Target, Version};
 use serde_json::Value;
 
-/// How long until the agent knows something: it looks for processes every two seconds, and leaves young ones alone for one.
-const PATIENCE: Duration = Duration::from_mins(1);
-
 /// How long until a study has found something: it looks at its process for some 20 seconds first.
 const STUDY: Duration = Duration::from_mins(4);
-
-/// The agent while it runs.
-struct Agent {
-    running: Running,
-    port: u16,
-}
-
-impl Agent {
-    fn start(options: &str) -> Self {
-        let port = free_port().expect("there is one");
-        let running = Running::start(command(&format!("agent --listen 127.0.0.1:{port} {options}")));
-        let mut agent = Self { running, port };
-        poll_until(PATIENCE, "it listens", || {
-            assert!(agent.running.is_running(), "the agent has ended");
-            get(port, "/healthz").ok()
-        });
-        agent
-    }
-
-    fn get(&self, path: &str) -> String {
-        get(self.port, path).unwrap_or_else(|error| panic!("{error:#}"))
-    }
-
-    fn processes(&self) -> Vec<Value> {
-        let node: Value = serde_json::from_str(&self.get("/processes")).expect("it is JSON");
-        node["processes"].as_array().expect("there is a list").clone()
-    }
-
-    fn find(&self, pid: u32) -> Option<Value> {
-        let begins = format!("{pid}-");
-        let is_it = |process: &Value| process["id"].as_str().is_some_and(|id| id.starts_with(&begins));
-        self.processes().into_iter().find(is_it)
-    }
-
-    /// What is told of a process once it is in this state.
-    fn once(&self, pid: u32, state: &str) -> Value {
-        poll_until(PATIENCE, &format!("{pid} is {state}"), || {
-            self.find(pid).filter(|found| found["state"] == state)
-        })
-    }
-}
 
 /// The processes that this one has started.
 fn children(pid: u32) -> Vec<u32> {
@@ -72,12 +28,6 @@ fn children(pid: u32) -> Vec<u32> {
 
 fn quiet(version: Version, goroutines: usize) -> Target {
     Target::start(version, Mode::Stripped, &format!("leak_chan_send={goroutines}"))
-}
-
-/// The value of the only series of `metrics` that begins like this.
-fn series(metrics: &str, begins: &str, has: &str) -> Option<f64> {
-    let line = metrics.lines().find(|line| line.starts_with(begins) && line.contains(has))?;
-    line.rsplit(' ').next()?.parse().ok()
 }
 
 #[test]
