@@ -4,6 +4,8 @@
 //! around it or the machine ran out (`oom_kill` of `memory.events`, Linux mm/oom_kill.c). It does not say there which
 //! process it was; that it was killed by SIGKILL, its exit status says where that can be had.
 
+use crate::base::num::Ktime;
+use crate::base::time::SECOND_NS;
 use crate::schema::{BlackBoxReason, Ending, Sureness};
 
 const SIGKILL: u32 = 9;
@@ -43,6 +45,36 @@ pub struct OomKills {
 impl OomKills {
     fn rose(self) -> bool {
         matches!((self.before, self.after), (Some(before), Some(after)) if after > before)
+    }
+}
+
+/// After this time a process that was being killed has ended.
+const SETTLED_NS: u64 = 5 * SECOND_NS;
+
+/// Kills in a cgroup and around it that were counted before whatever ends the process: the count rises some time before that
+/// can be seen to have ended, so what was counted last may have its own kill in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KillsBefore {
+    sure: Option<[Option<u64>; 2]>,
+    latest: Option<(Ktime, [Option<u64>; 2])>,
+}
+
+impl KillsBefore {
+    /// So many were counted at `now`, when the process had not ended.
+    pub fn counted(&mut self, now: Ktime, kills: [Option<u64>; 2]) {
+        match self.latest {
+            Some((at, _)) if now.since(at) < SETTLED_NS => {}
+            latest => {
+                // At first there is nothing better.
+                self.sure = Some(latest.map_or(kills, |(_, settled)| settled));
+                self.latest = Some((now, kills));
+            }
+        }
+    }
+
+    /// Of its own cgroup, and of the one around.
+    pub fn before(&self) -> [Option<u64>; 2] {
+        self.sure.unwrap_or_default()
     }
 }
 
@@ -128,6 +160,21 @@ mod tests {
     ) -> (BlackBoxReason, Sureness) {
         let ending = ending(&EndFacts { status, own, around, percent: Some(percent) });
         (ending.reason, ending.sureness)
+    }
+
+    #[test]
+    fn a_kill_that_is_counted_before_the_end_is_seen_is_not_taken_for_an_earlier_one() {
+        let mut kills = KillsBefore::default();
+        assert_eq!(kills.before(), [None; 2]);
+        let mut counted = |second: u64, count| {
+            kills.counted(Ktime(second * SECOND_NS), [Some(count), None]);
+            kills.before()[0]
+        };
+        assert_eq!(counted(10, 3), Some(3));
+        assert_eq!(counted(20, 3), Some(3));
+        assert_eq!(counted(22, 4), Some(3), "it is being killed");
+        assert_eq!(counted(26, 4), Some(3));
+        assert_eq!(counted(32, 4), Some(4), "that was somebody else");
     }
 
     #[test]

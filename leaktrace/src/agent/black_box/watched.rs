@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use leaktrace_core::base::num::Ktime;
 use leaktrace_core::node::black_box::{
-    BlackBox, EndFacts, ExitStatus, Level, Mark, OomKills, Steps, percent_of, until_next,
+    BlackBox, EndFacts, ExitStatus, KillsBefore, Level, Mark, OomKills, Steps, percent_of, until_next,
 };
 use leaktrace_core::schema::{
     BLACK_BOX_SCHEMA_VERSION, BlackBoxEvent, BlackBoxLook, BlackBoxName, BlackBoxReason, BlackBoxSnapshot,
@@ -34,7 +34,7 @@ pub(super) struct Watched {
     /// When its memory was last looked at, and how much was used.
     used: Option<(Ktime, u64)>,
     pub(super) due: Ktime,
-    kills: [Option<u64>; 2],
+    kills: KillsBefore,
     /// The look whose suspicions are known, and when the last study reported.
     marked: (Option<Ktime>, Option<Ktime>),
     pub(super) snapshot: Option<BlackBoxSnapshot>,
@@ -50,7 +50,7 @@ impl Watched {
             place: None,
             used: None,
             due: now,
-            kills: [None; 2],
+            kills: KillsBefore::default(),
             marked: (None, None),
             snapshot: None,
             snapshots: 0,
@@ -66,12 +66,17 @@ impl Watched {
 
     /// Its memory has been looked at.
     pub(super) fn surveyed(&mut self, told: Surveyed, first: u32) {
+        // What is counted after its end, which nobody has noticed yet, says nothing of it.
+        if self.inspected.target().exit.has_exited() {
+            self.due = after(told.at, UNKNOWN);
+            return;
+        }
         let Surveyed { id: _, at, place, memory, resident, kills } = told;
         if let Some(place) = place {
             self.place = Some((at, place));
         }
-        if let Some([own, around]) = kills {
-            self.kills = [own.or(self.kills[0]), around.or(self.kills[1])];
+        if let Some(kills) = kills {
+            self.kills.counted(at, kills);
         }
         let Some(memory) = memory else {
             self.due = after(at, UNKNOWN);
@@ -198,8 +203,8 @@ impl Leaving {
 
     /// What was found out.
     pub(super) fn facts(&self) -> EndFacts {
-        let [own, around] =
-            [0, 1].map(|index| OomKills { before: self.watched.kills[index], after: self.after[index] });
+        let before = self.watched.kills.before();
+        let [own, around] = [0, 1].map(|index| OomKills { before: before[index], after: self.after[index] });
         let percent = self.watched.black_box.memory().map(|memory| percent_of(memory.used, memory.limit));
         EndFacts { status: self.status, own, around, percent }
     }
