@@ -66,14 +66,22 @@ impl Agent {
         get(self.port, path).unwrap_or_else(|error| panic!("{error:#}"))
     }
 
+    /// The same of what is JSON.
+    ///
+    /// # Panics
+    /// When it is none.
+    #[track_caller]
+    pub fn json(&self, path: &str) -> Value {
+        serde_json::from_str(&self.get(path)).expect("it is JSON")
+    }
+
     /// All processes that it knows of.
     ///
     /// # Panics
     /// When it does not say.
     #[track_caller]
     pub fn processes(&self) -> Vec<Value> {
-        let node: Value = serde_json::from_str(&self.get("/processes")).expect("it is JSON");
-        node["processes"].as_array().expect("there is a list").clone()
+        self.json("/processes")["processes"].as_array().expect("there is a list").clone()
     }
 
     /// What it knows of a process.
@@ -95,11 +103,11 @@ impl Agent {
         })
     }
 
-    /// The value of the only one of its series that begins like this and has this label.
+    /// The value of the only one of its series that begins like this and has this in it.
     #[track_caller]
-    pub fn series(&self, begins: &str, label: &str) -> Option<f64> {
+    pub fn series(&self, begins: &str, has: &str) -> Option<f64> {
         let metrics = self.get("/metrics");
-        let line = metrics.lines().find(|line| line.starts_with(begins) && line.contains(label))?;
+        let line = metrics.lines().find(|line| line.starts_with(begins) && line.contains(has))?;
         line.rsplit(' ').next()?.parse().ok()
     }
 

@@ -49,6 +49,17 @@ pub struct OwnFigures {
     pub periods: Vec<(Read, Duration)>,
     /// Why processes cannot be read, in few words that are always the same ones, and how many.
     pub unreadable: Vec<(&'static str, u64)>,
+    /// Of the black box, if there is one.
+    pub black_box: Option<BlackBoxFigures>,
+}
+
+/// What there was to write to the black box.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BlackBoxFigures {
+    /// Entries that were written, by reason.
+    pub entries: Vec<(&'static str, u64)>,
+    /// What could not be written.
+    pub failures: u64,
 }
 
 /// A sample, and the family that it belongs to.
@@ -65,6 +76,8 @@ const SITES: usize = 4;
 const SUSPECTS: usize = 5;
 const INFO: usize = 6;
 const INCIDENTS: usize = 16;
+const BLACK_BOX: usize = 17;
+const BLACK_BOX_FAILURES: usize = 18;
 const PROCESSES: usize = 7;
 const UNREADABLE: usize = 8;
 const PERIOD: usize = 9;
@@ -78,7 +91,7 @@ const LIMIT: usize = 15;
 use MetricKind::{Counter, Gauge};
 
 /// All families, in the order of the numbers above.
-const KINDS: [Kind; 17] = [
+const KINDS: [Kind; 19] = [
     Kind("leaktrace_goroutines", "Live goroutines, without those of the Go runtime.", None, Gauge),
     Kind(
         "leaktrace_goroutines_created",
@@ -141,6 +154,13 @@ const KINDS: [Kind; 17] = [
         None,
         Gauge,
     ),
+    Kind(
+        "leaktrace_blackbox_entries",
+        "Entries that were written to the black box, by reason; one that is written again counts again.",
+        None,
+        Counter,
+    ),
+    Kind("leaktrace_blackbox_failures", "Entries of the black box that could not be written.", None, Counter),
 ];
 
 /// The names of all metrics, as scrapers have them.
@@ -208,7 +228,14 @@ fn of_node(processes: &[NodeProcess], own: &OwnFigures) -> Vec<Sample> {
         sample(MEMORY, [], real(own.memory_bytes)),
         sample(STUCK, [], real(own.stuck_reads)),
     ];
-    states.into_iter().chain(reasons).chain(periods).chain(budget).chain(alone).collect()
+    let black_box = own.black_box.iter().flat_map(of_black_box);
+    states.into_iter().chain(reasons).chain(periods).chain(budget).chain(alone).chain(black_box).collect()
+}
+
+fn of_black_box(figures: &BlackBoxFigures) -> Vec<Sample> {
+    let BlackBoxFigures { entries, failures } = figures;
+    let entries = entries.iter().map(|(why, count)| sample(BLACK_BOX, [("reason", *why)], real(*count)));
+    entries.chain([sample(BLACK_BOX_FAILURES, [], real(*failures))]).collect()
 }
 
 fn sample<const N: usize>(family: usize, labels: [(&'static str, &str); N], value: f64) -> Sample {

@@ -5,6 +5,7 @@
 //! its neighbours nothing.
 
 mod ages;
+pub mod black_box;
 mod cgroup;
 mod families;
 mod floors;
@@ -18,7 +19,7 @@ mod turns;
 
 pub use ages::{Ages, OLD};
 pub use cgroup::Place;
-pub use families::{Bounds, OwnFigures, Totals, families, metric_names};
+pub use families::{BlackBoxFigures, Bounds, OwnFigures, Totals, families, metric_names};
 pub use pace::{Load, Pace, Read, for_target};
 pub use row::Row;
 pub use sites::{MAX_SITES, SiteRow, SiteTable};

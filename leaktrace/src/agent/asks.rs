@@ -30,16 +30,24 @@ pub(super) fn refuse(wish: &Wish) -> Option<Refusal> {
 
 /// Takes a dump in the form that is wished for. For a thread that may not come back.
 pub(super) fn dump(inspected: &Inspected, procfs: &Procfs, wish: &Wish) -> Result<Bytes, Refusal> {
+    take(
+        inspected,
+        procfs,
+        match wish.debug {
+            0 => "pprof",
+            1 => "debug1",
+            _ => "debug2",
+        },
+    )
+}
+
+/// Takes a dump in the format with this name. For a thread that may not come back.
+pub(super) fn take(inspected: &Inspected, procfs: &Procfs, format: &str) -> Result<Bytes, Refusal> {
     let failed = |error: &dyn std::fmt::Display| Refusal::Failed(format!("{error:#}"));
     // Of its own: where a stack cannot be read, goroutines can still be counted.
     let memory = ProcessMemory::new(inspected.target().about.reader);
     let dump = subject::dump_of(inspected, &memory, procfs, false).map_err(|error| failed(&error))?;
-    let name = match wish.debug {
-        0 => "pprof",
-        1 => "debug1",
-        _ => "debug2",
-    };
-    let format = FORMATS.named(name).ok_or_else(|| failed(&"no such format"))?;
+    let format = FORMATS.named(format).ok_or_else(|| failed(&"no such format"))?;
     let mut out = Limited { bytes: Vec::new() };
     render(format, &dump, &Options::default(), &mut out).map_err(|error| failed(&error))?;
     Ok(out.bytes.into())

@@ -1,12 +1,15 @@
 //! What the options of `agent` mean.
 
+use std::path::Path;
 use std::sync::Arc;
 
+use leaktrace_core::node::black_box::{Bounds, Steps, StepsError};
 use leaktrace_core::session::Matcher;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use super::black_box::BlackBoxConfig;
 use super::http::{Guard, Listen};
-use crate::cli::agent::Agent;
+use crate::cli::agent::{Agent, BlackBoxArgs};
 use crate::dump::facts;
 use crate::process::Procfs;
 
@@ -22,11 +25,24 @@ pub(super) struct AgentConfig {
     pub(super) most_processes: usize,
     pub(super) most_series: usize,
     pub(super) listen: Listen,
+    /// Where black boxes are kept, if they are.
+    pub(super) black_box: Option<BlackBoxConfig>,
 }
 
 /// How many descriptors each process takes, and how many are for everything else.
 const EACH: u64 = 3;
 const OTHERS: u64 = 256;
+
+/// How many entries there are at most.
+const MOST_ENTRIES: usize = 10_000;
+
+fn black_box(args: &BlackBoxArgs, folder: &Path) -> Result<BlackBoxConfig, StepsError> {
+    Ok(BlackBoxConfig {
+        folder: folder.to_owned(),
+        steps: Steps::new(args.black_box_memory)?,
+        bounds: Bounds { bytes: args.black_box_size.0, age: args.black_box_age, entries: MOST_ENTRIES },
+    })
+}
 
 /// For how many processes there are descriptors, once as many are allowed as can be.
 fn room() -> usize {
@@ -56,6 +72,12 @@ impl AgentConfig {
             most_processes: (args.max_processes as usize).min(room()),
             most_series: args.max_series as usize,
             listen,
+            black_box: args
+                .black_box
+                .black_box
+                .as_ref()
+                .map(|folder| black_box(&args.black_box, folder))
+                .transpose()?,
         };
         Ok((config, guard))
     }

@@ -12,6 +12,7 @@ use leaktrace_core::schema::ProcessId;
 use tokio::sync::{mpsc, oneshot};
 
 use super::asks;
+use super::black_box::{self, Recorder};
 use super::config::AgentConfig;
 use super::finding::Finder;
 use super::http::Refusal;
@@ -54,6 +55,7 @@ pub(super) enum Answer {
     /// A dump is over; why, if it did not return.
     Dumped(ProcessId, Option<String>),
     Studied(ProcessId, Heard),
+    BlackBox(black_box::Told),
 }
 
 /// How many jobs of each kind are under way.
@@ -75,6 +77,8 @@ pub(super) struct Agent<'a> {
     pub(super) pace: Pace,
     pub(super) studies: Studies,
     pub(super) totals: Totals,
+    /// Taken out while it is worked with.
+    pub(super) black_box: Option<Recorder>,
     /// Processes that are to be inspected, those that came first in front.
     pub(super) candidates: VecDeque<Pid>,
     /// Those of a batch that was lost to nobody knows whom: each alone.
@@ -102,11 +106,11 @@ impl<'a> Agent<'a> {
     pub(super) fn new(
         config: &'a AgentConfig,
         procfs: &'a Procfs,
-        shared: Arc<Shared>,
-        asked: mpsc::Receiver<Ask>,
+        (shared, asked): (Arc<Shared>, mpsc::Receiver<Ask>),
+        (answer, answers): (mpsc::UnboundedSender<Answer>, mpsc::UnboundedReceiver<Answer>),
+        black_box: Option<Recorder>,
     ) -> Self {
         let now = clock::now();
-        let (answer, answers) = mpsc::unbounded_channel();
         Self {
             config,
             procfs,
@@ -115,6 +119,7 @@ impl<'a> Agent<'a> {
             finder: Finder::default(),
             pace: Pace::new(config.cores),
             totals: Totals::default(),
+            black_box,
             studies: Studies::new(config.cores, now, answer.clone()),
             candidates: VecDeque::new(),
             suspects: VecDeque::new(),
@@ -141,11 +146,10 @@ impl<'a> Agent<'a> {
             self.shared.turned(now);
             self.scan(now);
             self.inspect(now);
-            let due = self.read(now);
+            let due = self.read(now).into_iter().chain(self.black_box(now));
             self.study(now);
             self.tell(now);
-            let until =
-                due.into_iter().chain([self.scan_due, self.tell_due, self.study_due]).min().unwrap_or(now);
+            let until = due.chain([self.scan_due, self.tell_due, self.study_due]).min().unwrap_or(now);
             let pause = Duration::from_nanos(until.since(clock::now()));
             tokio::select! {
                 _ = &mut end => break,
@@ -156,6 +160,7 @@ impl<'a> Agent<'a> {
         }
         self.shared.ready(false);
         self.studies.end_all();
+        self.black_box.iter().for_each(Recorder::finish);
     }
 
     /// Looks for processes that have come and gone.
@@ -182,6 +187,9 @@ impl<'a> Agent<'a> {
 
     pub(super) fn end(&mut self, id: ProcessId) {
         self.studies.forget(id);
+        if let Some(recorder) = &mut self.black_box {
+            recorder.end(id, self.roster.get(id), clock::now());
+        }
         self.is_news |= self.roster.remove(id);
     }
 
@@ -287,12 +295,12 @@ impl<'a> Agent<'a> {
         self.under_way.dumps += usize::from(is_begun);
     }
 
-    fn undumped(&self, id: ProcessId) -> Option<Refusal> {
+    pub(super) fn undumped(&self, id: ProcessId) -> Option<Refusal> {
         let why = self.roster.get(id)?.why_undumped(clock::now())?;
         Some(Refusal::Failed(format!("an earlier dump did not return: {why}")))
     }
 
-    fn too_large(&self, id: ProcessId) -> Option<Refusal> {
+    pub(super) fn too_large(&self, id: ProcessId) -> Option<Refusal> {
         let goroutines =
             self.roster.get(id)?.row().goroutines().filter(|count| *count > asks::MOST_GOROUTINES)?;
         let most = asks::MOST_GOROUTINES;
@@ -303,7 +311,7 @@ impl<'a> Agent<'a> {
     }
 
     /// Begins a job; its answer comes to the loop.
-    fn begin<T: Send + 'static>(
+    pub(super) fn begin<T: Send + 'static>(
         &mut self,
         job: impl FnOnce() -> T + Send + 'static,
         told: impl FnOnce(Result<T, Lost>) -> Answer + Send + 'static,

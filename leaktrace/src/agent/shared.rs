@@ -5,10 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use leaktrace_core::base::num::Ktime;
-use leaktrace_core::schema::{MetricFamily, NODE_SCHEMA_VERSION, Node, NodeProcess, ProcessId, Report};
+use leaktrace_core::schema::{
+    BlackBoxEntry, BlackBoxName, MetricFamily, NODE_SCHEMA_VERSION, Node, NodeProcess, ProcessId, Report,
+};
 use tokio::sync::{mpsc, oneshot};
 
-use super::http::{Answers, Bytes, Dumped, Health, Refusal, Wish};
+use super::black_box::Desk;
+use super::http::{Answers, BlackBoxPart, Bytes, Dumped, Health, Refusal, Wish};
 use crate::clock;
 
 /// How many asks wait.
@@ -35,29 +38,33 @@ pub(super) struct Shared {
     turned: Mutex<Ktime>,
     is_ready: AtomicBool,
     asks: mpsc::Sender<Ask>,
+    /// Who reads the black box, if there is one.
+    desk: Option<Desk>,
 }
 
 /// All processes as they are now.
-pub(super) fn node(processes: Vec<NodeProcess>) -> Node {
+pub(super) fn node(processes: Vec<NodeProcess>, black_box: Vec<BlackBoxEntry>) -> Node {
     Node {
         schema_version: NODE_SCHEMA_VERSION,
         leaktrace: env!("CARGO_PKG_VERSION").to_owned(),
         unix_ns: clock::unix_ns().unwrap_or_default(),
         processes,
+        black_box,
     }
 }
 
 impl Shared {
     /// With what comes to the loop.
-    pub(super) fn new(now: Ktime) -> (Arc<Self>, mpsc::Receiver<Ask>) {
+    pub(super) fn new(now: Ktime, desk: Option<Desk>) -> (Arc<Self>, mpsc::Receiver<Ask>) {
         let (asks, asked) = mpsc::channel(MOST_ASKS);
         let shared = Self {
-            node: Mutex::new(Arc::new(node(Vec::new()))),
+            node: Mutex::new(Arc::new(node(Vec::new(), Vec::new()))),
             metrics: Mutex::default(),
             reports: Mutex::default(),
             turned: Mutex::new(now),
             is_ready: AtomicBool::new(false),
             asks,
+            desk,
         };
         (Arc::new(shared), asked)
     }
@@ -100,6 +107,16 @@ impl Answers for Shared {
 
     fn report(&self, id: ProcessId) -> Option<Arc<Report>> {
         lock(&self.reports).get(&id).cloned()
+    }
+
+    fn black_box(&self, name: BlackBoxName, part: BlackBoxPart) -> Dumped {
+        let (answer, told) = oneshot::channel();
+        match &self.desk {
+            Some(desk) => desk.read(name, part, answer),
+            // Whoever asks waits below.
+            None => _ = answer.send(Err(Refusal::NoProcess)),
+        }
+        Box::pin(async move { told.await.unwrap_or(Err(Refusal::Busy)) })
     }
 
     fn health(&self) -> Health {

@@ -46,11 +46,11 @@ impl Process {
         }
     }
 
-    fn creator(&self, gopc: ReturnPc) -> Location {
+    pub(super) fn creator(&self, gopc: ReturnPc) -> Location {
         self.names.get(&gopc).cloned().unwrap_or_else(|| nameless(gopc))
     }
 
-    fn incidents(&self) -> Vec<NodeIncident> {
+    pub(super) fn incidents(&self) -> Vec<NodeIncident> {
         let report = self.studied.iter().flat_map(|studied| &studied.report.incidents);
         report.filter_map(NodeIncident::of).collect()
     }

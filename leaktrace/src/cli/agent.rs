@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 
-use crate::quantity::{self, Overhead};
+use crate::quantity::{self, Bytes, Overhead, Span};
 
 /// What `leaktrace agent` takes.
 #[derive(Debug, ClapArgs)]
@@ -51,4 +51,26 @@ pub struct Agent {
     /// How many series /metrics shows at most
     #[arg(long, value_name = "COUNT", default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(100..=1_000_000), help_heading = "Limits")]
     pub max_series: u32,
+
+    /// What is kept of processes.
+    #[command(flatten)]
+    pub black_box: BlackBoxArgs,
+}
+
+/// What is kept of processes for the time after their end.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Black box")]
+pub struct BlackBoxArgs {
+    /// Keep in DIR what processes looked like that were conspicuous or were killed for want of memory, for `leaktrace report`
+    #[arg(long, value_name = "DIR")]
+    pub black_box: Option<PathBuf>,
+    /// Take a snapshot when a process's memory reaches PERCENT of its limit, and again at 90% and 95%
+    #[arg(long, value_name = "PERCENT", default_value = "80%", value_parser = quantity::percent, requires = "black_box")]
+    pub black_box_memory: u32,
+    /// Delete the oldest entries when all of them have more than SIZE
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = quantity::bytes, requires = "black_box")]
+    pub black_box_size: Bytes,
+    /// Delete entries that are older than TIME
+    #[arg(long, value_name = "TIME", default_value = "7d", value_parser = quantity::span, requires = "black_box")]
+    pub black_box_age: Span,
 }

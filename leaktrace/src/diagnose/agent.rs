@@ -1,5 +1,6 @@
 //! Why the agent does not begin.
 
+use crate::agent::black_box::FolderError;
 use crate::agent::http::{StartError, TokenError};
 
 /// What to do about a server that does not start.
@@ -8,6 +9,16 @@ pub(super) fn hint(cause: &(dyn std::error::Error + 'static)) -> Option<&'static
         return Some(match error {
             TokenError::CannotRead { .. } => "check that the file exists and that you may read it",
             TokenError::NoToken { .. } => "write a token into it, such as what `openssl rand -hex 32` prints",
+        });
+    }
+    if let Some(error) = cause.downcast_ref::<FolderError>() {
+        return Some(match error {
+            FolderError::Io { .. } => {
+                "give --black-box a directory that you may write to, or one that can be made in its parent"
+            }
+            FolderError::Open { .. } => {
+                "make it yours alone: `chown` it to the user of the agent, and `chmod 700` it"
+            }
         });
     }
     cause.downcast_ref::<StartError>().map(|error| match error {

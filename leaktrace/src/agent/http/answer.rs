@@ -14,11 +14,11 @@ use hyper::header::{
 };
 use hyper::{Request, Response, StatusCode};
 use leaktrace_core::base::escape;
-use leaktrace_core::schema::{MetricFamily, Node, NodeProcess, ProcessId};
+use leaktrace_core::schema::{BlackBoxName, MetricFamily, Node, NodeProcess, ProcessId};
 use serde::Serialize;
 use tokio::time::timeout;
 
-use super::asks::{Answers, ProfileKind, Refusal, Wish};
+use super::asks::{Answers, BlackBoxPart, ProfileKind, Refusal, Wish};
 use super::deadline::{Deadline, Patience, Whole};
 use super::guard::{Guard, Refused};
 use super::kept::Kept;
@@ -97,6 +97,7 @@ impl Answerer {
                 deadline.asked(longer);
                 self.profile(id, wish, longer).await
             }
+            Ok((Route::Entry(name, part), _)) => self.entry(name, part).await,
             Ok((route, headers)) => self.at_once(route, &headers, peer),
             Err(answer) => answer,
         };
@@ -132,10 +133,13 @@ impl Answerer {
             Route::Processes => {
                 Answer::ok(JSON, self.processes.of(self.answers.node(), |node| json(&**node)))
             }
+            Route::BlackBox => Answer::ok(JSON, json(&self.answers.node().black_box)),
             Route::Metrics => self.metrics(format(headers)),
             Route::Targets => self.targets(peer),
             Route::Alive => Answer::health(self.answers.health().is_alive, "ok", "stuck"),
             Route::Ready => Answer::health(self.answers.health().is_ready, "ready", "not ready"),
+            // It takes time, and was answered before.
+            Route::Entry(..) => no_entry(),
             Route::Process(id, part) => {
                 let node = self.answers.node();
                 let process = node.processes.iter().find(|process| process.id == id);
@@ -174,6 +178,23 @@ impl Answerer {
         let (target, kept) = &*kept;
         let made = |node: &Arc<Node>| json(&targets::targets(node, target.as_deref(), self.node.as_deref()));
         Answer::ok(JSON, kept.of(self.answers.node(), made))
+    }
+
+    async fn entry(&self, name: BlackBoxName, part: BlackBoxPart) -> Answer {
+        let read = timeout(self.patience.answer * 3 / 4, self.answers.black_box(name, part));
+        match (read.await, part) {
+            (Ok(Ok(bytes)), BlackBoxPart::Event) => Answer::ok(JSON, bytes),
+            (Ok(Ok(bytes)), BlackBoxPart::Snapshot) => {
+                Answer::ok(PROFILE, bytes).with(CONTENT_DISPOSITION, "attachment; filename=\"snapshot.ltr\"")
+            }
+            (Ok(Err(Refusal::NoProcess)), _) => no_entry(),
+            (Ok(Err(Refusal::Busy)), _) => {
+                let why = "too much is to be written or read; try again in a second";
+                Answer::error(StatusCode::SERVICE_UNAVAILABLE, why).with(RETRY_AFTER, "1")
+            }
+            (Ok(Err(Refusal::Failed(why))), _) => Answer::error(StatusCode::BAD_GATEWAY, &escape::line(&why)),
+            (Err(_), _) => Answer::error(StatusCode::GATEWAY_TIMEOUT, "the disk takes too long"),
+        }
     }
 
     async fn profile(&self, id: ProcessId, wish: Wish, longer: Duration) -> Answer {
@@ -217,6 +238,13 @@ fn of_process(process: &NodeProcess, part: Part, headers: &HeaderMap) -> Answer 
 
 fn no_process() -> Answer {
     Answer::error(StatusCode::NOT_FOUND, "there is no such process any more, or there never was")
+}
+
+fn no_entry() -> Answer {
+    Answer::error(
+        StatusCode::NOT_FOUND,
+        "the black box has no such entry any more, or never had, or it has no snapshot",
+    )
 }
 
 fn json(what: &impl Serialize) -> Vec<u8> {

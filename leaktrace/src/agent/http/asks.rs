@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use hyper::body::Bytes;
-use leaktrace_core::schema::{MetricFamily, Node, ProcessId, Report};
+use leaktrace_core::schema::{BlackBoxName, MetricFamily, Node, ProcessId, Report};
 
 /// A dump on its way.
 pub type Dumped = Pin<Box<dyn Future<Output = Result<Bytes, Refusal>> + Send>>;
@@ -23,8 +23,20 @@ pub trait Answers: Send + Sync + 'static {
     /// What the last study of a process has reported, if there was one.
     fn report(&self, id: ProcessId) -> Option<Arc<Report>>;
 
+    /// Reads a part of an entry of the black box.
+    fn black_box(&self, name: BlackBoxName, part: BlackBoxPart) -> Dumped;
+
     /// Whether all is well.
     fn health(&self) -> Health;
+}
+
+/// What there is of an entry of the black box.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlackBoxPart {
+    /// What is known, as JSON.
+    Event,
+    /// All goroutines at last, as a file for `leaktrace report`.
+    Snapshot,
 }
 
 /// A dump that somebody wants.

@@ -30,7 +30,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use std::{io, net};
 
-pub use asks::{Answers, Dumped, Health, ProfileKind, Refusal, Wish};
+pub use asks::{Answers, BlackBoxPart, Dumped, Health, ProfileKind, Refusal, Wish};
 pub use guard::{Guard, TokenError};
 pub use hyper::body::Bytes;
 use thiserror::Error;

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use leaktrace_core::schema::ProcessId;
+use leaktrace_core::schema::{BlackBoxName, ProcessId};
 
-use super::asks::{ProfileKind, Wish};
+use super::asks::{BlackBoxPart, ProfileKind, Wish};
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +23,10 @@ pub(super) enum Route {
     Ready,
     /// Something of one process.
     Process(ProcessId, Part),
+    /// All entries of the black box, as data.
+    BlackBox,
+    /// Something of one entry.
+    Entry(BlackBoxName, BlackBoxPart),
 }
 
 /// What there is of one process.
@@ -62,10 +66,21 @@ pub(super) fn route(path: &str, query: &str) -> Result<Route, Unclear> {
         "/sd" => Route::Targets,
         "/healthz" => Route::Alive,
         "/readyz" => Route::Ready,
+        "/blackbox" => Route::BlackBox,
+        _ if path.starts_with("/blackbox/") => entry(path)?,
         _ => return process(path, query),
     };
     Query::parse(query)?;
     Ok(route)
+}
+
+fn entry(path: &str) -> Result<Route, Unclear> {
+    let name = path.strip_prefix("/blackbox/").ok_or(Unclear::NoSuchPath)?;
+    let (name, part) = match name.strip_suffix(".ltr") {
+        Some(name) => (name, BlackBoxPart::Snapshot),
+        None => (name, BlackBoxPart::Event),
+    };
+    Ok(Route::Entry(name.parse().map_err(|_| Unclear::NoSuchPath)?, part))
 }
 
 fn process(path: &str, query: &str) -> Result<Route, Unclear> {
@@ -166,6 +181,7 @@ mod tests {
     use super::*;
 
     const ID: ProcessId = ProcessId { pid: 4711, start_ticks: 88_123 };
+    const NAME: BlackBoxName = BlackBoxName { unix_s: 1_796_064_863, id: ID };
 
     fn of(target: &str) -> Result<Route, Unclear> {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
@@ -186,6 +202,9 @@ mod tests {
             ("/sd", Route::Targets),
             ("/healthz", Route::Alive),
             ("/readyz", Route::Ready),
+            ("/blackbox", Route::BlackBox),
+            ("/blackbox/4711-88123-1796064863", Route::Entry(NAME, BlackBoxPart::Event)),
+            ("/blackbox/4711-88123-1796064863.ltr", Route::Entry(NAME, BlackBoxPart::Snapshot)),
             ("/processes/4711-88123", Route::Process(ID, Part::Page)),
             ("/processes/4711-88123.json", Route::Process(ID, Part::Data)),
             ("/processes/4711-88123/metrics?process=4711-88123", Route::Process(ID, Part::Metrics)),

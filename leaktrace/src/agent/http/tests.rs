@@ -58,6 +58,9 @@ fn every_path_is_answered_in_its_type() {
         ("/processes/4711-88123/debug/pprof/", "text/html; charset=utf-8", "<a href=\"goroutine?debug=1\">"),
         ("/sd", "application/json", "\"__param_process\":\"4711-88123\""),
         ("/healthz", "text/plain; charset=utf-8", "ok\n"),
+        ("/blackbox", "application/json", "[]"),
+        ("/blackbox/7-8-9", "application/json", "{\"name\":\"7-8-9\",\"part\":\"Event\"}"),
+        ("/blackbox/7-8-9.ltr", "application/octet-stream", "\"part\":\"Snapshot\""),
     ] {
         let answer = get(at, path);
         assert_eq!((answer.status, answer.header("content-type")), (200, Some(content_type)), "{path}");
@@ -68,6 +71,14 @@ fn every_path_is_answered_in_its_type() {
         let policy = answer.header("content-security-policy").unwrap();
         assert!(policy.starts_with("default-src 'none';"), "{policy}");
         assert_eq!(answer.header("access-control-allow-origin"), None);
+    }
+    for (path, status) in [
+        ("/blackbox/1-8-9", 404),
+        ("/blackbox/2-8-9", 503),
+        ("/blackbox/../7-8-9", 404),
+        ("/blackbox/7-8-9/x", 404),
+    ] {
+        assert_eq!(get(at, path).status, status, "{path}");
     }
     let ready = get(at, "/readyz");
     assert_eq!((ready.status, ready.text().as_str()), (503, "not ready\n"));

@@ -2,16 +2,22 @@
 
 use std::sync::{Arc, Mutex};
 
-use crate::agent::http::{Answers, Bytes, Dumped, Health, Refusal, Wish};
+use crate::agent::http::{Answers, BlackBoxPart, Bytes, Dumped, Health, Refusal, Wish};
 use std::time::Duration;
 
 use leaktrace_core::schema::{
-    Location, MetricFamily, MetricKind, MetricSample, NODE_SCHEMA_VERSION, Node, NodeProcess, NodeSite,
-    NodeState, ProcessId, Report,
+    BlackBoxName, Location, MetricFamily, MetricKind, MetricSample, NODE_SCHEMA_VERSION, Node, NodeProcess,
+    NodeSite, NodeState, ProcessId, Report,
 };
 
 pub(in crate::agent::http) fn node(processes: Vec<NodeProcess>) -> Node {
-    Node { schema_version: NODE_SCHEMA_VERSION, leaktrace: "0.1.0".to_owned(), unix_ns: 1, processes }
+    Node {
+        schema_version: NODE_SCHEMA_VERSION,
+        leaktrace: "0.1.0".to_owned(),
+        unix_ns: 1,
+        processes,
+        black_box: Vec::new(),
+    }
 }
 
 pub(in crate::agent::http) fn process(pid: u32) -> NodeProcess {
@@ -107,6 +113,16 @@ impl Answers for Made {
 
     fn report(&self, _: ProcessId) -> Option<Arc<Report>> {
         None
+    }
+
+    fn black_box(&self, name: BlackBoxName, part: BlackBoxPart) -> Dumped {
+        Box::pin(async move {
+            match name.id.pid {
+                1 => Err(Refusal::NoProcess),
+                2 => Err(Refusal::Busy),
+                _ => Ok(format!("{{\"name\":\"{name}\",\"part\":\"{part:?}\"}}").into()),
+            }
+        })
     }
 
     fn health(&self) -> Health {
