@@ -41,6 +41,12 @@ pub struct OwnFigures {
     pub cpu: Duration,
     /// The memory that it has.
     pub memory_bytes: u64,
+    /// The limit on that, if there is one, and whether it makes leaktrace do less.
+    pub memory_limit: Option<u64>,
+    /// See there.
+    pub is_memory_short: bool,
+    /// What was dropped for want of memory, in one word, and how often.
+    pub dropped: Vec<(&'static str, u64)>,
     /// How many reads do not return.
     pub stuck_reads: u64,
     /// Accounts, and how many cores each has.
@@ -74,11 +80,14 @@ const BUDGET: usize = 12;
 const STUCK: usize = 13;
 const SERIES: usize = 14;
 const LIMIT: usize = 15;
+const MEMORY_LIMIT: usize = 17;
+const MEMORY_SHORT: usize = 18;
+const DROPPED: usize = 19;
 
 use MetricKind::{Counter, Gauge};
 
 /// All families, in the order of the numbers above.
-const KINDS: [Kind; 17] = [
+const KINDS: [Kind; 20] = [
     Kind("leaktrace_goroutines", "Live goroutines, without those of the Go runtime.", None, Gauge),
     Kind(
         "leaktrace_goroutines_created",
@@ -140,6 +149,14 @@ const KINDS: [Kind; 17] = [
         "Incidents found by the last study of each process, by severity.",
         None,
         Gauge,
+    ),
+    Kind("leaktrace_agent_memory_limit_bytes", "Memory that leaktrace may have.", Some("bytes"), Gauge),
+    Kind("leaktrace_agent_memory_short", "1 while studies wait for want of memory, else 0.", None, Gauge),
+    Kind(
+        "leaktrace_agent_dropped",
+        "How often details of a process were dropped for want of memory.",
+        None,
+        Counter,
     ),
 ];
 
@@ -208,7 +225,14 @@ fn of_node(processes: &[NodeProcess], own: &OwnFigures) -> Vec<Sample> {
         sample(MEMORY, [], real(own.memory_bytes)),
         sample(STUCK, [], real(own.stuck_reads)),
     ];
-    states.into_iter().chain(reasons).chain(periods).chain(budget).chain(alone).collect()
+    // Without a limit nothing is ever short or dropped.
+    let limit = own.memory_limit.into_iter().flat_map(|limit| {
+        let dropped =
+            own.dropped.iter().map(|(what, count)| sample(DROPPED, [("what", *what)], real(*count)));
+        let short = sample(MEMORY_SHORT, [], real(own.is_memory_short.into()));
+        dropped.chain([sample(MEMORY_LIMIT, [], real(limit)), short]).collect::<Vec<_>>()
+    });
+    states.into_iter().chain(reasons).chain(periods).chain(budget).chain(alone).chain(limit).collect()
 }
 
 fn sample<const N: usize>(family: usize, labels: [(&'static str, &str); N], value: f64) -> Sample {

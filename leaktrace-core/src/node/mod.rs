@@ -6,10 +6,13 @@
 
 mod ages;
 mod cgroup;
+mod choice;
 mod families;
 mod floors;
+mod memory;
 mod pace;
 mod row;
+mod scope;
 mod sites;
 mod suspicion;
 #[cfg(test)]
@@ -17,9 +20,12 @@ mod testing;
 
 pub use ages::{Ages, OLD};
 pub use cgroup::Place;
+pub use choice::{Candidate, LeftOut, Most, choose};
 pub use families::{Bounds, OwnFigures, Totals, families, metric_names};
+pub use memory::MemoryLimit;
 pub use pace::{Load, Pace, Read, for_target};
 pub use row::Row;
+pub use scope::{Scope, Sides, opts_out};
 pub use sites::{MAX_SITES, SiteRow, SiteTable};
 pub use suspicion::{Suspicion, SuspicionKind, suspect};
 
