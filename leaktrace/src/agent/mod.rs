@@ -5,12 +5,19 @@
 
 mod asks;
 mod config;
+mod deltas;
+mod dumps;
 mod finding;
 pub mod http;
 mod main_loop;
+mod memory;
 mod metrics;
+mod node_profile;
 mod reads;
+mod reload;
 mod roster;
+mod service;
+pub mod settings;
 mod shared;
 mod studies;
 mod taking;
@@ -20,16 +27,18 @@ use std::io::{self, Write as _};
 
 use anyhow::Context as _;
 
-use self::config::AgentConfig;
-use self::main_loop::Agent;
+use self::config::{AgentConfig, Resolved};
+use self::main_loop::{Agent, Beginning};
+use self::settings::Settings;
 use self::shared::Shared;
+use crate::clock;
 use crate::process::Procfs;
 use crate::signals::Interrupts;
-use crate::{cli, clock};
 
 /// Watches all processes until a signal ends that.
-pub fn run(args: &cli::agent::Agent, procfs: &Procfs, interrupts: Interrupts) -> anyhow::Result<()> {
-    let (config, guard) = AgentConfig::resolve(args, procfs)?;
+pub fn run(procfs: &Procfs, interrupts: Interrupts) -> anyhow::Result<()> {
+    let settings = Settings::of_this_process();
+    let Resolved { args, config, guard } = AgentConfig::resolve(&settings.read()?, procfs)?;
     let (shared, asked) = Shared::new(clock::now());
     let server = http::start(config.listen.clone(), guard, shared.clone())?;
     if let Some(address) = server.address() {
@@ -37,8 +46,9 @@ pub fn run(args: &cli::agent::Agent, procfs: &Procfs, interrupts: Interrupts) ->
         _ = writeln!(io::stderr(), "leaktrace: listening on http://{address}/");
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let mut agent = Agent::new(&config, procfs, shared, asked);
-    runtime.context("cannot start the event loop")?.block_on(agent.run(interrupts.wishes().end));
+    let beginning = Beginning { args, config, settings, doors: server.doors(), shared, asked };
+    let mut agent = Agent::new(beginning, procfs);
+    runtime.context("cannot start the event loop")?.block_on(agent.run(interrupts.wishes()));
     server.stop();
     Ok(())
 }

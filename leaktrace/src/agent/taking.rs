@@ -11,6 +11,7 @@ use leaktrace_core::node::{Bounds, OwnFigures, Read, Row, families};
 use leaktrace_core::schema::{NodeProcess, NodeState, ProcessId, Severity};
 
 use super::main_loop::{Agent, Answer, STUDY, TELL, after};
+use super::memory::memory_of_us;
 use super::reads::{self, Brought, Found, Looked};
 use super::roster::Process;
 use super::shared::node;
@@ -18,7 +19,7 @@ use super::studies::{Candidate, Heard, Studied};
 use crate::clock;
 use crate::process::privileges::{Capability, Privileges};
 use crate::process::workers::Lost;
-use crate::process::{Pid, Procfs, USUAL, cpu};
+use crate::process::{Pid, cpu};
 
 /// Which share of what the agent may use it may take to put together what is told, and how old that may be at most.
 const TELLING: f64 = 0.2;
@@ -46,11 +47,20 @@ impl Agent<'_> {
             }
             Answer::Dumped(id, lost) => {
                 self.under_way.dumps -= 1;
-                if let (Some(why), Some(process)) = (lost, self.roster.get_mut(id)) {
-                    process.undumped(why, now);
+                if let Some(why) = lost {
+                    self.undumped(id, why, now);
                 }
             }
+            Answer::Lost(id, why) => self.undumped(id, why, now),
+            Answer::NodeProfiled => self.under_way.node_profiles -= 1,
             Answer::Studied(id, heard) => self.studied(id, heard, now),
+            Answer::Reread(result) => self.reread(result),
+        }
+    }
+
+    fn undumped(&mut self, id: ProcessId, why: String, now: Ktime) {
+        if let Some(process) = self.roster.get_mut(id) {
+            process.undumped(why, now);
         }
     }
 
@@ -159,6 +169,9 @@ impl Agent<'_> {
             return;
         }
         self.study_due = after(now, STUDY);
+        if self.memory.is_short() {
+            return;
+        }
         let candidates: Vec<Candidate> =
             self.roster.iter().filter_map(|(id, process)| process.candidate(id)).collect();
         self.studies.begin(&candidates, self.procfs, now);
@@ -189,6 +202,9 @@ impl Agent<'_> {
         OwnFigures {
             cpu: cpu::used_by_us() + cpu::used_by_ended_children(self.procfs),
             memory_bytes: memory_of_us(self.procfs),
+            memory_limit: self.memory.most(),
+            is_memory_short: self.memory.is_short(),
+            dropped: vec![("names", self.dropped.names), ("reports", self.dropped.reports)],
             stuck_reads: self.workers.stuck() as u64,
             budget: Read::ALL.map(|read| (read.as_str(), self.pace.cores_for(read))).into(),
             periods: Read::ALL.map(|read| (read, self.roster.longest_period(read))).into(),
@@ -220,6 +236,7 @@ impl Agent<'_> {
             .map(|(id, process)| process.told(id, self.studies.is_under_way(id), now))
             .collect();
         processes.sort_by_key(|process| Reverse(rank(process)));
+        self.service.is_doing(status(&processes));
         let own = self.own();
         let reports = self.roster.iter().filter_map(|(id, process)| Some((id, process.report()?))).collect();
         let bounds = Bounds { series: self.config.most_series, ..Bounds::default() };
@@ -230,6 +247,18 @@ impl Agent<'_> {
         self.tell_due = after(now, pause.clamp(TELL, LONGEST_TELL));
         self.shared.tell(node(processes), metrics, reports);
     }
+}
+
+/// What we do, in few words.
+fn status(processes: &[NodeProcess]) -> String {
+    let count = |is_it: fn(&NodeProcess) -> bool| processes.iter().filter(|process| is_it(process)).count();
+    let watched = count(|process| matches!(process.state, NodeState::Watched | NodeState::Waiting));
+    let unreadable = processes.len() - watched;
+    let suspected = count(|process| process.sites.iter().any(|site| site.suspect.is_some()));
+    let incidents: usize = processes.iter().map(|process| process.incidents.len()).sum();
+    format!(
+        "Go processes: {watched} watched, {unreadable} unreadable, {suspected} suspected; incidents: {incidents}"
+    )
 }
 
 /// Which processes come first: those with incidents, the surest before others, then those with a suspect, those that cannot be read, then the largest.
@@ -263,12 +292,4 @@ fn blamed(lost: &Lost) -> Option<Pid> {
         Lost::Blocked(blocked) => blocked.pid,
         Lost::Panicked => None,
     }
-}
-
-/// How much memory we have, as `/proc/PID/statm` says it.
-fn memory_of_us(procfs: &Procfs) -> u64 {
-    let text = procfs.read(Pid::own(), "statm", USUAL as u64).unwrap_or_default();
-    let pages =
-        String::from_utf8_lossy(&text).split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok());
-    pages.unwrap_or(0) * rustix::param::page_size() as u64
 }
