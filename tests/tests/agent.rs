@@ -221,7 +221,7 @@ fn what_a_study_finds_is_told_and_nothing_is_left_at_the_end() {
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
     assert!(outcome.stdout.is_empty(), "{}", outcome.stdout);
     poll_until(PATIENCE, "no study is left", || {
-        let is_left = |pid: &u32| std::path::Path::new(&format!("/proc/{pid}/exe")).read_link().is_ok();
+        let is_left = |pid: &u32| Path::new(&format!("/proc/{pid}/exe")).read_link().is_ok();
         (!studies.iter().any(is_left)).then_some(())
     });
 }

@@ -138,7 +138,8 @@ fn what_cannot_be_had_is_said_with_its_reason() {
 
 #[test]
 fn a_profile_of_all_is_only_for_who_may_ask() {
-    let made = Made { is_node_profiled: false, ..Made::new() };
+    let mut made = Made::new();
+    made.is_node_profiled = false;
     let server = start(on_any_port(), Guard::default(), Arc::new(made)).unwrap();
     let answer = get(server.address().unwrap(), "/debug/pprof/goroutine");
     assert_eq!(answer.status, 403);
