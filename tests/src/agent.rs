@@ -63,7 +63,15 @@ impl Agent {
     /// When it does not, or not with success.
     #[track_caller]
     pub fn get(&self, path: &str) -> String {
-        get(self.port, path).unwrap_or_else(|error| panic!("{error:#}"))
+        self.try_get(path).unwrap_or_else(|error| panic!("{error:#}"))
+    }
+
+    /// The same, or why not.
+    ///
+    /// # Errors
+    /// When it does not answer, or not with success.
+    pub fn try_get(&self, path: &str) -> anyhow::Result<String> {
+        get(self.port, path)
     }
 
     /// The same of what is JSON.
@@ -106,9 +114,7 @@ impl Agent {
     /// The value of the only one of its series that begins like this and has this in it.
     #[track_caller]
     pub fn series(&self, begins: &str, has: &str) -> Option<f64> {
-        let metrics = self.get("/metrics");
-        let line = metrics.lines().find(|line| line.starts_with(begins) && line.contains(has))?;
-        line.rsplit(' ').next()?.parse().ok()
+        series(&self.get("/metrics"), begins, has)
     }
 
     /// Ends it.
@@ -119,4 +125,10 @@ impl Agent {
     pub fn stop(self) -> Outcome {
         self.running.stop()
     }
+}
+
+/// The value of the only series of `metrics` that begins like this and has this in it.
+pub fn series(metrics: &str, begins: &str, has: &str) -> Option<f64> {
+    let line = metrics.lines().find(|line| line.starts_with(begins) && line.contains(has))?;
+    line.rsplit(' ').next()?.parse().ok()
 }

@@ -126,7 +126,7 @@ fn a_process_that_is_killed_for_want_of_memory_leaves_its_black_box() {
         (&"oom_killed".into(), &"leaky".into())
     );
     let count = |reason| agent.series("leaktrace_blackbox_entries_total{", reason);
-    assert_eq!((count("oom_killed"), count("exited")), (Some(1.0), Some(0.0)), "{metrics}");
+    assert_eq!((count("oom_killed"), count("exited")), (Some(1.0), Some(0.0)));
     assert_eq!(agent.series("leaktrace_blackbox_failures_total", ""), Some(0.0));
 
     let entries = std::fs::read_dir(&place).expect("it is there").count();

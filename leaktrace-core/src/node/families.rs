@@ -41,6 +41,12 @@ pub struct OwnFigures {
     pub cpu: Duration,
     /// The memory that it has.
     pub memory_bytes: u64,
+    /// The limit on that, if there is one, and whether it makes leaktrace do less.
+    pub memory_limit: Option<u64>,
+    /// See there.
+    pub is_memory_short: bool,
+    /// What was dropped for want of memory, in one word, and how often.
+    pub dropped: Vec<(&'static str, u64)>,
     /// How many reads do not return.
     pub stuck_reads: u64,
     /// Accounts, and how many cores each has.
@@ -87,11 +93,14 @@ const BUDGET: usize = 12;
 const STUCK: usize = 13;
 const SERIES: usize = 14;
 const LIMIT: usize = 15;
+const MEMORY_LIMIT: usize = 19;
+const MEMORY_SHORT: usize = 20;
+const DROPPED: usize = 21;
 
 use MetricKind::{Counter, Gauge};
 
 /// All families, in the order of the numbers above.
-const KINDS: [Kind; 19] = [
+const KINDS: [Kind; 22] = [
     Kind("leaktrace_goroutines", "Live goroutines, without those of the Go runtime.", None, Gauge),
     Kind(
         "leaktrace_goroutines_created",
@@ -161,6 +170,14 @@ const KINDS: [Kind; 19] = [
         Counter,
     ),
     Kind("leaktrace_blackbox_failures", "Entries of the black box that could not be written.", None, Counter),
+    Kind("leaktrace_agent_memory_limit_bytes", "Memory that leaktrace may have.", Some("bytes"), Gauge),
+    Kind("leaktrace_agent_memory_short", "1 while studies wait for want of memory, else 0.", None, Gauge),
+    Kind(
+        "leaktrace_agent_dropped",
+        "How often details of a process were dropped for want of memory.",
+        None,
+        Counter,
+    ),
 ];
 
 /// The names of all metrics, as scrapers have them.
@@ -229,7 +246,22 @@ fn of_node(processes: &[NodeProcess], own: &OwnFigures) -> Vec<Sample> {
         sample(STUCK, [], real(own.stuck_reads)),
     ];
     let black_box = own.black_box.iter().flat_map(of_black_box);
-    states.into_iter().chain(reasons).chain(periods).chain(budget).chain(alone).chain(black_box).collect()
+    // Without a limit nothing is ever short or dropped.
+    let limit = own.memory_limit.into_iter().flat_map(|limit| {
+        let dropped =
+            own.dropped.iter().map(|(what, count)| sample(DROPPED, [("what", *what)], real(*count)));
+        let short = sample(MEMORY_SHORT, [], real(own.is_memory_short.into()));
+        dropped.chain([sample(MEMORY_LIMIT, [], real(limit)), short]).collect::<Vec<_>>()
+    });
+    states
+        .into_iter()
+        .chain(reasons)
+        .chain(periods)
+        .chain(budget)
+        .chain(alone)
+        .chain(black_box)
+        .chain(limit)
+        .collect()
 }
 
 fn of_black_box(figures: &BlackBoxFigures) -> Vec<Sample> {

@@ -48,12 +48,21 @@ impl Agent<'_> {
             }
             Answer::Dumped(id, lost) => {
                 self.under_way.dumps -= 1;
-                if let (Some(why), Some(process)) = (lost, self.roster.get_mut(id)) {
-                    process.undumped(why, now);
+                if let Some(why) = lost {
+                    self.undumped(id, why, now);
                 }
             }
+            Answer::Lost(id, why) => self.undumped(id, why, now),
+            Answer::NodeProfiled => self.under_way.node_profiles -= 1,
             Answer::Studied(id, heard) => self.studied(id, heard, now),
             Answer::BlackBox(told) => self.black_box_told(told, now),
+            Answer::Reread(result) => self.reread(result),
+        }
+    }
+
+    fn undumped(&mut self, id: ProcessId, why: String, now: Ktime) {
+        if let Some(process) = self.roster.get_mut(id) {
+            process.undumped(why, now);
         }
     }
 
@@ -162,6 +171,9 @@ impl Agent<'_> {
             return;
         }
         self.study_due = after(now, STUDY);
+        if self.memory.is_short() {
+            return;
+        }
         let candidates: Vec<Candidate> =
             self.roster.iter().filter_map(|(id, process)| process.candidate(id)).collect();
         self.studies.begin(&candidates, self.procfs, now);
@@ -192,6 +204,9 @@ impl Agent<'_> {
         OwnFigures {
             cpu: cpu::used_by_us() + cpu::used_by_ended_children(self.procfs),
             memory_bytes: resident(self.procfs, Pid::own()).unwrap_or(0),
+            memory_limit: self.memory.most(),
+            is_memory_short: self.memory.is_short(),
+            dropped: vec![("names", self.dropped.names), ("reports", self.dropped.reports)],
             stuck_reads: self.workers.stuck() as u64,
             budget: Read::ALL.map(|read| (read.as_str(), self.pace.cores_for(read))).into(),
             periods: Read::ALL.map(|read| (read, self.roster.longest_period(read))).into(),
@@ -224,6 +239,7 @@ impl Agent<'_> {
             .map(|(id, process)| process.told(id, self.studies.is_under_way(id), now))
             .collect();
         processes.sort_by_key(|process| Reverse(rank(process)));
+        self.service.is_doing(status(&processes));
         let own = self.own();
         let reports = self.roster.iter().filter_map(|(id, process)| Some((id, process.report()?))).collect();
         let bounds = Bounds { series: self.config.most_series, ..Bounds::default() };
@@ -235,6 +251,18 @@ impl Agent<'_> {
         let entries = self.black_box.as_ref().map(Recorder::entries).unwrap_or_default();
         self.shared.tell(node(processes, entries), metrics, reports);
     }
+}
+
+/// What we do, in few words.
+fn status(processes: &[NodeProcess]) -> String {
+    let count = |is_it: fn(&NodeProcess) -> bool| processes.iter().filter(|process| is_it(process)).count();
+    let watched = count(|process| matches!(process.state, NodeState::Watched | NodeState::Waiting));
+    let unreadable = processes.len() - watched;
+    let suspected = count(|process| process.sites.iter().any(|site| site.suspect.is_some()));
+    let incidents: usize = processes.iter().map(|process| process.incidents.len()).sum();
+    format!(
+        "Go processes: {watched} watched, {unreadable} unreadable, {suspected} suspected; incidents: {incidents}"
+    )
 }
 
 /// Which processes come first: those with incidents, the surest before others, then those with a suspect, those that cannot be read, then the largest.

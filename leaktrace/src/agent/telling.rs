@@ -55,6 +55,11 @@ impl Process {
         report.filter_map(NodeIncident::of).collect()
     }
 
+    /// Whether its last study has found anything.
+    pub(super) fn has_incidents(&self) -> bool {
+        self.studied.as_ref().is_some_and(|studied| !studied.report.incidents.is_empty())
+    }
+
     /// The report of the last study.
     pub(super) fn report(&self) -> Option<Arc<Report>> {
         self.studied.as_ref().map(|studied| Arc::clone(&studied.report))

@@ -236,10 +236,29 @@ fn names_are_those_of_their_units_and_kinds() {
         assert!(unit.is_none_or(|unit| name.ends_with(unit)), "{name}");
         assert_eq!(
             kind == Counter,
-            ["created", "ended", "cpu_seconds", "blackbox_entries", "blackbox_failures"]
+            ["created", "ended", "cpu_seconds", "blackbox_entries", "blackbox_failures", "dropped"]
                 .iter()
                 .any(|end| name.ends_with(end))
         );
     }
     assert_eq!(KINDS[LIMIT].0, "leaktrace_series_limit");
+}
+
+#[test]
+fn a_limit_on_memory_is_told_with_what_it_has_cost() {
+    let own = OwnFigures {
+        memory_limit: Some(1 << 20),
+        is_memory_short: true,
+        dropped: vec![("names", 3)],
+        ..OwnFigures::default()
+    };
+    let values = |own: &OwnFigures| {
+        let samples = of_node(&[], own).into_iter();
+        samples
+            .filter(|(family, _)| *family >= MEMORY_LIMIT)
+            .map(|(family, sample)| (family, sample.value))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(values(&own), [(DROPPED, 3.0), (MEMORY_LIMIT, 1_048_576.0), (MEMORY_SHORT, 1.0)]);
+    assert_eq!(values(&OwnFigures::default()), []);
 }

@@ -71,7 +71,7 @@ impl Agent<'_> {
                 return;
             }
             let Some(watched) = recorder.watched.get_mut(&id) else { continue };
-            if let Some(refusal) = self.too_large(id).or_else(|| self.undumped(id)) {
+            if let Some(refusal) = self.too_large(id).or_else(|| self.why_undumped(id)) {
                 watched.black_box.began(why, now);
                 self.no_snapshot(recorder, id, why, &refusal);
                 continue;
@@ -160,7 +160,9 @@ impl Agent<'_> {
         watched.no_snapshot = Some(match refusal {
             Refusal::Failed(text) => text.clone(),
             Refusal::NoProcess => "the process has exited".to_owned(),
-            Refusal::Busy => "too many dumps were under way".to_owned(),
+            Refusal::Busy | Refusal::UnderWay => "too many dumps were under way".to_owned(),
+            Refusal::NotEnabled => "dumps are not allowed".to_owned(),
+            Refusal::Unsupported(why) => (*why).to_owned(),
         });
         self.write_state(recorder, id, why, None);
     }

@@ -18,9 +18,10 @@ use leaktrace_core::schema::{BlackBoxName, MetricFamily, Node, NodeProcess, Proc
 use serde::Serialize;
 use tokio::time::timeout;
 
-use super::asks::{Answers, BlackBoxPart, ProfileKind, Refusal, Wish};
+use super::asks::{Answers, BlackBoxPart, Dumped, ProfileKind, Refusal, Wish};
 use super::deadline::{Deadline, Patience, Whole};
-use super::guard::{Guard, Refused};
+use super::doors::Doors;
+use super::guard::Refused;
 use super::kept::Kept;
 use super::routes::{Part, Route, Unclear, route};
 use super::{Listen, page, process_metrics, targets};
@@ -47,7 +48,7 @@ pub(super) struct Peer {
 /// Answers everybody.
 pub(super) struct Answerer {
     answers: Arc<dyn Answers>,
-    guard: Guard,
+    doors: Doors,
     patience: Patience,
     address: Option<SocketAddr>,
     advertise: Option<String>,
@@ -63,14 +64,14 @@ pub(super) struct Answerer {
 impl Answerer {
     pub(super) fn new(
         answers: Arc<dyn Answers>,
-        guard: Guard,
+        doors: Doors,
         patience: Patience,
         address: Option<SocketAddr>,
         listen: &Listen,
     ) -> Self {
         Self {
             answers,
-            guard,
+            doors,
             patience,
             address,
             advertise: listen.advertise.clone(),
@@ -95,7 +96,10 @@ impl Answerer {
             Ok((Route::Process(id, Part::Profile(wish)), _)) => {
                 let longer = Duration::from_secs(wish.seconds.unwrap_or(0).into());
                 deadline.asked(longer);
-                self.profile(id, wish, longer).await
+                self.profile(self.answers.goroutines(id, wish), wish, longer).await
+            }
+            Ok((Route::NodeProfile, _)) => {
+                self.profile(self.answers.node_profile(), Wish::PROFILE, Duration::ZERO).await
             }
             Ok((Route::Entry(name, part), _)) => self.entry(name, part).await,
             Ok((route, headers)) => self.at_once(route, &headers, peer),
@@ -111,12 +115,13 @@ impl Answerer {
             // Nobody waits for what we will not read.
             if has_body { answer.with(CONNECTION, "close") } else { answer }
         };
-        self.guard.admit(&request, peer.is_by_file).map_err(refused)?;
+        let guard = self.doors.guard();
+        guard.admit(&request, peer.is_by_file).map_err(refused)?;
         let (head, _) = request.into_parts();
         let route = route(head.uri.path(), head.uri.query().unwrap_or_default());
         // They say one word, and whoever asks for it keeps no secrets.
         if !matches!(route, Ok(Route::Alive | Route::Ready)) {
-            self.guard.authenticate(&head).map_err(refused)?;
+            guard.authenticate(&head).map_err(refused)?;
         }
         let route = route.map_err(|unclear| match unclear {
             Unclear::NoSuchPath => Answer::error(StatusCode::NOT_FOUND, "there is nothing at this path"),
@@ -140,6 +145,8 @@ impl Answerer {
             Route::Ready => Answer::health(self.answers.health().is_ready, "ready", "not ready"),
             // It takes time, and was answered before.
             Route::Entry(..) => no_entry(),
+            // Answered later, where it is understood.
+            Route::NodeProfile => no_process(),
             Route::Process(id, part) => {
                 let node = self.answers.node();
                 let process = node.processes.iter().find(|process| process.id == id);
@@ -187,8 +194,9 @@ impl Answerer {
             (Ok(Ok(bytes)), BlackBoxPart::Snapshot) => {
                 Answer::ok(PROFILE, bytes).with(CONTENT_DISPOSITION, "attachment; filename=\"snapshot.ltr\"")
             }
-            (Ok(Err(Refusal::NoProcess)), _) => no_entry(),
-            (Ok(Err(Refusal::Busy)), _) => {
+            (Ok(Err(Refusal::NoProcess | Refusal::NotEnabled)), _) => no_entry(),
+            (Ok(Err(Refusal::Unsupported(why))), _) => Answer::error(StatusCode::NOT_IMPLEMENTED, why),
+            (Ok(Err(Refusal::Busy | Refusal::UnderWay)), _) => {
                 let why = "too much is to be written or read; try again in a second";
                 Answer::error(StatusCode::SERVICE_UNAVAILABLE, why).with(RETRY_AFTER, "1")
             }
@@ -197,16 +205,24 @@ impl Answerer {
         }
     }
 
-    async fn profile(&self, id: ProcessId, wish: Wish, longer: Duration) -> Answer {
+    async fn profile(&self, dumped: Dumped, wish: Wish, longer: Duration) -> Answer {
         // What comes has to be taken, too, before the time is over.
-        let dump = timeout(self.patience.answer * 3 / 4 + longer, self.answers.goroutines(id, wish));
-        match dump.await {
+        match timeout(self.patience.answer * 3 / 4 + longer, dumped).await {
             Ok(Ok(bytes)) => Answer::profile(wish, bytes),
             Ok(Err(Refusal::NoProcess)) => no_process(),
             Ok(Err(Refusal::Busy)) => {
                 let why = "too many dumps are under way; try again in a second";
                 Answer::error(StatusCode::SERVICE_UNAVAILABLE, why).with(RETRY_AFTER, "1")
             }
+            Ok(Err(Refusal::UnderWay)) => {
+                let why = "a profile with seconds of this process is under way, or of as many others as there may be";
+                Answer::error(StatusCode::SERVICE_UNAVAILABLE, why).with(RETRY_AFTER, "10")
+            }
+            Ok(Err(Refusal::NotEnabled)) => {
+                let why = "a profile of all processes takes --node-profile; add ?process=ID for one of them";
+                Answer::error(StatusCode::FORBIDDEN, why)
+            }
+            Ok(Err(Refusal::Unsupported(why))) => Answer::error(StatusCode::NOT_IMPLEMENTED, why),
             Ok(Err(Refusal::Failed(why))) => Answer::error(StatusCode::BAD_GATEWAY, &escape::line(&why)),
             Err(_) => Answer::error(StatusCode::GATEWAY_TIMEOUT, "the dump takes too long"),
         }

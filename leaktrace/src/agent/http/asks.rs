@@ -20,6 +20,9 @@ pub trait Answers: Send + Sync + 'static {
     /// Takes a dump of a process. Who asked may go away before it is there, and then drops this.
     fn goroutines(&self, id: ProcessId, wish: Wish) -> Dumped;
 
+    /// Makes one profile of all processes. The same holds for who asked.
+    fn node_profile(&self) -> Dumped;
+
     /// What the last study of a process has reported, if there was one.
     fn report(&self, id: ProcessId) -> Option<Arc<Report>>;
 
@@ -53,6 +56,9 @@ pub struct Wish {
 impl Wish {
     /// The longest time over which changes are watched.
     pub const MAX_SECONDS: u32 = 300;
+
+    /// A profile of all goroutines as they are.
+    pub const PROFILE: Self = Self { kind: ProfileKind::Goroutine, debug: 0, seconds: None };
 }
 
 /// Goroutines that go together into one profile.
@@ -81,6 +87,12 @@ pub enum Refusal {
     NoProcess,
     /// Too many are asked for already.
     Busy,
+    /// One over some seconds is under way, of the same process or of as many others as there may be.
+    UnderWay,
+    /// Whoever started the agent has not allowed it.
+    NotEnabled,
+    /// The agent cannot do that, as this says why.
+    Unsupported(&'static str),
     /// It was tried, and failed as this says.
     Failed(String),
 }

@@ -21,6 +21,8 @@ pub(super) enum Route {
     Alive,
     /// Whether it is ready.
     Ready,
+    /// One profile of all processes.
+    NodeProfile,
     /// Something of one process.
     Process(ProcessId, Part),
     /// All entries of the black box, as data.
@@ -87,9 +89,14 @@ fn process(path: &str, query: &str) -> Result<Route, Unclear> {
     let query = || Query::parse(query);
     if let Some(kind) = path.strip_prefix("/debug/pprof/").and_then(profile) {
         let query = query()?;
-        let id = query.get("process").and_then(|id| id.parse().ok());
-        let id = id.ok_or(Unclear::BadQuery("which process? add ?process=ID; /processes has the ids"))?;
-        return Ok(Route::Process(id, Part::Profile(wish(kind, &query)?)));
+        let wish = wish(kind, &query)?;
+        let unclear = match query.get("process").map(str::parse) {
+            Some(Ok(id)) => return Ok(Route::Process(id, Part::Profile(wish))),
+            None if wish == Wish::PROFILE => return Ok(Route::NodeProfile),
+            None => "of all processes there is only the profile: add ?process=ID; /processes has the ids",
+            Some(Err(_)) => "\"process\" is an id such as 4711-88123; /processes has the ids",
+        };
+        return Err(Unclear::BadQuery(unclear));
     }
     let rest = path.strip_prefix("/processes/").ok_or(Unclear::NoSuchPath)?;
     let (id, part) = rest.split_once('/').map_or((rest, None), |(id, part)| (id, Some(part)));
@@ -251,7 +258,10 @@ mod tests {
             let found = of(&format!("{base}/goroutine?{query}"));
             assert!(matches!(found, Err(Unclear::BadQuery(_))), "{query}: {found:?}");
         }
-        assert!(matches!(of("/debug/pprof/goroutine"), Err(Unclear::BadQuery(_))));
+        assert_eq!(of("/debug/pprof/goroutine?gc=1&debug=0"), Ok(Route::NodeProfile));
+        for query in ["goroutine?debug=1", "goroutine?seconds=1", "goroutineleak"] {
+            assert!(matches!(of(&format!("/debug/pprof/{query}")), Err(Unclear::BadQuery(_))), "{query}");
+        }
         assert!(matches!(of("/debug/pprof/goroutine?process=1"), Err(Unclear::BadQuery(_))));
         assert!(matches!(of("/?a=1&a=2"), Err(Unclear::BadQuery(_))));
     }

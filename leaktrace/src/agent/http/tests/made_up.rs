@@ -66,6 +66,7 @@ pub(super) const LARGE: usize = 32 << 20;
 pub(super) struct Made {
     node: Arc<Node>,
     metrics: Arc<Vec<MetricFamily>>,
+    pub(super) is_node_profiled: bool,
     /// What the system says of the thread that asked.
     pub(super) thread: Mutex<String>,
 }
@@ -81,7 +82,7 @@ impl Made {
             samples: vec![MetricSample { labels, value: 1_234.0 }],
         };
         let (node, metrics) = (Arc::new(node(vec![process(4711)])), Arc::new(vec![family]));
-        Self { node, metrics, thread: Mutex::default() }
+        Self { node, metrics, is_node_profiled: true, thread: Mutex::default() }
     }
 }
 
@@ -99,6 +100,8 @@ impl Answers for Made {
             match id.pid {
                 1 => Err(Refusal::NoProcess),
                 2 => Err(Refusal::Busy),
+                4 => Err(Refusal::UnderWay),
+                5 => Err(Refusal::Unsupported("it cannot be had")),
                 3 => Err(Refusal::Failed("process 3 has\nexited".to_owned())),
                 7 => Ok(Bytes::from(vec![b'x'; LARGE])),
                 8 => {
@@ -109,6 +112,11 @@ impl Answers for Made {
                 _ => Ok(format!("{:?} {} {:?}", wish.kind, wish.debug, wish.seconds).into()),
             }
         })
+    }
+
+    fn node_profile(&self) -> Dumped {
+        let is_enabled = self.is_node_profiled;
+        Box::pin(async move { if is_enabled { Ok("all".into()) } else { Err(Refusal::NotEnabled) } })
     }
 
     fn report(&self, _: ProcessId) -> Option<Arc<Report>> {
