@@ -12,7 +12,7 @@ use sd_notify::NotifyState;
 
 use super::main_loop::after;
 
-/// How many messages wait. What comes on top is left out: a manager that has not read these has no use for it.
+/// How many messages wait.
 const MOST_WAITING: usize = 16;
 
 /// How long the last message may take.
@@ -111,10 +111,12 @@ impl Service {
         due
     }
 
-    fn tell(&self, what: Vec<String>) {
-        if let Some(to) = self.to.as_ref().filter(|_| !what.is_empty()) {
-            // What it has no room for would come too late.
-            _ = to.messages.try_send(what);
+    fn tell(&mut self, what: Vec<String>) {
+        let to = self.to.as_ref().filter(|_| !what.is_empty());
+        if to.is_some_and(|to| to.messages.try_send(what).is_err()) {
+            // There is no room: at the next turn it is told again.
+            self.is_ready = false;
+            self.told.clear();
         }
     }
 }
