@@ -77,6 +77,7 @@ pub(super) struct UnderWay {
     pub(super) dumps: usize,
     pub(super) node_profiles: usize,
     pub(super) is_reloading: bool,
+    pub(super) is_reloading_again: bool,
 }
 
 /// What the loop begins with.

@@ -14,6 +14,8 @@ impl Agent<'_> {
     /// Reads the settings again, on a thread that may not come back.
     pub(super) fn reload(&mut self) {
         if std::mem::replace(&mut self.under_way.is_reloading, true) {
+            // They may have changed since they were read.
+            self.under_way.is_reloading_again = true;
             return;
         }
         self.service.reloading();
@@ -35,6 +37,9 @@ impl Agent<'_> {
             },
             Ok(Err(error)) => tracing::warn!("{kept}: {error:#}"),
             Err(lost) => tracing::warn!("{kept}: {lost}"),
+        }
+        if std::mem::take(&mut self.under_way.is_reloading_again) {
+            self.reload();
         }
     }
 

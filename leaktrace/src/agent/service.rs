@@ -1,13 +1,22 @@
 //! What the service manager is told, as `sd_notify(3)` describes it. Where none has asked (`NOTIFY_SOCKET`), nobody is told.
 //!
-//! The loop tells it: one that is stuck does not answer the watchdog, and is then started anew.
+//! The loop says it: one that is stuck does not answer the watchdog, and is then started anew. A thread sends it, because a
+//! manager that does not read makes whoever sends wait.
 
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::thread;
 use std::time::Duration;
 
 use leaktrace_core::base::num::Ktime;
 use sd_notify::NotifyState;
 
 use super::main_loop::after;
+
+/// How many messages wait.
+const MOST_WAITING: usize = 16;
+
+/// How long the last message may take.
+const LAST: Duration = Duration::from_millis(500);
 
 /// What is known of the service manager.
 #[derive(Debug)]
@@ -18,13 +27,22 @@ pub(super) struct Service {
     is_ready: bool,
     status: String,
     told: String,
-    has_failed: bool,
+    to: Option<To>,
+}
+
+/// The thread that sends.
+#[derive(Debug)]
+struct To {
+    messages: SyncSender<Vec<String>>,
+    /// Says nothing, and is cut when all has been sent.
+    ended: Receiver<()>,
 }
 
 impl Service {
     /// The one that has started us.
     pub(super) fn of_environment(now: Ktime) -> Self {
-        Self::new(sd_notify::watchdog_enabled(), now)
+        let to = std::env::var_os("NOTIFY_SOCKET").and_then(|_| To::start());
+        Self { to, ..Self::new(sd_notify::watchdog_enabled(), now) }
     }
 
     fn new(watchdog: Option<Duration>, now: Ktime) -> Self {
@@ -34,7 +52,7 @@ impl Service {
             is_ready: false,
             status: String::new(),
             told: String::new(),
-            has_failed: false,
+            to: None,
         }
     }
 
@@ -46,7 +64,7 @@ impl Service {
     /// The loop has turned. Tells what is due.
     pub(super) fn turn(&mut self, now: Ktime, is_ready: bool) {
         let due = self.due(now, is_ready);
-        self.tell(&due);
+        self.tell(due);
     }
 
     /// When something is due next.
@@ -59,14 +77,20 @@ impl Service {
         if self.is_ready
             && let Ok(time) = NotifyState::monotonic_usec_now()
         {
-            self.tell(&[NotifyState::Reloading, time].map(|state| state.to_string()));
+            self.tell([NotifyState::Reloading, time].map(|state| state.to_string()).into());
             self.is_ready = false;
         }
     }
 
-    /// We end.
+    /// We end. Waits a moment until that is told.
     pub(super) fn stopping(&mut self) {
-        self.tell(&[NotifyState::Stopping.to_string()]);
+        self.tell(vec![NotifyState::Stopping.to_string()]);
+        if let Some(To { messages, ended }) = self.to.take() {
+            drop(messages);
+            if ended.recv_timeout(LAST) == Err(RecvTimeoutError::Timeout) {
+                tracing::warn!("the service manager does not read what it is told");
+            }
+        }
     }
 
     fn due(&mut self, now: Ktime, is_ready: bool) -> Vec<String> {
@@ -87,15 +111,38 @@ impl Service {
         due
     }
 
-    fn tell(&mut self, what: &[String]) {
-        if what.is_empty() {
-            return;
+    fn tell(&mut self, what: Vec<String>) {
+        let to = self.to.as_ref().filter(|_| !what.is_empty());
+        if to.is_some_and(|to| to.messages.try_send(what).is_err()) {
+            // There is no room: at the next turn it is told again.
+            self.is_ready = false;
+            self.told.clear();
         }
-        let states: Vec<NotifyState<'_>> = what.iter().map(|state| NotifyState::Custom(state)).collect();
-        if let Err(error) = sd_notify::notify(&states)
-            && !std::mem::replace(&mut self.has_failed, true)
-        {
-            tracing::warn!("the service manager cannot be told anything: {error}");
+    }
+}
+
+impl To {
+    fn start() -> Option<Self> {
+        let (messages, all) = sync_channel::<Vec<String>>(MOST_WAITING);
+        let (end, ended) = channel();
+        let send = move || {
+            let _end: Sender<()> = end;
+            let mut has_failed = false;
+            for what in all {
+                let states: Vec<_> = what.iter().map(|state| NotifyState::Custom(state)).collect();
+                if let Err(error) = sd_notify::notify(&states)
+                    && !std::mem::replace(&mut has_failed, true)
+                {
+                    tracing::warn!("the service manager cannot be told anything: {error}");
+                }
+            }
+        };
+        match thread::Builder::new().name("service".to_owned()).spawn(send) {
+            Ok(_) => Some(Self { messages, ended }),
+            Err(error) => {
+                tracing::warn!("the service manager is told nothing: {error}");
+                None
+            }
         }
     }
 }
