@@ -36,6 +36,15 @@ unsafe impl GlobalAlloc for Allocator {
     }
 }
 
+/// Gives pages that are not in use back to the system, which glibc's allocator keeps otherwise.
+pub(crate) fn give_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it takes its own locks, and moves nothing that is in use.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// What was allocated, if anything was.
 #[inline]
 fn there(memory: *mut u8, size: usize) -> *mut u8 {

@@ -6,6 +6,7 @@ pub mod diff;
 pub mod dump;
 pub mod findings;
 mod format;
+pub mod layers;
 pub mod report;
 pub mod rules;
 pub mod run;
@@ -321,5 +322,6 @@ mod tests {
         help_is_reviewed(Some("dump"), "help-dump.txt");
         help_is_reviewed(Some("report"), "help-report.txt");
         help_is_reviewed(Some("diff"), "help-diff.txt");
+        help_is_reviewed(Some("agent"), "help-agent.txt");
     }
 }

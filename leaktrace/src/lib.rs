@@ -70,9 +70,9 @@ pub fn run(args: &Args, blocked: Mask) -> anyhow::Result<Done> {
             let color = config::color(args.common.color, &system);
             doctor::run(doctor.pid.map(Pid), &doctor.site, &procfs, color, &mut Stdout::lock())?;
         }
-        Some(Command::Agent(agent)) => {
-            let interrupts = Interrupts::listen().context("cannot listen to signals")?;
-            agent::run(agent, &procfs, interrupts)?;
+        Some(Command::Agent(_)) => {
+            let interrupts = Interrupts::listen_and_reload().context("cannot listen to signals")?;
+            agent::run(&procfs, interrupts)?;
         }
         Some(Command::Explain(explain)) => policy::explain(&explain.rule, &mut Stdout::lock())?,
         None if args.list_rules => policy::list(&mut Stdout::lock())?,

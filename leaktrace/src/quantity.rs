@@ -85,6 +85,13 @@ pub fn overhead(text: &str) -> Result<Overhead, String> {
     }
 }
 
+/// Reads `80%`, a part of a limit in whole percent.
+pub(crate) fn percent(text: &str) -> Result<u32, String> {
+    let percent = text.strip_suffix('%').unwrap_or(text).parse().ok();
+    let percent = percent.filter(|percent| (1..=99).contains(percent));
+    percent.ok_or_else(|| format!("`{text}` is not a percentage from 1% to 99%"))
+}
+
 /// Reads `birth,end`, `none` or nothing at all.
 pub fn probes(text: &str) -> Result<Probes, String> {
     let words: Vec<&str> = text.split(',').map(str::trim).filter(|word| !word.is_empty()).collect();
@@ -167,6 +174,14 @@ mod tests {
         assert_eq!(overhead("off"), Ok(Overhead(None)));
         for wrong in ["0%", "", "x", "5%%", "-1%"] {
             assert!(overhead(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_limit_is_less_than_all_of_it() {
+        assert_eq!((percent("80%"), percent("1"), percent("99%")), (Ok(80), Ok(1), Ok(99)));
+        for wrong in ["0", "100%", "", "%", "80.5%", "-1", "80%%"] {
+            assert!(percent(wrong).is_err(), "{wrong:?}");
         }
     }
 

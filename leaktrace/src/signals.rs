@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use libc::{c_int, siginfo_t};
 use rustix::process::{Signal, getpid, kill_process};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 /// What users and supervisors end a program with, and Ctrl-Z.
 const TAKEN: [c_int; 4] = [libc::SIGHUP, libc::SIGINT, libc::SIGTERM, libc::SIGTSTP];
@@ -186,29 +186,48 @@ pub(crate) struct Wishes {
     pub(crate) end: oneshot::Receiver<c_int>,
     /// To stop for a while.
     pub(crate) suspend: mpsc::UnboundedReceiver<Suspension>,
+    /// To read the settings again, where a hangup says that.
+    pub(crate) reload: Arc<Notify>,
 }
 
 /// Who is told of them.
 struct Told {
     end: Option<oneshot::Sender<c_int>>,
     suspend: mpsc::UnboundedSender<Suspension>,
+    /// Whom a hangup tells to read the settings again; nobody, where it is an end.
+    reload: Option<Arc<Notify>>,
     is_awaited: Arc<AtomicBool>,
 }
 
 impl Interrupts {
     /// Starts to listen to what [`hold`] has blocked.
     pub fn listen() -> io::Result<Self> {
+        Self::start(false)
+    }
+
+    /// The same, but a hangup says that settings are to be read again.
+    pub fn listen_and_reload() -> io::Result<Self> {
+        Self::start(true)
+    }
+
+    fn start(hangup_reloads: bool) -> io::Result<Self> {
         let (to_end, end) = oneshot::channel();
         let (to_suspend, suspend) = mpsc::unbounded_channel();
         let is_awaited = Arc::<AtomicBool>::default();
-        let mut told = Told { end: Some(to_end), suspend: to_suspend, is_awaited: Arc::clone(&is_awaited) };
+        let reload = Arc::<Notify>::default();
+        let mut told = Told {
+            end: Some(to_end),
+            suspend: to_suspend,
+            reload: hangup_reloads.then(|| Arc::clone(&reload)),
+            is_awaited: Arc::clone(&is_awaited),
+        };
         std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
             let taken = Mask::of(&TAKEN);
             loop {
                 told.take(taken.wait().number);
             }
         })?;
-        Ok(Self { wishes: Wishes { end, suspend }, is_awaited })
+        Ok(Self { wishes: Wishes { end, suspend, reload }, is_awaited })
     }
 
     /// What gets them from now on.
@@ -220,6 +239,11 @@ impl Interrupts {
 
 impl Told {
     fn take(&mut self, signal: c_int) {
+        if let Some(reload) = self.reload.as_ref().filter(|_| signal == libc::SIGHUP) {
+            // Several at once are one.
+            reload.notify_one();
+            return;
+        }
         let is_awaited = self.is_awaited.load(Ordering::Acquire);
         match self.end.take_if(|_| signal != libc::SIGTSTP) {
             _ if signal == libc::SIGTSTP => self.suspend(is_awaited),
@@ -295,7 +319,7 @@ mod tests {
                 unsafe { libc::raise(libc::SIGCONT) };
                 let is_awaited = Arc::new(AtomicBool::new(true));
                 // Otherwise this whole test would stop here.
-                Told { end: None, suspend, is_awaited }.take(libc::SIGTSTP);
+                Told { end: None, suspend, reload: None, is_awaited }.take(libc::SIGTSTP);
             });
             thread.join().unwrap();
         });

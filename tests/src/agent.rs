@@ -63,7 +63,24 @@ impl Agent {
     /// When it does not, or not with success.
     #[track_caller]
     pub fn get(&self, path: &str) -> String {
-        get(self.port, path).unwrap_or_else(|error| panic!("{error:#}"))
+        self.try_get(path).unwrap_or_else(|error| panic!("{error:#}"))
+    }
+
+    /// The same, or why not.
+    ///
+    /// # Errors
+    /// When it does not answer, or not with success.
+    pub fn try_get(&self, path: &str) -> anyhow::Result<String> {
+        get(self.port, path)
+    }
+
+    /// The same of what is JSON.
+    ///
+    /// # Panics
+    /// When it is none.
+    #[track_caller]
+    pub fn json(&self, path: &str) -> Value {
+        serde_json::from_str(&self.get(path)).expect("it is JSON")
     }
 
     /// All processes that it knows of.
@@ -72,8 +89,7 @@ impl Agent {
     /// When it does not say.
     #[track_caller]
     pub fn processes(&self) -> Vec<Value> {
-        let node: Value = serde_json::from_str(&self.get("/processes")).expect("it is JSON");
-        node["processes"].as_array().expect("there is a list").clone()
+        self.json("/processes")["processes"].as_array().expect("there is a list").clone()
     }
 
     /// What it knows of a process.
@@ -95,12 +111,10 @@ impl Agent {
         })
     }
 
-    /// The value of the only one of its series that begins like this and has this label.
+    /// The value of the only one of its series that begins like this and has this in it.
     #[track_caller]
-    pub fn series(&self, begins: &str, label: &str) -> Option<f64> {
-        let metrics = self.get("/metrics");
-        let line = metrics.lines().find(|line| line.starts_with(begins) && line.contains(label))?;
-        line.rsplit(' ').next()?.parse().ok()
+    pub fn series(&self, begins: &str, has: &str) -> Option<f64> {
+        series(&self.get("/metrics"), begins, has)
     }
 
     /// Ends it.
@@ -111,4 +125,10 @@ impl Agent {
     pub fn stop(self) -> Outcome {
         self.running.stop()
     }
+}
+
+/// The value of the only series of `metrics` that begins like this and has this in it.
+pub fn series(metrics: &str, begins: &str, has: &str) -> Option<f64> {
+    let line = metrics.lines().find(|line| line.starts_with(begins) && line.contains(has))?;
+    line.rsplit(' ').next()?.parse().ok()
 }

@@ -116,6 +116,21 @@ fn systemd_understands_the_unit() {
     assert!(!said.contains("leaktrace-agent"), "{said}");
 }
 
+#[test]
+fn the_unit_starts_the_agent_with_what_it_understands() {
+    let unit = read(UNIT);
+    let line =
+        unit.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/bin/leaktrace ")).expect("it has one");
+    let help = leaktrace_tests::leaktrace::command("agent --help").output().expect("it runs");
+    let help = String::from_utf8_lossy(&help.stdout).into_owned();
+    for option in line.split(' ').filter(|word| word.starts_with("--")) {
+        assert!(help.contains(&format!("{option} <")), "{option} is not in the help:\n{help}");
+    }
+    for setting in ["Type=notify", "WatchdogSec=60s", "ExecReload=/bin/kill -HUP $MAINPID"] {
+        assert!(unit.lines().any(|line| line == setting), "{setting}");
+    }
+}
+
 /// The names of the agent's metrics that rules and dashboard ask for.
 fn metrics_used() -> BTreeSet<String> {
     let texts = asking();

@@ -41,6 +41,12 @@ pub struct OwnFigures {
     pub cpu: Duration,
     /// The memory that it has.
     pub memory_bytes: u64,
+    /// The limit on that, if there is one, and whether it makes leaktrace do less.
+    pub memory_limit: Option<u64>,
+    /// See there.
+    pub is_memory_short: bool,
+    /// What was dropped for want of memory, in one word, and how often.
+    pub dropped: Vec<(&'static str, u64)>,
     /// How many reads do not return.
     pub stuck_reads: u64,
     /// Accounts, and how many cores each has.
@@ -49,6 +55,17 @@ pub struct OwnFigures {
     pub periods: Vec<(Read, Duration)>,
     /// Why processes cannot be read, in few words that are always the same ones, and how many.
     pub unreadable: Vec<(&'static str, u64)>,
+    /// Of the black box, if there is one.
+    pub black_box: Option<BlackBoxFigures>,
+}
+
+/// What there was to write to the black box.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BlackBoxFigures {
+    /// Entries that were written, by reason.
+    pub entries: Vec<(&'static str, u64)>,
+    /// What could not be written.
+    pub failures: u64,
 }
 
 /// A sample, and the family that it belongs to.
@@ -65,6 +82,8 @@ const SITES: usize = 4;
 const SUSPECTS: usize = 5;
 const INFO: usize = 6;
 const INCIDENTS: usize = 16;
+const BLACK_BOX: usize = 17;
+const BLACK_BOX_FAILURES: usize = 18;
 const PROCESSES: usize = 7;
 const UNREADABLE: usize = 8;
 const PERIOD: usize = 9;
@@ -74,11 +93,14 @@ const BUDGET: usize = 12;
 const STUCK: usize = 13;
 const SERIES: usize = 14;
 const LIMIT: usize = 15;
+const MEMORY_LIMIT: usize = 19;
+const MEMORY_SHORT: usize = 20;
+const DROPPED: usize = 21;
 
 use MetricKind::{Counter, Gauge};
 
 /// All families, in the order of the numbers above.
-const KINDS: [Kind; 17] = [
+const KINDS: [Kind; 22] = [
     Kind("leaktrace_goroutines", "Live goroutines, without those of the Go runtime.", None, Gauge),
     Kind(
         "leaktrace_goroutines_created",
@@ -140,6 +162,21 @@ const KINDS: [Kind; 17] = [
         "Incidents found by the last study of each process, by severity.",
         None,
         Gauge,
+    ),
+    Kind(
+        "leaktrace_blackbox_entries",
+        "Entries that were written to the black box, by reason; one that is written again counts again.",
+        None,
+        Counter,
+    ),
+    Kind("leaktrace_blackbox_failures", "Entries of the black box that could not be written.", None, Counter),
+    Kind("leaktrace_agent_memory_limit_bytes", "Memory that leaktrace may have.", Some("bytes"), Gauge),
+    Kind("leaktrace_agent_memory_short", "1 while studies wait for want of memory, else 0.", None, Gauge),
+    Kind(
+        "leaktrace_agent_dropped",
+        "How often details of a process were dropped for want of memory.",
+        None,
+        Counter,
     ),
 ];
 
@@ -208,7 +245,29 @@ fn of_node(processes: &[NodeProcess], own: &OwnFigures) -> Vec<Sample> {
         sample(MEMORY, [], real(own.memory_bytes)),
         sample(STUCK, [], real(own.stuck_reads)),
     ];
-    states.into_iter().chain(reasons).chain(periods).chain(budget).chain(alone).collect()
+    let black_box = own.black_box.iter().flat_map(of_black_box);
+    // Without a limit nothing is ever short or dropped.
+    let limit = own.memory_limit.into_iter().flat_map(|limit| {
+        let dropped =
+            own.dropped.iter().map(|(what, count)| sample(DROPPED, [("what", *what)], real(*count)));
+        let short = sample(MEMORY_SHORT, [], real(own.is_memory_short.into()));
+        dropped.chain([sample(MEMORY_LIMIT, [], real(limit)), short]).collect::<Vec<_>>()
+    });
+    states
+        .into_iter()
+        .chain(reasons)
+        .chain(periods)
+        .chain(budget)
+        .chain(alone)
+        .chain(black_box)
+        .chain(limit)
+        .collect()
+}
+
+fn of_black_box(figures: &BlackBoxFigures) -> Vec<Sample> {
+    let BlackBoxFigures { entries, failures } = figures;
+    let entries = entries.iter().map(|(why, count)| sample(BLACK_BOX, [("reason", *why)], real(*count)));
+    entries.chain([sample(BLACK_BOX_FAILURES, [], real(*failures))]).collect()
 }
 
 fn sample<const N: usize>(family: usize, labels: [(&'static str, &str); N], value: f64) -> Sample {

@@ -5,11 +5,15 @@
 //! its neighbours nothing.
 
 mod ages;
+pub mod black_box;
 mod cgroup;
+mod choice;
 mod families;
 mod floors;
+mod memory;
 mod pace;
 mod row;
+mod scope;
 mod sites;
 mod suspicion;
 #[cfg(test)]
@@ -18,9 +22,12 @@ mod turns;
 
 pub use ages::{Ages, OLD};
 pub use cgroup::Place;
-pub use families::{Bounds, OwnFigures, Totals, families, metric_names};
+pub use choice::{LeftOut, Most, Wanted, choose};
+pub use families::{BlackBoxFigures, Bounds, OwnFigures, Totals, families, metric_names};
+pub use memory::MemoryLimit;
 pub use pace::{Load, Pace, Read, for_target};
 pub use row::Row;
+pub use scope::{Scope, Sides, opts_out};
 pub use sites::{MAX_SITES, SiteRow, SiteTable};
 pub use suspicion::{Suspicion, SuspicionKind, suspect};
 pub use turns::{Candidate, Turns, Why};

@@ -74,6 +74,11 @@ impl Pace {
         Self { cores, accounts: [account; 2] }
     }
 
+    /// Divides so many cores from the next time on.
+    pub const fn set_cores(&mut self, cores: f64) {
+        self.cores = cores;
+    }
+
     /// How many cores there are for this.
     pub const fn cores_for(&self, read: Read) -> f64 {
         self.cores * read.share()

@@ -99,6 +99,11 @@ impl Turns {
         Self { cores: cores * SHARE, under_way, studied, grown_come_first: true, due: now }
     }
 
+    /// The agent may use so many cores from now on.
+    pub const fn set_cores(&mut self, cores: f64) {
+        self.cores = cores * SHARE;
+    }
+
     /// Who is next, and why.
     pub fn next(&self, candidates: &[Candidate], now: Ktime) -> Option<(Candidate, Why)> {
         let suspects = self.under_way.values().filter(|why| **why == Why::Suspected).count();

@@ -5,6 +5,7 @@
 //! **Invariant:** nothing here knows where the data comes from or what it looks like: this wing imports only plain
 //! data of `leaktrace-common`, so that everything may import it.
 
+mod black_box;
 mod completeness;
 mod incident;
 mod metrics;
@@ -14,6 +15,10 @@ mod round;
 mod source_line;
 mod verdict;
 
+pub use black_box::{
+    BLACK_BOX_SCHEMA_VERSION, BlackBoxChange, BlackBoxEntry, BlackBoxEvent, BlackBoxLook, BlackBoxName,
+    BlackBoxReason, BlackBoxSnapshot, Ending, MemoryOf, MemoryUse, NoBlackBoxName, Sureness,
+};
 pub use completeness::{Completeness, HeapPasses, Traced};
 pub use incident::{Incident, OwnLine, Route, Shared};
 pub use metrics::{MetricFamily, MetricKind, MetricSample};

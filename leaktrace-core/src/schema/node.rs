@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
-use super::{Incident, Location, OwnLine, Severity};
+use super::{BlackBoxEntry, Incident, Location, OwnLine, Severity};
 
 /// The version of what the agent says in JSON.
 pub const NODE_SCHEMA_VERSION: u32 = 1;
@@ -69,6 +69,9 @@ pub struct Node {
     pub unix_ns: u64,
     /// The processes, those that look worst first.
     pub processes: Vec<NodeProcess>,
+    /// What the black box has, the newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub black_box: Vec<BlackBoxEntry>,
 }
 
 /// How far a process is watched.

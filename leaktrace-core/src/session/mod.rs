@@ -29,7 +29,7 @@ pub use meter::{Counted, Reading};
 pub use own_share::{Part, most};
 pub use queue::{Bounds, Class, FairQueue};
 pub use report::{ReportInputs, overhead};
-pub use selection::{Matcher, MatcherError};
+pub use selection::{Glob, Matcher, MatcherError};
 pub use tally::Tally;
 pub use target::{Options, Target};
 pub use told::{Failure, Look, Prepared, StopReason, Told, Want};

@@ -14,9 +14,14 @@ pub enum MatcherError {
         /// What is wrong with it.
         what: String,
     },
-    /// The pattern for the executable is longer than a path can be.
-    #[error("--exe is a pattern of {0} bytes, longer than any path")]
-    Exe(usize),
+    /// A pattern is longer than a path can be.
+    #[error("{option} is a pattern of {length} bytes, longer than any path")]
+    Glob {
+        /// The option that gives it.
+        option: &'static str,
+        /// How long it is.
+        length: usize,
+    },
 }
 
 /// The longest path that Linux takes.
@@ -29,9 +34,9 @@ pub struct Matcher {
     comm: Option<Regex>,
 }
 
-/// A pattern for a path, or for its last part if the pattern has no `/`.
+/// A pattern for a path, or for its last part if the pattern has no `/`: `*` stands for any characters, `?` for one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Glob(Vec<char>);
+pub struct Glob(Vec<char>);
 
 /// The last line of what is wrong with a regular expression; those before it draw where.
 fn cause(error: &regex::Error) -> String {
@@ -48,10 +53,8 @@ impl Matcher {
             Regex::new(pattern)
                 .map_err(|error| MatcherError::Comm { pattern: pattern.to_owned(), what: cause(&error) })
         });
-        if let Some(long) = exe.map(str::len).filter(|len| *len > PATH_MAX) {
-            return Err(MatcherError::Exe(long));
-        }
-        Ok(Self { exe: exe.map(|glob| Glob(glob.chars().collect())), comm: comm.transpose()? })
+        let exe = exe.map(|glob| Glob::new(glob, "--exe"));
+        Ok(Self { exe: exe.transpose()?, comm: comm.transpose()? })
     }
 
     /// Whether a process is meant whose executable is `exe` and whose command is `comm`.
@@ -62,7 +65,16 @@ impl Matcher {
 }
 
 impl Glob {
-    fn matches(&self, path: &str) -> bool {
+    /// Reads a pattern, which `option` gives.
+    pub fn new(pattern: &str, option: &'static str) -> Result<Self, MatcherError> {
+        if pattern.len() > PATH_MAX {
+            return Err(MatcherError::Glob { option, length: pattern.len() });
+        }
+        Ok(Self(pattern.chars().collect()))
+    }
+
+    /// Whether all of a path, or of its last part, is like this.
+    pub fn matches(&self, path: &str) -> bool {
         let whole = self.0.contains(&'/');
         let text = if whole { path } else { path.rsplit('/').next().unwrap_or(path) };
         like(&self.0, &text.chars().collect::<Vec<_>>())
@@ -132,6 +144,9 @@ mod tests {
     fn what_is_no_pattern_is_told() {
         let error = Matcher::new(None, Some("(")).unwrap_err();
         assert_eq!(error.to_string(), "--comm \"(\" is not a valid regular expression: unclosed group");
-        assert!(matches!(Matcher::new(Some(&"x".repeat(4097)), None), Err(MatcherError::Exe(4097))));
+        assert!(matches!(
+            Matcher::new(Some(&"x".repeat(4097)), None),
+            Err(MatcherError::Glob { length: 4097, .. })
+        ));
     }
 }

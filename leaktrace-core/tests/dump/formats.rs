@@ -7,7 +7,7 @@ use std::path::Path;
 use flate2::read::GzDecoder;
 use leaktrace_core::base::num::Avma;
 use leaktrace_core::dump::group::By;
-use leaktrace_core::dump::render::pprof::{profile, proto::Profile};
+use leaktrace_core::dump::render::pprof::{Kept, profile, proto::Profile};
 use leaktrace_core::dump::render::{Arguments, FORMATS, Labels, Options, render};
 use leaktrace_core::goroutines::model::{BlockedOn, Channel, ChannelOperation};
 use leaktrace_core::goroutines::snapshot::{decode, encode};
@@ -213,4 +213,18 @@ fn the_documentation_says_which_extension_gives_which_format() {
         let row = format!("| {} | `{}` |", extensions.join(", "), format.name);
         assert!(documented.contains(&row), "{row}");
     }
+}
+
+#[test]
+fn what_two_profiles_have_in_common_is_no_difference() {
+    let (before, after) =
+        (profile(&Dump::default(), &Options::default()), profile(&sample(), &Options::default()));
+    let none = Kept::new(&after).until(&after).unwrap();
+    assert_eq!((none.sample.len(), none.location.len(), none.duration_nanos), (0, 0, 0));
+    let all = Kept::new(&before).until(&after).unwrap();
+    assert_eq!((described(&all), all.time_nanos), (described(&after), after.time_nanos));
+    assert_eq!(all.duration_nanos, after.time_nanos);
+    let gone = Kept::new(&after).until(&before).unwrap();
+    assert!(gone.sample.iter().all(|sample| sample.value[0] < 0), "{gone:?}");
+    assert_eq!((gone.sample.len(), gone.duration_nanos), (after.sample.len(), 0));
 }

@@ -1,12 +1,17 @@
 //! What the options of `agent` mean.
 
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use leaktrace_core::session::Matcher;
+use leaktrace_core::node::black_box::{Bounds, Steps, StepsError};
+use leaktrace_core::node::{Scope, Sides};
+use leaktrace_core::session::{Matcher, MatcherError};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use super::black_box::BlackBoxConfig;
 use super::http::{Guard, Listen};
-use crate::cli::agent::Agent;
+use crate::cli::agent::{Agent, BlackBoxArgs};
 use crate::dump::facts;
 use crate::process::Procfs;
 
@@ -16,17 +21,59 @@ const WITHOUT_LIMIT: f64 = 1.0;
 /// How the agent watches, and to whom it speaks.
 pub(super) struct AgentConfig {
     /// Which processes are meant.
-    pub(super) matcher: Arc<Matcher>,
+    pub(super) meant: Arc<Meant>,
     /// How many cores it may use by itself.
     pub(super) cores: f64,
     pub(super) most_processes: usize,
     pub(super) most_series: usize,
+    /// How many bytes of memory it may have, if there is a limit.
+    pub(super) most_memory: Option<u64>,
+    /// Whether profiles of all processes together may be asked for.
+    pub(super) is_node_profiled: bool,
     pub(super) listen: Listen,
+    /// Where black boxes are kept, if they are.
+    pub(super) black_box: Option<BlackBoxConfig>,
+}
+
+/// Which processes are meant.
+#[derive(Debug)]
+pub(super) struct Meant {
+    pub(super) scope: Scope,
+    /// How old they are at least.
+    pub(super) min_age: Duration,
+}
+
+fn scope(args: &Agent) -> Result<Scope, MatcherError> {
+    Ok(Scope {
+        matcher: Matcher::new(args.exe.as_deref(), args.comm.as_deref())?,
+        exe: Sides::new(&[], &args.exclude_exe, "--exclude-exe")?,
+        container: Sides::new(&args.container, &args.exclude_container, "--container")?,
+        unit: Sides::new(&args.unit, &args.exclude_unit, "--unit")?,
+    })
+}
+
+/// What the settings mean.
+pub(super) struct Resolved {
+    /// As they were given.
+    pub(super) args: Agent,
+    pub(super) config: AgentConfig,
+    pub(super) guard: Guard,
 }
 
 /// How many descriptors each process takes, and how many are for everything else.
 const EACH: u64 = 3;
 const OTHERS: u64 = 256;
+
+/// How many entries there are at most.
+const MOST_ENTRIES: usize = 10_000;
+
+fn black_box(args: &BlackBoxArgs, folder: &Path) -> Result<BlackBoxConfig, StepsError> {
+    Ok(BlackBoxConfig {
+        folder: folder.to_owned(),
+        steps: Steps::new(args.black_box_memory)?,
+        bounds: Bounds { bytes: args.black_box_size.0, age: args.black_box_age, entries: MOST_ENTRIES },
+    })
+}
 
 /// For how many processes there are descriptors, once as many are allowed as can be.
 fn room() -> usize {
@@ -41,7 +88,7 @@ fn room() -> usize {
 
 impl AgentConfig {
     /// What was typed, and who may ask. The token is read with the rights of whoever started us.
-    pub(super) fn resolve(args: &Agent, procfs: &Procfs) -> anyhow::Result<(Self, Guard)> {
+    pub(super) fn resolve(args: &Agent, procfs: &Procfs) -> anyhow::Result<Resolved> {
         let guard =
             Guard::new(args.token_file.as_deref(), args.allowed_host.clone(), args.allow_unauthenticated)?;
         let listen = Listen {
@@ -51,12 +98,20 @@ impl AgentConfig {
             node: facts::hostname(procfs),
         };
         let config = Self {
-            matcher: Arc::new(Matcher::new(args.exe.as_deref(), args.comm.as_deref())?),
+            meant: Arc::new(Meant { scope: scope(args)?, min_age: args.min_age }),
             cores: args.max_cpu.0.unwrap_or(WITHOUT_LIMIT),
             most_processes: (args.max_processes as usize).min(room()),
             most_series: args.max_series as usize,
+            most_memory: args.max_memory.map(|most| most.0),
+            is_node_profiled: args.node_profile,
             listen,
+            black_box: args
+                .black_box
+                .black_box
+                .as_ref()
+                .map(|folder| black_box(&args.black_box, folder))
+                .transpose()?,
         };
-        Ok((config, guard))
+        Ok(Resolved { args: args.clone(), config, guard })
     }
 }

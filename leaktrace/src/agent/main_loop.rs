@@ -7,21 +7,26 @@ use std::time::Duration;
 use leaktrace_core::base::num::Ktime;
 use leaktrace_core::base::time::nanoseconds;
 use leaktrace_core::go::counts::Counts;
-use leaktrace_core::node::{Pace, Read, Totals};
+use leaktrace_core::node::{MemoryLimit, Pace, Read, Totals};
 use leaktrace_core::schema::ProcessId;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
-use super::asks;
-use super::config::AgentConfig;
+use super::black_box::{self, Recorder};
+use super::config::{AgentConfig, Resolved};
+use super::deltas::Deltas;
 use super::finding::Finder;
-use super::http::Refusal;
+use super::http::Doors;
+use super::memory::Dropped;
 use super::reads::{self, Brought, Found, Looked, Reading};
-use super::roster::{Process, Roster};
-use super::shared::{Ask, Shared};
+use super::roster::Roster;
+use super::service::Service;
+use super::settings::Settings;
+use super::shared::{Asked, Shared};
 use super::studies::{Heard, Studies};
-use crate::clock;
 use crate::process::workers::{Job, Lost, Workers};
 use crate::process::{Pid, Procfs};
+use crate::signals::Wishes;
+use crate::{cli, clock};
 
 /// How often it is looked for processes that have come, and gone.
 const SCAN: Duration = Duration::from_secs(2);
@@ -53,7 +58,14 @@ pub(super) enum Answer {
     Counted(Vec<ProcessId>, Result<Vec<Brought<Looked>>, Lost>),
     /// A dump is over; why, if it did not return.
     Dumped(ProcessId, Option<String>),
+    /// A dump for the profile of all has not returned, and why.
+    Lost(ProcessId, String),
+    /// The profile of all is over.
+    NodeProfiled,
     Studied(ProcessId, Heard),
+    BlackBox(black_box::Told),
+    /// The settings, read again.
+    Reread(Result<Box<anyhow::Result<Resolved>>, Lost>),
 }
 
 /// How many jobs of each kind are under way.
@@ -63,26 +75,52 @@ pub(super) struct UnderWay {
     pub(super) peeks: usize,
     pub(super) counts: usize,
     pub(super) dumps: usize,
+    pub(super) node_profiles: usize,
+    pub(super) is_reloading: bool,
+    pub(super) is_reloading_again: bool,
+}
+
+/// What the loop begins with.
+pub(super) struct Beginning {
+    pub(super) args: cli::agent::Agent,
+    pub(super) config: AgentConfig,
+    pub(super) settings: Settings,
+    pub(super) doors: Doors,
+    pub(super) shared: Arc<Shared>,
+    pub(super) asked: mpsc::Receiver<Asked>,
+    /// Where jobs answer, and where the loop hears of it.
+    pub(super) answers: (mpsc::UnboundedSender<Answer>, mpsc::UnboundedReceiver<Answer>),
+    pub(super) black_box: Option<Recorder>,
 }
 
 /// Watches all processes of the node.
 pub(super) struct Agent<'a> {
-    pub(super) config: &'a AgentConfig,
+    /// What it was told to do, what that means, and where to read it again.
+    pub(super) args: cli::agent::Agent,
+    pub(super) config: AgentConfig,
+    pub(super) settings: Settings,
+    pub(super) doors: Doors,
+    pub(super) service: Service,
     pub(super) procfs: &'a Procfs,
     pub(super) workers: Workers,
     pub(super) roster: Roster,
     pub(super) finder: Finder,
     pub(super) pace: Pace,
     pub(super) studies: Studies,
+    pub(super) deltas: Deltas,
+    pub(super) memory: MemoryLimit,
+    pub(super) dropped: Dropped,
     pub(super) totals: Totals,
+    /// Taken out while it is worked with.
+    pub(super) black_box: Option<Recorder>,
     /// Processes that are to be inspected, those that came first in front.
     pub(super) candidates: VecDeque<Pid>,
     /// Those of a batch that was lost to nobody knows whom: each alone.
     pub(super) suspects: VecDeque<Pid>,
     pub(super) under_way: UnderWay,
     answers: mpsc::UnboundedReceiver<Answer>,
-    answer: mpsc::UnboundedSender<Answer>,
-    asked: mpsc::Receiver<Ask>,
+    pub(super) answer: mpsc::UnboundedSender<Answer>,
+    asked: mpsc::Receiver<Asked>,
     /// When the next batch of each kind of read may be begun.
     batches_due: [Ktime; 2],
     /// When jobs may be begun again that no thread could be had for.
@@ -99,23 +137,27 @@ pub(super) struct Agent<'a> {
 }
 
 impl<'a> Agent<'a> {
-    pub(super) fn new(
-        config: &'a AgentConfig,
-        procfs: &'a Procfs,
-        shared: Arc<Shared>,
-        asked: mpsc::Receiver<Ask>,
-    ) -> Self {
+    pub(super) fn new(beginning: Beginning, procfs: &'a Procfs) -> Self {
+        let Beginning { args, config, settings, doors, shared, asked, answers: (answer, answers), black_box } =
+            beginning;
         let now = clock::now();
-        let (answer, answers) = mpsc::unbounded_channel();
         Self {
+            service: Service::of_environment(now),
+            pace: Pace::new(config.cores),
+            studies: Studies::new(config.cores, now, answer.clone()),
+            memory: MemoryLimit::new(config.most_memory),
+            args,
             config,
+            settings,
+            doors,
             procfs,
             workers: Workers::new(MOST_STUCK),
             roster: Roster::default(),
             finder: Finder::default(),
-            pace: Pace::new(config.cores),
             totals: Totals::default(),
-            studies: Studies::new(config.cores, now, answer.clone()),
+            black_box,
+            deltas: Deltas::default(),
+            dropped: Dropped::default(),
             candidates: VecDeque::new(),
             suspects: VecDeque::new(),
             under_way: UnderWay::default(),
@@ -135,27 +177,37 @@ impl<'a> Agent<'a> {
     }
 
     /// Watches until `end`.
-    pub(super) async fn run(&mut self, mut end: oneshot::Receiver<libc::c_int>) {
+    pub(super) async fn run(&mut self, wishes: Wishes) {
+        let Wishes { mut end, reload, suspend } = wishes;
+        // There is nothing to be taken away first.
+        drop(suspend);
         loop {
             let now = clock::now();
             self.shared.turned(now);
             self.scan(now);
             self.inspect(now);
-            let due = self.read(now);
+            let due = self.read(now).into_iter().chain(self.black_box(now));
             self.study(now);
             self.tell(now);
-            let until =
-                due.into_iter().chain([self.scan_due, self.tell_due, self.study_due]).min().unwrap_or(now);
+            self.service.turn(now, self.is_ready && !self.under_way.is_reloading);
+            let dues = [self.scan_due, self.tell_due, self.study_due];
+            let until = due.chain(self.service.next()).chain(dues).min().unwrap_or(now);
             let pause = Duration::from_nanos(until.since(clock::now()));
             tokio::select! {
                 _ = &mut end => break,
+                () = reload.notified() => self.reload(),
                 Some(answer) = self.answers.recv() => self.take(answer),
-                Some(ask) = self.asked.recv(), if self.under_way.dumps < MOST_JOBS => self.dump(ask),
+                Some(asked) = self.asked.recv(), if self.under_way.dumps < MOST_JOBS => match asked {
+                    Asked::Process(ask) => self.dump(ask),
+                    Asked::Node(reply) => self.profile_node(reply),
+                },
                 () = tokio::time::sleep(pause) => {}
             }
         }
+        self.service.stopping();
         self.shared.ready(false);
         self.studies.end_all();
+        self.black_box.iter().for_each(Recorder::finish);
     }
 
     /// Looks for processes that have come and gone.
@@ -164,6 +216,7 @@ impl<'a> Agent<'a> {
             return;
         }
         self.scan_due = after(now, SCAN);
+        self.keep_within_memory();
         let changes = self.finder.scan(self.procfs);
         for id in &changes.gone {
             self.not_permitted.remove(&Pid(id.pid));
@@ -182,6 +235,9 @@ impl<'a> Agent<'a> {
 
     pub(super) fn end(&mut self, id: ProcessId) {
         self.studies.forget(id);
+        if let Some(recorder) = &mut self.black_box {
+            recorder.end(id, self.roster.get(id), clock::now());
+        }
         self.is_news |= self.roster.remove(id);
     }
 
@@ -194,10 +250,9 @@ impl<'a> Agent<'a> {
                 None if count > 0 => self.candidates.drain(..count).collect(),
                 None => return,
             };
-            let (procfs, matcher, batch) =
-                (self.procfs.clone(), Arc::clone(&self.config.matcher), pids.clone());
+            let (procfs, meant, batch) = (self.procfs.clone(), Arc::clone(&self.config.meant), pids.clone());
             let job = move || {
-                batch.into_iter().map(|pid| (pid, reads::inspect(&procfs, pid, &matcher))).collect::<Vec<_>>()
+                batch.into_iter().map(|pid| (pid, reads::inspect(&procfs, pid, &meant))).collect::<Vec<_>>()
             };
             let again = pids.clone();
             if !self.begin(job, move |result| Answer::Inspected(pids, result)) {
@@ -263,47 +318,8 @@ impl<'a> Agent<'a> {
         ids.iter().filter_map(|id| self.roster.get_mut(*id)?.take(*id)).collect()
     }
 
-    /// Takes a dump that was asked for, unless whoever asked has gone.
-    fn dump(&mut self, ask: Ask) {
-        let Ask { id, wish, answer } = ask;
-        if answer.is_closed() {
-            return;
-        }
-        let refusal = asks::refuse(&wish).or_else(|| self.too_large(id)).or_else(|| self.undumped(id));
-        let inspected = self.roster.get(id).and_then(Process::inspected);
-        let (None, Some(inspected)) = (&refusal, inspected) else {
-            _ = answer.send(Err(refusal.unwrap_or(Refusal::NoProcess)));
-            return;
-        };
-        let procfs = self.procfs.clone();
-        let told = move |result: Result<_, Lost>| {
-            let lost = result.as_ref().err().map(Lost::to_string);
-            let result = result.unwrap_or_else(|lost| Err(Refusal::Failed(lost.to_string())));
-            // Whoever has gone does not want to know.
-            _ = answer.send(result);
-            Answer::Dumped(id, lost)
-        };
-        let is_begun = self.begin(move || asks::dump(&inspected, &procfs, &wish), told);
-        self.under_way.dumps += usize::from(is_begun);
-    }
-
-    fn undumped(&self, id: ProcessId) -> Option<Refusal> {
-        let why = self.roster.get(id)?.why_undumped(clock::now())?;
-        Some(Refusal::Failed(format!("an earlier dump did not return: {why}")))
-    }
-
-    fn too_large(&self, id: ProcessId) -> Option<Refusal> {
-        let goroutines =
-            self.roster.get(id)?.row().goroutines().filter(|count| *count > asks::MOST_GOROUTINES)?;
-        let most = asks::MOST_GOROUTINES;
-        Some(Refusal::Failed(format!(
-            "{goroutines} goroutines exceed the limit of {most} for a dump by the agent: use leaktrace dump --pid {}",
-            id.pid
-        )))
-    }
-
     /// Begins a job; its answer comes to the loop.
-    fn begin<T: Send + 'static>(
+    pub(super) fn begin<T: Send + 'static>(
         &mut self,
         job: impl FnOnce() -> T + Send + 'static,
         told: impl FnOnce(Result<T, Lost>) -> Answer + Send + 'static,

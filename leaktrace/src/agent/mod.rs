@@ -4,13 +4,21 @@
 //! without rights speaks to the network and touches neither a process nor its binary.
 
 mod asks;
+pub(crate) mod black_box;
 mod config;
+mod deltas;
+mod dumps;
 mod finding;
 pub mod http;
 mod main_loop;
+mod memory;
 mod metrics;
+mod node_profile;
 mod reads;
+mod reload;
 mod roster;
+mod service;
+pub mod settings;
 mod shared;
 mod studies;
 mod taking;
@@ -19,26 +27,36 @@ mod telling;
 use std::io::{self, Write as _};
 
 use anyhow::Context as _;
+use tokio::sync::mpsc;
 
-use self::config::AgentConfig;
-use self::main_loop::Agent;
+use self::black_box::Recorder;
+use self::config::{AgentConfig, Resolved};
+use self::main_loop::{Agent, Beginning};
+use self::settings::Settings;
 use self::shared::Shared;
+use crate::clock;
 use crate::process::Procfs;
 use crate::signals::Interrupts;
-use crate::{cli, clock};
 
 /// Watches all processes until a signal ends that.
-pub fn run(args: &cli::agent::Agent, procfs: &Procfs, interrupts: Interrupts) -> anyhow::Result<()> {
-    let (config, guard) = AgentConfig::resolve(args, procfs)?;
-    let (shared, asked) = Shared::new(clock::now());
+pub fn run(procfs: &Procfs, interrupts: Interrupts) -> anyhow::Result<()> {
+    let settings = Settings::of_this_process();
+    let Resolved { args, config, guard } = AgentConfig::resolve(&settings.read()?, procfs)?;
+    let answers = mpsc::unbounded_channel();
+    let recorder = config.black_box.as_ref().map(|config| Recorder::start(config, procfs, answers.0.clone()));
+    let black_box = recorder.transpose()?;
+    let desk = black_box.as_ref().map(|recorder| recorder.desk.clone());
+    let (shared, asked) = Shared::new(clock::now(), desk);
     let server = http::start(config.listen.clone(), guard, shared.clone())?;
     if let Some(address) = server.address() {
         // Whoever has closed standard error does not want to know.
         _ = writeln!(io::stderr(), "leaktrace: listening on http://{address}/");
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let mut agent = Agent::new(&config, procfs, shared, asked);
-    runtime.context("cannot start the event loop")?.block_on(agent.run(interrupts.wishes().end));
+    let doors = server.doors();
+    let beginning = Beginning { args, config, settings, doors, shared, asked, answers, black_box };
+    let mut agent = Agent::new(beginning, procfs);
+    runtime.context("cannot start the event loop")?.block_on(agent.run(interrupts.wishes()));
     server.stop();
     Ok(())
 }

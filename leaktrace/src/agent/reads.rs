@@ -10,20 +10,23 @@ use leaktrace_core::go::counts::{CountPlan, Counts};
 use leaktrace_core::go::goroutines::{GoroutineKind, Snapshot, WalkError, Walker, WalkerInput, Want};
 use leaktrace_core::go::program::Program;
 use leaktrace_core::go::symbolize::{expand, go_statement};
-use leaktrace_core::node::Place;
+use leaktrace_core::node::{Place, opts_out};
 use leaktrace_core::schema::{Location, ProcessId};
-use leaktrace_core::session::Matcher;
 
+use super::config::Meant;
 use crate::clock;
 use crate::inspect::Inspected;
 use crate::process::exit::Gone;
-use crate::process::find::HeldProcess;
+use crate::process::find::{HeldProcess, age};
 use crate::process::stat::Stat;
 use crate::process::{Pid, ProcessError, Procfs, cpu};
 use crate::session::screen;
 
 /// The longest list of cgroups of a process, in bytes.
 const MOST_CGROUPS: u64 = 64 << 10;
+
+/// The longest environment of a process that is read, in bytes.
+const MOST_ENVIRONMENT: u64 = 1 << 20;
 
 /// How many `go` statements of a process have names: those with the most goroutines.
 const MOST_NAMES: usize = 64;
@@ -57,13 +60,19 @@ pub(super) enum Found {
 }
 
 /// Finds out what a process is.
-pub(super) fn inspect(procfs: &Procfs, pid: Pid, matcher: &Matcher) -> Found {
-    match screen(procfs, pid, matcher) {
-        Ok(true) => {}
+pub(super) fn inspect(procfs: &Procfs, pid: Pid, meant: &Meant) -> Found {
+    let screened = Stat::read(procfs, pid).and_then(|stat| match age(stat.start_time) {
+        age if age < meant.min_age => Ok(None),
+        _ if !meant.scope.has_place(&place(procfs, pid)) => Ok(Some(false)),
+        _ => screen(procfs, pid, |exe, comm| meant.scope.runs(exe, comm)).map(Some),
+    });
+    match screened {
+        Ok(None) => return Found::TooYoung,
+        Ok(Some(true)) if !wants_none(procfs, pid) => {}
         Err(ProcessError::NotPermitted { .. } | ProcessError::NotDumpable { .. }) => {
             return Found::NotPermitted;
         }
-        Ok(false) | Err(_) => return Found::NotMeant,
+        Ok(Some(_)) | Err(_) => return Found::NotMeant,
     }
     let target = match HeldProcess::open(procfs, pid) {
         Ok(target) => Arc::new(target),
@@ -88,6 +97,12 @@ pub(super) fn inspect(procfs: &Procfs, pid: Pid, matcher: &Matcher) -> Found {
         Err(_) if target.space.is_gone() => Found::TooYoung,
         Err(error) => refused(procfs, pid, &error),
     }
+}
+
+/// Whether a process says in its environment that it wants to be left alone. Nothing else is looked for there; what is longer
+/// than is read says nothing.
+fn wants_none(procfs: &Procfs, pid: Pid) -> bool {
+    procfs.read(pid, "environ", MOST_ENVIRONMENT).is_ok_and(|environment| opts_out(&environment))
 }
 
 fn refused(procfs: &Procfs, pid: Pid, error: &anyhow::Error) -> Found {
@@ -131,6 +146,8 @@ pub(super) struct Reading {
     pub(super) plan: CountPlan,
     /// The names of `go` statements that are known.
     pub(super) names: Arc<Names>,
+    /// Whether they are to be named at all.
+    pub(super) is_named: bool,
     /// Those that are to have one however few goroutines they have.
     pub(super) wanted: Vec<ReturnPc>,
 }
@@ -192,7 +209,9 @@ fn look(reading: &mut Reading) -> Result<Looked, WalkError> {
     };
     let mut walker = Walker::new(WalkerInput::of(program));
     let snapshot = walker.snapshot(memory, Want::Headers, &clock::now)?;
-    name(program, &snapshot, &reading.wanted, Arc::make_mut(&mut reading.names));
+    if reading.is_named {
+        name(program, &snapshot, &reading.wanted, Arc::make_mut(&mut reading.names));
+    }
     reading.inspected.target().exe.forget_pages();
     Ok(Looked { counts, snapshot })
 }

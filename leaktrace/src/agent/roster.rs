@@ -45,6 +45,8 @@ pub(super) struct Process {
     pub(super) undumped: Option<(Ktime, String)>,
     /// The names of its `go` statements, for who tells of them.
     pub(super) names: Arc<Names>,
+    /// Whether names of it are left out, for want of memory.
+    pub(super) is_nameless: bool,
     /// Whether it is read alone: a batch that it was in did not return.
     pub(super) is_read_alone: bool,
     /// What a study of it has said last, and what one that is under way has not found.
@@ -135,6 +137,11 @@ impl Roster {
             .unwrap_or_default()
     }
 
+    /// There is memory for names again.
+    pub(super) fn allow_names(&mut self) {
+        self.processes.values_mut().for_each(|process| process.is_nameless = false);
+    }
+
     /// Why processes cannot be read, and how many.
     pub(super) fn unreadable(&self) -> Vec<(&'static str, u64)> {
         let count = |is_it: fn(&Phase) -> bool| {
@@ -196,6 +203,7 @@ impl Process {
             again: None,
             undumped: None,
             names: Arc::default(),
+            is_nameless: false,
             is_read_alone: false,
             studied: None,
             under_study: None,
@@ -211,7 +219,14 @@ impl Process {
         let inspected = self.inspected.clone()?;
         let plan = self.plan.take()?;
         let wanted = self.row.suspicions().iter().map(|(site, _)| site.gopc).collect();
-        Some(Reading { id, inspected, plan, names: Arc::clone(&self.names), wanted })
+        Some(Reading {
+            id,
+            inspected,
+            plan,
+            names: Arc::clone(&self.names),
+            is_named: !self.is_nameless,
+            wanted,
+        })
     }
 
     /// It has been read. Says whether this is about the program that it runs now.
@@ -219,7 +234,10 @@ impl Process {
         let is_same = self.inspected.as_ref().is_some_and(|inspected| inspected.is(&reading.inspected));
         if is_same {
             self.plan = Some(reading.plan);
-            self.names = reading.names;
+            // Those that were dropped meanwhile stay so.
+            if !self.is_nameless {
+                self.names = reading.names;
+            }
             self.is_read_alone = false;
         }
         is_same

@@ -5,10 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use leaktrace_core::base::num::Ktime;
-use leaktrace_core::schema::{MetricFamily, NODE_SCHEMA_VERSION, Node, NodeProcess, ProcessId, Report};
+use leaktrace_core::schema::{
+    BlackBoxEntry, BlackBoxName, MetricFamily, NODE_SCHEMA_VERSION, Node, NodeProcess, ProcessId, Report,
+};
 use tokio::sync::{mpsc, oneshot};
 
-use super::http::{Answers, Bytes, Dumped, Health, Refusal, Wish};
+use super::black_box::Desk;
+use super::deltas::First;
+use super::http::{Answers, BlackBoxPart, Bytes, Dumped, Health, Refusal, Wish};
 use crate::clock;
 
 /// How many asks wait.
@@ -17,11 +21,24 @@ pub(super) const MOST_ASKS: usize = 32;
 /// After how many nanoseconds without a turn of the loop it is taken to be stuck.
 const STUCK_NS: u64 = 30_000_000_000;
 
+/// To whom an answer goes.
+pub(super) type Reply = oneshot::Sender<Result<Bytes, Refusal>>;
+
+/// What comes to the loop.
+pub(super) enum Asked {
+    /// A process is to be dumped.
+    Process(Ask),
+    /// All are, for one profile.
+    Node(Reply),
+}
+
 /// Somebody wants to have a process dumped.
 pub(super) struct Ask {
     pub(super) id: ProcessId,
     pub(super) wish: Wish,
-    pub(super) answer: oneshot::Sender<Result<Bytes, Refusal>>,
+    pub(super) answer: Reply,
+    /// What is there of it already, if it takes two dumps.
+    pub(super) first: Option<First>,
 }
 
 /// What studies have reported.
@@ -34,30 +51,34 @@ pub(super) struct Shared {
     reports: Mutex<Reports>,
     turned: Mutex<Ktime>,
     is_ready: AtomicBool,
-    asks: mpsc::Sender<Ask>,
+    asks: mpsc::Sender<Asked>,
+    /// Who reads the black box, if there is one.
+    desk: Option<Desk>,
 }
 
 /// All processes as they are now.
-pub(super) fn node(processes: Vec<NodeProcess>) -> Node {
+pub(super) fn node(processes: Vec<NodeProcess>, black_box: Vec<BlackBoxEntry>) -> Node {
     Node {
         schema_version: NODE_SCHEMA_VERSION,
         leaktrace: env!("CARGO_PKG_VERSION").to_owned(),
         unix_ns: clock::unix_ns().unwrap_or_default(),
         processes,
+        black_box,
     }
 }
 
 impl Shared {
     /// With what comes to the loop.
-    pub(super) fn new(now: Ktime) -> (Arc<Self>, mpsc::Receiver<Ask>) {
+    pub(super) fn new(now: Ktime, desk: Option<Desk>) -> (Arc<Self>, mpsc::Receiver<Asked>) {
         let (asks, asked) = mpsc::channel(MOST_ASKS);
         let shared = Self {
-            node: Mutex::new(Arc::new(node(Vec::new()))),
+            node: Mutex::new(Arc::new(node(Vec::new(), Vec::new()))),
             metrics: Mutex::default(),
             reports: Mutex::default(),
             turned: Mutex::new(now),
             is_ready: AtomicBool::new(false),
             asks,
+            desk,
         };
         (Arc::new(shared), asked)
     }
@@ -67,6 +88,21 @@ impl Shared {
         *lock(&self.reports) = reports;
         *lock(&self.node) = Arc::new(node);
         *lock(&self.metrics) = Arc::new(metrics);
+    }
+
+    /// Asks the loop, as soon as it takes this.
+    pub(super) async fn ask(&self, ask: Ask) {
+        // Only at our end there is nobody any more.
+        _ = self.asks.send(Asked::Process(ask)).await;
+    }
+
+    fn asked(&self, what: impl FnOnce(Reply) -> Asked) -> Dumped {
+        let (answer, told) = oneshot::channel();
+        let asked = self.asks.try_send(what(answer));
+        Box::pin(async move {
+            asked.map_err(|_| Refusal::Busy)?;
+            told.await.unwrap_or(Err(Refusal::Busy))
+        })
     }
 
     /// The loop has turned.
@@ -90,16 +126,25 @@ impl Answers for Shared {
     }
 
     fn goroutines(&self, id: ProcessId, wish: Wish) -> Dumped {
-        let (answer, told) = oneshot::channel();
-        let asked = self.asks.try_send(Ask { id, wish, answer });
-        Box::pin(async move {
-            asked.map_err(|_| Refusal::Busy)?;
-            told.await.unwrap_or(Err(Refusal::Busy))
-        })
+        self.asked(|answer| Asked::Process(Ask { id, wish, answer, first: None }))
+    }
+
+    fn node_profile(&self) -> Dumped {
+        self.asked(Asked::Node)
     }
 
     fn report(&self, id: ProcessId) -> Option<Arc<Report>> {
         lock(&self.reports).get(&id).cloned()
+    }
+
+    fn black_box(&self, name: BlackBoxName, part: BlackBoxPart) -> Dumped {
+        let (answer, told) = oneshot::channel();
+        match &self.desk {
+            Some(desk) => desk.read(name, part, answer),
+            // Whoever asks waits below.
+            None => _ = answer.send(Err(Refusal::NoProcess)),
+        }
+        Box::pin(async move { told.await.unwrap_or(Err(Refusal::Busy)) })
     }
 
     fn health(&self) -> Health {
@@ -109,6 +154,6 @@ impl Answers for Shared {
 }
 
 /// What a mutex guards here is whole at every moment, also when somebody panics.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -93,6 +93,11 @@ impl Studies {
         Self { turns: Turns::new(cores, now), under_way: BTreeMap::new(), retry_due: now, answer }
     }
 
+    /// The agent may use so many cores from now on.
+    pub(super) const fn set_cores(&mut self, cores: f64) {
+        self.turns.set_cores(cores);
+    }
+
     /// Begins those for which there is room. Where none can be begun, that is tried again in a minute.
     pub(super) fn begin(&mut self, candidates: &[Candidate], procfs: &Procfs, now: Ktime) {
         self.end_late(now);

@@ -10,15 +10,17 @@ use leaktrace_core::go::goroutines::WalkError;
 use leaktrace_core::node::{Bounds, Candidate, OwnFigures, Read, Row, families};
 use leaktrace_core::schema::{NodeProcess, NodeState, ProcessId, Severity};
 
+use super::black_box::Recorder;
 use super::main_loop::{Agent, Answer, STUDY, TELL, after};
 use super::reads::{self, Brought, Found, Looked};
 use super::roster::Process;
 use super::shared::node;
 use super::studies::{Heard, Studied};
 use crate::clock;
+use crate::process::cgroups::resident;
 use crate::process::privileges::{Capability, Privileges};
 use crate::process::workers::Lost;
-use crate::process::{Pid, Procfs, USUAL, cpu};
+use crate::process::{Pid, cpu};
 
 /// Which share of what the agent may use it may take to put together what is told, and how old that may be at most.
 const TELLING: f64 = 0.2;
@@ -46,11 +48,21 @@ impl Agent<'_> {
             }
             Answer::Dumped(id, lost) => {
                 self.under_way.dumps -= 1;
-                if let (Some(why), Some(process)) = (lost, self.roster.get_mut(id)) {
-                    process.undumped(why, now);
+                if let Some(why) = lost {
+                    self.undumped(id, why, now);
                 }
             }
+            Answer::Lost(id, why) => self.undumped(id, why, now),
+            Answer::NodeProfiled => self.under_way.node_profiles -= 1,
             Answer::Studied(id, heard) => self.studied(id, heard, now),
+            Answer::BlackBox(told) => self.black_box_told(told, now),
+            Answer::Reread(result) => self.reread(result),
+        }
+    }
+
+    fn undumped(&mut self, id: ProcessId, why: String, now: Ktime) {
+        if let Some(process) = self.roster.get_mut(id) {
+            process.undumped(why, now);
         }
     }
 
@@ -159,6 +171,9 @@ impl Agent<'_> {
             return;
         }
         self.study_due = after(now, STUDY);
+        if self.memory.is_short() {
+            return;
+        }
         let candidates: Vec<Candidate> =
             self.roster.iter().filter_map(|(id, process)| process.candidate(id)).collect();
         self.studies.begin(&candidates, self.procfs, now);
@@ -188,7 +203,10 @@ impl Agent<'_> {
     fn own(&self) -> OwnFigures {
         OwnFigures {
             cpu: cpu::used_by_us() + cpu::used_by_ended_children(self.procfs),
-            memory_bytes: memory_of_us(self.procfs),
+            memory_bytes: resident(self.procfs, Pid::own()).unwrap_or(0),
+            memory_limit: self.memory.most(),
+            is_memory_short: self.memory.is_short(),
+            dropped: vec![("names", self.dropped.names), ("reports", self.dropped.reports)],
             stuck_reads: self.workers.stuck() as u64,
             budget: Read::ALL.map(|read| (read.as_str(), self.pace.cores_for(read))).into(),
             periods: Read::ALL.map(|read| (read, self.roster.longest_period(read))).into(),
@@ -198,6 +216,7 @@ impl Agent<'_> {
                 .into_iter()
                 .chain([("not_permitted", self.not_permitted.len() as u64)])
                 .collect(),
+            black_box: self.black_box.as_ref().map(Recorder::figures),
         }
     }
 
@@ -220,6 +239,7 @@ impl Agent<'_> {
             .map(|(id, process)| process.told(id, self.studies.is_under_way(id), now))
             .collect();
         processes.sort_by_key(|process| Reverse(rank(process)));
+        self.service.is_doing(status(&processes));
         let own = self.own();
         let reports = self.roster.iter().filter_map(|(id, process)| Some((id, process.report()?))).collect();
         let bounds = Bounds { series: self.config.most_series, ..Bounds::default() };
@@ -228,8 +248,21 @@ impl Agent<'_> {
         let took = cpu::used_by_this_thread().saturating_sub(before).as_secs_f64();
         let pause = Duration::try_from_secs_f64(took / (self.config.cores * TELLING)).unwrap_or(LONGEST_TELL);
         self.tell_due = after(now, pause.clamp(TELL, LONGEST_TELL));
-        self.shared.tell(node(processes), metrics, reports);
+        let entries = self.black_box.as_ref().map(Recorder::entries).unwrap_or_default();
+        self.shared.tell(node(processes, entries), metrics, reports);
     }
+}
+
+/// What we do, in few words.
+fn status(processes: &[NodeProcess]) -> String {
+    let count = |is_it: fn(&NodeProcess) -> bool| processes.iter().filter(|process| is_it(process)).count();
+    let watched = count(|process| matches!(process.state, NodeState::Watched | NodeState::Waiting));
+    let unreadable = processes.len() - watched;
+    let suspected = count(|process| process.sites.iter().any(|site| site.suspect.is_some()));
+    let incidents: usize = processes.iter().map(|process| process.incidents.len()).sum();
+    format!(
+        "Go processes: {watched} watched, {unreadable} unreadable, {suspected} suspected; incidents: {incidents}"
+    )
 }
 
 /// Which processes come first: those with incidents, the surest before others, then those with a suspect, those that cannot be read, then the largest.
@@ -263,12 +296,4 @@ fn blamed(lost: &Lost) -> Option<Pid> {
         Lost::Blocked(blocked) => blocked.pid,
         Lost::Panicked => None,
     }
-}
-
-/// How much memory we have, as `/proc/PID/statm` says it.
-fn memory_of_us(procfs: &Procfs) -> u64 {
-    let text = procfs.read(Pid::own(), "statm", USUAL as u64).unwrap_or_default();
-    let pages =
-        String::from_utf8_lossy(&text).split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok());
-    pages.unwrap_or(0) * rustix::param::page_size() as u64
 }

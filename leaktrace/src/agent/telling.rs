@@ -46,13 +46,18 @@ impl Process {
         }
     }
 
-    fn creator(&self, gopc: ReturnPc) -> Location {
+    pub(super) fn creator(&self, gopc: ReturnPc) -> Location {
         self.names.get(&gopc).cloned().unwrap_or_else(|| nameless(gopc))
     }
 
-    fn incidents(&self) -> Vec<NodeIncident> {
+    pub(super) fn incidents(&self) -> Vec<NodeIncident> {
         let report = self.studied.iter().flat_map(|studied| &studied.report.incidents);
         report.filter_map(NodeIncident::of).collect()
+    }
+
+    /// Whether its last study has found anything.
+    pub(super) fn has_incidents(&self) -> bool {
+        self.studied.as_ref().is_some_and(|studied| !studied.report.incidents.is_empty())
     }
 
     /// The report of the last study.

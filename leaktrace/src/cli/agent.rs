@@ -5,17 +5,40 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 
-use crate::quantity::{self, Overhead};
+use crate::quantity::{self, Bytes, Overhead, Span};
 
 /// What `leaktrace agent` takes.
-#[derive(Debug, ClapArgs)]
+#[derive(Clone, Debug, PartialEq, ClapArgs)]
 pub struct Agent {
+    /// Read settings from FILE, in TOML, by the names of these options; they are also read from variables such as
+    /// LEAKTRACE_AGENT_MAX_CPU. What is typed goes before a variable, and that before FILE. SIGHUP reads them again
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
     /// Watch only processes whose executable matches GLOB: its path, or its name if GLOB has no slash
     #[arg(long, value_name = "GLOB", help_heading = "Target")]
     pub exe: Option<String>,
+    /// Do not watch processes whose executable matches GLOB; may be repeated
+    #[arg(long, value_name = "GLOB", help_heading = "Target")]
+    pub exclude_exe: Vec<String>,
     /// Watch only processes whose command matches REGEX
     #[arg(long, value_name = "REGEX", help_heading = "Target")]
     pub comm: Option<String>,
+    /// Watch only processes in a container whose id matches GLOB; may be repeated
+    #[arg(long, value_name = "GLOB", help_heading = "Target")]
+    pub container: Vec<String>,
+    /// Do not watch processes in a container whose id matches GLOB; may be repeated
+    #[arg(long, value_name = "GLOB", help_heading = "Target")]
+    pub exclude_container: Vec<String>,
+    /// Watch only processes of a systemd service whose name matches GLOB, such as `order@*.service`; may be repeated
+    #[arg(long, value_name = "GLOB", help_heading = "Target")]
+    pub unit: Vec<String>,
+    /// Do not watch processes of a systemd service whose name matches GLOB; may be repeated
+    #[arg(long, value_name = "GLOB", help_heading = "Target")]
+    pub exclude_unit: Vec<String>,
+    /// Leave processes alone until they are that old
+    #[arg(long, value_name = "TIME", value_parser = quantity::span, default_value = "1s", help_heading = "Target")]
+    pub min_age: Span,
     /// How many processes are watched at most; others are listed with that reason
     #[arg(long, value_name = "COUNT", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=4096), help_heading = "Target")]
     pub max_processes: u32,
@@ -44,11 +67,39 @@ pub struct Agent {
     /// Accept requests for this host name too; may be repeated. Addresses and `localhost` are always accepted
     #[arg(long, value_name = "NAME", help_heading = "Server")]
     pub allowed_host: Vec<String>,
+    /// Serve profiles of all processes together as well, at /debug/pprof/goroutine; each takes a dump of up to 256 processes
+    #[arg(long, help_heading = "Server")]
+    pub node_profile: bool,
 
     /// How much of one core regular reads may use, or `off`; studies of suspects and profiles come on top
     #[arg(long, value_name = "PERCENT", default_value = "1%", value_parser = quantity::overhead, help_heading = "Limits")]
     pub max_cpu: Overhead,
+    /// With more memory of its own than SIZE, begin no studies, and drop reports and names of what matters least
+    #[arg(long, value_name = "SIZE", value_parser = quantity::bytes, help_heading = "Limits")]
+    pub max_memory: Option<Bytes>,
     /// How many series /metrics shows at most
     #[arg(long, value_name = "COUNT", default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(100..=1_000_000), help_heading = "Limits")]
     pub max_series: u32,
+
+    /// What is kept of processes.
+    #[command(flatten)]
+    pub black_box: BlackBoxArgs,
+}
+
+/// What is kept of processes for the time after their end.
+#[derive(Clone, Debug, PartialEq, ClapArgs)]
+#[command(next_help_heading = "Black box")]
+pub struct BlackBoxArgs {
+    /// Keep in DIR what processes looked like that were conspicuous or were killed for want of memory, for `leaktrace report`
+    #[arg(long, value_name = "DIR")]
+    pub black_box: Option<PathBuf>,
+    /// Take a snapshot when a process's memory reaches PERCENT of its limit, and again at 90% and 95%
+    #[arg(long, value_name = "PERCENT", default_value = "80%", value_parser = quantity::percent, requires = "black_box")]
+    pub black_box_memory: u32,
+    /// Delete the oldest entries when all of them have more than SIZE
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = quantity::bytes, requires = "black_box")]
+    pub black_box_size: Bytes,
+    /// Delete entries that are older than TIME
+    #[arg(long, value_name = "TIME", default_value = "7d", value_parser = quantity::span, requires = "black_box")]
+    pub black_box_age: Span,
 }

@@ -11,7 +11,7 @@ use crate::quantity::{self, Span};
 /// What `leaktrace report` takes.
 #[derive(Debug, ClapArgs)]
 pub struct Report {
-    /// Snapshot (`.ltr`) or recording (`.ltc`) to open
+    /// Snapshot (`.ltr`), recording (`.ltc`) or entry of the agent's black box (a folder) to open
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// What is wanted of it.

@@ -8,10 +8,12 @@ use leaktrace_core::base::memory::ReadError;
 use leaktrace_core::binary::elf::ElfError;
 use leaktrace_core::binary::elf::core_file::CoreError;
 use leaktrace_core::goroutines::snapshot::SnapshotError;
+use leaktrace_core::node::black_box::EventError;
 use leaktrace_core::trace::recording::{RecordingError, ReplayError};
 
 use super::{Exit, Meaning};
 use crate::dump::CannotDump;
+use crate::dump::black_box::NoSnapshot;
 use crate::dump::config::DumpConfigError;
 use crate::dump::core::CannotRead;
 use crate::dump::file::{self, FileError};
@@ -46,8 +48,22 @@ pub(super) fn meaning(
     if let Some(error) = cause.downcast_ref::<DumpConfigError>() {
         return Some(Meaning::new(Exit::Usage, error.remedy()));
     }
+    if let Some(NoSnapshot { .. }) = cause.downcast_ref::<NoSnapshot>() {
+        let hint = "omit --snapshot, --format and filters to see what else is known of the process";
+        return Some(Meaning::new(Exit::Usage, hint));
+    }
+    if let Some(error) = cause.downcast_ref::<EventError>() {
+        return Some(Meaning::new(Exit::Usage, of_event(error)));
+    }
     let refused = error.is::<CannotDump>() && is_refusal(cause);
     refused.then(|| Meaning::new(Exit::NotPermitted, permission(privileges)))
+}
+
+const fn of_event(error: &EventError) -> &'static str {
+    match error {
+        EventError::Malformed(_) => "give a folder that `leaktrace agent --black-box` wrote",
+        EventError::Future(_) => "open it with the version of leaktrace that wrote it, or a newer one",
+    }
 }
 
 fn of_record(error: &RecordError) -> Meaning {

@@ -4,6 +4,7 @@
 //! What a dump is taken of is a [`subject::Subject`], whatever its memory is; what a dump consists of, and how it is
 //! written, is [`leaktrace_core::dump`]'s.
 
+pub(crate) mod black_box;
 pub mod compare;
 pub mod config;
 pub mod core;
@@ -46,6 +47,9 @@ fn subject<'a>(args: &'a cli::dump::Dump, procfs: &'a Procfs) -> Result<Box<dyn 
 
 /// Writes what is in a file that was taken earlier.
 pub fn report(args: &cli::report::Report, common: &cli::Common, system: &System) -> anyhow::Result<()> {
+    if let Some(found) = black_box::find(&args.file) {
+        return black_box::report(found, args, common, system);
+    }
     match file::open_any(&args.file)? {
         Opened::Snapshot(_) if args.recording.at.is_some() => {
             Err(DumpConfigError::NotRecorded { path: args.file.clone() }.into())

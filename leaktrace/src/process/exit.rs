@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -37,6 +37,24 @@ impl ExitWatch {
         let mut polled = [PollFd::new(&self.pidfd, PollFlags::IN)];
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         poll(&mut polled, Some(&now)).is_ok_and(|ready| ready > 0)
+    }
+}
+
+impl ExitWatch {
+    /// What the process ended with, as `waitpid(2)` has it: the kernel tells others than its parent once that has collected it
+    /// (Linux 6.15, `PIDFD_INFO_EXIT`).
+    pub(crate) fn wait_status(&self) -> Option<u32> {
+        // `struct pidfd_info` of the kernel's pidfd.h: what is asked for comes first, and the status last.
+        const LAST: usize = 7;
+        let asked = u64::from(libc::PIDFD_INFO_EXIT);
+        let mut info = [0_u64; LAST + 1];
+        info[0] = asked;
+        let fd = self.pidfd.as_raw_fd();
+        // SAFETY: the kernel writes no more bytes than the number of the request says, which is the size of `info`.
+        let said = unsafe { libc::ioctl(fd, libc::PIDFD_GET_INFO, info.as_mut_ptr()) };
+        let is_told = said == 0 && info[0] & asked != 0;
+        let [.., a, b, c, d] = info[LAST].to_ne_bytes();
+        is_told.then(|| u32::from_ne_bytes([a, b, c, d]))
     }
 }
 
@@ -130,6 +148,23 @@ mod tests {
         eventually(|| watch.has_exited());
         child.wait().unwrap();
         assert!(watch.has_exited());
+    }
+
+    #[test]
+    fn what_a_process_ended_with_is_told_once_it_is_collected() {
+        for (script, status) in [("exit 2", 0x200), ("kill -9 $$", 9)] {
+            let (mut child, pid) = shell(script);
+            let watch = ExitWatch::open(&Procfs::system(), pid).unwrap();
+            eventually(|| watch.has_exited());
+            let stat = super::super::stat::Stat::read(&Procfs::system(), pid).unwrap();
+            assert!(stat.is_dead());
+            assert_eq!(stat.exit_status, status);
+            child.wait().unwrap();
+            // Older kernels do not tell.
+            assert!(watch.wait_status().is_none_or(|told| told == status), "{:?}", watch.wait_status());
+        }
+        let watch = ExitWatch::open(&Procfs::system(), Pid::own()).unwrap();
+        assert_eq!(watch.wait_status(), None, "it runs");
     }
 
     #[test]

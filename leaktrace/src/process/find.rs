@@ -117,11 +117,7 @@ impl HeldProcess {
     /// Whether it has only just been started, so that what is seen of it may change: whoever started it may still
     /// run in it, its binary may not be mapped yet, or its runtime not be set up.
     pub(crate) fn is_young(&self) -> bool {
-        let now = clock_gettime(ClockId::Boottime);
-        let per_second = rustix::param::clock_ticks_per_second().max(1);
-        let started =
-            Duration::from_nanos((1_000_000_000 / per_second).saturating_mul(self.identity.start_time));
-        Duration::from_secs(now.tv_sec.unsigned_abs()) < started + YOUTH
+        age(self.identity.start_time) < YOUTH
     }
 
     /// Where the binary was put. `segments` says of each loaded one where it wants to be and where it begins
@@ -140,6 +136,13 @@ impl HeldProcess {
             },
         )
     }
+}
+
+/// How long a process has lived, in whole seconds, that started so many ticks after boot.
+pub(crate) fn age(start_ticks: u64) -> Duration {
+    let now = Duration::from_secs(clock_gettime(ClockId::Boottime).tv_sec.unsigned_abs());
+    let per_second = rustix::param::clock_ticks_per_second().max(1);
+    now.saturating_sub(Duration::from_nanos((1_000_000_000 / per_second).saturating_mul(start_ticks)))
 }
 
 /// A thread of a process whose first one has ended. What `/proc/PID` and the kernel's calls say of that one's memory and files is

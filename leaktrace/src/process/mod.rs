@@ -1,6 +1,7 @@
 //! The target process as the system shows it: everything that touches `/proc` and the target's memory.
 
 pub mod blocked;
+pub(crate) mod cgroups;
 pub mod cpu;
 pub(crate) mod descriptors;
 pub mod exe;

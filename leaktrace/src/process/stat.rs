@@ -21,6 +21,8 @@ pub struct Stat {
     pub is_kernel_thread: bool,
     /// When it started, in ticks since boot: with the pid, an identity that is never used again.
     pub start_time: u64,
+    /// What it ended with, as `waitpid(2)` has it; 0 while it runs, and for whoever may not know.
+    pub exit_status: u32,
 }
 
 impl Stat {
@@ -56,6 +58,7 @@ impl Stat {
             parent: Pid(u32::try_from(number(4)?).ok()?),
             is_kernel_thread: number(9)? & PF_KTHREAD != 0,
             start_time: number(22)?,
+            exit_status: number(52).and_then(|status| u32::try_from(status).ok()).unwrap_or(0),
         })
     }
 }

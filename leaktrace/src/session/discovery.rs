@@ -85,9 +85,13 @@ fn look(procfs: &Procfs, pid: Pid) -> Option<Seen> {
     Some(Seen { start_time: stat.start_time, exe: procfs.link(pid, "exe").ok()? })
 }
 
-/// Whether a process is one of those that are described and runs Go. Touches its binary.
-pub(crate) fn screen(procfs: &Procfs, pid: Pid, matcher: &Matcher) -> Result<bool, ProcessError> {
+/// Whether a process is meant, by its executable and its command, and runs Go. Touches its binary.
+pub(crate) fn screen(
+    procfs: &Procfs,
+    pid: Pid,
+    is_meant: impl FnOnce(&str, &str) -> bool,
+) -> Result<bool, ProcessError> {
     let (stat, exe) = (Stat::read(procfs, pid)?, Exe::open(procfs, pid)?);
-    let is_meant = matcher.matches(&exe.name().to_string_lossy(), &stat.name);
-    Ok(is_meant && Elf::parse(exe.bytes()).is_ok_and(|elf| says_go(&elf)))
+    Ok(is_meant(&exe.name().to_string_lossy(), &stat.name)
+        && Elf::parse(exe.bytes()).is_ok_and(|elf| says_go(&elf)))
 }

@@ -157,7 +157,7 @@ pub(super) struct Ends {
 
 impl Ends {
     pub(super) fn of_signals(interrupts: Interrupts) -> Self {
-        let Wishes { end, suspend } = interrupts.wishes();
+        let Wishes { end, suspend, reload: _ } = interrupts.wishes();
         Self { interrupted: Some(end), signal: None, leaving: None, suspensions: Some(suspend) }
     }
 

@@ -112,7 +112,9 @@ impl Engine<'_> {
         let order = member.orders.remove(&class)?;
         let (pid, inspected) = (member.process.pid, member.inspected.clone());
         if let Order::Screen(matcher) = order {
-            return Some(Box::new(move || Answer::Screened(screen(&procfs, pid, &matcher))));
+            return Some(Box::new(move || {
+                Answer::Screened(screen(&procfs, pid, |exe, comm| matcher.matches(exe, comm)))
+            }));
         }
         if let Order::Inspect = order {
             return Some(Box::new(move || jobs::inspect(&procfs, pid, is_launched, is_recorded)));

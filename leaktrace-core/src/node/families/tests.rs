@@ -168,6 +168,19 @@ fn incidents_are_counted_of_those_that_were_studied() {
 }
 
 #[test]
+fn the_black_box_is_counted_where_there_is_one() {
+    let said = |own| Said(families(&[], &mut Totals::default(), &own, &Bounds::default()));
+    let without = said(OwnFigures::default());
+    assert!(without.0.iter().all(|family| !family.name.contains("blackbox")));
+    let figures = BlackBoxFigures { entries: vec![("memory", 3), ("exited", 0)], failures: 2 };
+    let said = said(OwnFigures { black_box: Some(figures), ..OwnFigures::default() });
+    assert_eq!(said.values("leaktrace_blackbox_entries", "memory"), [3.0]);
+    assert_eq!(said.values("leaktrace_blackbox_entries", "exited"), [0.0]);
+    let failures = said.0.iter().find(|family| family.name == "leaktrace_blackbox_failures").unwrap();
+    assert_eq!(failures.samples[0].value, 2.0);
+}
+
+#[test]
 fn suspects_are_shown_before_others() {
     let suspect = NodeSite { suspect: Some("grows".to_owned()), per_minute: Some(2.5), ..site(99, 1) };
     let sites = (1..=20).map(|line| site(line, 1000)).chain([suspect]).collect();
@@ -223,8 +236,29 @@ fn names_are_those_of_their_units_and_kinds() {
         assert!(unit.is_none_or(|unit| name.ends_with(unit)), "{name}");
         assert_eq!(
             kind == Counter,
-            ["created", "ended", "cpu_seconds"].iter().any(|end| name.ends_with(end))
+            ["created", "ended", "cpu_seconds", "blackbox_entries", "blackbox_failures", "dropped"]
+                .iter()
+                .any(|end| name.ends_with(end))
         );
     }
     assert_eq!(KINDS[LIMIT].0, "leaktrace_series_limit");
+}
+
+#[test]
+fn a_limit_on_memory_is_told_with_what_it_has_cost() {
+    let own = OwnFigures {
+        memory_limit: Some(1 << 20),
+        is_memory_short: true,
+        dropped: vec![("names", 3)],
+        ..OwnFigures::default()
+    };
+    let values = |own: &OwnFigures| {
+        let samples = of_node(&[], own).into_iter();
+        samples
+            .filter(|(family, _)| *family >= MEMORY_LIMIT)
+            .map(|(family, sample)| (family, sample.value))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(values(&own), [(DROPPED, 3.0), (MEMORY_LIMIT, 1_048_576.0), (MEMORY_SHORT, 1.0)]);
+    assert_eq!(values(&OwnFigures::default()), []);
 }

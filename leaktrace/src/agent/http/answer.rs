@@ -14,13 +14,14 @@ use hyper::header::{
 };
 use hyper::{Request, Response, StatusCode};
 use leaktrace_core::base::escape;
-use leaktrace_core::schema::{MetricFamily, Node, NodeProcess, ProcessId};
+use leaktrace_core::schema::{BlackBoxName, MetricFamily, Node, NodeProcess, ProcessId};
 use serde::Serialize;
 use tokio::time::timeout;
 
-use super::asks::{Answers, ProfileKind, Refusal, Wish};
+use super::asks::{Answers, BlackBoxPart, Dumped, ProfileKind, Refusal, Wish};
 use super::deadline::{Deadline, Patience, Whole};
-use super::guard::{Guard, Refused};
+use super::doors::Doors;
+use super::guard::Refused;
 use super::kept::Kept;
 use super::routes::{Part, Route, Unclear, route};
 use super::{Listen, page, process_metrics, targets};
@@ -47,7 +48,7 @@ pub(super) struct Peer {
 /// Answers everybody.
 pub(super) struct Answerer {
     answers: Arc<dyn Answers>,
-    guard: Guard,
+    doors: Doors,
     patience: Patience,
     address: Option<SocketAddr>,
     advertise: Option<String>,
@@ -63,14 +64,14 @@ pub(super) struct Answerer {
 impl Answerer {
     pub(super) fn new(
         answers: Arc<dyn Answers>,
-        guard: Guard,
+        doors: Doors,
         patience: Patience,
         address: Option<SocketAddr>,
         listen: &Listen,
     ) -> Self {
         Self {
             answers,
-            guard,
+            doors,
             patience,
             address,
             advertise: listen.advertise.clone(),
@@ -95,8 +96,12 @@ impl Answerer {
             Ok((Route::Process(id, Part::Profile(wish)), _)) => {
                 let longer = Duration::from_secs(wish.seconds.unwrap_or(0).into());
                 deadline.asked(longer);
-                self.profile(id, wish, longer).await
+                self.profile(self.answers.goroutines(id, wish), wish, longer).await
             }
+            Ok((Route::NodeProfile, _)) => {
+                self.profile(self.answers.node_profile(), Wish::PROFILE, Duration::ZERO).await
+            }
+            Ok((Route::Entry(name, part), _)) => self.entry(name, part).await,
             Ok((route, headers)) => self.at_once(route, &headers, peer),
             Err(answer) => answer,
         };
@@ -110,12 +115,13 @@ impl Answerer {
             // Nobody waits for what we will not read.
             if has_body { answer.with(CONNECTION, "close") } else { answer }
         };
-        self.guard.admit(&request, peer.is_by_file).map_err(refused)?;
+        let guard = self.doors.guard();
+        guard.admit(&request, peer.is_by_file).map_err(refused)?;
         let (head, _) = request.into_parts();
         let route = route(head.uri.path(), head.uri.query().unwrap_or_default());
         // They say one word, and whoever asks for it keeps no secrets.
         if !matches!(route, Ok(Route::Alive | Route::Ready)) {
-            self.guard.authenticate(&head).map_err(refused)?;
+            guard.authenticate(&head).map_err(refused)?;
         }
         let route = route.map_err(|unclear| match unclear {
             Unclear::NoSuchPath => Answer::error(StatusCode::NOT_FOUND, "there is nothing at this path"),
@@ -132,10 +138,15 @@ impl Answerer {
             Route::Processes => {
                 Answer::ok(JSON, self.processes.of(self.answers.node(), |node| json(&**node)))
             }
+            Route::BlackBox => Answer::ok(JSON, json(&self.answers.node().black_box)),
             Route::Metrics => self.metrics(format(headers)),
             Route::Targets => self.targets(peer),
             Route::Alive => Answer::health(self.answers.health().is_alive, "ok", "stuck"),
             Route::Ready => Answer::health(self.answers.health().is_ready, "ready", "not ready"),
+            // It takes time, and was answered before.
+            Route::Entry(..) => no_entry(),
+            // Answered later, where it is understood.
+            Route::NodeProfile => no_process(),
             Route::Process(id, part) => {
                 let node = self.answers.node();
                 let process = node.processes.iter().find(|process| process.id == id);
@@ -176,16 +187,42 @@ impl Answerer {
         Answer::ok(JSON, kept.of(self.answers.node(), made))
     }
 
-    async fn profile(&self, id: ProcessId, wish: Wish, longer: Duration) -> Answer {
+    async fn entry(&self, name: BlackBoxName, part: BlackBoxPart) -> Answer {
+        let read = timeout(self.patience.answer * 3 / 4, self.answers.black_box(name, part));
+        match (read.await, part) {
+            (Ok(Ok(bytes)), BlackBoxPart::Event) => Answer::ok(JSON, bytes),
+            (Ok(Ok(bytes)), BlackBoxPart::Snapshot) => {
+                Answer::ok(PROFILE, bytes).with(CONTENT_DISPOSITION, "attachment; filename=\"snapshot.ltr\"")
+            }
+            (Ok(Err(Refusal::NoProcess | Refusal::NotEnabled)), _) => no_entry(),
+            (Ok(Err(Refusal::Unsupported(why))), _) => Answer::error(StatusCode::NOT_IMPLEMENTED, why),
+            (Ok(Err(Refusal::Busy | Refusal::UnderWay)), _) => {
+                let why = "too much is to be written or read; try again in a second";
+                Answer::error(StatusCode::SERVICE_UNAVAILABLE, why).with(RETRY_AFTER, "1")
+            }
+            (Ok(Err(Refusal::Failed(why))), _) => Answer::error(StatusCode::BAD_GATEWAY, &escape::line(&why)),
+            (Err(_), _) => Answer::error(StatusCode::GATEWAY_TIMEOUT, "the disk takes too long"),
+        }
+    }
+
+    async fn profile(&self, dumped: Dumped, wish: Wish, longer: Duration) -> Answer {
         // What comes has to be taken, too, before the time is over.
-        let dump = timeout(self.patience.answer * 3 / 4 + longer, self.answers.goroutines(id, wish));
-        match dump.await {
+        match timeout(self.patience.answer * 3 / 4 + longer, dumped).await {
             Ok(Ok(bytes)) => Answer::profile(wish, bytes),
             Ok(Err(Refusal::NoProcess)) => no_process(),
             Ok(Err(Refusal::Busy)) => {
                 let why = "too many dumps are under way; try again in a second";
                 Answer::error(StatusCode::SERVICE_UNAVAILABLE, why).with(RETRY_AFTER, "1")
             }
+            Ok(Err(Refusal::UnderWay)) => {
+                let why = "a profile with seconds of this process is under way, or of as many others as there may be";
+                Answer::error(StatusCode::SERVICE_UNAVAILABLE, why).with(RETRY_AFTER, "10")
+            }
+            Ok(Err(Refusal::NotEnabled)) => {
+                let why = "a profile of all processes takes --node-profile; add ?process=ID for one of them";
+                Answer::error(StatusCode::FORBIDDEN, why)
+            }
+            Ok(Err(Refusal::Unsupported(why))) => Answer::error(StatusCode::NOT_IMPLEMENTED, why),
             Ok(Err(Refusal::Failed(why))) => Answer::error(StatusCode::BAD_GATEWAY, &escape::line(&why)),
             Err(_) => Answer::error(StatusCode::GATEWAY_TIMEOUT, "the dump takes too long"),
         }
@@ -217,6 +254,13 @@ fn of_process(process: &NodeProcess, part: Part, headers: &HeaderMap) -> Answer 
 
 fn no_process() -> Answer {
     Answer::error(StatusCode::NOT_FOUND, "there is no such process any more, or there never was")
+}
+
+fn no_entry() -> Answer {
+    Answer::error(
+        StatusCode::NOT_FOUND,
+        "the black box has no such entry any more, or never had, or it has no snapshot",
+    )
 }
 
 fn json(what: &impl Serialize) -> Vec<u8> {

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use hyper::body::Bytes;
-use leaktrace_core::schema::{MetricFamily, Node, ProcessId, Report};
+use leaktrace_core::schema::{BlackBoxName, MetricFamily, Node, ProcessId, Report};
 
 /// A dump on its way.
 pub type Dumped = Pin<Box<dyn Future<Output = Result<Bytes, Refusal>> + Send>>;
@@ -20,11 +20,26 @@ pub trait Answers: Send + Sync + 'static {
     /// Takes a dump of a process. Who asked may go away before it is there, and then drops this.
     fn goroutines(&self, id: ProcessId, wish: Wish) -> Dumped;
 
+    /// Makes one profile of all processes. The same holds for who asked.
+    fn node_profile(&self) -> Dumped;
+
     /// What the last study of a process has reported, if there was one.
     fn report(&self, id: ProcessId) -> Option<Arc<Report>>;
 
+    /// Reads a part of an entry of the black box.
+    fn black_box(&self, name: BlackBoxName, part: BlackBoxPart) -> Dumped;
+
     /// Whether all is well.
     fn health(&self) -> Health;
+}
+
+/// What there is of an entry of the black box.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlackBoxPart {
+    /// What is known, as JSON.
+    Event,
+    /// All goroutines at last, as a file for `leaktrace report`.
+    Snapshot,
 }
 
 /// A dump that somebody wants.
@@ -41,6 +56,9 @@ pub struct Wish {
 impl Wish {
     /// The longest time over which changes are watched.
     pub const MAX_SECONDS: u32 = 300;
+
+    /// A profile of all goroutines as they are.
+    pub const PROFILE: Self = Self { kind: ProfileKind::Goroutine, debug: 0, seconds: None };
 }
 
 /// Goroutines that go together into one profile.
@@ -69,6 +87,12 @@ pub enum Refusal {
     NoProcess,
     /// Too many are asked for already.
     Busy,
+    /// One over some seconds is under way, of the same process or of as many others as there may be.
+    UnderWay,
+    /// Whoever started the agent has not allowed it.
+    NotEnabled,
+    /// The agent cannot do that, as this says why.
+    Unsupported(&'static str),
     /// It was tried, and failed as this says.
     Failed(String),
 }

@@ -10,6 +10,7 @@ mod accept;
 mod answer;
 mod asks;
 mod deadline;
+mod doors;
 mod guard;
 mod kept;
 mod page;
@@ -30,7 +31,8 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use std::{io, net};
 
-pub use asks::{Answers, Dumped, Health, ProfileKind, Refusal, Wish};
+pub use asks::{Answers, BlackBoxPart, Dumped, Health, ProfileKind, Refusal, Wish};
+pub use doors::Doors;
 pub use guard::{Guard, TokenError};
 pub use hyper::body::Bytes;
 use thiserror::Error;
@@ -94,6 +96,7 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Server {
     address: Option<SocketAddr>,
+    doors: Doors,
     stop: watch::Sender<bool>,
     /// Says nothing, and is cut when the thread has ended.
     ended: mpsc::Receiver<()>,
@@ -118,6 +121,8 @@ fn start_with(
     let (stop, stopped) = watch::channel(false);
     let (began, has_begun) = mpsc::channel();
     let (end, ended) = mpsc::channel();
+    let doors = Doors::new(guard, listen.tcp);
+    let kept = doors.clone();
     let run = move || {
         let _end: mpsc::Sender<()> = end;
         let ready = privilege::lay_down().and_then(|()| register(&runtime, tcp, unix));
@@ -128,13 +133,13 @@ fn start_with(
         // Whoever starts us waits for it.
         _ = began.send(said);
         let Some(listeners) = listeners else { return };
-        let answerer = Rc::new(Answerer::new(answers, guard, patience, address, &listen));
+        let answerer = Rc::new(Answerer::new(answers, doors, patience, address, &listen));
         LocalSet::new().block_on(&runtime, accept::serve(listeners, answerer, patience, stopped));
     };
     let thread = thread::Builder::new().name("http".to_owned()).spawn(run).map_err(StartError::Thread)?;
     let died = || Err(io::Error::other("it has ended"));
     has_begun.recv().unwrap_or_else(|_| died()).map_err(StartError::Thread)?;
-    Ok(Server { address, stop, ended, thread: Some(thread), _file: file })
+    Ok(Server { address, doors: kept, stop, ended, thread: Some(thread), _file: file })
 }
 
 fn register(
@@ -153,6 +158,11 @@ impl Server {
     /// The address that it listens on.
     pub const fn address(&self) -> Option<SocketAddr> {
         self.address
+    }
+
+    /// Who is let in, to be changed.
+    pub fn doors(&self) -> Doors {
+        self.doors.clone()
     }
 
     /// Listens no longer, gives answers that are under way a moment, and ends within two seconds.
@@ -183,12 +193,7 @@ impl Sockets {
         if listen.tcp.is_none() && listen.unix.is_none() {
             return Err(StartError::Nowhere);
         }
-        let is_outside = |address: &&SocketAddr| !address.ip().to_canonical().is_loopback();
-        if let Some(address) = listen.tcp.as_ref().filter(is_outside)
-            && !guard.is_for_everybody()
-        {
-            return Err(StartError::Unguarded(*address));
-        }
+        doors::check(guard, listen.tcp)?;
         let tcp = listen.tcp.map(|address| {
             sockets::on_address(address).map_err(|source| StartError::Address { address, source })
         });

@@ -1,5 +1,7 @@
 //! What people see: pages without scripts, of which a browser loads nothing else.
 
+mod gone;
+
 use std::fmt::Write as _;
 
 use leaktrace_core::base::{escape, human};
@@ -53,6 +55,7 @@ pub(super) fn node(node: &Node) -> String {
     if all > PROCESSES {
         push(&mut body, format_args!("<p>{} more are in the data.</p>\n", processes(all - PROCESSES)));
     }
+    gone::table(node, &mut body);
     document("Go processes", &body)
 }
 

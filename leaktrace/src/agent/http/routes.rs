@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use leaktrace_core::schema::ProcessId;
+use leaktrace_core::schema::{BlackBoxName, ProcessId};
 
-use super::asks::{ProfileKind, Wish};
+use super::asks::{BlackBoxPart, ProfileKind, Wish};
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,8 +21,14 @@ pub(super) enum Route {
     Alive,
     /// Whether it is ready.
     Ready,
+    /// One profile of all processes.
+    NodeProfile,
     /// Something of one process.
     Process(ProcessId, Part),
+    /// All entries of the black box, as data.
+    BlackBox,
+    /// Something of one entry.
+    Entry(BlackBoxName, BlackBoxPart),
 }
 
 /// What there is of one process.
@@ -62,19 +68,35 @@ pub(super) fn route(path: &str, query: &str) -> Result<Route, Unclear> {
         "/sd" => Route::Targets,
         "/healthz" => Route::Alive,
         "/readyz" => Route::Ready,
+        "/blackbox" => Route::BlackBox,
+        _ if path.starts_with("/blackbox/") => entry(path)?,
         _ => return process(path, query),
     };
     Query::parse(query)?;
     Ok(route)
 }
 
+fn entry(path: &str) -> Result<Route, Unclear> {
+    let name = path.strip_prefix("/blackbox/").ok_or(Unclear::NoSuchPath)?;
+    let (name, part) = match name.strip_suffix(".ltr") {
+        Some(name) => (name, BlackBoxPart::Snapshot),
+        None => (name, BlackBoxPart::Event),
+    };
+    Ok(Route::Entry(name.parse().map_err(|_| Unclear::NoSuchPath)?, part))
+}
+
 fn process(path: &str, query: &str) -> Result<Route, Unclear> {
     let query = || Query::parse(query);
     if let Some(kind) = path.strip_prefix("/debug/pprof/").and_then(profile) {
         let query = query()?;
-        let id = query.get("process").and_then(|id| id.parse().ok());
-        let id = id.ok_or(Unclear::BadQuery("which process? add ?process=ID; /processes has the ids"))?;
-        return Ok(Route::Process(id, Part::Profile(wish(kind, &query)?)));
+        let wish = wish(kind, &query)?;
+        let unclear = match query.get("process").map(str::parse) {
+            Some(Ok(id)) => return Ok(Route::Process(id, Part::Profile(wish))),
+            None if wish == Wish::PROFILE => return Ok(Route::NodeProfile),
+            None => "of all processes there is only the profile: add ?process=ID; /processes has the ids",
+            Some(Err(_)) => "\"process\" is an id such as 4711-88123; /processes has the ids",
+        };
+        return Err(Unclear::BadQuery(unclear));
     }
     let rest = path.strip_prefix("/processes/").ok_or(Unclear::NoSuchPath)?;
     let (id, part) = rest.split_once('/').map_or((rest, None), |(id, part)| (id, Some(part)));
@@ -166,6 +188,7 @@ mod tests {
     use super::*;
 
     const ID: ProcessId = ProcessId { pid: 4711, start_ticks: 88_123 };
+    const NAME: BlackBoxName = BlackBoxName { unix_s: 1_796_064_863, id: ID };
 
     fn of(target: &str) -> Result<Route, Unclear> {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
@@ -186,6 +209,9 @@ mod tests {
             ("/sd", Route::Targets),
             ("/healthz", Route::Alive),
             ("/readyz", Route::Ready),
+            ("/blackbox", Route::BlackBox),
+            ("/blackbox/4711-88123-1796064863", Route::Entry(NAME, BlackBoxPart::Event)),
+            ("/blackbox/4711-88123-1796064863.ltr", Route::Entry(NAME, BlackBoxPart::Snapshot)),
             ("/processes/4711-88123", Route::Process(ID, Part::Page)),
             ("/processes/4711-88123.json", Route::Process(ID, Part::Data)),
             ("/processes/4711-88123/metrics?process=4711-88123", Route::Process(ID, Part::Metrics)),
@@ -232,7 +258,10 @@ mod tests {
             let found = of(&format!("{base}/goroutine?{query}"));
             assert!(matches!(found, Err(Unclear::BadQuery(_))), "{query}: {found:?}");
         }
-        assert!(matches!(of("/debug/pprof/goroutine"), Err(Unclear::BadQuery(_))));
+        assert_eq!(of("/debug/pprof/goroutine?gc=1&debug=0"), Ok(Route::NodeProfile));
+        for query in ["goroutine?debug=1", "goroutine?seconds=1", "goroutineleak"] {
+            assert!(matches!(of(&format!("/debug/pprof/{query}")), Err(Unclear::BadQuery(_))), "{query}");
+        }
         assert!(matches!(of("/debug/pprof/goroutine?process=1"), Err(Unclear::BadQuery(_))));
         assert!(matches!(of("/?a=1&a=2"), Err(Unclear::BadQuery(_))));
     }

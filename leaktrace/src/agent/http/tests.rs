@@ -58,6 +58,9 @@ fn every_path_is_answered_in_its_type() {
         ("/processes/4711-88123/debug/pprof/", "text/html; charset=utf-8", "<a href=\"goroutine?debug=1\">"),
         ("/sd", "application/json", "\"__param_process\":\"4711-88123\""),
         ("/healthz", "text/plain; charset=utf-8", "ok\n"),
+        ("/blackbox", "application/json", "[]"),
+        ("/blackbox/7-8-9", "application/json", "{\"name\":\"7-8-9\",\"part\":\"Event\"}"),
+        ("/blackbox/7-8-9.ltr", "application/octet-stream", "\"part\":\"Snapshot\""),
     ] {
         let answer = get(at, path);
         assert_eq!((answer.status, answer.header("content-type")), (200, Some(content_type)), "{path}");
@@ -68,6 +71,14 @@ fn every_path_is_answered_in_its_type() {
         let policy = answer.header("content-security-policy").unwrap();
         assert!(policy.starts_with("default-src 'none';"), "{policy}");
         assert_eq!(answer.header("access-control-allow-origin"), None);
+    }
+    for (path, status) in [
+        ("/blackbox/1-8-9", 404),
+        ("/blackbox/2-8-9", 503),
+        ("/blackbox/../7-8-9", 404),
+        ("/blackbox/7-8-9/x", 404),
+    ] {
+        assert_eq!(get(at, path).status, status, "{path}");
     }
     let ready = get(at, "/readyz");
     assert_eq!((ready.status, ready.text().as_str()), (503, "not ready\n"));
@@ -106,6 +117,9 @@ fn profiles_come_as_from_go() {
         assert_eq!(answer.header("content-type"), Some(content_type));
     }
     assert_eq!(get(at, "/debug/pprof/goroutine?process=4711-88123&debug=1").text(), "Goroutine 1 None");
+    let all = get(at, "/debug/pprof/goroutine?debug=0");
+    assert_eq!((all.text().as_str(), all.header("content-type")), ("all", Some("application/octet-stream")));
+    assert_eq!(all.header("content-disposition"), Some("attachment; filename=\"goroutine\""));
     let both = get(at, &format!("{base}/goroutine?debug=1&seconds=1"));
     assert_eq!((both.status, both.header("x-go-pprof")), (400, Some("1")));
     assert_eq!(both.text(), "seconds and debug params are incompatible\n");
@@ -120,6 +134,10 @@ fn what_cannot_be_had_is_said_with_its_reason() {
     assert_eq!(get("1-1").status, 404);
     let busy = get("2-1");
     assert_eq!((busy.status, busy.header("retry-after")), (503, Some("1")));
+    let under_way = get("4-1");
+    assert_eq!((under_way.status, under_way.header("retry-after")), (503, Some("10")));
+    let unsupported = get("5-1");
+    assert_eq!((unsupported.status, unsupported.text().as_str()), (501, "it cannot be had\n"));
     let failed = get("3-1");
     assert_eq!((failed.status, failed.text().as_str()), (502, "process 3 has\\nexited\n"));
     for path in
@@ -127,6 +145,20 @@ fn what_cannot_be_had_is_said_with_its_reason() {
     {
         assert_eq!(client::get(at, path).status, 404, "{path}");
     }
+}
+
+#[test]
+fn a_profile_of_all_is_only_for_who_may_ask() {
+    let mut made = Made::new();
+    made.is_node_profiled = false;
+    let server = start(on_any_port(), Guard::default(), Arc::new(made)).unwrap();
+    let answer = get(server.address().unwrap(), "/debug/pprof/goroutine");
+    assert_eq!(answer.status, 403);
+    assert!(
+        answer.text().contains("--node-profile") && answer.text().contains("?process=ID"),
+        "{}",
+        answer.text()
+    );
 }
 
 #[test]
@@ -196,6 +228,21 @@ fn a_token_is_asked_for_everything_but_health() {
         assert_ne!(with(path, &right).status, 401, "{path}");
     }
     assert_eq!((with("/healthz", "").status, with("/readyz", "").status), (200, 503));
+}
+
+#[test]
+fn whoever_has_the_new_token_is_let_in_and_nobody_else() {
+    let server = start(on_any_port(), Guard::default(), Arc::new(Made::new())).unwrap();
+    let at = server.address().unwrap();
+    assert_eq!(get(at, "/processes").status, 200);
+    server.doors().change(guard_with_token()).unwrap();
+    assert_eq!(get(at, "/processes").status, 401);
+    let outside = Listen { tcp: Some(SocketAddr::from(([0, 0, 0, 0], 0))), ..Listen::default() };
+    let server = start(outside, guard_with_token(), Arc::new(Made::new())).unwrap();
+    let refused = server.doors().change(Guard::default());
+    assert!(matches!(refused, Err(StartError::Unguarded(_))), "{refused:?}");
+    let here = SocketAddr::from(([127, 0, 0, 1], server.address().unwrap().port()));
+    assert_eq!(get(here, "/processes").status, 401, "the old token is still needed");
 }
 
 #[test]

@@ -11,6 +11,10 @@ use crate::goroutines::Dump;
 use crate::goroutines::count_by;
 use crate::goroutines::model::{DumpGoroutine, FunctionKind, LabelsId, LocationId, NamedFrame, StackId};
 
+/// What is counted, and in which unit.
+pub(super) const KIND: &str = "goroutine";
+pub(super) const UNIT: &str = "count";
+
 /// The profile of `dump`, before it is encoded.
 pub fn profile(dump: &Dump, options: &Options) -> Profile {
     Build::new(dump, options).finish()
@@ -62,7 +66,7 @@ impl<'d> Build<'d> {
     }
 
     fn header(&mut self) {
-        let kind = ValueType { r#type: self.string("goroutine"), unit: self.string("count") };
+        let kind = ValueType { r#type: self.string(KIND), unit: self.string(UNIT) };
         self.profile.sample_type.push(kind);
         self.profile.period_type = Some(kind);
         self.profile.period = 1;

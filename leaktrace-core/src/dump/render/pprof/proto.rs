@@ -29,6 +29,9 @@ pub struct Profile {
     /// When it was taken, in nanoseconds since 1970.
     #[prost(int64, tag = "9")]
     pub time_nanos: i64,
+    /// How much time lies between what it compares, in nanoseconds; 0 where it is of one moment.
+    #[prost(int64, tag = "10")]
+    pub duration_nanos: i64,
     /// What lies between two samples.
     #[prost(message, optional, tag = "11")]
     pub period_type: Option<ValueType>,
@@ -41,7 +44,7 @@ pub struct Profile {
 }
 
 /// What a value is.
-#[derive(Clone, Copy, PartialEq, Eq, Message)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Message)]
 pub struct ValueType {
     /// What is measured.
     #[prost(int64, tag = "1")]
@@ -66,7 +69,7 @@ pub struct Sample {
 }
 
 /// A label.
-#[derive(Clone, Copy, PartialEq, Eq, Message)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Message)]
 pub struct Label {
     /// Its key.
     #[prost(int64, tag = "1")]
@@ -78,7 +81,7 @@ pub struct Label {
 
 /// A mapped file.
 #[expect(clippy::struct_excessive_bools, reason = "the fields of the message")]
-#[derive(Clone, PartialEq, Eq, Message)]
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
 pub struct Mapping {
     /// Its number, from 1.
     #[prost(uint64, tag = "1")]
@@ -113,7 +116,7 @@ pub struct Mapping {
 }
 
 /// A place on a stack.
-#[derive(Clone, PartialEq, Message)]
+#[derive(Clone, PartialEq, Eq, Hash, Message)]
 pub struct Location {
     /// Its number, from 1.
     #[prost(uint64, tag = "1")]
@@ -130,7 +133,7 @@ pub struct Location {
 }
 
 /// A line of source code.
-#[derive(Clone, Copy, PartialEq, Eq, Message)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Message)]
 pub struct Line {
     /// The function's number.
     #[prost(uint64, tag = "1")]
@@ -141,7 +144,7 @@ pub struct Line {
 }
 
 /// A function.
-#[derive(Clone, Copy, PartialEq, Eq, Message)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Message)]
 pub struct Function {
     /// Its number, from 1.
     #[prost(uint64, tag = "1")]

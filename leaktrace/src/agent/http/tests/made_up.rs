@@ -2,16 +2,22 @@
 
 use std::sync::{Arc, Mutex};
 
-use crate::agent::http::{Answers, Bytes, Dumped, Health, Refusal, Wish};
+use crate::agent::http::{Answers, BlackBoxPart, Bytes, Dumped, Health, Refusal, Wish};
 use std::time::Duration;
 
 use leaktrace_core::schema::{
-    Location, MetricFamily, MetricKind, MetricSample, NODE_SCHEMA_VERSION, Node, NodeProcess, NodeSite,
-    NodeState, ProcessId, Report,
+    BlackBoxName, Location, MetricFamily, MetricKind, MetricSample, NODE_SCHEMA_VERSION, Node, NodeProcess,
+    NodeSite, NodeState, ProcessId, Report,
 };
 
 pub(in crate::agent::http) fn node(processes: Vec<NodeProcess>) -> Node {
-    Node { schema_version: NODE_SCHEMA_VERSION, leaktrace: "0.1.0".to_owned(), unix_ns: 1, processes }
+    Node {
+        schema_version: NODE_SCHEMA_VERSION,
+        leaktrace: "0.1.0".to_owned(),
+        unix_ns: 1,
+        processes,
+        black_box: Vec::new(),
+    }
 }
 
 pub(in crate::agent::http) fn process(pid: u32) -> NodeProcess {
@@ -60,6 +66,7 @@ pub(super) const LARGE: usize = 32 << 20;
 pub(super) struct Made {
     node: Arc<Node>,
     metrics: Arc<Vec<MetricFamily>>,
+    pub(super) is_node_profiled: bool,
     /// What the system says of the thread that asked.
     pub(super) thread: Mutex<String>,
 }
@@ -75,7 +82,7 @@ impl Made {
             samples: vec![MetricSample { labels, value: 1_234.0 }],
         };
         let (node, metrics) = (Arc::new(node(vec![process(4711)])), Arc::new(vec![family]));
-        Self { node, metrics, thread: Mutex::default() }
+        Self { node, metrics, is_node_profiled: true, thread: Mutex::default() }
     }
 }
 
@@ -93,6 +100,8 @@ impl Answers for Made {
             match id.pid {
                 1 => Err(Refusal::NoProcess),
                 2 => Err(Refusal::Busy),
+                4 => Err(Refusal::UnderWay),
+                5 => Err(Refusal::Unsupported("it cannot be had")),
                 3 => Err(Refusal::Failed("process 3 has\nexited".to_owned())),
                 7 => Ok(Bytes::from(vec![b'x'; LARGE])),
                 8 => {
@@ -105,8 +114,23 @@ impl Answers for Made {
         })
     }
 
+    fn node_profile(&self) -> Dumped {
+        let is_enabled = self.is_node_profiled;
+        Box::pin(async move { if is_enabled { Ok("all".into()) } else { Err(Refusal::NotEnabled) } })
+    }
+
     fn report(&self, _: ProcessId) -> Option<Arc<Report>> {
         None
+    }
+
+    fn black_box(&self, name: BlackBoxName, part: BlackBoxPart) -> Dumped {
+        Box::pin(async move {
+            match name.id.pid {
+                1 => Err(Refusal::NoProcess),
+                2 => Err(Refusal::Busy),
+                _ => Ok(format!("{{\"name\":\"{name}\",\"part\":\"{part:?}\"}}").into()),
+            }
+        })
     }
 
     fn health(&self) -> Health {

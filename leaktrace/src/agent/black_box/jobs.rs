@@ -1,0 +1,86 @@
+//! What threads find out for the black box: how much memory is used, and what became of a process.
+
+use std::sync::Arc;
+
+use leaktrace_core::base::num::Ktime;
+use leaktrace_core::node::black_box::{ExitStatus, percent_of};
+use leaktrace_core::schema::{MemoryUse, ProcessId};
+
+use crate::clock;
+use crate::inspect::Inspected;
+use crate::process::cgroups::{self, CgroupPlace, MemoryCgroups};
+use crate::process::stat::Stat;
+use crate::process::{Pid, Procfs};
+
+/// A process whose memory is looked at.
+pub(super) struct Asked {
+    pub(super) id: ProcessId,
+    /// Its cgroup, if that is known and no older than it may be.
+    pub(super) place: Option<Arc<CgroupPlace>>,
+}
+
+/// How much memory a process's limit leaves.
+pub(in crate::agent) struct Surveyed {
+    pub(super) id: ProcessId,
+    pub(super) at: Ktime,
+    /// Its cgroup if that was looked for again.
+    pub(super) place: Option<Arc<CgroupPlace>>,
+    pub(super) memory: Option<MemoryUse>,
+    /// How much the process has itself, if it comes to that.
+    pub(super) resident: Option<u64>,
+    /// Kills in its cgroup and the one around it, if they were counted.
+    pub(super) kills: Option<[Option<u64>; 2]>,
+}
+
+/// Looks at the memory of several, from `first` percent of a limit on closely.
+pub(super) fn survey(
+    asked: Vec<Asked>,
+    procfs: &Procfs,
+    cgroups: Option<&MemoryCgroups>,
+    first: u32,
+) -> Vec<Surveyed> {
+    let one = |Asked { id, place: known }: Asked| {
+        let pid = Pid(id.pid);
+        let is_known = known.is_some();
+        let place = known.or_else(|| Some(Arc::new(cgroups?.of(procfs, pid)?)));
+        let level = cgroups::level(place.as_deref(), procfs, first);
+        let memory = level.map(|(of, level)| MemoryUse { of, used: level.used, limit: level.limit });
+        let is_close = memory.is_some_and(|memory| percent_of(memory.used, memory.limit) >= first);
+        let kills = place.as_ref().filter(|_| is_close || !is_known).map(|place| kills(place));
+        let resident = if is_close { cgroups::resident(procfs, pid) } else { None };
+        Surveyed { id, at: clock::now(), place: place.filter(|_| !is_known), memory, resident, kills }
+    };
+    asked.into_iter().map(one).collect()
+}
+
+fn kills(place: &CgroupPlace) -> [Option<u64>; 2] {
+    [place.oom_kills(), place.oom_kills_around()]
+}
+
+/// What can be known of the end of a process.
+pub(in crate::agent) struct Left {
+    pub(super) id: ProcessId,
+    /// Whether it has ended at all: else it runs another program.
+    pub(super) has_exited: bool,
+    pub(super) status: Option<ExitStatus>,
+    pub(super) kills: Option<[Option<u64>; 2]>,
+}
+
+/// Finds out what became of several processes.
+pub(super) fn look_after(
+    gone: Vec<(ProcessId, Inspected, Option<Arc<CgroupPlace>>)>,
+    procfs: &Procfs,
+) -> Vec<Left> {
+    let one = |(id, inspected, place): (ProcessId, Inspected, Option<Arc<CgroupPlace>>)| {
+        let exit = &inspected.target().exit;
+        let status = exit.wait_status().or_else(|| of_zombie(procfs, id)).map(ExitStatus::of_wait);
+        Left { id, has_exited: exit.has_exited(), status, kills: place.as_ref().map(|place| kills(place)) }
+    };
+    gone.into_iter().map(one).collect()
+}
+
+/// What a process ended with whose parent has not collected it yet.
+fn of_zombie(procfs: &Procfs, id: ProcessId) -> Option<u32> {
+    let stat = Stat::read(procfs, Pid(id.pid)).ok()?;
+    (stat.is_dead() && stat.start_time == id.start_ticks).then_some(stat.exit_status)
+}
