@@ -138,7 +138,7 @@ pub struct Doctor {
     #[arg(short, long, value_name = "PID", value_parser = quantity::pid)]
     pub pid: Option<u32>,
 
-    /// Show the plan for this `go` statement alone: FILE:LINE, FUNCTION or FUNCTION:LINE; may be repeated
+    /// Show the plan for this `go` statement alone: `FILE:LINE`, FUNCTION or `FUNCTION:LINE`; may be repeated
     #[arg(long, value_name = "STATEMENT", requires = "pid")]
     pub site: Vec<Statement>,
 }

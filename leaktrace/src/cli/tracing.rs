@@ -18,7 +18,7 @@ pub struct Tracing {
     )]
     pub probes: Probes,
 
-    /// Trace only the goroutines that this `go` statement starts: FILE:LINE, FUNCTION for all in it, or FUNCTION:LINE, as
+    /// Trace only the goroutines that this `go` statement starts: `FILE:LINE`, FUNCTION for all in it, or `FUNCTION:LINE`, as
     /// reports and tracebacks name them; may be repeated. Costs something only where it runs, and takes every creator's
     /// stack; all else is what snapshots show
     #[arg(long, value_name = "STATEMENT", conflicts_with = "probes", help_heading = "Tracing")]

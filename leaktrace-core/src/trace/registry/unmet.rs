@@ -158,7 +158,9 @@ mod tests {
 
     fn born(times: &[u64]) -> Unmet {
         let mut unmet = Unmet::default();
-        times.iter().for_each(|at| unmet.add(SITE, Goid(7), Ktime(*at), LineageId::UNKNOWN));
+        for at in times {
+            unmet.add(SITE, Goid(7), Ktime(*at), LineageId::UNKNOWN);
+        }
         unmet
     }
 
