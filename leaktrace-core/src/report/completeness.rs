@@ -2,8 +2,8 @@
 
 use leaktrace_common::drops::DropReason;
 
-use crate::schema::{Completeness, HeapPasses, Traced};
-use crate::trace::registry::Counts;
+use crate::schema::{Completeness, HeapPasses, Location, Traced};
+use crate::trace::registry::{Counts, Registry};
 
 /// What `traced` and the registry's `counts` say together.
 pub fn completeness(traced: &Traced, counts: Counts, unreadable: u64) -> Completeness {
@@ -24,5 +24,19 @@ pub fn completeness(traced: &Traced, counts: Counts, unreadable: u64) -> Complet
         unreached: false,
         heap: HeapPasses::default(),
         sites: Vec::new(),
+        site_births_recovered: 0,
+    }
+}
+
+impl Completeness {
+    /// Nothing but these `go` statements is probed: notes them, and which births there `registry` knows from snapshots alone.
+    pub(crate) fn note_sites(&mut self, sites: &[Location], registry: &Registry) {
+        let unseen = registry.sites().map(|(_, site)| site).filter(|site| site.births_recovered > 0);
+        let unseen = unseen.filter(|site| {
+            let pc = site.creation_pc.to_string();
+            sites.iter().any(|probed| probed.pc == pc)
+        });
+        self.site_births_recovered = unseen.map(|site| site.births_recovered).sum();
+        self.sites = sites.to_vec();
     }
 }

@@ -52,7 +52,7 @@ pub fn recorded(replay: &Replay, witness: &Witness, view: &View, own: &[String])
         notices: header.notices.iter().cloned().chain(replay.notices()).chain([unsought()]).collect(),
     };
     let mut report = build(sources, view);
-    report.completeness.sites.clone_from(&header.sites);
+    report.completeness.note_sites(&header.sites, replay.registry());
     report
 }
 

@@ -43,6 +43,9 @@ pub struct Completeness {
     /// snapshots show.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sites: Vec<Location>,
+    /// Goroutines of these statements whose birth was not seen: they are among [`births_recovered`](Self::births_recovered).
+    #[serde(default)]
+    pub site_births_recovered: u64,
 }
 
 /// Passes through the heap, to find out what nothing that can still run refers to.

@@ -63,7 +63,7 @@ impl Target {
         report.completeness.unreached = unreached.is_some();
         report.notices.extend(unreached);
         report.completeness.heap = heap.clone();
-        report.completeness.sites.clone_from(&self.sites);
+        report.completeness.note_sites(&self.sites, &self.registry);
         report
     }
 

@@ -14,7 +14,7 @@ use leaktrace_core::goroutines::model::{BlockedOn, Function, FunctionKind, Locat
 use leaktrace_core::goroutines::snapshot::encode;
 use leaktrace_core::goroutines::{DumpBuilder, DumpGoroutine};
 use leaktrace_core::report::{self, Sources, View, Witness, recorded};
-use leaktrace_core::schema::{Report, Traced};
+use leaktrace_core::schema::{self, Report, Traced};
 use leaktrace_core::trace::decode::decode;
 use leaktrace_core::trace::recording::{
     Bounds, Content, Header, Meter, RecordingReader, Records, Replay, Writer, names, walk,
@@ -116,7 +116,7 @@ fn trace() -> (Report, Vec<u8>) {
         unix_ns: Some(5 + 3 * SECOND),
         probes: &[Kind::Birth, Kind::End],
         traced,
-        overhead: leaktrace_core::schema::Overhead::default(),
+        overhead: schema::Overhead::default(),
         findings: Vec::new(),
         ignore: &leaktrace_core::judge::detect::Ignore::default(),
         own: &leaktrace_core::go::own::Own::default(),
@@ -190,6 +190,29 @@ fn a_replay_reports_what_the_trace_reported() {
     assert_eq!(replayed, live);
     assert!(live.completeness.balances() && live.completeness.births_recovered > 0, "{live:?}");
     assert_eq!(live.groups[0].creation_stack[1].function.as_deref(), Some("main.serve"));
+}
+
+#[test]
+fn births_that_no_probe_saw_at_a_probed_go_statement_are_told_from_others() {
+    let probed = |pc: u64| {
+        let at = schema::Location { function: None, file: None, line: None, pc: ReturnPc(pc).to_string() };
+        let header = Header {
+            format: Header::FORMAT.to_owned(),
+            attached_at: ATTACHED,
+            sites: vec![at],
+            ..Header::default()
+        };
+        let mut writer = Writer::begin(Vec::new(), &header.to_text(), Bounds::of_total(1 << 20)).unwrap();
+        for (seconds, most) in [(2, 2), (3, 4)] {
+            let (at, all) = (seconds * SECOND, (2..=most).map(|goid| goroutine(goid, Status::Waiting, 2)));
+            writer.asked(Ktime(at)).unwrap();
+            writer.walk(&walk::encode(&snapshot(at, at + 1, all.collect())), Ktime(at + 2)).unwrap();
+        }
+        let report = report_of(&writer.finish(Ktime(4 * SECOND)).unwrap(), None);
+        assert_eq!(report.completeness.sites.len(), 1);
+        (report.completeness.births_recovered, report.completeness.site_births_recovered)
+    };
+    assert_eq!((probed(SITE), probed(SITE + 1)), ((2, 2), (2, 0)));
 }
 
 #[test]

@@ -59,6 +59,8 @@ fn births_of_others_and_at_other_statements_are_recovered_as_ever() {
     assert_eq!(result.births_recovered, 1);
     watch.expect(18).origin(Origin::Recovered);
     assert_eq!((watch.counts().born, watch.counts().ended), (2, 0));
+    let site = watch.registry.get(Goid(18)).map(|known| watch.registry.site(known.site)).unwrap();
+    assert_eq!((site.born, site.births_recovered), (2, 1));
 }
 
 #[test]

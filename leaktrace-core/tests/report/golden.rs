@@ -6,6 +6,7 @@ use leaktrace_core::judge::detect::Gate;
 use leaktrace_core::report::View;
 use leaktrace_core::report::render::{FORMATS, Options, Style};
 use leaktrace_core::schema::{Report, Shed};
+use leaktrace_core::trace::budget::Load;
 
 use crate::service::{Go, HOUR, SECOND, SELECT, SEND, Service};
 
@@ -129,13 +130,36 @@ fn where_one_go_statement_is_probed_all_else_is_no_loss() {
     let last = text.lines().last().unwrap();
     assert!(
         last.starts_with("complete: ")
-            && last.contains(" events of 1 probed go statement · all else from 1 snapshot · costs"),
+            && last.contains(" events of 1 probed go statement · all else from 2 snapshots · costs"),
         "{last}"
     );
-    report.completeness.dropped.insert("ring_full".to_owned(), 3);
-    assert!(as_text(&report).lines().last().unwrap().starts_with("with losses: "));
     let json = as_json(&report);
     assert_eq!(json["completeness"]["sites"][0]["function"], json["groups"][0]["created_by"]["function"]);
+}
+
+#[test]
+fn where_one_go_statement_is_probed_with_gaps_nobody_says_that_each_birth_was_seen() {
+    let shed = |what: Load| Shed { what: what.as_str().to_owned(), duration_ns: SECOND, now: false };
+    let told = |change: &dyn Fn(&mut Report)| {
+        let mut report = orders().report(HOUR + 300 * SECOND, &View::default());
+        report.completeness.sites = vec![report.groups[0].created_by.clone()];
+        change(&mut report);
+        let text = as_text(&report);
+        let is_each = text.contains("each birth was seen");
+        assert_ne!(is_each, text.contains("births at this go statement may have been missed"), "{text}");
+        let last = text.lines().last().unwrap();
+        assert_eq!(last.starts_with("complete: "), is_each, "{last}");
+        assert_ne!(last.starts_with("with losses: "), is_each, "{last}");
+        (is_each, last.to_owned())
+    };
+    assert!(told(&|report| report.overhead.shed = vec![shed(Load::Waits), shed(Load::Stacks)]).0);
+    assert!(!told(&|report| report.overhead.shed = vec![shed(Load::Births)]).0);
+    assert!(!told(&|report| report.overhead.shed = vec![shed(Load::Unattended)]).0);
+    assert!(!told(&|report| report.completeness.undecodable = 1).0);
+    assert!(!told(&|report| report.completeness.dropped = [("ring_full".to_owned(), 3)].into()).0);
+    assert!(!told(&|report| report.completeness.unreached = true).0);
+    let (is_each, last) = told(&|report| report.completeness.site_births_recovered = 2);
+    assert!(!is_each && last.contains(" · 2 births there unseen · all else from 2 snapshots"), "{last}");
 }
 
 #[test]

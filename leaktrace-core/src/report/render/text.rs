@@ -19,6 +19,8 @@ const BODY: usize = 16;
 /// What the numbers of a group are of whose `go` statement alone is probed.
 const PROBED: &str =
     "each birth was seen at this go statement; those that snapshots no longer show have ended";
+const PROBED_IN_PART: &str =
+    "births at this go statement may have been missed; those that snapshots no longer show have ended";
 
 /// Functions are padded to the longest of a stack, but not beyond this.
 const MAX_FUNCTION_WIDTH: usize = 64;
@@ -97,7 +99,8 @@ impl Columns {
 fn group(number: usize, group: &Group, columns: Columns, report: &Report) -> Vec<Line> {
     let mut lines = vec![title(number, group, columns), ages(group, report.view.min_age_ns), change(group)];
     if report.completeness.is_probed(&group.created_by) {
-        lines.push(labelled("probed").role(Role::Faint, PROBED));
+        let is_whole = trust::saw_each_birth(&report.completeness, &report.overhead);
+        lines.push(labelled("probed").role(Role::Faint, if is_whole { PROBED } else { PROBED_IN_PART }));
     }
     lines.extend(wait_reasons(group));
     lines.extend(blocked_at(group));

@@ -5,6 +5,7 @@ use super::losses;
 use super::paint::Role;
 use crate::base::human;
 use crate::schema::{Completeness, Overhead};
+use crate::trace::budget::Load;
 
 /// `complete: 12 of 12 events · 3 snapshots · costs the target 0.1% of a core · leaktrace 0.2% · 4 events/s`
 pub(super) fn last_line(completeness: &Completeness, overhead: &Overhead) -> Line {
@@ -13,13 +14,23 @@ pub(super) fn last_line(completeness: &Completeness, overhead: &Overhead) -> Lin
     let own = overhead
         .own_cpu_percent
         .map_or_else(String::new, |own| format!(" · leaktrace {}", human::percent(own)));
-    picture(completeness)
+    picture(completeness, overhead)
         .text(format_args!(" · costs the target {cost} of a core"))
         .text(own)
         .text(format_args!(" · {} events/s", human::rough(overhead.events_per_second)))
 }
 
-fn picture(completeness: &Completeness) -> Line {
+/// Whether nothing says that a birth at the probed `go` statements may have been missed: none was lost, nor known from a
+/// snapshot alone, and the probes were there all the time.
+pub(super) fn saw_each_birth(completeness: &Completeness, overhead: &Overhead) -> bool {
+    let probes_went = |what: &str| [Load::Births, Load::Unattended].iter().any(|load| load.as_str() == what);
+    !completeness.unreached
+        && completeness.lost() == 0
+        && completeness.site_births_recovered == 0
+        && !overhead.shed.iter().any(|shed| probes_went(&shed.what))
+}
+
+fn picture(completeness: &Completeness, overhead: &Overhead) -> Line {
     let lost = completeness.lost();
     let snapshots = human::some(completeness.snapshots, "snapshot");
     if completeness.unreached {
@@ -27,7 +38,7 @@ fn picture(completeness: &Completeness) -> Line {
         return lost.text(found(&snapshots, completeness)).text(blind_spots(completeness));
     }
     if !completeness.sites.is_empty() {
-        return of_sites(completeness, &snapshots);
+        return of_sites(completeness, overhead, &snapshots);
     }
     if completeness.produced == 0 {
         return Line::new().role(Role::Strong, "from memory alone").text(format_args!(": {snapshots}"));
@@ -50,15 +61,21 @@ fn picture(completeness: &Completeness) -> Line {
 }
 
 /// Where single `go` statements are probed, what snapshots find elsewhere is nothing that was lost.
-fn of_sites(completeness: &Completeness, snapshots: &str) -> Line {
-    let line = match completeness.lost() {
-        0 => Line::new().role(Role::Strong, "complete"),
-        _ => Line::new().role(Role::Warning, "with losses"),
+fn of_sites(completeness: &Completeness, overhead: &Overhead, snapshots: &str) -> Line {
+    let line = if saw_each_birth(completeness, overhead) {
+        Line::new().role(Role::Strong, "complete")
+    } else {
+        Line::new().role(Role::Warning, "with losses")
+    };
+    let unseen = match completeness.site_births_recovered {
+        0 => String::new(),
+        number => format!(" · {} there unseen", human::some(number, "birth")),
     };
     let (decoded, produced) = (human::count(completeness.decoded), human::count(completeness.produced));
     let sites = human::some(completeness.sites.len() as u64, "probed go statement");
     line.text(format_args!(": {decoded} of {produced} events of {sites}"))
         .text(losses::in_brackets(completeness))
+        .text(unseen)
         .text(format_args!(" · all else from {snapshots}"))
         .text(blind_spots(completeness))
 }

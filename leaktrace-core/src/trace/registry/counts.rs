@@ -37,6 +37,12 @@ impl Counts {
         sites.get_mut(site).born += 1;
     }
 
+    /// One of those that are [born](Self::born) was born unseen.
+    pub(super) fn recovered(&mut self, site: SiteId, sites: &mut Sites) {
+        self.births_recovered += 1;
+        sites.get_mut(site).births_recovered += 1;
+    }
+
     pub(super) fn existed(&mut self, site: SiteId, sites: &mut Sites) {
         self.before_attach += 1;
         let site = sites.get_mut(site);
@@ -101,7 +107,10 @@ impl Counts {
     ) {
         match known.origin {
             Origin::Seen | Origin::Matched => self.births_repeated += 1,
-            Origin::Recovered => self.births_recovered -= 1,
+            Origin::Recovered => {
+                self.births_recovered -= 1;
+                sites.get_mut(known.site).births_recovered -= 1;
+            }
             Origin::BeforeAttach => {
                 self.before_attach -= 1;
                 sites.get_mut(known.site).before_attach -= 1;

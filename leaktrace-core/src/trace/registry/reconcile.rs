@@ -83,7 +83,6 @@ impl Registry {
         self.compact();
         self.cancel_snapshot();
         self.counts.snapshots += 1;
-        self.counts.births_recovered += result.births_recovered;
         self.counts.ghosts_removed += result.ghosts_removed;
         result
     }
@@ -159,7 +158,10 @@ impl Registry {
             (_, None) if existed => Origin::BeforeAttach,
             (_, None) => Origin::Recovered,
         };
-        result.births_recovered += u64::from(origin == Origin::Recovered);
+        if origin == Origin::Recovered {
+            self.counts.recovered(site, &mut self.sites);
+            result.births_recovered += 1;
+        }
         let unseen = if existed { self.attached_at.min(round.started) } else { round.started };
         let born = met.map_or(unseen, |met| met.at);
         let parentage = self.parentage_of(new, site, met);

@@ -43,6 +43,8 @@ pub struct Site {
     pub before_attach: u64,
     /// How many were born since, as events told or as snapshots showed.
     pub born: u64,
+    /// How many of those had a birth that nobody saw before a snapshot showed them.
+    pub births_recovered: u64,
     /// How many of either have ended, as events told or as snapshots showed.
     pub ended: u64,
     /// How many were alive when everybody was known for the first time, with those that turned out later to have been.
@@ -70,6 +72,7 @@ impl Site {
             start_pc,
             before_attach: 0,
             born: 0,
+            births_recovered: 0,
             ended: 0,
             live_at_first: 0,
             lifetimes: Lifetimes::default(),
