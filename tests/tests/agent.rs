@@ -234,7 +234,7 @@ fn the_service_manager_is_told_what_becomes_of_the_agent() {
         agent.signal(Signal::HUP);
         manager.hear("RELOADING=1");
         manager.hear("READY=1");
-        poll_until(PATIENCE, "the limit is that of the file", || limit().filter(|limit| *limit == series));
+        poll_until(PATIENCE, "the limit is that of the file", || (limit() == Some(series)).then_some(()));
     }
     let outcome = agent.stop();
     manager.hear("STOPPING=1");

@@ -147,7 +147,9 @@ impl Gathering {
         let merge = std::mem::take(&mut *lock(&self.merge));
         let written = self.workers.submit(move || {
             let mut merge = merge;
-            remarks.iter().for_each(|remark| merge.comment(remark));
+            for remark in &remarks {
+                merge.comment(remark);
+            }
             merge.taken_at(unix_ns);
             asks::written(&merge.finish())
         });

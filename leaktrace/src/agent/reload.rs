@@ -32,7 +32,7 @@ impl Agent<'_> {
         let kept = "the settings stay as they were";
         match result.map(|read| *read) {
             Ok(Ok(resolved)) => match self.doors.change(resolved.guard) {
-                Ok(()) => self.apply(resolved.args, resolved.config),
+                Ok(()) => self.apply(&resolved.args, resolved.config),
                 Err(error) => tracing::warn!("{kept}: {error}"),
             },
             Ok(Err(error)) => tracing::warn!("{kept}: {error:#}"),
@@ -43,8 +43,8 @@ impl Agent<'_> {
         }
     }
 
-    fn apply(&mut self, args: cli::agent::Agent, config: AgentConfig) {
-        for name in fixed(&self.args, &args) {
+    fn apply(&mut self, args: &cli::agent::Agent, config: AgentConfig) {
+        for name in fixed(&self.args, args) {
             tracing::warn!("--{name} cannot be changed while the agent runs: restart it");
         }
         if config.cores.to_bits() != self.config.cores.to_bits() {

@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn each_thing_is_told_when_it_is_so() {
         let at = |seconds: u64| Ktime(seconds * 1_000_000_000);
-        let mut service = Service::new(Some(Duration::from_secs(60)), at(0));
+        let mut service = Service::new(Some(Duration::from_mins(1)), at(0));
         assert_eq!(service.due(at(0), false), ["WATCHDOG=1"]);
         assert_eq!((service.due(at(1), false), service.next()), (Vec::<String>::new(), Some(at(30))));
         service.is_doing("3 Go processes".to_owned());

@@ -101,7 +101,9 @@ mod tests {
             format!("{:#}", settings(file.path()).read().unwrap_err())
         };
         let path = file.path().display();
-        assert!(told(&[b'#'; 65 << 10]).starts_with(&format!("the config file {path} exceeds the limit")));
+        assert!(
+            told(&vec![b'#'; 65 << 10]).starts_with(&format!("the config file {path} exceeds the limit"))
+        );
         assert!(told(b"\xff").starts_with(&format!("cannot read the config file {path}: ")));
         assert!(told(b"x = 1").starts_with(&format!("cannot use the settings of {path}: a key ")));
         let missing = settings(&file.path().with_extension("none")).read().unwrap_err();

@@ -11,7 +11,7 @@ use crate::quantity::{self, Bytes, Overhead, Span};
 #[derive(Clone, Debug, PartialEq, ClapArgs)]
 pub struct Agent {
     /// Read settings from FILE, in TOML, by the names of these options; they are also read from variables such as
-    /// LEAKTRACE_AGENT_MAX_CPU. What is typed goes before a variable, and that before FILE. SIGHUP reads them again
+    /// `LEAKTRACE_AGENT_MAX_CPU`. What is typed goes before a variable, and that before FILE. SIGHUP reads them again
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 

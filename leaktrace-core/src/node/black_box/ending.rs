@@ -1,7 +1,7 @@
 //! How a process ended, and how sure that is.
 //!
 //! The kernel counts each kill of the OOM killer in the cgroup of the process that it kills, whether a limit of that, of one
-//! around it or the machine ran out (`oom_kill` of `memory.events`, Linux mm/oom_kill.c). It does not say there which
+//! around it or the machine ran out (`oom_kill` of `memory.events`, Linux `mm/oom_kill.c`). It does not say there which
 //! process it was; that it was killed by SIGKILL, its exit status says where that can be had.
 
 use crate::base::num::Ktime;

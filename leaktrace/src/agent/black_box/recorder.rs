@@ -169,7 +169,9 @@ impl Recorder {
                 self.has_failed = false;
                 *self.counts.entry(entry.reason).or_default() += 1;
                 self.entries.insert(entry.name, *entry);
-                gone.iter().for_each(|name| _ = self.entries.remove(name));
+                for name in &gone {
+                    self.entries.remove(name);
+                }
             }
             Done::Expired(gone) => gone.iter().for_each(|name| _ = self.entries.remove(name)),
         }
