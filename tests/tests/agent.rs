@@ -284,12 +284,15 @@ fn a_profile_over_some_seconds_has_what_came_and_went() {
         pprof.args(["tool", "pprof", "-raw", &url]).stdout(Stdio::piped()).stderr(Stdio::null());
         pprof.spawn().expect("it runs")
     };
-    let mut pprof = start();
-    // One is under way as soon as another one is refused; which may happen to it as well.
+    let (mut pprof, mut began) = (start(), Instant::now());
+    // It is under way when another one is refused. Which may happen to it as well, so it gets time to begin.
     let one_second = format!("/processes/{id}/debug/pprof/goroutine?seconds=1");
     poll_until(PATIENCE, "it is under way", || {
         if pprof.try_wait().expect("it is ours").is_some() {
-            pprof = start();
+            (pprof, began) = (start(), Instant::now());
+        }
+        if began.elapsed() < Duration::from_secs(3) {
+            return None;
         }
         let refused = request(agent.port(), "GET", &one_second, &[], "").err()?;
         format!("{refused:#}").contains("is under way").then_some(())
