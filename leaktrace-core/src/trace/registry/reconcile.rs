@@ -41,6 +41,19 @@ struct Round {
     cycles: CycleEnds,
 }
 
+impl Round {
+    /// How a goroutine is known that was not, with the birth that it may have `met`.
+    fn origin(&self, gopc: ReturnPc, met: Option<Met>, existed: bool) -> Origin {
+        match (gopc, met) {
+            (ReturnPc(0), _) => Origin::Foreign,
+            (_, Some(met)) if met.is_exact && !self.first => Origin::Seen,
+            (_, Some(_)) => Origin::Matched,
+            (_, None) if existed => Origin::BeforeAttach,
+            (_, None) => Origin::Recovered,
+        }
+    }
+}
+
 impl Registry {
     /// A snapshot is about to be taken: from now on every end is remembered until it is [taken in](Self::reconcile).
     pub fn expect_snapshot(&mut self) {
@@ -151,13 +164,7 @@ impl Registry {
         } else {
             self.counts.born(site, &mut self.sites);
         }
-        let origin = match (new.gopc, met) {
-            (ReturnPc(0), _) => Origin::Foreign,
-            (_, Some(met)) if met.is_exact && !round.first => Origin::Seen,
-            (_, Some(_)) => Origin::Matched,
-            (_, None) if existed => Origin::BeforeAttach,
-            (_, None) => Origin::Recovered,
-        };
+        let origin = round.origin(new.gopc, met, existed);
         if origin == Origin::Recovered {
             self.counts.recovered(site, &mut self.sites);
             result.births_recovered += 1;
