@@ -17,6 +17,7 @@ use super::deltas::Deltas;
 use super::finding::Finder;
 use super::http::Doors;
 use super::memory::Dropped;
+use super::readiness::Readiness;
 use super::reads::{self, Brought, Found, Looked, Reading};
 use super::roster::Roster;
 use super::service::Service;
@@ -132,8 +133,7 @@ pub(super) struct Agent<'a> {
     pub(super) tell_due: Ktime,
     pub(super) study_due: Ktime,
     pub(super) is_news: bool,
-    /// Whether all that were there at the start have been looked at.
-    pub(super) is_ready: bool,
+    pub(super) readiness: Readiness,
 }
 
 impl<'a> Agent<'a> {
@@ -172,7 +172,7 @@ impl<'a> Agent<'a> {
             tell_due: now,
             study_due: now,
             is_news: true,
-            is_ready: false,
+            readiness: Readiness::default(),
         }
     }
 
@@ -189,7 +189,7 @@ impl<'a> Agent<'a> {
             let due = self.read(now).into_iter().chain(self.black_box(now));
             self.study(now);
             self.tell(now);
-            self.service.turn(now, self.is_ready && !self.under_way.is_reloading);
+            self.service.turn(now, self.readiness.is_ready() && !self.under_way.is_reloading);
             let dues = [self.scan_due, self.tell_due, self.study_due];
             let until = due.chain(self.service.next()).chain(dues).min().unwrap_or(now);
             let pause = Duration::from_nanos(until.since(clock::now()));
@@ -218,6 +218,7 @@ impl<'a> Agent<'a> {
         self.scan_due = after(now, SCAN);
         self.keep_within_memory();
         let changes = self.finder.scan(self.procfs);
+        self.readiness.scanned(&changes);
         for id in &changes.gone {
             self.not_permitted.remove(&Pid(id.pid));
         }
@@ -235,6 +236,7 @@ impl<'a> Agent<'a> {
 
     pub(super) fn end(&mut self, id: ProcessId) {
         self.studies.forget(id);
+        self.readiness.settled(Pid(id.pid));
         if let Some(recorder) = &mut self.black_box {
             recorder.end(id, self.roster.get(id), clock::now());
         }

@@ -14,6 +14,7 @@ mod main_loop;
 mod memory;
 mod metrics;
 mod node_profile;
+mod readiness;
 mod reads;
 mod reload;
 mod roster;

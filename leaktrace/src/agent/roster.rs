@@ -120,11 +120,11 @@ impl Roster {
         self.processes.values().filter(|process| matches!(process.phase, Phase::Watched)).count()
     }
 
-    /// Whether everybody has been looked at who can be.
-    pub(super) fn is_looked_at(&self) -> bool {
+    /// Those that have been looked at, or cannot be.
+    pub(super) fn looked_at(&self) -> impl Iterator<Item = ProcessId> {
         let is_waiting =
             |process: &Process| matches!(process.phase, Phase::Watched) && process.row.looked_at().is_none();
-        !self.processes.values().any(is_waiting)
+        self.iter().filter(move |(_, process)| !is_waiting(process)).map(|(id, _)| id)
     }
 
     /// The longest time that any process waits for a read after the one before.

@@ -72,6 +72,9 @@ impl Agent<'_> {
             Ok(found) => found.into_iter().for_each(|(pid, found)| self.found(pid, found, now)),
             Err(_) if pids.len() > 1 => self.suspects.extend(pids),
             Err(lost) => {
+                for pid in pids {
+                    self.readiness.settled(*pid);
+                }
                 for (id, about) in pids.iter().filter_map(|pid| reads::outside(self.procfs, *pid)) {
                     self.roster.block(id, about, lost.to_string(), now);
                 }
@@ -87,6 +90,9 @@ impl Agent<'_> {
         // It may have gone meanwhile.
         if id.is_some_and(|id| !self.finder.knows(id)) {
             return;
+        }
+        if !matches!(found, Found::Understood(..)) {
+            self.readiness.settled(pid);
         }
         match found {
             Found::NotMeant => {}
@@ -226,9 +232,10 @@ impl Agent<'_> {
             return;
         }
         self.tell_due = after(now, TELL);
-        self.is_ready |=
-            self.candidates.is_empty() && self.under_way.inspections == 0 && self.roster.is_looked_at();
-        self.shared.ready(self.is_ready);
+        if !self.readiness.is_ready() {
+            self.roster.looked_at().for_each(|id| self.readiness.settled(Pid(id.pid)));
+        }
+        self.shared.ready(self.readiness.is_ready());
         if !std::mem::take(&mut self.is_news) {
             return;
         }
