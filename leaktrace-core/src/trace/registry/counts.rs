@@ -24,7 +24,7 @@ pub struct Counts {
     pub ends_unmatched: u64,
     /// Births of a goroutine that had been born already: a site that is probed twice.
     pub births_repeated: u64,
-    /// Goroutines that were left out because of [`Limits::goroutines`].
+    /// Goroutines that were left out because of [`Limits::goroutines`](super::Limits::goroutines).
     pub untracked: u64,
     /// Snapshots that were taken in.
     pub snapshots: u64,
