@@ -95,6 +95,43 @@ fn births_and_ends_add_up_also_of_those_that_no_snapshot_shows() {
 }
 
 #[test]
+fn births_are_said_to_be_seen_only_where_the_probe_was_there_all_the_time() {
+    if !can_probe() {
+        return;
+    }
+    let mut target = Target::start(Version::NEWEST, Mode::Plain, "driven=3");
+    let line = driven_line(&mut target);
+    for is_paused in [false, true] {
+        let pid = target.pid();
+        let running = Running::attach_at(pid, &format!("--site {line} --min-age 0s"), 1);
+        let await_places = |number: usize| {
+            let there = || (patched_places(pid).expect("it runs").len() == number).then_some(());
+            poll_until(PATIENCE, "the probe comes or goes", there);
+        };
+        if is_paused {
+            running.pause();
+            await_places(0);
+        }
+        target.command("spawn 10");
+        if is_paused {
+            running.resume();
+            await_places(1);
+        }
+        let all = running.stop().stdout;
+        let text = &all[all.rfind("no verdict after ").expect("a report")..];
+        assert_eq!(
+            text.contains("    probed      each birth was seen at this go statement;"),
+            !is_paused,
+            "{text}"
+        );
+        assert_eq!(text.contains("births at this go statement may have been missed;"), is_paused, "{text}");
+        let last = text.lines().last().expect("a report");
+        assert!(last.starts_with(if is_paused { "with losses: " } else { "complete: " }), "{text}");
+    }
+    assert_untouched(target.pid());
+}
+
+#[test]
 fn a_function_names_all_its_statements_and_a_plan_shows_them() {
     if !can_probe() {
         return;
