@@ -7,7 +7,7 @@ use std::io::{Cursor, Write as _};
 
 use rustix::process::{Resource, getrlimit};
 
-use crate::diagnose::Exit;
+use crate::exit::Exit;
 
 /// The allocator of the `leaktrace` binary.
 #[derive(Clone, Copy, Debug)]

@@ -17,7 +17,7 @@ use crate::clock;
 use crate::config::{
     self, Config, ConfigError, Judging, Output, Schedule, Selection, System, Tracing, View, Writing,
 };
-use crate::diagnose::Exit;
+use crate::exit::Exit;
 use crate::policy;
 use crate::process::{Pid, Procfs};
 use crate::session::{self, Ended, ReportPass};

@@ -10,6 +10,7 @@ pub mod config;
 pub mod diagnose;
 pub mod doctor;
 pub mod dump;
+pub mod exit;
 pub mod inspect;
 pub mod kernel;
 pub mod logs;

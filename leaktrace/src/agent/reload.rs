@@ -44,7 +44,7 @@ impl Agent<'_> {
     }
 
     fn apply(&mut self, args: &cli::agent::Agent, config: AgentConfig) {
-        for name in fixed(&self.args, args) {
+        for (name, _) in fixed(&self.args, args).into_iter().filter(|(_, has_changed)| *has_changed) {
             tracing::warn!("--{name} cannot be changed while the agent runs: restart it");
         }
         if config.cores.to_bits() != self.config.cores.to_bits() {
@@ -61,8 +61,8 @@ impl Agent<'_> {
     }
 }
 
-/// The settings that have changed, of those that cannot.
-fn fixed(before: &cli::agent::Agent, after: &cli::agent::Agent) -> Vec<&'static str> {
+/// The settings that cannot change, and whether they have. What is ignored here may.
+fn fixed(before: &cli::agent::Agent, after: &cli::agent::Agent) -> [(&'static str, bool); 13] {
     let cli::agent::Agent {
         config,
         exe,
@@ -77,7 +77,6 @@ fn fixed(before: &cli::agent::Agent, after: &cli::agent::Agent) -> Vec<&'static 
         listen_unix,
         advertise,
         black_box,
-        // These may.
         max_processes: _,
         token_file: _,
         allow_unauthenticated: _,
@@ -87,7 +86,7 @@ fn fixed(before: &cli::agent::Agent, after: &cli::agent::Agent) -> Vec<&'static 
         max_memory: _,
         max_series: _,
     } = before;
-    let fixed = [
+    [
         ("config", *config != after.config),
         ("exe", *exe != after.exe),
         ("exclude-exe", *exclude_exe != after.exclude_exe),
@@ -101,6 +100,5 @@ fn fixed(before: &cli::agent::Agent, after: &cli::agent::Agent) -> Vec<&'static 
         ("listen-unix", *listen_unix != after.listen_unix),
         ("advertise", *advertise != after.advertise),
         ("black-box", *black_box != after.black_box),
-    ];
-    fixed.into_iter().filter(|(_, has_changed)| *has_changed).map(|(name, _)| name).collect()
+    ]
 }

@@ -16,6 +16,7 @@ use leaktrace_core::judge::detect::{BaselineError, SignatureError};
 
 use crate::config::ConfigError;
 use crate::doctor::DoctorError;
+use crate::exit::Exit;
 pub use crate::output::is_broken_pipe;
 use crate::policy::PolicyError;
 use crate::privilege::PrivilegeError;
@@ -27,28 +28,6 @@ use crate::process::privileges::Privileges;
 use crate::process::workers::{Lost, Refused};
 use crate::session::{NothingFound, Unseen};
 use crate::sources::SourceError;
-
-/// Why we end otherwise than well, as scripts see it.
-#[repr(u8)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
-    /// All went well, and found what the user wants to fail on.
-    Found = 1,
-    /// Wrong use, or an error of the system that has no code of its own.
-    Usage = 2,
-    /// No such process, or it has gone.
-    NoTarget = 3,
-    /// Not permitted.
-    NotPermitted = 4,
-    /// The kernel lacks what is needed.
-    Kernel = 5,
-    /// Not a Go program, or not one that can be read, or not a file of ours that can be.
-    NotReadable = 6,
-    /// A program is there and cannot be started, as shells say it.
-    CannotStart = 126,
-    /// There is no such program, as shells say it.
-    NoProgram = 127,
-}
 
 /// What a user is told about an error.
 #[derive(Debug, PartialEq, Eq)]

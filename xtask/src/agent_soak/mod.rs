@@ -48,14 +48,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let at_start = watcher.resources()?;
     let mut random = Random::of_round(args.seed, 0);
     let mut cast = Cast::start(&mut random)?;
-    say(&format!(
-        "{} processes beside an agent for {} minutes, --seed {}",
-        cast.len(),
-        args.minutes,
-        args.seed
-    ));
+    let (processes, minutes, seed) = (cast.len(), args.minutes, args.seed);
+    say(&format!("{processes} processes beside an agent for {minutes} minutes, --seed {seed}"));
     let mut seen = Seen::default();
-    let (began, lasts) = (Instant::now(), Duration::from_mins(args.minutes));
+    let (began, lasts) = (Instant::now(), Duration::from_mins(minutes));
     let (mut ask_due, mut early) = (began, None);
     while began.elapsed() < lasts {
         cast.act(&mut random)?;
@@ -82,7 +78,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     for failure in &failures {
         println!("FAILED: {failure}");
     }
-    ensure!(failures.is_empty(), "{} failures with --seed {}", failures.len(), args.seed);
+    ensure!(failures.is_empty(), "{} failures with --seed {seed}", failures.len());
     Ok(())
 }
 
