@@ -7,9 +7,10 @@ use crate::base::num::Ktime;
 use crate::base::time::nanoseconds;
 use crate::schema::ProcessId;
 
-/// How many are studied at a time, and how many of these because it is their turn.
-const MOST: usize = 2;
+/// How many are studied at a time for each reason.
+const MOST_SUSPECTS: usize = 2;
 const MOST_IN_TURN: usize = 1;
+const MOST_GROWN: usize = 2;
 
 /// How long whoever is suspected is studied at most: growth is `likely` after two and a half minutes where other evidence
 /// is missing, and of slow leaks many have to come.
@@ -17,7 +18,7 @@ const OF_SUSPECT: Duration = Duration::from_mins(10);
 
 /// How long in turn: what nothing can wake takes some 20 seconds to find, also on a busy machine; and how long where there
 /// are more goroutines than before.
-const IN_TURN: Duration = Duration::from_mins(1);
+const IN_TURN: Duration = Duration::from_secs(45);
 const OF_GROWN: Duration = Duration::from_mins(4);
 
 /// By how many goroutines a process has grown at least, and how many standard deviations of a pool of its size that is.
@@ -43,7 +44,7 @@ pub enum Why {
     Suspected,
     /// It is its turn.
     InTurn,
-    /// It has got its turn because it has more goroutines than when it was studied last, or came to be known.
+    /// It comes before others because it has more goroutines than when it was studied last, or came to be known.
     Grown,
 }
 
@@ -86,7 +87,7 @@ pub struct Turns {
     cores: f64,
     under_way: BTreeMap<ProcessId, Why>,
     studied: BTreeMap<ProcessId, Last>,
-    /// Whether the next turn is that of one that has grown: every other one is, so that the others get theirs.
+    /// Whether one that has grown comes before one whose turn it is: every other time, so that these get theirs.
     grown_come_first: bool,
     /// When the next one in turn may begin.
     due: Ktime,
@@ -106,27 +107,28 @@ impl Turns {
 
     /// Who is next, and why.
     pub fn next(&self, candidates: &[Candidate], now: Ktime) -> Option<(Candidate, Why)> {
-        let suspects = self.under_way.values().filter(|why| **why == Why::Suspected).count();
-        let in_turn = self.under_way.len() - suspects;
-        if suspects + in_turn >= MOST {
-            return None;
-        }
         let is_free =
             |one: &Candidate| one.goroutines <= MOST_GOROUTINES && !self.under_way.contains_key(&one.id);
         let free = || candidates.iter().copied().filter(is_free);
-        let last = |one: &Candidate| self.studied.get(&one.id).map(|last| last.at);
-        let is_turn = in_turn < MOST_IN_TURN && now >= self.due;
-        // Suspects leave a place to whoever's turn it is.
-        if !is_turn || suspects < MOST - MOST_IN_TURN {
-            let is_new = |one: &Candidate| one.is_suspect && self.may_be_suspected(one.id, now);
-            if let Some(suspect) = free().filter(is_new).min_by_key(last) {
-                return Some((suspect, Why::Suspected));
-            }
+        let last = |one: &Candidate| (self.studied.get(&one.id).map(|last| last.at), one.id);
+        let suspect =
+            || free().filter(|one| one.is_suspect && self.may_be_suspected(one.id, now)).min_by_key(last);
+        if let Some(suspect) = self.has_room(Why::Suspected, MOST_SUSPECTS).then(suspect).flatten() {
+            return Some((suspect, Why::Suspected));
         }
-        let is_before = |one: &Candidate| self.grown_come_first && self.has_grown(one);
-        let turn = || free().min_by_key(|one| (!is_before(one), last(one), one.id));
-        let why = |one: &Candidate| if self.has_grown(one) { Why::Grown } else { Why::InTurn };
-        is_turn.then(turn).flatten().map(|one| (one, why(&one)))
+        if now < self.due {
+            return None;
+        }
+        let grown = || free().filter(|one| self.has_grown(one)).min_by_key(last).map(|one| (one, Why::Grown));
+        let in_turn = || free().min_by_key(last).map(|one| (one, Why::InTurn));
+        let grown = || self.has_room(Why::Grown, MOST_GROWN).then(grown).flatten();
+        let in_turn = || self.has_room(Why::InTurn, MOST_IN_TURN).then(in_turn).flatten();
+        if self.grown_come_first { grown().or_else(in_turn) } else { in_turn().or_else(grown) }
+    }
+
+    /// Whether there are fewer studies for this reason than there may be.
+    fn has_room(&self, why: Why, most: usize) -> bool {
+        self.under_way.values().filter(|one| **one == why).count() < most
     }
 
     /// Whether it was not studied because of a suspicion just now.

@@ -130,11 +130,13 @@ impl Studies {
         }
     }
 
-    /// A study has said this. Whoever is proved to leak needs no longer one.
+    /// A study has said this. Whoever is found to leak needs no longer one.
     pub(super) fn heard(&self, id: ProcessId, report: &Report, now: Ktime) {
         let is_sure = report.incidents.iter().any(|incident| incident.severity != Severity::Watch);
-        let study = self.under_way.get(&id).filter(|_| self.turns.under_way(id) == Some(Why::Suspected));
-        if let Some(study) = study.filter(|study| is_sure && after(study.began, ENOUGH) <= now) {
+        let least = if self.turns.under_way(id) == Some(Why::Suspected) { ENOUGH } else { Duration::ZERO };
+        if let Some(study) =
+            self.under_way.get(&id).filter(|study| is_sure && after(study.began, least) <= now)
+        {
             study.end();
         }
     }

@@ -249,14 +249,19 @@ fn replace(file: &Path) -> Result<()> {
     Ok(fs::rename(&copy, file)?)
 }
 
+/// Where the heap begins, if this line of its mappings is of that: anonymous memory, and at a multiple of 4 MiB.
+fn heap(line: &str) -> Option<u64> {
+    let (from, rest) = line.split_once('-')?;
+    let is_anonymous = rest.contains(" rw-p ") && rest.split_whitespace().count() == 5;
+    u64::from_str_radix(from, 16).ok().filter(|from| is_anonymous && from.is_multiple_of(4 << 20))
+}
+
 /// Stops a process and fills the beginning of its heap with nonsense.
 fn lie(pid: u32, random: &mut Random) -> Result<()> {
     let process = i32::try_from(pid).ok().and_then(Pid::from_raw).context("it has a pid")?;
     kill_process(process, Signal::STOP)?;
     let maps = fs::read_to_string(format!("/proc/{pid}/maps"))?;
-    let heap = maps.lines().find_map(|line| line.split_once('-').filter(|(from, _)| *from == "c000000000"));
-    let (from, _) = heap.context("its heap is where Go begins it")?;
-    let from = u64::from_str_radix(from, 16)?;
+    let from = maps.lines().find_map(heap).context("it has a heap")?;
     let nonsense: Vec<u8> = (0..64 << 10).map(|_| random.byte()).collect();
     File::options().write(true).open(format!("/proc/{pid}/mem"))?.write_all_at(&nonsense, from)?;
     Ok(())

@@ -34,11 +34,19 @@ pub(super) fn foreign(elf: &Elf<'_>) -> ProgramError {
 
 /// gccgo's own section and symbol, or the name of the library that its programs need.
 fn is_gccgo(elf: &Elf<'_>) -> bool {
-    const LIBRARY: &[u8] = b"libgo.so.";
-    let data = elf.data().get(..MAX_NEEDED).unwrap_or(elf.data());
     elf.section(".go_export").is_some()
         || elf.symbol("__go_go").is_some()
-        || data.windows(LIBRARY.len()).any(|part| part == LIBRARY)
+        || names_libgo(elf.data().get(..MAX_NEEDED).unwrap_or(elf.data()))
+}
+
+/// Whether one of the strings that end with a zero is that library's name, such as `libgo.so.21`.
+fn names_libgo(data: &[u8]) -> bool {
+    const BEGINS: &[u8] = b"\0libgo.so.";
+    let mut rests = (0..data.len()).filter_map(|at| data[at..].strip_prefix(BEGINS));
+    rests.any(|rest| {
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        digits > 0 && rest.get(digits) == Some(&0)
+    })
 }
 
 /// UPX leaves `UPX!` after the program headers and at the end of the file.
@@ -57,5 +65,13 @@ mod tests {
     fn a_c_program_does_not_say_that_it_is_go() {
         let says = |data: &[u8]| says_go(&Elf::parse(&tiny_elf(data)).unwrap());
         assert!(!says(b"int main(void) { return 0; }"));
+    }
+
+    #[test]
+    fn who_only_speaks_of_libgo_does_not_need_it() {
+        assert!(names_libgo(b"\0libc.so.6\0libgo.so.21\0"));
+        for other in ["libgo.so.21\0", "\0libgo.so.\0", "\0libgo.so.21 or another\0", "\0libgo.so.21"] {
+            assert!(!names_libgo(other.as_bytes()), "{other:?}");
+        }
     }
 }

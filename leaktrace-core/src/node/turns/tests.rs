@@ -27,7 +27,6 @@ fn suspects_come_first_and_then_whoever_was_not_looked_at_for_longest() {
     turns.began(&all[1], Why::Suspected, Ktime(5));
     assert_eq!(next(&turns, &all, Ktime(9)), Some((id(1), Why::InTurn)));
     turns.began(&all[0], Why::InTurn, Ktime(9));
-    assert_eq!(next(&turns, &all, Ktime(10)), None, "there is no room");
     turns.ended(id(2), Duration::ZERO, Ktime(20));
     assert_eq!(
         next(&turns, &all, Ktime(21)),
@@ -56,13 +55,19 @@ fn very_large_processes_are_not_studied() {
 }
 
 #[test]
-fn suspects_leave_a_place_to_whose_turn_it_is() {
+fn each_reason_has_places_of_its_own() {
     let mut turns = turns();
-    let all = [candidate(1, true), candidate(2, true), candidate(3, false)];
-    turns.began(&all[0], Why::Suspected, Ktime(0));
-    assert_eq!(next(&turns, &all, Ktime(1)), Some((id(2), Why::InTurn)), "nobody has looked at it yet");
-    turns.due = Ktime(SECOND);
-    assert_eq!(next(&turns, &all, Ktime(1)), Some((id(2), Why::Suspected)), "it is nobody's turn");
+    let suspects = (1..=3).map(|pid| candidate(pid, true));
+    let grown = (4..=6).map(|pid| Candidate { goroutines: 40, ..candidate(pid, false) });
+    let all: Vec<_> = suspects.chain(grown).chain([candidate(7, false), candidate(8, false)]).collect();
+    let mut begun = Vec::new();
+    while let Some((one, why)) = turns.next(&all, Ktime(0)) {
+        turns.began(&one, why, Ktime(0));
+        begun.push((one.id.pid, why));
+    }
+    let expected =
+        [(1, Why::Suspected), (2, Why::Suspected), (4, Why::Grown), (3, Why::InTurn), (5, Why::Grown)];
+    assert_eq!(begun, expected);
 }
 
 #[test]
