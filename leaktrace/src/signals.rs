@@ -224,7 +224,7 @@ impl Interrupts {
         std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
             let taken = Mask::of(&TAKEN);
             loop {
-                told.take(taken.wait().number);
+                told.take(taken.wait());
             }
         })?;
         Ok(Self { wishes: Wishes { end, suspend, reload }, is_awaited })
@@ -238,8 +238,11 @@ impl Interrupts {
 }
 
 impl Told {
-    fn take(&mut self, signal: c_int) {
-        if let Some(reload) = self.reload.as_ref().filter(|_| signal == libc::SIGHUP) {
+    fn take(&mut self, received: Received) {
+        let signal = received.number;
+        // The kernel sends one when the terminal has gone, and nobody will end us then.
+        let asks = signal == libc::SIGHUP && !received.by_kernel;
+        if let Some(reload) = self.reload.as_ref().filter(|_| asks) {
             // Several at once are one.
             reload.notify_one();
             return;
@@ -319,7 +322,8 @@ mod tests {
                 unsafe { libc::raise(libc::SIGCONT) };
                 let is_awaited = Arc::new(AtomicBool::new(true));
                 // Otherwise this whole test would stop here.
-                Told { end: None, suspend, reload: None, is_awaited }.take(libc::SIGTSTP);
+                Told { end: None, suspend, reload: None, is_awaited }
+                    .take(Received { number: libc::SIGTSTP, by_kernel: true });
             });
             thread.join().unwrap();
         });

@@ -125,7 +125,7 @@ pub(super) struct Agent<'a> {
     /// When the next batch of each kind of read may be begun.
     batches_due: [Ktime; 2],
     /// When jobs may be begun again that no thread could be had for.
-    jobs_due: Ktime,
+    pub(super) jobs_due: Ktime,
     /// Processes that may not be looked at.
     pub(super) not_permitted: BTreeSet<Pid>,
     pub(super) shared: Arc<Shared>,
@@ -207,7 +207,7 @@ impl<'a> Agent<'a> {
         self.service.stopping();
         self.shared.ready(false);
         self.studies.end_all();
-        self.black_box.iter().for_each(Recorder::finish);
+        self.black_box.iter_mut().for_each(Recorder::finish);
     }
 
     /// Looks for processes that have come and gone.

@@ -153,7 +153,10 @@ impl Agent<'_> {
             }
             match result {
                 Ok(brought) => note(process.row_mut(), &brought, at, took),
-                Err(error) => failed(process, (at, read, took), error),
+                Err(error) => {
+                    failed(process, (at, read, took), error);
+                    self.readiness.settled(Pid(id.pid));
+                }
             }
         }
     }

@@ -129,7 +129,9 @@ fn of_kill(facts: &EndFacts) -> Option<Ending> {
     let killed = if is_killed { "SIGKILL ended it, and " } else { "" };
     let oom = |sureness, why: String| Some(of(BlackBoxReason::OomKilled, sureness, format!("{killed}{why}")));
     if facts.own.rose() {
-        let sureness = if is_killed { Sureness::Certain } else { Sureness::Likely };
+        // Another process of the cgroup may have been killed, and something else have ended this one.
+        let was_close = facts.percent.is_some_and(|percent| percent >= CLOSE);
+        let sureness = if is_killed && was_close { Sureness::Certain } else { Sureness::Likely };
         return oom(sureness, "the OOM killer has killed in its cgroup (oom_kill has risen)".to_owned());
     }
     if facts.around.rose() && facts.own.after.is_none() {
@@ -190,6 +192,7 @@ mod tests {
         use Sureness::{Certain, Likely};
         let killed = Some(ExitStatus::Signal(SIGKILL));
         assert_eq!(told(killed, ROSE, SAME, 99), (OomKilled, Certain));
+        assert_eq!(told(killed, ROSE, SAME, 40), (OomKilled, Likely), "somebody beside it may have been");
         assert_eq!(told(None, ROSE, SAME, 99), (OomKilled, Likely));
         assert_eq!(told(killed, GONE, ROSE, 50), (OomKilled, Likely));
         assert_eq!(told(killed, GONE, SAME, 97), (OomKilled, Likely));

@@ -9,10 +9,11 @@ use super::sites::SiteId;
 use crate::base::hash::KeyedMap;
 use crate::base::num::{Goid, Ktime};
 
-/// Of how many births the time is remembered (4 MiB).
+/// Of how many births the time is remembered, and the creator.
 const MOST: usize = 1 << 18;
 
-/// Stands for every creator where snapshots do not say who created a goroutine (before Go 1.21).
+/// Stands for every creator where snapshots do not say who created a goroutine (before Go 1.21), and for those of whom there
+/// are too many.
 const ANYBODY: Goid = Goid(0);
 
 /// All births that are unmet.
@@ -56,6 +57,7 @@ impl Unmet {
 
     /// A `go` statement was about to run.
     pub(super) fn add(&mut self, site: SiteId, creator: Goid, at: Ktime, lineage: LineageId) {
+        let creator = if self.timed < MOST { creator } else { ANYBODY };
         let births = self.sites.entry(site).or_default().entry(creator);
         let births = births.or_insert_with(|| Births::new(lineage));
         if self.timed < MOST {
@@ -74,7 +76,8 @@ impl Unmet {
         if creator.is_none() {
             forget_creators(creators);
         }
-        let births = creators.get_mut(&creator.unwrap_or(ANYBODY))?;
+        let known = creator.filter(|creator| creators.contains_key(creator));
+        let births = creators.get_mut(&known.unwrap_or(ANYBODY))?;
         if births.met == births.count() {
             return None;
         }

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use leaktrace_core::schema::{BlackBoxEntry, BlackBoxEvent, BlackBoxName};
 use tokio::sync::{mpsc, oneshot};
@@ -19,6 +19,9 @@ const MOST_ORDERS: usize = 8;
 
 /// How often it is seen to entries that are too old.
 const OLD: Duration = Duration::from_mins(10);
+
+/// How long it is waited until there is room for one more, at the end.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// What is to be done.
 enum Order {
@@ -54,18 +57,37 @@ impl Desk {
         Ok(Self { orders })
     }
 
-    /// Has an event written, and the snapshot that it names if that is new. Says no if too much waits already.
-    pub(super) fn write(&self, event: Box<BlackBoxEvent>, snapshot: Option<Vec<u8>>) -> bool {
-        self.orders.try_send(Order::Write(event, snapshot)).is_ok()
+    /// Has an event written, and the snapshot that it names if that is new. Gives the event back if too much waits already.
+    pub(super) fn write(
+        &self,
+        event: Box<BlackBoxEvent>,
+        snapshot: Option<Vec<u8>>,
+    ) -> Result<(), Box<BlackBoxEvent>> {
+        match self.orders.try_send(Order::Write(event, snapshot)) {
+            Err(
+                TrySendError::Full(Order::Write(event, _))
+                | TrySendError::Disconnected(Order::Write(event, _)),
+            ) => Err(event),
+            _ => Ok(()),
+        }
     }
 
-    /// Waits until all is written that was ordered, but no longer than this.
-    pub(super) fn finish(&self, patience: Duration) {
+    /// Waits until these and all that was ordered are written, but no longer than this.
+    pub(super) fn finish(&self, last: impl IntoIterator<Item = Box<BlackBoxEvent>>, patience: Duration) {
+        let deadline = Instant::now() + patience;
         let (done, is_done) = sync_channel(1);
-        // What is not written by then is lost, as at any other end.
-        if self.orders.try_send(Order::Finish(done)).is_ok() {
-            _ = is_done.recv_timeout(patience);
+        let writes = last.into_iter().map(|event| Order::Write(event, None));
+        for mut order in writes.chain([Order::Finish(done)]) {
+            // What is not written by then is lost, as at any other end.
+            while let Err(TrySendError::Full(refused)) = self.orders.try_send(order) {
+                if Instant::now() >= deadline {
+                    return;
+                }
+                order = refused;
+                thread::sleep(PAUSE);
+            }
         }
+        _ = is_done.recv_timeout(deadline.saturating_duration_since(Instant::now()));
     }
 
     /// Has a part of an entry read.

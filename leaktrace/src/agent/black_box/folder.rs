@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use leaktrace_core::base::human;
 use leaktrace_core::node::black_box::{Bounds, EVENT_FILE, Kept, MAX_EVENT, decode, encode, surplus};
-use leaktrace_core::schema::{BlackBoxEntry, BlackBoxEvent, BlackBoxName};
+use leaktrace_core::schema::{BlackBoxEntry, BlackBoxEvent, BlackBoxName, BlackBoxSnapshot};
 use rustix::fs::OFlags;
 use thiserror::Error;
 
@@ -80,14 +80,15 @@ impl Folder {
                 continue;
             };
             let folder = self.of(name);
-            let Some(event) = read(&folder.join(EVENT), MAX_EVENT)? else {
-                fs::remove_dir_all(&folder)?;
-                continue;
+            // What cannot be read counts with its size, and goes when it is its turn.
+            let event = match read(&folder.join(EVENT), MAX_EVENT) {
+                Ok(Some(event)) => decode(&event).ok(),
+                Ok(None) if fs::remove_dir_all(&folder).is_ok() => continue,
+                Ok(None) | Err(_) => None,
             };
-            let event = decode(&event).ok();
             let unix_ns =
                 event.as_ref().map_or(name.unix_s.saturating_mul(1_000_000_000), |event| event.unix_ns);
-            self.kept.insert(name, Kept { name, unix_ns, bytes: size(&folder)? });
+            self.kept.insert(name, Kept { name, unix_ns, bytes: size(&folder).unwrap_or(0) });
             entries.extend(event.filter(|event| event.name == name).map(|event| event.entry()));
         }
         Ok(entries)
@@ -131,11 +132,8 @@ impl Folder {
             }
             fits
         });
-        // One that could not be written is not named.
-        if snapshot.is_none() && event.snapshot.as_ref().is_some_and(|one| !folder.join(&one.file).is_file())
-        {
-            event.snapshot = None;
-            event.no_snapshot.get_or_insert_with(|| "the last one could not be written".to_owned());
+        if snapshot.is_none() {
+            self.name_what_is_there(event);
         }
         let bytes = encode(event);
         let before = if snapshot.is_some() { 0 } else { size(&folder).unwrap_or(0) };
@@ -150,6 +148,23 @@ impl Folder {
         let kept = Kept { name: event.name, unix_ns: event.unix_ns, bytes: size(&folder)? };
         self.kept.insert(event.name, kept);
         Ok(gone)
+    }
+
+    /// A snapshot that could not be written is not named, but the one before it, if there is one.
+    fn name_what_is_there(&self, event: &mut BlackBoxEvent) {
+        let folder = self.of(event.name);
+        let is_there = |one: &BlackBoxSnapshot| folder.join(&one.file).is_file();
+        if event.snapshot.as_ref().is_some_and(is_there) {
+            return;
+        }
+        if event.snapshot.is_some() {
+            event.no_snapshot.get_or_insert_with(|| "the last one could not be written".to_owned());
+        }
+        let before = read(&folder.join(EVENT), MAX_EVENT).ok().flatten();
+        let before = before.and_then(|bytes| decode(&bytes).ok());
+        // A name is believed only if it is one of ours.
+        let before = before.filter(|before| before.snapshot_file().is_some());
+        event.snapshot = before.and_then(|before| before.snapshot).filter(is_there);
     }
 
     fn replace(

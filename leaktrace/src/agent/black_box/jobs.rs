@@ -9,6 +9,7 @@ use leaktrace_core::schema::{MemoryUse, ProcessId};
 use crate::clock;
 use crate::inspect::Inspected;
 use crate::process::cgroups::{self, CgroupPlace, MemoryCgroups};
+use crate::process::exit::Gone;
 use crate::process::stat::Stat;
 use crate::process::{Pid, Procfs};
 
@@ -60,7 +61,8 @@ fn kills(place: &CgroupPlace) -> [Option<u64>; 2] {
 /// What can be known of the end of a process.
 pub(in crate::agent) struct Left {
     pub(super) id: ProcessId,
-    /// Whether it has ended at all: else it runs another program.
+    /// Whether it runs another program. One that exits has no memory any more some time before the system says so.
+    pub(super) has_execed: bool,
     pub(super) has_exited: bool,
     pub(super) status: Option<ExitStatus>,
     pub(super) kills: Option<[Option<u64>; 2]>,
@@ -72,9 +74,11 @@ pub(super) fn look_after(
     procfs: &Procfs,
 ) -> Vec<Left> {
     let one = |(id, inspected, place): (ProcessId, Inspected, Option<Arc<CgroupPlace>>)| {
-        let exit = &inspected.target().exit;
-        let status = exit.wait_status().or_else(|| of_zombie(procfs, id)).map(ExitStatus::of_wait);
-        Left { id, has_exited: exit.has_exited(), status, kills: place.as_ref().map(|place| kills(place)) }
+        let target = inspected.target();
+        let has_exited = target.exit.has_exited();
+        let has_execed = !has_exited && target.space.gone() == Some(Gone::Execed);
+        let status = target.exit.wait_status().or_else(|| of_zombie(procfs, id)).map(ExitStatus::of_wait);
+        Left { id, has_execed, has_exited, status, kills: place.as_ref().map(|place| kills(place)) }
     };
     gone.into_iter().map(one).collect()
 }

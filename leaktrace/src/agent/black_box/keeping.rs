@@ -30,6 +30,10 @@ impl Agent<'_> {
     pub(in crate::agent) fn black_box(&mut self, now: Ktime) -> Option<Ktime> {
         let mut recorder = self.black_box.take()?;
         recorder.turn(&self.roster, now);
+        if now < self.jobs_due {
+            self.black_box = Some(recorder);
+            return Some(self.jobs_due);
+        }
         self.survey(&mut recorder, now);
         self.snapshots(&mut recorder, now);
         self.look_after(&mut recorder, now);

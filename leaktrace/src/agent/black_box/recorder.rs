@@ -1,6 +1,6 @@
 //! What is kept of all processes, and what becomes of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +27,9 @@ use crate::process::workers::Lost;
 const TURN: Duration = Duration::from_secs(1);
 const LOOKS: Duration = Duration::from_secs(5);
 
+/// How many events wait for the thread that writes, beside those that it has been handed.
+const MOST_UNWRITTEN: usize = 256;
+
 /// How long it is waited at the end for what is to be written.
 const END: Duration = Duration::from_secs(2);
 
@@ -37,6 +40,8 @@ pub(in crate::agent) struct Recorder {
     pub(in crate::agent) desk: Desk,
     pub(super) watched: BTreeMap<ProcessId, Watched>,
     pub(super) leaving: BTreeMap<ProcessId, Leaving>,
+    /// What could not be handed to the thread that writes yet.
+    unwritten: VecDeque<Box<BlackBoxEvent>>,
     pub(super) entries: BTreeMap<BlackBoxName, BlackBoxEntry>,
     pub(super) counts: BTreeMap<BlackBoxReason, u64>,
     pub(super) failures: u64,
@@ -67,6 +72,7 @@ impl Recorder {
             desk,
             watched: BTreeMap::new(),
             leaving: BTreeMap::new(),
+            unwritten: VecDeque::new(),
             entries: BTreeMap::new(),
             counts: BlackBoxReason::ALL.map(|reason| (reason, 0)).into(),
             failures: 0,
@@ -100,6 +106,7 @@ impl Recorder {
             return;
         }
         self.turn_due = after(now, TURN);
+        self.hand_over();
         let is_look = now >= self.looks_due;
         if is_look {
             self.looks_due = after(now, LOOKS);
@@ -139,16 +146,29 @@ impl Recorder {
         self.watched.get_mut(&id).or(leaving)
     }
 
-    /// Hands an event to the thread that writes.
+    /// Hands an event to the thread that writes. Where many end at once, it waits for its turn, without a snapshot.
     pub(super) fn write(&mut self, event: BlackBoxEvent, snapshot: Option<Vec<u8>>) {
-        if !self.desk.write(Box::new(event), snapshot) {
+        if let Err(event) = self.desk.write(Box::new(event), snapshot) {
+            self.unwritten.push_back(event);
+        }
+        if self.unwritten.len() > MOST_UNWRITTEN {
+            self.unwritten.pop_front();
             self.failed(&io::Error::other("too many entries wait to be written: the disk is slow or hangs"));
         }
     }
 
+    /// Hands over what could not be before, the oldest first.
+    fn hand_over(&mut self) {
+        while let Some(event) = self.unwritten.pop_front() {
+            if let Err(event) = self.desk.write(event, None) {
+                return self.unwritten.push_front(event);
+            }
+        }
+    }
+
     /// Waits a moment for what is still to be written.
-    pub(in crate::agent) fn finish(&self) {
-        self.desk.finish(END);
+    pub(in crate::agent) fn finish(&mut self) {
+        self.desk.finish(std::mem::take(&mut self.unwritten), END);
     }
 
     /// Something could not be written. It is told once, until it has worked again.
@@ -183,9 +203,9 @@ impl Recorder {
         let told = told.unwrap_or_default();
         for id in asked {
             let Some(leaving) = self.leaving.get_mut(id) else { continue };
-            let unknown = Left { id: *id, has_exited: true, status: None, kills: None };
+            let unknown = Left { id: *id, has_execed: false, has_exited: true, status: None, kills: None };
             let left = told.iter().find(|left| left.id == *id).unwrap_or(&unknown);
-            if !left.has_exited {
+            if left.has_execed {
                 // It runs another program, which has a black box of its own.
                 self.leaving.remove(id);
                 continue;

@@ -168,8 +168,10 @@ pub(super) struct Leaving {
     after: [Option<u64>; 2],
 }
 
-/// How long it is waited for what a process ended with, and how often it is asked.
+/// How long it is waited for what a process ended with, how long for its end, and how often it is asked. A large process
+/// gives its memory back for seconds before it has ended.
 const PATIENCE: Duration = Duration::from_secs(3);
+const LONG: Duration = Duration::from_mins(1);
 const ASK: Duration = Duration::from_millis(500);
 
 impl Leaving {
@@ -197,7 +199,7 @@ impl Leaving {
         }
         self.due = after(now, ASK);
         // The snapshot that is being taken is the last one.
-        let is_over = now >= after(self.since, PATIENCE);
+        let is_over = now >= after(self.since, if left.has_exited { PATIENCE } else { LONG });
         is_over || (self.status.is_some() && !self.watched.black_box.is_under_way())
     }
 

@@ -151,3 +151,35 @@ fn a_folder_that_others_may_write_to_is_refused() {
         assert!(matches!(Folder::open(&wrong, BOUNDS), Err(FolderError::Io { .. })), "{}", wrong.display());
     }
 }
+
+#[test]
+fn a_snapshot_that_could_not_be_written_does_not_take_the_one_before_with_it() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("black-box");
+    let mut folder = Folder::open(&path, BOUNDS).unwrap();
+    write(&mut folder, &event(7, 10, Some("snapshot-1.ltr")), Some(b"one"));
+    let entry = path.join("7-88123-5");
+    let kept = || {
+        let event = decode(&fs::read(entry.join(EVENT)).unwrap()).unwrap();
+        (event.snapshot.map(|snapshot| snapshot.file), event.no_snapshot.is_some(), names(&entry).len())
+    };
+    let one = Some("snapshot-1.ltr".to_owned());
+    write(&mut folder, &event(7, 11, Some("snapshot-2.ltr")), Some(&[0; 600 << 10]));
+    assert_eq!(kept(), (one.clone(), true, 2), "it was too large");
+    write(&mut folder, &event(7, 12, Some("snapshot-3.ltr")), None);
+    assert_eq!(kept(), (one, true, 2), "it never came to the folder");
+}
+
+#[test]
+fn one_that_cannot_be_read_does_not_hide_the_others() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("black-box");
+    let mut folder = Folder::open(&path, BOUNDS).unwrap();
+    write(&mut folder, &event(7, 10, None), None);
+    fs::write(path.join("1-2-3"), "no folder").unwrap();
+    fs::create_dir(path.join("2-2-3")).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", path.join("2-2-3").join(EVENT)).unwrap();
+    let mut folder = Folder::open(&path, BOUNDS).unwrap();
+    let found: Vec<u32> = folder.list().unwrap().into_iter().map(|entry| entry.name.id.pid).collect();
+    assert_eq!(found, [7]);
+}
