@@ -17,9 +17,9 @@ const MOST_GROWN: usize = 2;
 const OF_SUSPECT: Duration = Duration::from_mins(10);
 
 /// How long in turn: what nothing can wake takes some 20 seconds to find, also on a busy machine; and how long where there
-/// are more goroutines than before.
+/// are more goroutines than before: those of one channel may be a pool for five minutes.
 const IN_TURN: Duration = Duration::from_secs(45);
-const OF_GROWN: Duration = Duration::from_mins(4);
+const OF_GROWN: Duration = Duration::from_mins(6);
 
 /// By how many goroutines a process has grown at least, and how many standard deviations of a pool of its size that is.
 const LEAST_RISE: u64 = 10;

@@ -103,7 +103,7 @@ impl BlackBoxReason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Sureness {
-    /// The system says so of this process.
+    /// The system says so of this process, or counted a kill where it was close to its limit.
     Certain,
     /// What the system says fits, and could be about another process of the same cgroup.
     Likely,
@@ -222,6 +222,8 @@ pub struct BlackBoxEntry {
     pub unix_ns: u64,
     /// Why.
     pub reason: BlackBoxReason,
+    /// How sure that is, of an end.
+    pub sureness: Option<Sureness>,
     /// The file name of the process's executable.
     pub exe: String,
     /// Its container, if it was in one.
@@ -252,6 +254,7 @@ impl BlackBoxEvent {
             name: self.name,
             unix_ns: self.unix_ns,
             reason: self.reason,
+            sureness: self.ending.as_ref().map(|ending| ending.sureness),
             exe: process.exe.clone(),
             container_id: process.container_id.clone(),
             unit: process.unit.clone(),

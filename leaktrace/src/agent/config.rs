@@ -1,10 +1,10 @@
 //! What the options of `agent` mean.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use leaktrace_core::node::black_box::{Bounds, Steps, StepsError};
+use anyhow::bail;
+use leaktrace_core::node::black_box::{Bounds, Steps};
 use leaktrace_core::node::{Scope, Sides};
 use leaktrace_core::session::{Matcher, MatcherError};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -67,12 +67,35 @@ const OTHERS: u64 = 256;
 /// How many entries there are at most.
 const MOST_ENTRIES: usize = 10_000;
 
-fn black_box(args: &BlackBoxArgs, folder: &Path) -> Result<BlackBoxConfig, StepsError> {
-    Ok(BlackBoxConfig {
-        folder: folder.to_owned(),
-        steps: Steps::new(args.black_box_memory)?,
-        bounds: Bounds { bytes: args.black_box_size.0, age: args.black_box_age, entries: MOST_ENTRIES },
-    })
+/// What is not said otherwise: of how much memory the first snapshot is taken, in percent, and how much is kept for how long.
+const FIRST_STEP: u32 = 80;
+const MOST_KEPT: u64 = 256 << 20;
+const LONGEST_KEPT: Duration = Duration::from_hours(7 * 24);
+
+fn black_box(args: &BlackBoxArgs) -> anyhow::Result<Option<BlackBoxConfig>> {
+    let BlackBoxArgs { black_box, black_box_memory, black_box_size, black_box_age } = args;
+    let Some(folder) = black_box else {
+        // They may come from different places, so that clap cannot say this.
+        let given = [
+            ("memory", black_box_memory.is_some()),
+            ("size", black_box_size.is_some()),
+            ("age", black_box_age.is_some()),
+        ];
+        return match given.into_iter().find(|(_, is_given)| *is_given) {
+            Some((name, _)) => bail!("--black-box-{name} needs --black-box DIR"),
+            None => Ok(None),
+        };
+    };
+    let bounds = Bounds {
+        bytes: black_box_size.map_or(MOST_KEPT, |size| size.0),
+        age: black_box_age.unwrap_or(LONGEST_KEPT),
+        entries: MOST_ENTRIES,
+    };
+    Ok(Some(BlackBoxConfig {
+        folder: folder.clone(),
+        steps: Steps::new(black_box_memory.unwrap_or(FIRST_STEP))?,
+        bounds,
+    }))
 }
 
 /// For how many processes there are descriptors, once as many are allowed as can be.
@@ -105,12 +128,7 @@ impl AgentConfig {
             most_memory: args.max_memory.map(|most| most.0),
             is_node_profiled: args.node_profile,
             listen,
-            black_box: args
-                .black_box
-                .black_box
-                .as_ref()
-                .map(|folder| black_box(&args.black_box, folder))
-                .transpose()?,
+            black_box: black_box(&args.black_box)?,
         };
         Ok(Resolved { args: args.clone(), config, guard })
     }

@@ -24,7 +24,7 @@ impl Agent<'_> {
             return;
         }
         if self.memory.see(resident(self.procfs, Pid::own()).unwrap_or(0)) {
-            let reports = self.roster.drop_of_least(|process| process.studied.take().is_some());
+            let reports = self.roster.drop_of_least(Process::drop_report);
             let names = if reports == 0 { self.roster.drop_of_least(Process::drop_names) } else { 0 };
             self.dropped.reports += reports;
             self.dropped.names += names;
@@ -53,6 +53,12 @@ impl Roster {
 }
 
 impl Process {
+    /// The incidents that it told of stay known.
+    fn drop_report(&mut self) -> bool {
+        self.told_before = self.incidents();
+        self.studied.take().is_some()
+    }
+
     fn drop_names(&mut self) -> bool {
         self.is_nameless = true;
         !std::mem::take(&mut self.names).is_empty()

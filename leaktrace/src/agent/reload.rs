@@ -62,7 +62,7 @@ impl Agent<'_> {
 }
 
 /// The settings that cannot change, and whether they have. What is ignored here may.
-fn fixed(before: &cli::agent::Agent, after: &cli::agent::Agent) -> [(&'static str, bool); 13] {
+fn fixed(before: &cli::agent::Agent, after: &cli::agent::Agent) -> [(&'static str, bool); 16] {
     let cli::agent::Agent {
         config,
         exe,
@@ -99,6 +99,9 @@ fn fixed(before: &cli::agent::Agent, after: &cli::agent::Agent) -> [(&'static st
         ("listen", *listen != after.listen),
         ("listen-unix", *listen_unix != after.listen_unix),
         ("advertise", *advertise != after.advertise),
-        ("black-box", *black_box != after.black_box),
+        ("black-box", black_box.black_box != after.black_box.black_box),
+        ("black-box-memory", black_box.black_box_memory != after.black_box.black_box_memory),
+        ("black-box-size", black_box.black_box_size != after.black_box.black_box_size),
+        ("black-box-age", black_box.black_box_age != after.black_box.black_box_age),
     ]
 }

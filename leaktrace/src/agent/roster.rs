@@ -7,7 +7,7 @@ use std::time::Duration;
 use leaktrace_core::base::num::Ktime;
 use leaktrace_core::go::counts::CountPlan;
 use leaktrace_core::node::{Candidate, Pace, Read, Row};
-use leaktrace_core::schema::ProcessId;
+use leaktrace_core::schema::{NodeIncident, ProcessId};
 
 use super::main_loop::after;
 use super::reads::{About, Names, Reading};
@@ -52,6 +52,8 @@ pub(super) struct Process {
     /// What a study of it has said last, and what one that is under way has not found.
     pub(super) studied: Option<Studied>,
     pub(super) under_study: Option<Studied>,
+    /// The incidents of a report that was dropped for want of memory.
+    pub(super) told_before: Vec<NodeIncident>,
 }
 
 /// How far it is watched.
@@ -206,6 +208,7 @@ impl Process {
             is_nameless: false,
             is_read_alone: false,
             studied: None,
+            told_before: Vec::new(),
             under_study: None,
         }
     }

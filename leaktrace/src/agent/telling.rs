@@ -51,8 +51,10 @@ impl Process {
     }
 
     pub(super) fn incidents(&self) -> Vec<NodeIncident> {
-        let report = self.studied.iter().flat_map(|studied| &studied.report.incidents);
-        report.filter_map(NodeIncident::of).collect()
+        match &self.studied {
+            Some(studied) => studied.report.incidents.iter().filter_map(NodeIncident::of).collect(),
+            None => self.told_before.clone(),
+        }
     }
 
     /// Whether its last study has found anything.

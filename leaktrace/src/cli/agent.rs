@@ -90,16 +90,16 @@ pub struct Agent {
 #[derive(Clone, Debug, PartialEq, ClapArgs)]
 #[command(next_help_heading = "Black box")]
 pub struct BlackBoxArgs {
-    /// Keep in DIR what processes looked like that were conspicuous or were killed for want of memory, for `leaktrace report`
+    /// Keep in DIR what processes looked like that were suspected, or came close to the end of their memory, for `leaktrace report`
     #[arg(long, value_name = "DIR")]
     pub black_box: Option<PathBuf>,
-    /// Take a snapshot when a process's memory reaches PERCENT of its limit, and again at 90% and 95%
-    #[arg(long, value_name = "PERCENT", default_value = "80%", value_parser = quantity::percent, requires = "black_box")]
-    pub black_box_memory: u32,
-    /// Delete the oldest entries when all of them have more than SIZE
-    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = quantity::bytes, requires = "black_box")]
-    pub black_box_size: Bytes,
-    /// Delete entries that are older than TIME
-    #[arg(long, value_name = "TIME", default_value = "7d", value_parser = quantity::span, requires = "black_box")]
-    pub black_box_age: Span,
+    /// Take a snapshot when a process's memory reaches PERCENT of its limit, and again at 90% and 95% [default: 80%]
+    #[arg(long, value_name = "PERCENT", value_parser = quantity::percent)]
+    pub black_box_memory: Option<u32>,
+    /// Delete the oldest entries when all of them have more than SIZE [default: 256MiB]
+    #[arg(long, value_name = "SIZE", value_parser = quantity::bytes)]
+    pub black_box_size: Option<Bytes>,
+    /// Delete entries that are older than TIME [default: 7d]
+    #[arg(long, value_name = "TIME", value_parser = quantity::span)]
+    pub black_box_age: Option<Span>,
 }

@@ -60,7 +60,7 @@ impl std::fmt::Display for Why {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Memory(percent) => write!(f, "memory reached {percent}% of its limit"),
-            Self::Conspicuous => f.write_str("something became conspicuous"),
+            Self::Conspicuous => f.write_str("something was suspected or found"),
         }
     }
 }

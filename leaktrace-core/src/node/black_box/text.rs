@@ -108,7 +108,7 @@ fn changes(event: &BlackBoxEvent, out: &mut dyn Write) -> io::Result<()> {
     if event.changes.is_empty() {
         return Ok(());
     }
-    writeln!(out, "\nwhat became conspicuous:")?;
+    writeln!(out, "\nwhat was suspected or found:")?;
     let skipped = event.changes.len().saturating_sub(CHANGES);
     for change in event.changes.iter().skip(skipped) {
         let no_more = if change.came { "" } else { "no more " };
@@ -147,6 +147,6 @@ fn no_snapshot(event: &BlackBoxEvent, out: &mut dyn Write) -> io::Result<()> {
         (Some(why), Some(_)) => writeln!(out, "no later one: {}", shown(why)),
         (Some(why), None) => writeln!(out, "\nno snapshot: {}", shown(why)),
         (None, Some(_)) => Ok(()),
-        (None, None) => writeln!(out, "\nno snapshot: it ended before anything about it was conspicuous"),
+        (None, None) => writeln!(out, "\nno snapshot: it ended before anything was suspected or found"),
     }
 }

@@ -1,6 +1,8 @@
 //! The thread that writes to the black box and reads from it. A disk that is full, slow or gone costs it and nobody else.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,6 +18,9 @@ use crate::clock;
 
 /// How many orders wait: each may have a snapshot with it.
 const MOST_ORDERS: usize = 8;
+
+/// How many of these are reads.
+const MOST_READS: usize = 2;
 
 /// How often it is seen to entries that are too old.
 const OLD: Duration = Duration::from_mins(10);
@@ -47,14 +52,19 @@ pub(in crate::agent) enum Done {
 #[derive(Clone)]
 pub(in crate::agent) struct Desk {
     orders: SyncSender<Order>,
+    /// How many reads wait.
+    reads: Arc<AtomicUsize>,
 }
 
 impl Desk {
     /// Starts the thread.
     pub(super) fn start(folder: Folder, told: mpsc::UnboundedSender<Answer>) -> io::Result<Self> {
         let (orders, incoming) = sync_channel(MOST_ORDERS);
-        thread::Builder::new().name("black-box".to_owned()).spawn(move || work(folder, &incoming, &told))?;
-        Ok(Self { orders })
+        let reads = Arc::<AtomicUsize>::default();
+        let waiting = Arc::clone(&reads);
+        let work = move || work(folder, &incoming, &told, &waiting);
+        thread::Builder::new().name("black-box".to_owned()).spawn(work)?;
+        Ok(Self { orders, reads })
     }
 
     /// Has an event written, and the snapshot that it names if that is new. Gives the event back if too much waits already.
@@ -97,18 +107,30 @@ impl Desk {
         part: BlackBoxPart,
         answer: oneshot::Sender<Result<Bytes, Refusal>>,
     ) {
+        // What is to be written has the rest of the places.
+        if self.reads.fetch_add(1, Ordering::Relaxed) >= MOST_READS {
+            self.reads.fetch_sub(1, Ordering::Relaxed);
+            // Whoever has gone does not want to know.
+            _ = answer.send(Err(Refusal::Busy));
+            return;
+        }
         let order = Order::Read(name, part, answer);
         if let Err(
             TrySendError::Full(Order::Read(.., answer)) | TrySendError::Disconnected(Order::Read(.., answer)),
         ) = self.orders.try_send(order)
         {
-            // Whoever has gone does not want to know.
+            self.reads.fetch_sub(1, Ordering::Relaxed);
             _ = answer.send(Err(Refusal::Busy));
         }
     }
 }
 
-fn work(mut folder: Folder, orders: &Receiver<Order>, told: &mpsc::UnboundedSender<Answer>) {
+fn work(
+    mut folder: Folder,
+    orders: &Receiver<Order>,
+    told: &mpsc::UnboundedSender<Answer>,
+    reads: &AtomicUsize,
+) {
     // Only at our end there is nobody any more.
     let tell = |done| _ = told.send(Answer::BlackBox(Told::Disk(done)));
     tell(Done::Found(folder.list()));
@@ -117,6 +139,7 @@ fn work(mut folder: Folder, orders: &Receiver<Order>, told: &mpsc::UnboundedSend
             Ok(Order::Write(event, snapshot)) => tell(write(&mut folder, *event, snapshot.as_deref())),
             Ok(Order::Read(name, part, answer)) => {
                 let read = folder.read(name, part == BlackBoxPart::Snapshot);
+                reads.fetch_sub(1, Ordering::Relaxed);
                 let found = match read {
                     Ok(Some(bytes)) => Ok(bytes.into()),
                     Ok(None) => Err(Refusal::NoProcess),

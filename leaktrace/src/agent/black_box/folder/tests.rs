@@ -164,7 +164,7 @@ fn a_snapshot_that_could_not_be_written_does_not_take_the_one_before_with_it() {
         (event.snapshot.map(|snapshot| snapshot.file), event.no_snapshot.is_some(), names(&entry).len())
     };
     let one = Some("snapshot-1.ltr".to_owned());
-    write(&mut folder, &event(7, 11, Some("snapshot-2.ltr")), Some(&[0; 600 << 10]));
+    write(&mut folder, &event(7, 11, Some("snapshot-2.ltr")), Some(&vec![0; 600 << 10]));
     assert_eq!(kept(), (one.clone(), true, 2), "it was too large");
     write(&mut folder, &event(7, 12, Some("snapshot-3.ltr")), None);
     assert_eq!(kept(), (one, true, 2), "it never came to the folder");

@@ -1,7 +1,7 @@
 //! What the black box has, on the page of all processes.
 
 use leaktrace_core::base::{escape, human};
-use leaktrace_core::schema::{BlackBoxEntry, BlackBoxReason, Node};
+use leaktrace_core::schema::{BlackBoxEntry, BlackBoxReason, Node, Sureness};
 
 use super::{ago, place, push, short};
 
@@ -18,9 +18,9 @@ pub(super) fn table(node: &Node, out: &mut String) {
     push(
         out,
         format_args!(
-            "<h2>Black box</h2>\n<p>{count} of processes that are gone. <a href=\"blackbox\">All as data</a>; \
+            "<h2>Black box</h2>\n<p>{count} processes that have ended. <a href=\"blackbox\">All as data</a>; \
              <code>leaktrace report</code> opens the folders on this machine.</p>\n\
-             <table><thead><tr><th>Process<th>How it ended<th>What was conspicuous<th>Files<th class=n>Written</thead><tbody>\n"
+             <table><thead><tr><th>Process<th>How it ended<th>What was suspected or found<th>Files<th class=n>Written</thead><tbody>\n"
         ),
     );
     gone.into_iter().take(ENTRIES).for_each(|entry| row(node, entry, out));
@@ -42,7 +42,7 @@ fn row(node: &Node, entry: &BlackBoxEntry, out: &mut String) {
             escape::html(&entry.exe),
             name.id.pid,
             escape::html(belongs.unwrap_or_default()),
-            how(entry.reason),
+            how(entry),
             escape::html(&entry.at.as_ref().map(place).unwrap_or_default()),
         ),
     );
@@ -52,8 +52,11 @@ fn row(node: &Node, entry: &BlackBoxEntry, out: &mut String) {
     push(out, format_args!("<td class=n>{}</tr>\n", ago(node.unix_ns.saturating_sub(entry.unix_ns))));
 }
 
-const fn how(reason: BlackBoxReason) -> &'static str {
-    match reason {
+const fn how(entry: &BlackBoxEntry) -> &'static str {
+    match entry.reason {
+        BlackBoxReason::OomKilled if matches!(entry.sureness, Some(Sureness::Likely)) => {
+            "likely killed by the OOM killer"
+        }
         BlackBoxReason::OomKilled => "killed by the OOM killer",
         BlackBoxReason::Exited => "exited",
         BlackBoxReason::Signal => "ended by a signal",
@@ -79,6 +82,7 @@ mod tests {
             name: BlackBoxName { unix_s: 5, id: ProcessId { pid, start_ticks: 88_123 } },
             unix_ns: 1,
             reason,
+            sureness: (pid == 3).then_some(Sureness::Likely),
             exe: "<b>order".to_owned(),
             container_id: None,
             unit: None,
@@ -98,10 +102,12 @@ mod tests {
         let page = shown(vec![
             entry(1, BlackBoxReason::OomKilled),
             entry(2, BlackBoxReason::Memory),
+            entry(3, BlackBoxReason::OomKilled),
             entry(4711, BlackBoxReason::Memory),
         ]);
-        assert!(page.contains("<p>2 of processes that are gone"), "{page}");
+        assert!(page.contains("<p>3 processes that have ended."), "{page}");
         assert!(page.contains("killed by the OOM killer<td>main.&lt;i&gt;leak&lt;/i&gt;:67"), "{page}");
+        assert!(page.contains("likely killed by the OOM killer"), "{page}");
         assert!(page.contains("<a href=\"blackbox/1-88123-5.ltr\">snapshot</a>"), "{page}");
         assert!(!page.contains("2-88123-5.ltr") && !page.contains("4711-88123-5"), "{page}");
         assert!(!page.contains("<b>"), "{page}");
