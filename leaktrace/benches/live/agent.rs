@@ -1,12 +1,11 @@
 //! What `leaktrace agent` needs, by how many processes it watches, and what a busy one of them loses.
 
 use std::fs::read_to_string;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
-use leaktrace_tests::http;
+use anyhow::{Context as _, Result, ensure};
 
 use crate::effort::Effort;
 use crate::go::{self, Running};
@@ -70,14 +69,14 @@ fn idle() -> Result<Running> {
 }
 
 fn row(what: &str, count: usize) -> Result<()> {
-    let agent = Agent::start()?;
+    let agent = Agent::start();
     let known_after = agent.wait_for(count)?;
     sleep(BEGINNING);
     let (before, began) = (agent.used()?, Instant::now());
     sleep(MEASURED);
     let used = in_seconds(agent.used()?.saturating_sub(before)) / in_seconds(began.elapsed());
     let [anonymous, files] = ["RssAnon:", "RssFile:"].map(|name| agent.memory(name));
-    let period = agent.figure("leaktrace_look_period_seconds{read=\"peek\"}").unwrap_or_default();
+    let period = agent.agent.series("leaktrace_look_period_seconds{", "read=\"peek\"").unwrap_or_default();
     println!(
         "| {what} | {:.1} s | **{:.2}%** | **{:.1} MB** | {:.1} MB | {period:.0} s |",
         in_seconds(known_after),
@@ -95,7 +94,7 @@ fn throughput(effort: Effort) -> Result<()> {
     let [mut saturated, mut paced]: [[Figures; 2]; 2] = Default::default();
     for round in 0..effort.rounds(ROUNDS) * 2 {
         let way = (round + round / 2) % 2;
-        let agent = if way == 1 { Some(Agent::start()?) } else { None };
+        let agent = (way == 1).then(Agent::start);
         agent.as_ref().map_or(Ok(Duration::ZERO), |agent| agent.wait_for(1))?;
         for (rate, figures) in [(RATE, &mut paced[way]), (0, &mut saturated[way])] {
             service.ask(rate, WARM_UP)?;
@@ -110,38 +109,31 @@ fn throughput(effort: Effort) -> Result<()> {
     Ok(())
 }
 
-/// A running agent; killed when dropped.
+/// A running agent, the one that was built for this; killed when dropped.
 struct Agent {
-    child: Child,
-    port: u16,
+    agent: leaktrace_tests::agent::Agent,
     began: Instant,
 }
 
 impl Agent {
-    fn start() -> Result<Self> {
-        let port = http::free_port()?;
+    fn start() -> Self {
+        let began = Instant::now();
         let mut command = Command::new(env!("CARGO_BIN_EXE_leaktrace"));
-        command.args(["agent", "--listen", &format!("127.0.0.1:{port}")]);
-        let child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn()?;
-        Ok(Self { child, port, began: Instant::now() })
+        command.arg("agent");
+        Self { agent: leaktrace_tests::agent::Agent::start_as(command, ""), began }
     }
 
     /// Waits until it watches so many; how long after its start that was.
     fn wait_for(&self, count: usize) -> Result<Duration> {
-        while self.figure("leaktrace_processes{state=\"watched\"}").unwrap_or(-1.0) < real(count as u64) {
-            if self.began.elapsed() > PATIENCE {
-                bail!("the agent does not know {count} processes after {PATIENCE:?}");
-            }
+        let watched = || self.agent.series("leaktrace_processes{", "state=\"watched\"");
+        while watched().unwrap_or(-1.0) < real(count as u64) {
+            ensure!(
+                self.began.elapsed() < PATIENCE,
+                "the agent does not know {count} processes after {PATIENCE:?}"
+            );
             sleep(Duration::from_millis(100));
         }
         Ok(self.began.elapsed())
-    }
-
-    /// A figure of its metrics, once it serves them.
-    fn figure(&self, series: &str) -> Option<f64> {
-        let metrics = http::get(self.port, "/metrics").ok()?;
-        let value = metrics.lines().find_map(|line| line.strip_prefix(series))?;
-        value.trim().parse().ok()
     }
 
     /// What it and those of its children that have ended have used.
@@ -149,9 +141,8 @@ impl Agent {
         let stat = self.read("stat")?;
         let (_, fields) = stat.rsplit_once(')').context("there is no name")?;
         // `utime`, `stime`, `cutime`, `cstime`, after pid and name.
-        let ticks: u64 =
-            fields.split_whitespace().skip(11).take(4).filter_map(|word| word.parse::<u64>().ok()).sum();
-        Ok(Duration::from_millis(ticks * 1_000 / rustix::param::clock_ticks_per_second()))
+        let ticks = fields.split_whitespace().skip(11).take(4).filter_map(|word| word.parse::<u64>().ok());
+        Ok(Duration::from_millis(ticks.sum::<u64>() * 1_000 / rustix::param::clock_ticks_per_second()))
     }
 
     /// A kind of its memory, in megabytes.
@@ -164,14 +155,6 @@ impl Agent {
     }
 
     fn read(&self, file: &str) -> Result<String> {
-        read_to_string(format!("/proc/{}/{file}", self.child.id())).context("the agent has ended")
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        // It can only have ended by itself: nothing is left to do then.
-        drop(self.child.kill());
-        drop(self.child.wait());
+        read_to_string(format!("/proc/{}/{file}", self.agent.pid())).context("the agent has ended")
     }
 }
