@@ -231,14 +231,15 @@ impl Agent<'_> {
 
     /// Tells what is known, if that is news.
     pub(super) fn tell(&mut self, now: Ktime) {
+        self.shared.ready(self.readiness.is_ready());
         if now < self.tell_due {
             return;
         }
         self.tell_due = after(now, TELL);
         if !self.readiness.is_ready() {
             self.roster.looked_at().for_each(|id| self.readiness.settled(Pid(id.pid)));
+            self.shared.ready(self.readiness.is_ready());
         }
-        self.shared.ready(self.readiness.is_ready());
         if !std::mem::take(&mut self.is_news) {
             return;
         }
