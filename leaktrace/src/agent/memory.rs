@@ -4,7 +4,7 @@ use super::main_loop::Agent;
 use super::roster::{Process, Roster};
 use crate::allocator;
 use crate::process::Pid;
-use crate::process::cgroups::resident;
+use crate::process::stat::resident;
 
 /// One in so many of the processes gives something up at a time.
 const PART: usize = 4;

@@ -14,11 +14,11 @@ use super::http::{Bytes, Refusal};
 use super::main_loop::{Agent, Answer};
 use super::reads::About;
 use super::roster::Process;
-use super::shared::{Reply, lock};
+use super::shared::Reply;
 use crate::clock;
 use crate::inspect::Inspected;
 use crate::process::Procfs;
-use crate::process::workers::Workers;
+use crate::process::workers::{Workers, lock};
 
 /// How much is in one at most.
 const MOST: Most = Most { processes: 256, goroutines: asks::MOST_GOROUTINES };

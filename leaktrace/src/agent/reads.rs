@@ -19,11 +19,8 @@ use crate::inspect::Inspected;
 use crate::process::exit::Gone;
 use crate::process::find::{HeldProcess, age};
 use crate::process::stat::Stat;
-use crate::process::{Pid, ProcessError, Procfs, cpu};
+use crate::process::{Pid, ProcessError, Procfs, cgroups, cpu};
 use crate::session::screen;
-
-/// The longest list of cgroups of a process, in bytes.
-const MOST_CGROUPS: u64 = 64 << 10;
 
 /// The longest environment of a process that is read, in bytes.
 const MOST_ENVIRONMENT: u64 = 1 << 20;
@@ -135,8 +132,7 @@ fn about(inspected: &Inspected, procfs: &Procfs) -> About {
 }
 
 fn place(procfs: &Procfs, pid: Pid) -> Place {
-    let text = procfs.read(pid, "cgroup", MOST_CGROUPS).unwrap_or_default();
-    Place::of(&String::from_utf8_lossy(&text))
+    Place::of(&cgroups::list(procfs, pid).unwrap_or_default())
 }
 
 /// One process of a batch.

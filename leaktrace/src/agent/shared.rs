@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use leaktrace_core::base::num::Ktime;
 use leaktrace_core::schema::{
@@ -14,6 +14,7 @@ use super::black_box::Desk;
 use super::deltas::First;
 use super::http::{Answers, BlackBoxPart, Bytes, Dumped, Health, Refusal, Wish};
 use crate::clock;
+use crate::process::workers::lock;
 
 /// How many asks wait.
 pub(super) const MOST_ASKS: usize = 32;
@@ -151,9 +152,4 @@ impl Answers for Shared {
         let is_alive = clock::now().since(*lock(&self.turned)) < STUCK_NS;
         Health { is_alive, is_ready: self.is_ready.load(Ordering::Acquire) }
     }
-}
-
-/// What a mutex guards here is whole at every moment, also when somebody panics.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

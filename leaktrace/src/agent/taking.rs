@@ -10,15 +10,15 @@ use leaktrace_core::go::goroutines::WalkError;
 use leaktrace_core::node::{Bounds, Candidate, OwnFigures, Read, Row, families};
 use leaktrace_core::schema::{NodeProcess, NodeState, ProcessId, Severity};
 
-use super::black_box::Recorder;
+use super::black_box::{Recorder, Told};
 use super::main_loop::{Agent, Answer, STUDY, TELL, after};
 use super::reads::{self, Brought, Found, Looked};
 use super::roster::Process;
 use super::shared::node;
 use super::studies::{Heard, Studied};
 use crate::clock;
-use crate::process::cgroups::resident;
 use crate::process::privileges::{Capability, Privileges};
+use crate::process::stat::resident;
 use crate::process::workers::Lost;
 use crate::process::{Pid, cpu};
 
@@ -30,7 +30,8 @@ impl Agent<'_> {
     /// Takes in what a job has brought.
     pub(super) fn take(&mut self, answer: Answer) {
         let now = clock::now();
-        self.is_news = true;
+        // How much memory somebody uses is not told.
+        self.is_news |= !matches!(answer, Answer::BlackBox(Told::Surveyed(_)));
         match answer {
             Answer::Inspected(pids, result) => self.inspected(&pids, result, now),
             Answer::Peeked(ids, result) => {

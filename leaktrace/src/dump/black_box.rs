@@ -114,11 +114,7 @@ fn read(folder: &Path) -> anyhow::Result<BlackBoxEvent> {
     if !file.metadata().map_err(failed)?.is_file() {
         return Err(FileError::NotRegular { path }.into());
     }
-    let mut bytes = Vec::new();
-    io::Read::read_to_end(&mut io::Read::take(file, MAX_EVENT + 1), &mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > MAX_EVENT {
-        return Err(FileError::TooLong { path, bound: MAX_EVENT }.into());
-    }
+    let bytes = file::all(&path, file, MAX_EVENT)?;
     black_box::decode(&bytes).with_context(|| format!("cannot open {}", path.display()))
 }
 

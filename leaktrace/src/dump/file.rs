@@ -102,7 +102,7 @@ pub(super) fn open_any(path: &Path) -> anyhow::Result<Opened> {
     let (kind, input) = begin(path)?;
     match kind {
         Kind::Snapshot => {
-            let dump = snapshot::decode(&all(path, input)?);
+            let dump = snapshot::decode(&all(path, input, MAX_FILE)?);
             dump.with_context(|| format!("cannot open {}", path.display()))
                 .map(|dump| Opened::Snapshot(Box::new(dump)))
         }
@@ -148,13 +148,13 @@ fn is_written(pipe: &mut File, bytes: &mut Vec<u8>) -> io::Result<bool> {
     Ok(is_written)
 }
 
-/// All bytes of a file.
-fn all(path: &Path, input: Input) -> Result<Vec<u8>, FileError> {
+/// All bytes of a file of at most so many.
+pub(super) fn all(path: &Path, input: impl Read, bound: u64) -> Result<Vec<u8>, FileError> {
     let mut bytes = Vec::new();
-    let read = input.take(MAX_FILE + 1).read_to_end(&mut bytes);
+    let read = input.take(bound + 1).read_to_end(&mut bytes);
     read.map_err(|source| FileError::Io { path: path.to_owned(), source })?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(FileError::TooLong { path: path.to_owned(), bound: MAX_FILE });
+    if bytes.len() as u64 > bound {
+        return Err(FileError::TooLong { path: path.to_owned(), bound });
     }
     Ok(bytes)
 }

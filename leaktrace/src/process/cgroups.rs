@@ -6,13 +6,15 @@ use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use leaktrace_core::node::black_box::{Level, available, cgroup_limit, event_count, file_cache, tightest};
+use leaktrace_core::node::black_box::{
+    Level, available, cgroup_limit, event_count, file_cache, percent_of, tightest,
+};
 use leaktrace_core::schema::MemoryOf;
 
-use super::{Pid, Procfs};
+use super::mounts::{self, Mount};
+use super::{Pid, ProcessError, Procfs};
 
-/// The longest list of mounts, and of the cgroups of a process, that is read, in bytes.
-const MOST_MOUNTS: u64 = 16 << 20;
+/// The longest list of the cgroups of a process that is read, in bytes.
 const MOST_CGROUPS: u64 = 64 << 10;
 /// The longest file of a cgroup that is read, in bytes.
 const MOST: u64 = 64 << 10;
@@ -76,16 +78,14 @@ pub(crate) struct CgroupPlace {
 impl MemoryCgroups {
     /// The one of this machine, if it is mounted.
     pub(crate) fn find(procfs: &Procfs) -> Option<Self> {
-        let mounts = procfs.read(Pid::own(), "mountinfo", MOST_MOUNTS).ok()?;
-        let mut found = parse(&String::from_utf8_lossy(&mounts))?;
+        let mut found = parse(&mounts::list(procfs, Pid::own()).ok()?)?;
         found.own = found.find_own().unwrap_or_default();
         Some(found)
     }
 
     /// The cgroup of a process.
     pub(crate) fn of(&self, procfs: &Procfs, pid: Pid) -> Option<CgroupPlace> {
-        let text = procfs.read(pid, "cgroup", MOST_CGROUPS).ok()?;
-        let folder = self.folder(path_of(&String::from_utf8_lossy(&text), self.version)?)?;
+        let folder = self.folder(path_of(&list(procfs, pid).ok()?, self.version)?)?;
         let (version, mount) = (self.version, self.mount.clone());
         let around = folder.ancestors().take(DEEPEST).take_while(|folder| folder.starts_with(&mount));
         let limited = around.filter_map(|folder| {
@@ -148,7 +148,7 @@ impl CgroupPlace {
     pub(crate) fn used(&self, from_percent: u32) -> Option<Level> {
         let level = |(folder, limit): &(PathBuf, u64)| {
             let used: u64 = small(&folder.join(self.version.used()))?.trim().parse().ok()?;
-            let is_close = u128::from(used) * 100 >= u128::from(*limit) * u128::from(from_percent);
+            let is_close = percent_of(used, *limit) >= from_percent;
             let stat = is_close.then(|| small(&folder.join("memory.stat"))).flatten();
             let cache = stat.as_deref().map_or(0, file_cache);
             Some(Level { used: used.saturating_sub(cache), limit: *limit })
@@ -175,11 +175,10 @@ pub(crate) fn machine(procfs: &Procfs) -> Option<Level> {
     available(&small(&procfs.root().join("meminfo"))?)
 }
 
-/// How much memory a process has, in bytes: the file does not wait for the lock of its memory map.
-pub(crate) fn resident(procfs: &Procfs, pid: Pid) -> Option<u64> {
-    let text = procfs.read(pid, "statm", super::USUAL as u64).ok()?;
-    let pages: u64 = String::from_utf8_lossy(&text).split_whitespace().nth(1)?.parse().ok()?;
-    pages.checked_mul(rustix::param::page_size() as u64)
+/// The list of the cgroups of a process (cgroups(7), `/proc/PID/cgroup`).
+pub(crate) fn list(procfs: &Procfs, pid: Pid) -> Result<String, ProcessError> {
+    let text = procfs.read(pid, "cgroup", MOST_CGROUPS)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 /// The level that counts for a process in `place`, and whose it is.
@@ -203,16 +202,13 @@ fn small(path: &Path) -> Option<String> {
 /// controller, that of version 2 has not. Of several mounts it is the one that shows most.
 fn parse(mounts: &str) -> Option<MemoryCgroups> {
     let of_line = |line: &str| {
-        let (head, tail) = line.split_once(" - ")?;
-        let mut tail = tail.split(' ');
-        let (kind, _, options) = (tail.next()?, tail.next()?, tail.next()?);
-        let version = match kind {
-            "cgroup" if options.split(',').any(|option| option == "memory") => Version::One,
+        let mount = Mount::parse(line)?;
+        let version = match mount.kind {
+            "cgroup" if mount.options.split(',').any(|option| option == "memory") => Version::One,
             "cgroup2" => Version::Two,
             _ => return None,
         };
-        let mut fields = head.split(' ').skip(3);
-        let (root, mount) = (fields.next()?.to_owned(), PathBuf::from(fields.next()?));
+        let (root, mount) = (mount.root.to_owned(), PathBuf::from(mount.point));
         Some(MemoryCgroups { version, mount, root, own: Vec::new() })
     };
     let shows = |found: &MemoryCgroups| {

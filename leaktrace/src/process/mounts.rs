@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::maps::Maps;
-use super::{Pid, Procfs};
+use super::{Pid, ProcessError, Procfs};
 
 /// The longest list of mounts that is read, in bytes.
 const BOUND: u64 = 16 << 20;
@@ -25,9 +25,8 @@ pub(crate) fn untouchable(maps: &Maps, procfs: &Procfs, pid: Pid) -> BTreeSet<(u
         return mapped;
     }
     // Without the list nothing is known to be safe.
-    let Ok(mounts) = procfs.read(pid, "mountinfo", BOUND) else { return mapped };
-    let in_user_space = in_user_space(&String::from_utf8_lossy(&mounts));
-    mapped.intersection(&in_user_space).copied().collect()
+    let Ok(mounts) = list(procfs, pid) else { return mapped };
+    mapped.intersection(&in_user_space(&mounts)).copied().collect()
 }
 
 /// Whether the file that process `pid` has mapped as `path` is on a file system in user space. Nothing there is touched for that.
@@ -35,17 +34,45 @@ pub(crate) fn is_in_user_space(procfs: &Procfs, pid: Pid, path: &Path) -> bool {
     let device = Maps::read(procfs, pid)
         .ok()
         .and_then(|maps| maps.iter().find(|mapping| mapping.path == path).map(|mapping| mapping.device));
-    let mounts = procfs.read(pid, "mountinfo", BOUND).unwrap_or_default();
-    device.is_some_and(|device| in_user_space(&String::from_utf8_lossy(&mounts)).contains(&device))
+    let mounts = list(procfs, pid).unwrap_or_default();
+    device.is_some_and(|device| in_user_space(&mounts).contains(&device))
 }
 
-/// The devices of the file systems in user space in a list of mounts (proc(5), `/proc/PID/mountinfo`).
+/// A line of a list of mounts (proc(5), `/proc/PID/mountinfo`).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Mount<'l> {
+    /// Major and minor number of the device.
+    device: &'l str,
+    /// What of the file system is mounted, and where.
+    pub(super) root: &'l str,
+    pub(super) point: &'l str,
+    /// The type of the file system, and the options of all its mounts.
+    pub(super) kind: &'l str,
+    pub(super) options: &'l str,
+}
+
+impl<'l> Mount<'l> {
+    pub(super) fn parse(line: &'l str) -> Option<Self> {
+        let (head, tail) = line.split_once(" - ")?;
+        let (mut head, mut tail) = (head.split(' ').skip(2), tail.split(' '));
+        let (device, root, point) = (head.next()?, head.next()?, head.next()?);
+        let (kind, options) = (tail.next()?, tail.nth(1).unwrap_or_default());
+        Some(Self { device, root, point, kind, options })
+    }
+}
+
+/// The mounts that a process sees.
+pub(super) fn list(procfs: &Procfs, pid: Pid) -> Result<String, ProcessError> {
+    let text = procfs.read(pid, "mountinfo", BOUND)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// The devices of the file systems in user space in a list of mounts.
 fn in_user_space(mounts: &str) -> BTreeSet<(u32, u32)> {
     let device = |line: &str| {
-        let (head, tail) = line.split_once(" - ")?;
-        let kind = tail.split(' ').next()?;
-        let (major, minor) = head.split(' ').nth(2)?.split_once(':')?;
-        kind.starts_with("fuse").then_some((major.parse().ok()?, minor.parse().ok()?))
+        let mount = Mount::parse(line)?;
+        let (major, minor) = mount.device.split_once(':')?;
+        mount.kind.starts_with("fuse").then_some((major.parse().ok()?, minor.parse().ok()?))
     };
     mounts.lines().filter_map(device).collect()
 }

@@ -1,6 +1,6 @@
 //! What `/proc/PID/stat` and `/proc/PID/status` say.
 
-use super::{Pid, ProcessError, Procfs};
+use super::{Pid, ProcessError, Procfs, USUAL};
 
 /// The longest that either file can sanely be, in bytes.
 const BOUND: u64 = 64 << 10;
@@ -118,6 +118,13 @@ impl Status {
             ns_pids: numbers("NSpid").unwrap_or_default(),
         })
     }
+}
+
+/// How much memory a process has, in bytes: the file does not wait for the lock of its memory map.
+pub(crate) fn resident(procfs: &Procfs, pid: Pid) -> Option<u64> {
+    let text = procfs.read(pid, "statm", USUAL as u64).ok()?;
+    let pages: u64 = String::from_utf8_lossy(&text).split_whitespace().nth(1)?.parse().ok()?;
+    pages.checked_mul(rustix::param::page_size() as u64)
 }
 
 #[cfg(test)]

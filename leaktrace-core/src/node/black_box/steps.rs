@@ -35,9 +35,18 @@ impl Steps {
         self.first
     }
 
+    fn all(&self) -> impl Iterator<Item = u32> {
+        let first = self.first;
+        LATER.into_iter().filter(move |step| *step > first).chain([first])
+    }
+
+    /// The one that is next when so many percent are used; beyond the last there is nothing more to be done before all is.
+    pub fn next(&self, percent: u32) -> u32 {
+        self.all().filter(|step| *step > percent).min().unwrap_or(100)
+    }
+
     fn reached(&self) -> Option<u32> {
-        let later = LATER.into_iter().filter(|step| *step > self.first);
-        later.chain([self.first]).filter(|step| *step <= self.now).max()
+        self.all().filter(|step| *step <= self.now).max()
     }
 
     /// So many percent are used.

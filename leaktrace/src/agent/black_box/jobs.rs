@@ -10,7 +10,7 @@ use crate::clock;
 use crate::inspect::Inspected;
 use crate::process::cgroups::{self, CgroupPlace, MemoryCgroups};
 use crate::process::exit::Gone;
-use crate::process::stat::Stat;
+use crate::process::stat::{self, Stat};
 use crate::process::{Pid, Procfs};
 
 /// A process whose memory is looked at.
@@ -48,7 +48,7 @@ pub(super) fn survey(
         let memory = level.map(|(of, level)| MemoryUse { of, used: level.used, limit: level.limit });
         let is_close = memory.is_some_and(|memory| percent_of(memory.used, memory.limit) >= first);
         let kills = place.as_ref().filter(|_| is_close || !is_known).map(|place| kills(place));
-        let resident = if is_close { cgroups::resident(procfs, pid) } else { None };
+        let resident = if is_close { stat::resident(procfs, pid) } else { None };
         Surveyed { id, at: clock::now(), place: place.filter(|_| !is_known), memory, resident, kills }
     };
     asked.into_iter().map(one).collect()

@@ -114,10 +114,9 @@ impl Agent<'_> {
         match told {
             Told::Surveyed(result) => {
                 recorder.is_surveying = false;
-                let first = recorder.steps.first();
                 for told in result.unwrap_or_default() {
                     if let Some(watched) = recorder.watched.get_mut(&told.id) {
-                        watched.surveyed(told, first);
+                        watched.surveyed(told, &recorder.steps);
                     }
                 }
             }

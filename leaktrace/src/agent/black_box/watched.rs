@@ -65,7 +65,7 @@ impl Watched {
     }
 
     /// Its memory has been looked at.
-    pub(super) fn surveyed(&mut self, told: Surveyed, first: u32) {
+    pub(super) fn surveyed(&mut self, told: Surveyed, steps: &Steps) {
         // What is counted after its end, which nobody has noticed yet, says nothing of it.
         if self.inspected.target().exit.has_exited() {
             self.due = after(told.at, UNKNOWN);
@@ -90,9 +90,7 @@ impl Watched {
         });
         self.used = Some((at, memory.used));
         let percent = percent_of(memory.used, memory.limit);
-        // Beyond the last step there is nothing more to be done.
-        let step = [first, 90, 95].into_iter().find(|step| *step > percent).unwrap_or(100);
-        self.due = after(at, until_next(level, step, per_second));
+        self.due = after(at, until_next(level, steps.next(percent), per_second));
         self.black_box.memory_is(memory, resident);
     }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::process::stat::resident;
 
 const V1: &str = "\
 30 24 0:26 / /sys/fs/cgroup ro - tmpfs tmpfs ro

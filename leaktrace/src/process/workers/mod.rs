@@ -195,6 +195,6 @@ fn lift(placement: Option<Placement>) {
 }
 
 /// What a mutex guards here is whole at every moment, also when somebody panics.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
