@@ -68,6 +68,13 @@ impl State {
     }
 }
 
+/// A number of `/proc/PID/status`, such as that of `VmHWM`, in KiB if it is one of memory; nothing once the process has ended.
+pub fn status(pid: u32, name: &str) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
 /// A running Go program; it is killed when this is dropped, and ends by itself when the test dies.
 pub struct Target {
     child: Child,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use leaktrace_tests::agent::{Agent, PATIENCE, STUDY, series};
 use leaktrace_tests::blocking::Blocking;
-use leaktrace_tests::go::Toolchain;
+use leaktrace_tests::go::{Toolchain, build_as};
 use leaktrace_tests::http::{free_port, get, request};
 use leaktrace_tests::leaktrace::{Running, command};
 use leaktrace_tests::matrix::each;
@@ -57,8 +57,7 @@ fn series_come_and_go_with_their_process() {
     let agent = Agent::start("");
     // Under a name that no other test's process has.
     let folder = tempfile::tempdir().expect("it is made");
-    let binary = folder.path().join("alone");
-    std::fs::copy(quiet(Version::NEWEST, 1).binary(), &binary).expect("it is copied");
+    let binary = build_as(folder.path(), "alone", Program::Scenarios, Version::NEWEST, Mode::Stripped);
     let mut own = Command::new(&binary);
     own.arg("leak_chan_send=5");
     let mut target = Target::spawn(own, &binary);
@@ -335,8 +334,7 @@ fn a_profile_of_all_processes_says_whose_each_goroutine_is() {
     let targets: Vec<Target> = ["first", "second"]
         .into_iter()
         .map(|name| {
-            let binary = folder.path().join(name);
-            std::fs::copy(quiet(Version::NEWEST, 1).binary(), &binary).expect("it is copied");
+            let binary = build_as(folder.path(), name, Program::Scenarios, Version::NEWEST, Mode::Stripped);
             let mut own = Command::new(&binary);
             own.arg("leak_chan_send=6");
             Target::spawn(own, &binary)

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use leaktrace_tests::agent::{Agent, PATIENCE};
 use leaktrace_tests::cgroup::MemoryLimit;
-use leaktrace_tests::go::build;
+use leaktrace_tests::go::build_as;
 use leaktrace_tests::leaktrace::{Outcome, leaktrace};
 use leaktrace_tests::poll::poll_until;
 use leaktrace_tests::privilege::{is_root, skip};
@@ -22,10 +22,7 @@ const LOOK: Duration = Duration::from_mins(2);
 
 /// A program of ours under a name that no other test's process has.
 fn named(folder: &Path, name: &str) -> PathBuf {
-    let built = build(Program::Scenarios, Version::NEWEST, Mode::Stripped, &mut |_| ()).expect("it is built");
-    let binary = folder.join(name);
-    std::fs::copy(built, &binary).expect("it is copied");
-    binary
+    build_as(folder, name, Program::Scenarios, Version::NEWEST, Mode::Stripped)
 }
 
 /// Starts a program in a cgroup.

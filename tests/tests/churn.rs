@@ -11,6 +11,7 @@ use leaktrace_core::trace::recording::{Content, RecordingReader};
 use leaktrace_tests::leaktrace::{Running, command};
 use leaktrace_tests::poll::{PATIENCE, poll_until};
 use leaktrace_tests::privilege::can_probe;
+use leaktrace_tests::process::status;
 use leaktrace_tests::turns::{Lost, Summary, Watch};
 use leaktrace_tests::{Mode, Target, Version};
 
@@ -178,9 +179,7 @@ fn assert_short_locks(lost: &[Lost]) {
 
 /// The most memory that a process has used, in KiB.
 fn peak_memory(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("it is there");
-    line.trim().trim_end_matches(" kB").parse().expect("it is a number")
+    status(pid, "VmHWM").expect("it runs")
 }
 
 #[test]

@@ -2,11 +2,11 @@
 //! nothing else.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use leaktrace_tests::agent::{Agent, PATIENCE, STUDY};
-use leaktrace_tests::go::build;
+use leaktrace_tests::go::build_as;
 use leaktrace_tests::held::Held;
 use leaktrace_tests::http::{free_port, get};
 use leaktrace_tests::packages::Package;
@@ -15,14 +15,6 @@ use leaktrace_tests::privilege::skip;
 use leaktrace_tests::{Mode, Program, Target, Version};
 use serde_json::Value;
 use tempfile::TempDir;
-
-/// A program in `folder` under a name that no other process has.
-fn program(folder: &Path, name: &str, program: Program) -> PathBuf {
-    let built = build(program, Version::NEWEST, Mode::Stripped, &mut |what| eprintln!("{what}"));
-    let file = folder.join(name);
-    fs::copy(built.expect("it builds"), &file).expect("it is copied");
-    file
-}
 
 /// Prometheus; killed when dropped.
 struct Prometheus {
@@ -95,9 +87,9 @@ fn prometheus_alerts_on_the_leak_and_not_on_the_ramp() {
         Err(error) => return skip(&format!("no Prometheus: {error:#}")),
     };
     let folder = tempfile::tempdir().expect("a folder can be made");
-    let ramps = program(folder.path(), "scraped-ramps", Program::Healthy);
+    let ramps = build_as(folder.path(), "scraped-ramps", Program::Healthy, Version::NEWEST, Mode::Stripped);
     let ramps = Held::start(Command::new(&ramps).arg("growing_pool")).expect("it starts");
-    let leaks = program(folder.path(), "scraped-leaks", Program::Service);
+    let leaks = build_as(folder.path(), "scraped-leaks", Program::Service, Version::NEWEST, Mode::Stripped);
     let mut command = Command::new(&leaks);
     command.args(["-control", "-slow", "4"]);
     let mut leaks = Target::spawn(command, &leaks);

@@ -6,6 +6,7 @@ use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use leaktrace_tests::process::status;
 
 use crate::effort::Effort;
 use crate::go::{self, Running};
@@ -75,7 +76,7 @@ fn row(what: &str, count: usize) -> Result<()> {
     let (before, began) = (agent.used()?, Instant::now());
     sleep(MEASURED);
     let used = in_seconds(agent.used()?.saturating_sub(before)) / in_seconds(began.elapsed());
-    let [anonymous, files] = ["RssAnon:", "RssFile:"].map(|name| agent.memory(name));
+    let [anonymous, files] = ["RssAnon", "RssFile"].map(|name| agent.memory(name));
     let period = agent.agent.series("leaktrace_look_period_seconds{", "read=\"peek\"").unwrap_or_default();
     println!(
         "| {what} | {:.1} s | **{:.2}%** | **{:.1} MB** | {:.1} MB | {period:.0} s |",
@@ -138,7 +139,8 @@ impl Agent {
 
     /// What it and those of its children that have ended have used.
     fn used(&self) -> Result<Duration> {
-        let stat = self.read("stat")?;
+        let stat =
+            read_to_string(format!("/proc/{}/stat", self.agent.pid())).context("the agent has ended")?;
         let (_, fields) = stat.rsplit_once(')').context("there is no name")?;
         // `utime`, `stime`, `cutime`, `cstime`, after pid and name.
         let ticks = fields.split_whitespace().skip(11).take(4).filter_map(|word| word.parse::<u64>().ok());
@@ -147,14 +149,7 @@ impl Agent {
 
     /// A kind of its memory, in megabytes.
     fn memory(&self, name: &str) -> Result<f64> {
-        let status = self.read("status")?;
-        let line =
-            status.lines().find_map(|line| line.strip_prefix(name)).context("there is no such line")?;
-        let kib: u64 = line.split_whitespace().next().context("there is no number")?.parse()?;
+        let kib = status(self.agent.pid(), name).context("the agent has ended")?;
         Ok(real(kib << 10) / 1e6)
-    }
-
-    fn read(&self, file: &str) -> Result<String> {
-        read_to_string(format!("/proc/{}/{file}", self.agent.pid())).context("the agent has ended")
     }
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use leaktrace_tests::go::run::run as output_of;
 use leaktrace_tests::packages::Package;
+use leaktrace_tests::process::status;
 
 use crate::effort::Effort;
 use crate::go::{self, Running};
@@ -149,9 +150,7 @@ impl Subject {
 
 /// The most memory that a process ever had, in bytes; it no longer says once it has ended.
 fn peak_memory(pid: u32) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib << 10)
+    status(pid, "VmHWM").map(|kib| kib << 10)
 }
 
 /// Lets a debugger print every goroutine's stack.

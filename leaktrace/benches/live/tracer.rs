@@ -16,6 +16,7 @@ use leaktrace_core::trace::budget::Kinds;
 use leaktrace_core::trace::decode::decode;
 use leaktrace_core::trace::plan::AttachPlan;
 use leaktrace_core::trace::registry::Registry;
+use leaktrace_tests::process::status;
 use rustix::process::{Signal, kill_process};
 use rustix::time::{ClockId, clock_gettime};
 
@@ -171,7 +172,5 @@ impl Drop for Leaktrace {
 
 /// `VmHWM`; none once the process has no memory left.
 fn high_water(pid: Pid) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib << 10)
+    status(pid.0, "VmHWM").map(|kib| kib << 10)
 }

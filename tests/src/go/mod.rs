@@ -7,5 +7,5 @@ pub mod run;
 pub mod target;
 pub mod toolchain;
 
-pub use target::{Mode, Program, build, every_build};
+pub use target::{Mode, Program, build, build_as, every_build};
 pub use toolchain::{Toolchain, Version};

@@ -136,6 +136,18 @@ impl Program {
     }
 }
 
+/// Builds a program, and puts a copy of it into `folder` under a name that no other process has.
+///
+/// # Panics
+/// When that is not possible.
+#[track_caller]
+pub fn build_as(folder: &Path, name: &str, program: Program, version: Version, mode: Mode) -> PathBuf {
+    let built = build(program, version, mode, &mut |what| eprintln!("{what}"));
+    let binary = folder.join(name);
+    fs::copy(built.expect("it builds"), &binary).expect("it is copied");
+    binary
+}
+
 /// Every release with every mode that it can build: what a matrix test goes through.
 pub fn every_build() -> Vec<(Version, Mode)> {
     let cells = Version::ALL.into_iter().flat_map(|version| Mode::ALL.map(|mode| (version, mode)));

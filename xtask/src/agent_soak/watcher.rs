@@ -10,6 +10,7 @@ use leaktrace_core::schema::{Node, NodeProcess};
 use leaktrace_tests::agent::Agent;
 use leaktrace_tests::http;
 use leaktrace_tests::leaktrace::binary;
+use leaktrace_tests::process::status;
 
 /// The capabilities of deploy/: numbers and names.
 const CAPABILITIES: [(u32, &str); 2] = [(19, "sys_ptrace"), (2, "dac_read_search")];
@@ -61,15 +62,8 @@ impl Watcher {
         Ok(Resources {
             descriptors: count("fd")?,
             threads: count("task")?,
-            memory_kib: self.field("RssAnon:")?,
+            memory_kib: status(self.0.pid(), "RssAnon").context("the agent has ended")?,
         })
-    }
-
-    fn field(&self, name: &str) -> Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.0.pid()))?;
-        let line =
-            status.lines().find_map(|line| line.strip_prefix(name)).context("there is no such line")?;
-        Ok(line.split_whitespace().next().unwrap_or_default().parse()?)
     }
 
     /// What it has cost.

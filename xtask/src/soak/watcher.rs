@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, anyhow, bail};
 use leaktrace_core::session::most;
 use leaktrace_tests::Target;
+use leaktrace_tests::process::status;
 
 use super::checks;
 use super::ground::Ground;
@@ -152,11 +153,6 @@ impl Sample {
     }
 
     fn of_one(pid: u32) -> Option<Self> {
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-        let number = |name: &str| {
-            let rest = status.lines().find_map(|line| line.strip_prefix(name))?;
-            rest.split_whitespace().next()?.parse().ok()
-        };
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         // After the name, which may hold anything: utime and stime are the fields 14 and 15.
         let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
@@ -164,8 +160,8 @@ impl Sample {
         let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count();
         Some(Self {
             descriptors: u64::try_from(descriptors).ok()?,
-            threads: number("Threads:")?,
-            memory_kib: number("VmRSS:")?,
+            threads: status(pid, "Threads")?,
+            memory_kib: status(pid, "VmRSS")?,
             ticks: ticks(11)? + ticks(12)?,
             service: 0,
         })
