@@ -14,6 +14,7 @@ use thiserror::Error;
 use super::again::again;
 use super::attach::{AttachError, Backend, ProbeSite, Tracee, by_kind, open};
 use super::drops::CounterMap;
+use super::errno;
 use super::features::{self, in_initial_pid_namespace};
 use super::hub::{HubOptions, TargetId};
 use super::object::{Object, ObjectError, Program};
@@ -298,10 +299,7 @@ fn not_permitted_or(error: MapError) -> LoadError {
 
 /// Whether `EPERM` is what an error comes from.
 fn is_permission(error: &(dyn std::error::Error + 'static)) -> bool {
-    std::iter::successors(Some(error), |error| error.source()).any(|error| {
-        let os = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
-        os == Some(libc::EPERM)
-    })
+    errno(error) == Some(libc::EPERM)
 }
 
 #[cfg(test)]

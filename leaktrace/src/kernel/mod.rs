@@ -38,3 +38,28 @@ pub(crate) fn of_system<'e>(error: &'e (dyn std::error::Error + 'static)) -> Opt
         _ => None,
     }
 }
+
+/// The number of the error of the system that an error comes from.
+fn errno(error: &(dyn std::error::Error + 'static)) -> Option<i32> {
+    std::iter::successors(Some(error), |error| error.source())
+        .find_map(|error| of_system(error).or_else(|| error.downcast_ref())?.raw_os_error())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use aya::maps::MapError;
+    use aya::sys::SyscallError;
+
+    #[test]
+    fn the_number_is_found_however_the_error_is_wrapped() {
+        let full = || io::Error::from_raw_os_error(libc::EMFILE);
+        let call = SyscallError { call: "bpf_obj_get", io_error: full() };
+        for error in [MapError::IoError(full()), MapError::SyscallError(call)] {
+            assert_eq!(super::errno(&error), Some(libc::EMFILE), "{error:?}");
+        }
+        assert_eq!(super::errno(&full()), Some(libc::EMFILE));
+        assert_eq!(super::errno(&std::fmt::Error), None);
+    }
+}

@@ -16,6 +16,7 @@ use super::wire::{Addition, Refused, Step, Wish};
 use crate::kernel::attach::{AttachError, Backend, Place, Places};
 use crate::kernel::detach::{Detacher, Pending};
 use crate::kernel::drops::CounterMap;
+use crate::kernel::errno;
 
 /// A target, its links, and how long they may stay.
 pub(super) struct Target {
@@ -203,12 +204,5 @@ fn refused(error: &AttachError) -> Refused {
 
 /// The number of the error that the system gave.
 fn errno_of(error: &(dyn Error + 'static)) -> i32 {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(number) = error.downcast_ref().and_then(std::io::Error::raw_os_error) {
-            return number;
-        }
-        next = error.source();
-    }
-    libc::EINVAL
+    errno(error).unwrap_or(libc::EINVAL)
 }
