@@ -23,6 +23,7 @@ pub mod poll;
 pub mod privilege;
 pub mod process;
 pub mod report;
+pub mod runc;
 pub mod scenarios;
 pub mod suite;
 pub mod text;

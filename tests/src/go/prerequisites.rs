@@ -48,6 +48,14 @@ pub fn ensure_objcopy(say: &mut dyn FnMut(&str)) -> Result<()> {
     apt_install(&["binutils"], say)
 }
 
+/// `runc`, which makes containers.
+pub fn ensure_runc(say: &mut dyn FnMut(&str)) -> Result<()> {
+    if runs("runc", &["--version"]) {
+        return Ok(());
+    }
+    apt_install(&["runc"], say)
+}
+
 /// Installs Debian packages; without root this only says which are missing.
 pub fn apt_install(packages: &[&str], say: &mut dyn FnMut(&str)) -> Result<()> {
     if !crate::privilege::is_root() {

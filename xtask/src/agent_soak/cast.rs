@@ -13,6 +13,7 @@ use leaktrace_tests::blocking::Blocking;
 use leaktrace_tests::go::{self, Mode, Program, Version};
 use leaktrace_tests::held::Held;
 use leaktrace_tests::process::Place;
+use leaktrace_tests::runc::Container;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -45,12 +46,22 @@ const BUILDS: [(Version, Mode); 5] = [
     (Version::NEWEST, Mode::Plain),
 ];
 
-/// Where a process runs, in turn: as it is, as another user, in a time namespace, in a cgroup as Kubernetes makes them.
-const PLACES: [&[&str]; 4] = [
-    &[],
-    &["setpriv", "--reuid=65534", "--clear-groups"],
-    &["unshare", "--time", "--boottime", "86400", "--"],
-    &["unshare", "--mount", "--uts", "--"],
+/// Where a process runs.
+#[derive(Clone, Copy)]
+enum Where {
+    /// Started by this command; if empty, by nothing else.
+    By(&'static [&'static str]),
+    /// In a container made with runc, in a cgroup as Kubernetes makes them.
+    Contained,
+}
+
+/// In turn: as it is, as another user, in a time namespace, in a mount namespace, in a container.
+const PLACES: [Where; 5] = [
+    Where::By(&[]),
+    Where::By(&["setpriv", "--reuid=65534", "--clear-groups"]),
+    Where::By(&["unshare", "--time", "--boottime", "86400", "--"]),
+    Where::By(&["unshare", "--mount", "--uts", "--"]),
+    Where::Contained,
 ];
 
 /// What somebody does.
@@ -75,11 +86,14 @@ pub(super) struct Actor {
     runs: Runs,
     binary: PathBuf,
     argument: String,
-    place: &'static [&'static str],
+    place: Where,
+    /// How often it started with the process id that it had before.
+    reused: u32,
 }
 
 enum Runs {
     Held(Held),
+    Contained(Container),
     Blocking(Blocking),
     Not,
 }
@@ -111,21 +125,13 @@ impl Cast {
             cast.add(Part::Execs, Program::Healthy, "quiet_topics")?;
         }
         for _ in 0..UPDATED {
-            let file = cast.folder.path().join(format!("updated-{}", cast.len()));
+            let file = cast.folder.path().join(format!("updated-{}", cast.actors.len()));
             cast.add(Part::Updated(file), Program::Healthy, "tickers_stopped_later")?;
         }
         for _ in 0..2 {
             cast.add(Part::Lies, Program::Healthy, "pipeline")?;
         }
-        let blocks = Actor {
-            part: Part::Blocks,
-            name: "one that blocks reads".to_owned(),
-            runs: Runs::Blocking(Blocking::start()),
-            binary: PathBuf::new(),
-            argument: String::new(),
-            place: PLACES[0],
-        };
-        cast.actors.push(blocks);
+        cast.actors.push(Actor::blocking());
         for actor in &mut cast.actors {
             actor.start(random)?;
         }
@@ -145,14 +151,16 @@ impl Cast {
             fs::copy(&built, &binary)?;
         }
         let name = format!("{argument} ({version} {})", mode.as_str());
-        let place = PLACES[index % PLACES.len()];
+        let place = match PLACES[index / BUILDS.len() % PLACES.len()] {
+            // A PIE needs the dynamic loader, and the others a shell and a file that is replaced.
+            Where::Contained if mode == Mode::Pie || matches!(part, Part::Execs | Part::Updated(_)) => {
+                Where::By(&[])
+            }
+            place => place,
+        };
         let (runs, argument) = (Runs::Not, argument.to_owned());
-        self.actors.push(Actor { part, name, runs, binary, argument, place });
+        self.actors.push(Actor { part, name, runs, binary, argument, place, reused: 0 });
         Ok(())
-    }
-
-    pub(super) const fn len(&self) -> usize {
-        self.actors.len()
     }
 
     pub(super) fn actors(&self) -> impl Iterator<Item = (usize, &Actor)> {
@@ -161,8 +169,22 @@ impl Cast {
 
     /// The names of the files that they run.
     pub(super) fn names(&self) -> BTreeSet<String> {
-        let names = self.actors.iter().filter_map(|actor| actor.binary.file_name());
-        names.map(|name| name.to_string_lossy().into_owned()).collect()
+        let names = self.actors.iter().filter_map(|actor| match actor.runs {
+            Runs::Contained(_) => Some(Container::PROGRAM.into()),
+            _ => Some(actor.binary.file_name()?.to_string_lossy().into_owned()),
+        });
+        names.collect()
+    }
+
+    /// How often one of them started with the process id that it had before.
+    pub(super) fn reused(&self) -> u32 {
+        self.actors.iter().map(|actor| actor.reused).sum()
+    }
+
+    /// How many there are.
+    pub(super) fn describe(&self) -> String {
+        let contained = self.actors.iter().filter(|actor| matches!(actor.runs, Runs::Contained(_))).count();
+        format!("{} processes, {contained} of them in containers", self.actors.len())
     }
 
     /// Something happens to one of them.
@@ -173,6 +195,18 @@ impl Cast {
 }
 
 impl Actor {
+    fn blocking() -> Self {
+        Self {
+            part: Part::Blocks,
+            name: "one that blocks reads".to_owned(),
+            runs: Runs::Blocking(Blocking::start()),
+            binary: PathBuf::new(),
+            argument: String::new(),
+            place: PLACES[0],
+            reused: 0,
+        }
+    }
+
     pub(super) fn name(&self) -> &str {
         &self.name
     }
@@ -180,6 +214,7 @@ impl Actor {
     pub(super) fn pid(&self) -> Option<u32> {
         match &self.runs {
             Runs::Held(held) => Some(held.pid()),
+            Runs::Contained(container) => Some(container.pid()),
             Runs::Blocking(blocking) => Some(blocking.pid()),
             Runs::Not => None,
         }
@@ -206,7 +241,11 @@ impl Actor {
         if matches!(self.part, Part::Blocks) {
             return Ok(());
         }
-        let mut words: Vec<&str> = self.place.to_vec();
+        let Where::By(words) = self.place else {
+            self.runs = Runs::Contained(Container::start(&self.binary, &self.argument, &mut say)?);
+            return self.has_started(random);
+        };
+        let mut words = words.to_vec();
         let binary = self.binary.display().to_string();
         let script = format!("exec {binary} {}", self.argument);
         if matches!(self.part, Part::Execs) {
@@ -215,17 +254,30 @@ impl Actor {
             words.extend([binary.as_str(), &self.argument]);
         }
         let (program, arguments) = words.split_first().context("there is a program")?;
-        let held = Held::start(Command::new(program).args(arguments).env("LANG", "C"))?;
-        if matches!(self.part, Part::Lies) {
-            lie(held.pid(), random)?;
+        self.runs = Runs::Held(Held::start(Command::new(program).args(arguments).env("LANG", "C"))?);
+        self.has_started(random)
+    }
+
+    fn has_started(&self, random: &mut Random) -> Result<()> {
+        match self.pid() {
+            Some(pid) if matches!(self.part, Part::Lies) => lie(pid, random),
+            _ => Ok(()),
         }
-        self.runs = Runs::Held(held);
-        Ok(())
     }
 
     fn act(&mut self, random: &mut Random) -> Result<()> {
         match &self.part {
-            Part::Churns | Part::Execs => {
+            Part::Churns => {
+                let pid = self.pid();
+                self.runs = Runs::Not;
+                if let Some(pid) = pid.filter(|_| random.once_in(2)) {
+                    reuse(pid)?;
+                }
+                self.start(random)?;
+                self.reused += u32::from(self.pid() == pid);
+                Ok(())
+            }
+            Part::Execs => {
                 self.runs = Runs::Not;
                 self.start(random)
             }
@@ -240,6 +292,11 @@ impl Actor {
             Part::Leaks(_) | Part::Healthy | Part::Lies | Part::Blocks => Ok(()),
         }
     }
+}
+
+/// Gives the next process this id, if nobody else starts one meanwhile (pid_namespaces(7)).
+fn reuse(pid: u32) -> Result<()> {
+    Ok(fs::write("/proc/sys/kernel/ns_last_pid", (pid - 1).to_string())?)
 }
 
 /// Puts a copy in the place of a file that runs, as an update does.

@@ -48,8 +48,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let at_start = watcher.resources()?;
     let mut random = Random::of_round(args.seed, 0);
     let mut cast = Cast::start(&mut random)?;
-    let (processes, minutes, seed) = (cast.len(), args.minutes, args.seed);
-    say(&format!("{processes} processes beside an agent for {minutes} minutes, --seed {seed}"));
+    let (minutes, seed) = (args.minutes, args.seed);
+    say(&format!("{}, beside an agent for {minutes} minutes, --seed {seed}", cast.describe()));
     let mut seen = Seen::default();
     let (began, lasts) = (Instant::now(), Duration::from_mins(minutes));
     let (mut ask_due, mut early) = (began, None);
@@ -69,7 +69,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if let Some(early) = early.filter(|early| late.memory_kib > early.memory_kib + GROWTH_KIB) {
         failures.push(format!("its memory grew from {} to {} KiB", early.memory_kib, late.memory_kib));
     }
-    println!("{}", watcher.summary(began.elapsed())?);
+    println!("{}; {} process ids were used again", watcher.summary(began.elapsed())?, cast.reused());
     let names = cast.names();
     drop(cast);
     failures.extend(left(&watcher, &names, at_start)?);
