@@ -76,10 +76,10 @@ fn run(typed: &Typed) -> anyhow::Result<()> {
     let began = Instant::now();
     let cost = hub.cost()?;
     println!("calibrated in {:.1?}: {cost:.0?}", began.elapsed());
-    let exe = format!("/proc/{}/exe", typed.pid);
+    let exe = std::fs::File::open(format!("/proc/{}/exe", typed.pid))?;
     let layout = inspected.program().layout.for_probes();
     let sites: Vec<ProbeSite> = plan.sites.iter().map(Into::into).collect();
-    let tracee = Tracee { pid: typed.pid, exe: exe.as_ref(), layout, sites: &sites };
+    let tracee = Tracee { pid: typed.pid, exe: &exe, layout, sites: &sites };
     let began = Instant::now();
     let id = hub.add(&tracee, &TargetOptions::with_ring_bytes(16 << 20))?;
     println!("loaded in {:.1?}", began.elapsed());

@@ -45,8 +45,8 @@ fn come_and_go(hub: &mut Hub) -> BTreeSet<u32> {
     let (specimen, goroutines) = (Specimen::new(0), Goroutines::new(IDENTITY, 0));
     let offset = specimen.place(Cost::Emulated).expect("our own binary is mapped");
     let sites = [ProbeSite { kind: Kind::End, offset, g: GRegister::Arg0 }];
-    let tracee =
-        Tracee { pid: std::process::id(), exe: own_exe(), layout: Goroutines::layout(), sites: &sites };
+    let exe = own_exe().expect("we run");
+    let tracee = Tracee { pid: std::process::id(), exe: &exe, layout: Goroutines::layout(), sites: &sites };
     let options = TargetOptions::with_ring_bytes(TINY);
     let ids: Vec<TargetId> =
         (0..MANY).map(|_| hub.add(&tracee, &options).expect("one more can be loaded")).collect();

@@ -29,8 +29,8 @@ fn whom_there_is_no_room_for_is_refused_and_nobody_else() {
     let (specimen, goroutines) = (Specimen::new(0), Goroutines::new(IDENTITY, 0));
     let offset = specimen.place(Cost::Emulated).expect("our own binary is mapped");
     let sites = [ProbeSite { kind: Kind::End, offset, g: GRegister::Arg0 }];
-    let tracee =
-        Tracee { pid: std::process::id(), exe: own_exe(), layout: Goroutines::layout(), sites: &sites };
+    let exe = own_exe().expect("we run");
+    let tracee = Tracee { pid: std::process::id(), exe: &exe, layout: Goroutines::layout(), sites: &sites };
     let add = |hub: &mut Hub| {
         let id = hub.add(&tracee, &TargetOptions::with_ring_bytes(4096)).expect("one more can be loaded");
         (id, hub.set_kinds(id, Kinds::ALL))

@@ -28,8 +28,8 @@ pub(crate) fn run(effort: Effort) -> Result<()> {
     let mut hub = Hub::new(HubOptions::default())?;
     let prepared = began.elapsed();
     let sites = sites()?;
-    let tracee =
-        Tracee { pid: std::process::id(), exe: own_exe(), layout: Goroutines::layout(), sites: &sites };
+    let exe = own_exe()?;
+    let tracee = Tracee { pid: std::process::id(), exe: &exe, layout: Goroutines::layout(), sites: &sites };
     let [mut load, mut load_cpu, mut attach, mut memory]: [Samples; 4] = Default::default();
     let mut known = BTreeSet::new();
     memory_of_new(&mut known)?;

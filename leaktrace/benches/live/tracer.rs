@@ -40,7 +40,8 @@ impl Attached {
     ) -> Result<Self> {
         let layout = inspected.program().layout.for_probes();
         let sites: Vec<ProbeSite> = plan.sites.iter().map(Into::into).collect();
-        let tracee = Tracee { pid: target.pid.0, exe: target.exe.proc_path(), layout, sites: &sites };
+        let exe = target.exe.reopen(target.pid)?;
+        let tracee = Tracee { pid: target.pid.0, exe: &exe, layout, sites: &sites };
         let id = hub.add(&tracee, &TargetOptions::with_ring_bytes(ring_bytes))?;
         hub.set_kinds(id, Kinds::ALL)?;
         Ok(Self { hub, id })

@@ -40,7 +40,7 @@ fn of_load(error: &LoadError, privileges: &Privileges) -> Meaning {
 
 fn of_attach(error: &AttachError, privileges: &Privileges) -> Meaning {
     match error {
-        AttachError::Exe { source, .. }
+        AttachError::Exe(source)
         | AttachError::Taking(source)
         | AttachError::Thread(source)
         | AttachError::Multi { source, .. }

@@ -361,7 +361,7 @@ fn messages(name: &str) -> Vec<anyhow::Error> {
         RecordError::Write { path: path(), is_empty: true, source: io() }.into(),
         OutputError::Write { to: word(), source: io() }.into(),
         ConfigError::SameFile(path()).into(),
-        AttachError::Exe { path: path(), source: io() }.into(),
+        AttachError::Exe(io()).into(),
         LoadError::Program { program: "park", source: io(), verifier_log: word() }.into(),
         Matcher::new(None, Some(&format!("({name}"))).unwrap_err().into(),
         Blocked {

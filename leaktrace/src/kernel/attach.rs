@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
 
 use leaktrace_common::cookie::GRegister;
 use leaktrace_common::event::Kind;
@@ -17,7 +16,6 @@ use super::hub::TargetId;
 use super::load::LoadError;
 use super::perf;
 use super::sys::{self, MultiLink};
-use crate::privilege::raised;
 
 /// By what the programs are attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,8 +58,8 @@ impl From<&Site> for ProbeSite {
 pub struct Tracee<'a> {
     /// Its process id, as our own pid namespace counts it.
     pub pid: u32,
-    /// A path that leads to its binary, such as `/proc/PID/exe`.
-    pub exe: &'a Path,
+    /// Its binary, in which the instructions were looked up.
+    pub exe: &'a File,
     /// Where its runtime keeps things.
     pub layout: GoLayout,
     /// Every instruction that may ever be probed.
@@ -71,14 +69,9 @@ pub struct Tracee<'a> {
 /// Why a process cannot be probed.
 #[derive(Debug, Error)]
 pub enum AttachError {
-    /// Its binary cannot be opened: `CAP_SYS_PTRACE` or `CAP_DAC_READ_SEARCH` is missing, or it is gone.
-    #[error("cannot open {path}")]
-    Exe {
-        /// The path to its binary.
-        path: PathBuf,
-        /// Why not.
-        source: std::io::Error,
-    },
+    /// There is no descriptor for its binary.
+    #[error("cannot keep the binary open")]
+    Exe(#[source] std::io::Error),
     /// Its programs cannot be loaded.
     #[error("cannot load the eBPF programs")]
     Load(#[source] LoadError),
@@ -129,10 +122,6 @@ pub(super) fn by_kind(sites: &[ProbeSite]) -> BTreeMap<Kind, Vec<ProbeSite>> {
         kinds.entry(site.kind).or_default().push(*site);
     }
     kinds
-}
-
-pub(super) fn open(path: &Path) -> Result<File, AttachError> {
-    raised(|| File::open(path)).map_err(|source| AttachError::Exe { path: path.to_owned(), source })
 }
 
 /// An instruction as the kernel knows it, and what its hits bring along.

@@ -100,7 +100,8 @@ impl CostPerHit {
 pub(super) fn measure(hub: &mut Hub) -> Result<CostPerHit, CostError> {
     let sites = sites()?;
     let (pid, layout) = (std::process::id(), Goroutines::layout());
-    let tracee = Tracee { pid, exe: own_exe(), layout, sites: &sites };
+    let exe = own_exe().map_err(AttachError::Exe)?;
+    let tracee = Tracee { pid, exe: &exe, layout, sites: &sites };
     let options = TargetOptions { ring_bytes: RING_BYTES, control: NO_STACKS };
     let id = hub.add(&tracee, &options)?;
     let measured = measure_target(hub, id);

@@ -12,7 +12,7 @@ use leaktrace_common::layout::{Constants, Control, IN_COOKIE};
 use thiserror::Error;
 
 use super::again::again;
-use super::attach::{AttachError, Backend, ProbeSite, Tracee, by_kind, open};
+use super::attach::{AttachError, Backend, ProbeSite, Tracee, by_kind};
 use super::drops::CounterMap;
 use super::errno;
 use super::features::{self, in_initial_pid_namespace};
@@ -144,7 +144,7 @@ impl Loader {
 
     /// Creates the maps of a process and loads its programs, one for each kind of event that it has sites of.
     pub fn load(&self, tracee: &Tracee<'_>, options: &TargetOptions) -> Result<Loaded, AttachError> {
-        let exe = open(tracee.exe)?;
+        let exe = tracee.exe.try_clone().map_err(AttachError::Exe)?;
         let sites = by_kind(tracee.sites);
         let tgid = in_initial_pid_namespace().then_some(tracee.pid);
         let id = TargetId::new(self.next.fetch_add(1, Ordering::Relaxed));

@@ -2,8 +2,8 @@
 //! an instruction of each cost, with a `g` and the thread's `g0` where Go keeps them.
 
 use std::arch::global_asm;
+use std::fs::File;
 use std::io;
-use std::path::Path;
 
 use leaktrace_common::layout::GoLayout;
 use leaktrace_core::base::num::{Avma, FileOffset};
@@ -132,8 +132,8 @@ impl Specimen {
 }
 
 /// Our own binary, for attaching.
-pub fn own_exe() -> &'static Path {
-    Path::new(OWN_EXE)
+pub fn own_exe() -> io::Result<File> {
+    File::open(OWN_EXE)
 }
 
 /// Enough of the Go runtime's structs for a probe to find what it looks for: a new goroutine, and a thread that
@@ -269,7 +269,7 @@ mod tests {
     #[test]
     #[cfg(target_arch = "x86_64")]
     fn the_instructions_are_where_they_are_said_to_be() {
-        let binary = std::fs::read(own_exe()).unwrap();
+        let binary = std::fs::read(OWN_EXE).unwrap();
         for number in [0, Specimen::COUNT - 1] {
             let bytes = |cost| {
                 let start = usize::try_from(Specimen::new(number).place(cost).unwrap().0).unwrap();

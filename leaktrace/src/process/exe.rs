@@ -1,7 +1,7 @@
 //! The target's binary: opened through `/proc/PID/exe`, so that other mount namespaces, deleted files and files
 //! replaced on disk make no difference, and mapped instead of copied.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -34,6 +34,12 @@ pub struct FileId {
     pub inode: u64,
 }
 
+impl FileId {
+    fn of(metadata: &Metadata) -> Self {
+        Self { device: metadata.dev(), inode: metadata.ino() }
+    }
+}
+
 /// The path that `/proc/PID/exe` had before its file was deleted or replaced.
 pub(crate) fn without_mark(link: &Path) -> PathBuf {
     link.to_string_lossy().strip_suffix(DELETED).map_or_else(|| link.to_owned(), PathBuf::from)
@@ -48,12 +54,23 @@ impl Exe {
         let _reading = Reading::begin(&Under::File(&proc_path));
         let opened = toward(pid.0, || File::open(&proc_path)).and_then(|file| {
             let metadata = file.metadata()?;
-            let id = FileId { device: metadata.dev(), inode: metadata.ino() };
-            Ok((Bytes::of(&file, metadata.len())?, id))
+            Ok((Bytes::of(&file, metadata.len())?, FileId::of(&metadata)))
         });
         match opened {
             Ok((bytes, file)) => Ok(Self { bytes, link, proc_path, file }),
             Err(error) => Err(failed(pid, proc_path, error)),
+        }
+    }
+
+    /// Opens the file once more, unless the process runs another one by now.
+    pub fn reopen(&self, pid: Pid) -> Result<File, ProcessError> {
+        let _reading = Reading::begin(&Under::File(&self.proc_path));
+        let opened = toward(pid.0, || File::open(&self.proc_path));
+        let opened = opened.and_then(|file| Ok((FileId::of(&file.metadata()?), file)));
+        match opened {
+            Ok((id, file)) if id == self.file => Ok(file),
+            Ok(_) => Err(ProcessError::Execed { pid }),
+            Err(error) => Err(failed(pid, self.proc_path.clone(), error)),
         }
     }
 

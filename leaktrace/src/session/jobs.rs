@@ -146,7 +146,8 @@ fn plan_probes(inspected: &Inspected, probing: &Probing) -> anyhow::Result<Box<P
     };
     let sites: Vec<ProbeSite> = plan.sites.iter().map(Into::into).collect();
     let layout = inspected.program().layout.for_probes();
-    let tracee = Tracee { pid: target.pid.0, exe: target.exe.proc_path(), layout, sites: &sites };
+    let exe = target.exe.reopen(target.pid)?;
+    let tracee = Tracee { pid: target.pid.0, exe: &exe, layout, sites: &sites };
     let loaded = probing.loader.load(&tracee, &probing.options)?;
     let prepared = prepared(inspected, &plan, costs(&probing.cost, &plan));
     let code = Some(plan.code(inspected.bias()));

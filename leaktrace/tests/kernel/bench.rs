@@ -44,8 +44,8 @@ pub(crate) fn add(hub: &mut Hub, specimen: Specimen, kinds: &[Kind], options: &T
     let offset = specimen.place(Cost::Emulated).expect("our own binary is mapped");
     let sites: Vec<ProbeSite> =
         kinds.iter().map(|&kind| ProbeSite { kind, offset, g: GRegister::Arg0 }).collect();
-    let tracee =
-        Tracee { pid: std::process::id(), exe: own_exe(), layout: Goroutines::layout(), sites: &sites };
+    let exe = own_exe().expect("we run");
+    let tracee = Tracee { pid: std::process::id(), exe: &exe, layout: Goroutines::layout(), sites: &sites };
     hub.add(&tracee, options).expect("what can be asked for can be loaded")
 }
 
@@ -76,7 +76,8 @@ impl Bench {
     }
 
     pub(crate) fn attach_at(&mut self, pid: u32, layout: GoLayout, sites: &[ProbeSite]) {
-        let tracee = Tracee { pid, exe: own_exe(), layout, sites };
+        let exe = own_exe().expect("we run");
+        let tracee = Tracee { pid, exe: &exe, layout, sites };
         let id = self.hub.add(&tracee, &self.options).expect("what can be asked for can be loaded");
         self.hub.set_kinds(id, Kinds::ALL).expect("what can be loaded can be attached");
         self.id = Some(id);

@@ -11,7 +11,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::process::{Command, Stdio};
 
-use leaktrace::kernel::specimen::{Goroutines, Specimen, own_exe};
+use leaktrace::kernel::specimen::{Goroutines, Specimen};
 use leaktrace::kernel::{Backend, ProbeSite, TargetOptions};
 use leaktrace_common::cookie::GRegister;
 use leaktrace_common::drops::DropReason;
@@ -292,7 +292,7 @@ fn a_killed_tracer_leaves_no_probe() {
     for (backend, number) in BACKENDS.into_iter().zip([17, 18]) {
         let Some(bench) = Bench::on(number, backend) else { return };
         let before = instruction(bench.specimen);
-        let mut tracer = Command::new(own_exe())
+        let mut tracer = Command::new("/proc/self/exe")
             .args(["--exact", "a_killed_tracer_leaves_no_probe"])
             .env(HOLD, format!("{} {number} {}", std::process::id(), backend.as_str()))
             .stdout(Stdio::null())

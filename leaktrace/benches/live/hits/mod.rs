@@ -137,10 +137,10 @@ impl Bench<'_> {
 
     /// Nanoseconds of processor time that a hit adds: with our program, and with one that does nothing.
     fn added(&mut self, sites: &[ProbeSite], row: &ProbeSet, bare: f64) -> Result<Added> {
-        let exe = self.exe();
+        let exe = File::open(self.exe())?;
         let layout = self.inspected.program().layout.for_probes();
         let pid = self.program.pid();
-        let tracee = Tracee { pid, exe: exe.as_ref(), layout, sites };
+        let tracee = Tracee { pid, exe: &exe, layout, sites };
         let id = self.hub.add(&tracee, &TargetOptions::with_ring_bytes(RING_BYTES))?;
         self.hub.set_kinds(id, Kinds::ALL)?;
         // The first hits find cold caches, and the sites whose stacks are always taken.

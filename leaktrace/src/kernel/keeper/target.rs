@@ -164,6 +164,12 @@ impl Target {
         Some((sequence, end))
     }
 
+    /// Takes all probes away for good; that it is done is told as of no lease.
+    pub(super) fn remove(&mut self, detacher: &Detacher) {
+        self.let_go(detacher);
+        (self.next, self.is_removed, self.awaited) = (None, true, Some(0));
+    }
+
     /// Takes all probes away.
     pub(super) fn let_go(&mut self, detacher: &Detacher) {
         self.lease = None;
@@ -191,7 +197,7 @@ fn refused(error: &AttachError) -> Refused {
         AttachError::Multi { kind, .. } => Step::Multi(kind),
         AttachError::Thread(_) => Step::Thread,
         AttachError::Taking(_)
-        | AttachError::Exe { .. }
+        | AttachError::Exe(_)
         | AttachError::Load(_)
         | AttachError::UnknownTarget(_)
         | AttachError::Keeper(_)
