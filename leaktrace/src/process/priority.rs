@@ -29,7 +29,7 @@ pub(super) struct PriorityBoost {
 impl PriorityBoost {
     /// Makes the calling thread urgent for a call that reads so many bytes, if that is worth while and allowed.
     pub(super) fn for_bytes(bytes: usize) -> Option<Self> {
-        if REFUSED.load(Ordering::Relaxed) {
+        if bytes < MANY_BYTES || REFUSED.load(Ordering::Relaxed) {
             return None;
         }
         let usual = getpriority_process(None).ok()?;

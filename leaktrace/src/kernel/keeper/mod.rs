@@ -52,6 +52,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const END_WITHIN: Duration = Duration::from_secs(12);
 const END_PAUSE: Duration = Duration::from_millis(1);
 
+/// How many messages may wait for room in the socket: more than are written until a keeper that is kept stopped is ended.
+const MOST_UNSENT: usize = 1 << 14;
+
 /// The keeper, seen from us.
 #[derive(Debug)]
 pub(super) struct Keeper {
@@ -60,6 +63,8 @@ pub(super) struct Keeper {
     sequence: u32,
     /// What it has said and nobody has heard yet.
     replies: VecDeque<Reply>,
+    /// What there was no room for in the socket, the oldest first.
+    unsent: VecDeque<Vec<u8>>,
     efforts: Efforts,
     silence: Silence,
     /// Whether it was ended because it was kept stopped.
@@ -76,8 +81,9 @@ impl Keeper {
         match unsafe { fork::fork() }? {
             fork::Forked::Child => process::run(its),
             fork::Forked::Parent(process) => {
-                let (replies, efforts, silence) = Default::default();
-                Ok(Self { socket: ours, process, sequence: 0, replies, efforts, silence, was_stopped: false })
+                let (replies, unsent, efforts, silence) = Default::default();
+                let (socket, sequence, was_stopped) = (ours, 0, false);
+                Ok(Self { socket, process, sequence, replies, unsent, efforts, silence, was_stopped })
             }
         }
     }
@@ -100,7 +106,8 @@ impl Keeper {
             return Err(AttachError::Taking(io::Error::other(all)));
         }
         let all: Vec<_> = fixed.into_iter().chain(of_kinds).collect();
-        self.tell(&message, &all).map_err(AttachError::Keeper)
+        // Descriptors cannot wait.
+        self.send_waiting().and_then(|()| self.send(&message, &all)).map_err(AttachError::Keeper)
     }
 
     /// Lets the probes of a target stay for a while; one with other kinds than before attaches and detaches. What it
@@ -116,12 +123,35 @@ impl Keeper {
         self.sequence += 1;
         let (target, sequence) = (id.number(), self.sequence);
         let request = Request::Lease { target, wish: Wish { sequence, lease, hits, is_awaited } };
-        self.tell(&request.encode(), &[])?;
+        self.tell(&request)?;
         self.silence.begin(Instant::now());
         Ok(self.sequence)
     }
 
-    fn tell(&self, message: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+    /// Says something now, or as soon as there is room: who is late for a moment, or stopped, loses nothing.
+    fn tell(&mut self, request: &Request) -> io::Result<()> {
+        if self.unsent.len() >= MOST_UNSENT {
+            return Err(Errno::AGAIN.into());
+        }
+        self.unsent.push_back(request.encode());
+        self.send_waiting()
+    }
+
+    fn send_waiting(&mut self) -> io::Result<()> {
+        while let Some(message) = self.unsent.pop_front() {
+            match self.send(&message, &[]) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.unsent.push_front(message);
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&self, message: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
         send(self.socket.as_fd(), message, descriptors).map_err(|error| match Errno::from_io_error(&error) {
             // Not as a broken pipe, which is what the end of a reader of ours looks like.
             Some(Errno::PIPE | Errno::CONNRESET) => self.ended(),
@@ -133,6 +163,7 @@ impl Keeper {
     /// stay or that they are gone.
     pub(super) fn watch(&mut self, has_probes: bool) -> io::Result<()> {
         self.rouse()?;
+        self.send_waiting()?;
         if has_probes {
             self.silence.begin(Instant::now());
         }
@@ -157,7 +188,7 @@ impl Keeper {
     /// Takes away what a target has, and forgets it.
     pub(super) fn remove(&mut self, id: TargetId) -> io::Result<()> {
         self.efforts.forget(id.number());
-        self.tell(&Request::Remove { target: id.number() }.encode(), &[])
+        self.tell(&Request::Remove { target: id.number() })
     }
 
     /// What it has said, if anything. Its end is an error.
@@ -184,6 +215,7 @@ impl Keeper {
                 }
                 None => {
                     self.rouse()?;
+                    self.send_waiting()?;
                     wait_readable(self.socket.as_fd(), Duration::from_millis(100))?;
                 }
             }

@@ -135,8 +135,7 @@ impl KeeperLoop {
                     self.say(Reply::Detached { target, sequence: 0 });
                 }
                 if let Some(target) = self.targets.get_mut(&target) {
-                    target.let_go(&self.detacher);
-                    (target.is_removed, target.awaited) = (true, Some(0));
+                    target.remove(&self.detacher);
                 }
             }
         }
@@ -233,7 +232,9 @@ impl KeeperLoop {
 
     /// Says something, or keeps it for later where nobody listens.
     fn say(&mut self, reply: Reply) {
-        if send(self.socket.as_fd(), &reply.encode(effort::used()), &[]).is_err() {
+        // Never before what is kept: that probes were attached must not be heard after that they are gone.
+        let is_first = self.unsent.is_empty();
+        if !is_first || send(self.socket.as_fd(), &reply.encode(effort::used()), &[]).is_err() {
             self.unsent.push(reply);
         }
     }

@@ -31,6 +31,19 @@ fn one_that_was_stopped_goes_on() {
 }
 
 #[test]
+fn what_there_is_no_room_for_is_said_later() {
+    let mut keeper = idle();
+    ask(&mut keeper).unwrap();
+    kill_process(keeper.process, Signal::STOP).unwrap();
+    for _ in 0..2_000 {
+        keeper.lease(TargetId::new(1), Lease::without_end(Kinds::NONE), [0; Kind::ALL.len()], false).unwrap();
+    }
+    assert!(!keeper.unsent.is_empty(), "its socket holds all of them");
+    ask(&mut keeper).unwrap();
+    assert!(keeper.unsent.is_empty());
+}
+
+#[test]
 fn one_that_is_kept_stopped_is_ended_which_is_said() {
     let mut keeper = idle();
     ask(&mut keeper).unwrap();
