@@ -66,10 +66,26 @@ pub(crate) fn raised<T>(work: impl FnOnce() -> T) -> T {
     work()
 }
 
-/// The same for what looks at process `pid`, if the user could trace that, or the file is limited to a group.
-pub(crate) fn toward<T>(pid: u32, work: impl FnOnce() -> T) -> T {
+/// An error that says that something is not permitted.
+pub(crate) trait Denied {
+    fn denied() -> Self;
+}
+
+impl Denied for io::Error {
+    fn denied() -> Self {
+        io::ErrorKind::PermissionDenied.into()
+    }
+}
+
+/// The same for what looks at process `pid`, if the user could trace that, or the file is limited to a group. What comes of it is
+/// given to nobody if the process has meanwhile become a program that the user could not trace.
+pub(crate) fn toward<T, E: Denied>(pid: u32, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
     match LENT.get() {
-        Some(lent) if lent.toward_all || could_trace(pid) => raised(work),
+        Some(lent) if lent.toward_all => raised(work),
+        Some(_) if could_trace(pid) => {
+            let looked = raised(work);
+            if looked.is_err() || could_trace(pid) { looked } else { Err(E::denied()) }
+        }
         Some(_) | None => work(),
     }
 }
@@ -162,7 +178,7 @@ mod tests {
     #[test]
     fn without_lent_rights_nothing_changes() {
         let before = capabilities(None).unwrap();
-        let within = raised(|| toward(std::process::id(), || capabilities(None).unwrap()));
-        assert_eq!((within, capabilities(None).unwrap()), (before, before));
+        let within = raised(|| toward(std::process::id(), || capabilities(None).map_err(io::Error::from)));
+        assert_eq!((within.unwrap(), capabilities(None).unwrap()), (before, before));
     }
 }

@@ -24,7 +24,10 @@ fn kill_9_leaves_the_target_running_without_probes() {
     }
     let mut target = Target::start(Version::NEWEST, Mode::Plain, "driven=5 storm=1");
     let mut running = Running::attach(target.pid(), WHOLE);
-    assert!(!patched_places(target.pid()).unwrap().is_empty());
+    // On a busy machine a lease may end before it is renewed.
+    poll_until(PATIENCE, "there are probes", || {
+        (!patched_places(target.pid()).unwrap().is_empty()).then_some(())
+    });
     running.kill();
     poll_until(PATIENCE, "the kernel takes the probes out", || {
         patched_places(target.pid()).unwrap().is_empty().then_some(())

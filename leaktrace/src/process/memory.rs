@@ -17,7 +17,7 @@ use super::ranges::{MAX_GAP, Ranges};
 use super::regions::{Pace, Regions};
 use super::workers::{Reading, Under};
 use super::{Pid, ProcessError, Procfs};
-use crate::privilege::toward;
+use crate::privilege::{Denied, toward};
 
 /// How many spans, and beyond the first how many bytes, are read in one call. The kernel takes 1,024 ranges on both
 /// sides (`UIO_MAXIOV`), but for so long nobody should be [urgent](PriorityBoost): this many are read in less than half a
@@ -208,6 +208,12 @@ fn group_len(spans: &[Span]) -> usize {
         bytes <= BYTES_PER_CALL
     });
     within.count().max(1).min(spans.len())
+}
+
+impl Denied for ReadError {
+    fn denied() -> Self {
+        Self::NotPermitted
+    }
 }
 
 /// The errors after which no other range can be read either.
