@@ -86,14 +86,16 @@ impl Engine<'_> {
             return Ok(());
         }
         let watched = self.members.values().filter(|member| member.screening.is_none()).count();
+        let Some(member) = self.members.get_mut(&key) else { return Ok(()) };
+        member.screening = None;
         if watched >= MOST_WATCHED {
+            if let Some(discovery) = &mut self.discovery {
+                discovery.leave_waiting(member.process.pid);
+            }
             return self.fail(key, anyhow::anyhow!("{MOST_WATCHED} processes are watched already"));
         }
-        if let Some(member) = self.members.get_mut(&key) {
-            member.screening = None;
-            member.orders.insert(Class::Awaited, Order::Inspect);
-            self.queue.push(key, Class::Awaited);
-        }
+        member.orders.insert(Class::Awaited, Order::Inspect);
+        self.queue.push(key, Class::Awaited);
         Ok(())
     }
 

@@ -71,10 +71,8 @@ impl Engine<'_> {
         let (process, (state, reason)) = (member.process, told_of(&outcome));
         let reason = reason.or_else(|| unseen.map(|unseen| unseen.to_string()));
         let outcome = unseen.map_or(outcome, |unseen| Outcome::Failed(unseen.into()));
-        if let Some(discovery) = &mut self.discovery
-            && state == ProcessState::Execed
-        {
-            discovery.forget(process.pid);
+        if let Some(discovery) = &mut self.discovery {
+            discovery.has_ended(process.pid, state == ProcessState::Execed);
         }
         // Of those that are found by what they are, one that has gone was never there.
         let was_there = self.discovery.is_none() || member.has_reported || !is_gone(&outcome);

@@ -29,6 +29,8 @@ pub(super) struct Discovery {
     matcher: Arc<Matcher>,
     /// Those that were looked at: when they started, and what they ran.
     seen: HashMap<Pid, Seen>,
+    /// Those that there was no place for.
+    waiting: Vec<Pid>,
     due: Ktime,
 }
 
@@ -40,7 +42,7 @@ struct Seen {
 
 impl Discovery {
     pub(super) fn new(matcher: Matcher, now: Ktime) -> Self {
-        Self { matcher: Arc::new(matcher), seen: HashMap::new(), due: now }
+        Self { matcher: Arc::new(matcher), seen: HashMap::new(), waiting: Vec::new(), due: now }
     }
 
     /// When to look next.
@@ -70,9 +72,20 @@ impl Discovery {
         new
     }
 
-    /// A process is to be looked at anew, though it may be called the same.
-    pub(super) fn forget(&mut self, pid: Pid) {
-        self.seen.remove(&pid);
+    /// There was no place for this process.
+    pub(super) fn leave_waiting(&mut self, pid: Pid) {
+        self.waiting.push(pid);
+    }
+
+    /// A process is not watched any more. One that has called exec is looked at anew, though it may be called the same, and so
+    /// are those that there was no place for, unless it was one of them.
+    pub(super) fn has_ended(&mut self, pid: Pid, has_execed: bool) {
+        if self.waiting.contains(&pid) {
+            return;
+        }
+        for waiting in self.waiting.drain(..).chain(has_execed.then_some(pid)) {
+            self.seen.remove(&waiting);
+        }
     }
 }
 
@@ -94,4 +107,28 @@ pub(crate) fn screen(
     let (stat, exe) = (Stat::read(procfs, pid)?, Exe::open(procfs, pid)?);
     Ok(is_meant(&exe.name().to_string_lossy(), &stat.name)
         && Elf::parse(exe.bytes()).is_ok_and(|elf| says_go(&elf)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Child, Command};
+
+    use super::*;
+
+    #[test]
+    fn who_there_was_no_place_for_is_looked_at_anew_when_another_ends() {
+        let mut sleeper: Child = Command::new("sleep").arg("60").spawn().unwrap();
+        let (pid, other) = (Pid(sleeper.id()), Pid::own());
+        let mut discovery = Discovery::new(Matcher::default(), Ktime(0));
+        let is_new = |discovery: &mut Discovery| discovery.scan(&Procfs::system(), Ktime(0)).contains(&pid);
+        assert!(is_new(&mut discovery));
+        discovery.leave_waiting(pid);
+        discovery.has_ended(pid, false);
+        assert!(!is_new(&mut discovery), "its own end is not that of another");
+        discovery.has_ended(other, false);
+        assert!(is_new(&mut discovery));
+        assert!(!is_new(&mut discovery));
+        sleeper.kill().unwrap();
+        sleeper.wait().unwrap();
+    }
 }

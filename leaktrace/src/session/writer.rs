@@ -119,6 +119,11 @@ impl Consumer for RoundWriter {
 
 impl RoundWriter {
     fn known(&mut self, process: &Process) -> &mut Known {
+        if !self.known.contains_key(&process.number) {
+            // What was refused and is tried again is one process.
+            self.known
+                .retain(|_, known| known.process.pid != process.pid || known.state != ProcessState::Refused);
+        }
         let known = self.known.entry(process.number).or_insert_with(|| Known {
             process: process.clone(),
             state: ProcessState::Watched,
