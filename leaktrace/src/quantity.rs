@@ -1,5 +1,6 @@
 //! The quantities that people type: times, sizes, shares and lists of probes.
 
+use std::fmt;
 use std::time::Duration;
 
 use leaktrace_common::event::Kind;
@@ -15,6 +16,16 @@ pub struct Bytes(pub u64);
 /// The most that tracing may cost the target, as a share of its busy cores; `None` is no limit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Overhead(pub Option<f64>);
+
+impl fmt::Display for Overhead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            // Without what the product has beyond what was typed.
+            Some(share) => write!(f, "{}%", (share * 1e8).round() / 1e6),
+            None => f.write_str("off"),
+        }
+    }
+}
 
 /// Kinds of events, each at most once and in the order of [`Kind::IN_RUNTIME`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -172,6 +183,10 @@ mod tests {
     fn a_share_may_be_lifted_but_not_be_nothing() {
         assert_eq!(overhead("5%"), Ok(Overhead(Some(0.05))));
         assert_eq!(overhead("off"), Ok(Overhead(None)));
+        for text in ["1%", "0.5%", "7%", "1000%", "off"] {
+            let read = overhead(text).unwrap();
+            assert_eq!(overhead(&read.to_string()), Ok(read));
+        }
         for wrong in ["0%", "", "x", "5%%", "-1%"] {
             assert!(overhead(wrong).is_err(), "{wrong:?}");
         }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::http::{free_port, get};
-use crate::leaktrace::{Outcome, Running, command};
+use crate::http::{free_port, get, request};
+use crate::leaktrace::{Outcome, Running, binary, command};
 use crate::poll::poll_until;
 
 /// How long until the agent knows something: it looks for processes every two seconds, and leaves young ones alone for one.
@@ -14,6 +14,18 @@ pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How long until a study has found something: it looks at its process for some 20 seconds first.
 pub const STUDY: Duration = Duration::from_mins(4);
+
+/// The capabilities that deployments give it, as `setpriv` calls them.
+pub const DEPLOYED: [&str; 4] = ["bpf", "perfmon", "sys_ptrace", "dac_read_search"];
+
+/// `leaktrace agent` of root with these capabilities and no other.
+pub fn confined(capabilities: &[&str]) -> Command {
+    let mut command = Command::new("setpriv");
+    let bounding: String = capabilities.iter().map(|name| format!(",+{name}")).collect();
+    command.args([format!("--bounding-set=-all{bounding}").as_str(), "--inh-caps=-all", "--no-new-privs"]);
+    command.arg(binary()).arg("agent");
+    command
+}
 
 /// The agent while it runs; killed when dropped.
 pub struct Agent {
@@ -81,6 +93,15 @@ impl Agent {
     #[track_caller]
     pub fn json(&self, path: &str) -> Value {
         serde_json::from_str(&self.get(path)).expect("it is JSON")
+    }
+
+    /// Has a process with this id watched at a level for some seconds; its answer, or why not.
+    ///
+    /// # Errors
+    /// When it does not answer, or not with success.
+    pub fn set_level(&self, id: &str, level: u8, seconds: u32) -> anyhow::Result<String> {
+        let path = format!("/processes/{id}/level?level={level}&seconds={seconds}");
+        request(self.port, "POST", &path, &[], "")
     }
 
     /// All processes that it knows of.

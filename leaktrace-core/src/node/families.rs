@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::base::num::real;
-use crate::schema::{MetricFamily, MetricKind, MetricSample, NodeProcess, NodeState};
+use crate::schema::{Level, MetricFamily, MetricKind, MetricSample, NodeProcess, NodeState};
 
 pub use totals::Totals;
 
@@ -55,6 +55,8 @@ pub struct OwnFigures {
     pub periods: Vec<(Read, Duration)>,
     /// Why processes cannot be read, in few words that are always the same ones, and how many.
     pub unreadable: Vec<(&'static str, u64)>,
+    /// The highest level at which a process can be watched.
+    pub highest_level: Level,
     /// Of the black box, if there is one.
     pub black_box: Option<BlackBoxFigures>,
 }
@@ -96,11 +98,13 @@ const LIMIT: usize = 15;
 const MEMORY_LIMIT: usize = 19;
 const MEMORY_SHORT: usize = 20;
 const DROPPED: usize = 21;
+const LEVEL: usize = 22;
+const LEVEL_LIMIT: usize = 23;
 
 use MetricKind::{Counter, Gauge};
 
 /// All families, in the order of the numbers above.
-const KINDS: [Kind; 22] = [
+const KINDS: [Kind; 24] = [
     Kind("leaktrace_goroutines", "Live goroutines, without those of the Go runtime.", None, Gauge),
     Kind(
         "leaktrace_goroutines_created",
@@ -178,6 +182,18 @@ const KINDS: [Kind; 22] = [
         None,
         Counter,
     ),
+    Kind(
+        "leaktrace_level",
+        "How closely a process is watched: 0 from memory alone, 1 one go statement is probed, 2 births and ends, 3 all.",
+        None,
+        Gauge,
+    ),
+    Kind(
+        "leaktrace_level_limit",
+        "The highest level that leaktrace has the rights for: 0 or 3.",
+        None,
+        Gauge,
+    ),
 ];
 
 /// The names of all metrics, as scrapers have them.
@@ -244,6 +260,7 @@ fn of_node(processes: &[NodeProcess], own: &OwnFigures) -> Vec<Sample> {
         sample(CPU, [], own.cpu.as_secs_f64()),
         sample(MEMORY, [], real(own.memory_bytes)),
         sample(STUCK, [], real(own.stuck_reads)),
+        sample(LEVEL_LIMIT, [], own.highest_level.number().into()),
     ];
     let black_box = own.black_box.iter().flat_map(of_black_box);
     // Without a limit nothing is ever short or dropped.

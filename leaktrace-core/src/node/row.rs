@@ -264,6 +264,16 @@ impl Row {
         found
     }
 
+    /// The one of these that grows fastest; where none does, the one with most goroutines.
+    pub fn prime_suspect(&self) -> Option<&SiteRow> {
+        let rate = |suspicion: &Suspicion| suspicion.per_minute.unwrap_or(0.0);
+        let faster = |one: &(&SiteRow, Suspicion), other: &(&SiteRow, Suspicion)| {
+            rate(&one.1).total_cmp(&rate(&other.1))
+        };
+        // Of several that are as fast, the last one is taken.
+        self.suspicions().into_iter().rev().max_by(faster).map(|(row, _)| row)
+    }
+
     /// What was suspected of one of its `go` statements at the last look.
     pub fn suspicion(&self, site: &SiteRow) -> Option<Suspicion> {
         suspect(site, self.look?.at)

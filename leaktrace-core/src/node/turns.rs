@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use thiserror::Error;
+
 use crate::base::num::Ktime;
 use crate::base::time::nanoseconds;
 use crate::schema::ProcessId;
@@ -11,6 +13,7 @@ use crate::schema::ProcessId;
 const MOST_SUSPECTS: usize = 2;
 const MOST_IN_TURN: usize = 1;
 const MOST_GROWN: usize = 2;
+const MOST_ASKED: usize = 2;
 
 /// How long whoever is suspected is studied at most: growth is `likely` after two and a half minutes where other evidence
 /// is missing, and of slow leaks many have to come.
@@ -20,6 +23,9 @@ const OF_SUSPECT: Duration = Duration::from_mins(10);
 /// are more goroutines than before: those of one channel may be a pool for five minutes.
 const IN_TURN: Duration = Duration::from_secs(45);
 const OF_GROWN: Duration = Duration::from_mins(6);
+
+/// How long at most because somebody asks for it.
+const ASKED: Duration = Duration::from_hours(1);
 
 /// By how many goroutines a process has grown at least, and how many standard deviations of a pool of its size that is.
 const LEAST_RISE: u64 = 10;
@@ -46,6 +52,22 @@ pub enum Why {
     InTurn,
     /// It comes before others because it has more goroutines than when it was studied last, or came to be known.
     Grown,
+    /// Somebody asks for it.
+    Asked,
+}
+
+/// Why a process is not studied because somebody asks for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum NotNow {
+    /// It is studied because somebody has asked before.
+    #[error("it is studied already because somebody has asked for that")]
+    UnderWay,
+    /// So many others are.
+    #[error("{MOST_ASKED} processes are studied already because somebody has asked for that")]
+    NoRoom,
+    /// It is too large.
+    #[error("{0} goroutines exceed the limit of {MOST_GOROUTINES} for a study: use leaktrace --pid")]
+    TooLarge(u64),
 }
 
 impl Why {
@@ -55,6 +77,7 @@ impl Why {
             Self::Suspected => OF_SUSPECT,
             Self::InTurn => IN_TURN,
             Self::Grown => OF_GROWN,
+            Self::Asked => ASKED,
         }
     }
 }
@@ -126,6 +149,17 @@ impl Turns {
         if self.grown_come_first { grown().or_else(in_turn) } else { in_turn().or_else(grown) }
     }
 
+    /// Whether this one may be studied because somebody asks for it, be there a study of it for another reason or not.
+    pub fn admit(&self, one: &Candidate) -> Result<(), NotNow> {
+        if self.under_way(one.id) == Some(Why::Asked) {
+            return Err(NotNow::UnderWay);
+        }
+        if one.goroutines > MOST_GOROUTINES {
+            return Err(NotNow::TooLarge(one.goroutines));
+        }
+        if self.has_room(Why::Asked, MOST_ASKED) { Ok(()) } else { Err(NotNow::NoRoom) }
+    }
+
     /// Whether there are fewer studies for this reason than there may be.
     fn has_room(&self, why: Why, most: usize) -> bool {
         self.under_way.values().filter(|one| **one == why).count() < most
@@ -146,16 +180,23 @@ impl Turns {
         rise >= LEAST_RISE && rise.saturating_mul(rise) > DEVIATIONS.pow(2).saturating_mul(one.goroutines)
     }
 
-    /// A study of it has begun.
+    /// A study of it has begun. One that takes the place of a suspect's leaves the suspicion to be looked into later.
     pub fn began(&mut self, one: &Candidate, why: Why, now: Ktime) {
-        self.under_way.insert(one.id, why);
+        let before = self.under_way.insert(one.id, why);
+        if why == Why::Asked {
+            if before == Some(Why::Suspected) {
+                self.studied.remove(&one.id);
+            }
+            return;
+        }
         self.studied.insert(one.id, Last { at: now, why, goroutines: one.goroutines });
         self.grown_come_first ^= why != Why::Suspected;
     }
 
     /// The study of it has ended after it has `used` that much.
     pub fn ended(&mut self, id: ProcessId, used: Duration, now: Ktime) {
-        if self.under_way.remove(&id).is_none() {
+        // What somebody asks for is not taken from what the agent does by itself.
+        if matches!(self.under_way.remove(&id), None | Some(Why::Asked)) {
             return;
         }
         let pause = used.max(LEAST_USED).as_secs_f64() / self.cores.max(f64::MIN_POSITIVE);

@@ -23,7 +23,8 @@ pub use completeness::{Completeness, HeapPasses, Traced};
 pub use incident::{Incident, OwnLine, Route, Shared};
 pub use metrics::{MetricFamily, MetricKind, MetricSample};
 pub use node::{
-    NODE_SCHEMA_VERSION, NoProcessId, Node, NodeIncident, NodeProcess, NodeSite, NodeState, ProcessId,
+    Level, NODE_SCHEMA_VERSION, NoLevel, NoProcessId, Node, NodeIncident, NodeProcess, NodeSite, NodeState,
+    ProcessId,
 };
 pub use report::{
     Blocked, Frame, FurtherVerdict, Group, Listing, Location, NotListed, Overhead, Report, SCHEMA_VERSION,

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
-use super::{BlackBoxEntry, Incident, Location, OwnLine, Severity};
+use super::{BlackBoxEntry, Incident, Location, OwnLine, Report, Severity};
 
 /// The version of what the agent says in JSON.
 pub const NODE_SCHEMA_VERSION: u32 = 1;
@@ -88,6 +88,62 @@ pub enum NodeState {
     Blocked,
 }
 
+/// How closely a process is watched: by what is probed in it. The higher, the more is known and the more that costs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "u8", try_from = "u8")]
+pub enum Level {
+    /// Nothing is probed: all is from memory.
+    #[default]
+    Memory,
+    /// One `go` statement.
+    Site,
+    /// All births and ends.
+    Lives,
+    /// All four kinds of events.
+    All,
+}
+
+/// What is no level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("{0} is no level: expected 0 to 3")]
+pub struct NoLevel(u8);
+
+impl Level {
+    /// All, the lowest first.
+    pub const ALL: [Self; 4] = [Self::Memory, Self::Site, Self::Lives, Self::All];
+
+    /// Its number, from 0 to 3.
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// The one that a report is of, by what is probed.
+    pub fn of(report: &Report) -> Self {
+        let has = |kind| report.window.probes.iter().any(|probe| probe == kind);
+        match () {
+            () if report.completeness.unreached => Self::Memory,
+            () if has("park") || has("ready") => Self::All,
+            () if has("birth") || has("end") => Self::Lives,
+            () if has("site") => Self::Site,
+            () => Self::Memory,
+        }
+    }
+}
+
+impl From<Level> for u8 {
+    fn from(level: Level) -> Self {
+        level.number()
+    }
+}
+
+impl TryFrom<u8> for Level {
+    type Error = NoLevel;
+
+    fn try_from(number: u8) -> Result<Self, NoLevel> {
+        Self::ALL.into_iter().find(|level| level.number() == number).ok_or(NoLevel(number))
+    }
+}
+
 /// One Go process of a node.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NodeProcess {
@@ -125,6 +181,12 @@ pub struct NodeProcess {
     pub study_age_ns: Option<u64>,
     /// Whether it is being studied.
     pub is_studied: bool,
+    /// How closely it is watched at present, by the last report of the study that is under way.
+    #[serde(default)]
+    pub level: Level,
+    /// Why not more closely although that was meant, if so.
+    #[serde(default)]
+    pub level_reason: Option<String>,
     /// What the last study found, the surest first.
     pub incidents: Vec<NodeIncident>,
 }
@@ -190,6 +252,14 @@ pub struct NodeSite {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_level_is_a_number_from_0_to_3() {
+        assert_eq!(serde_json::to_string(&Level::ALL).unwrap(), "[0,1,2,3]");
+        assert_eq!(serde_json::from_str::<Level>("2").unwrap(), Level::Lives);
+        let unknown = serde_json::from_str::<Level>("4").unwrap_err();
+        assert!(unknown.to_string().starts_with("4 is no level"), "{unknown}");
+    }
 
     #[test]
     fn an_id_is_a_pid_and_a_start() {

@@ -14,6 +14,7 @@ use super::http::{Guard, Listen};
 use crate::cli::agent::{Agent, BlackBoxArgs};
 use crate::dump::facts;
 use crate::process::Procfs;
+use crate::quantity::Overhead;
 
 /// The most that the agent may use where there is no limit, in cores.
 const WITHOUT_LIMIT: f64 = 1.0;
@@ -30,6 +31,10 @@ pub(super) struct AgentConfig {
     pub(super) most_memory: Option<u64>,
     /// Whether profiles of all processes together may be asked for.
     pub(super) is_node_profiled: bool,
+    /// Whether processes may be watched more closely by who asks for it.
+    pub(super) is_probing_allowed: bool,
+    /// What a study may cost its process.
+    pub(super) max_overhead: Overhead,
     pub(super) listen: Listen,
     /// Where black boxes are kept, if they are.
     pub(super) black_box: Option<BlackBoxConfig>,
@@ -127,6 +132,8 @@ impl AgentConfig {
             most_series: args.max_series as usize,
             most_memory: args.max_memory.map(|most| most.0),
             is_node_profiled: args.node_profile,
+            is_probing_allowed: args.allow_probes,
+            max_overhead: args.max_overhead,
             listen,
             black_box: black_box(&args.black_box)?,
         };

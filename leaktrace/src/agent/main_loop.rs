@@ -16,6 +16,7 @@ use super::config::{AgentConfig, Resolved};
 use super::deltas::Deltas;
 use super::finding::Finder;
 use super::http::Doors;
+use super::levels;
 use super::memory::Dropped;
 use super::readiness::Readiness;
 use super::reads::{self, Brought, Found, Looked, Reading};
@@ -119,7 +120,7 @@ pub(super) struct Agent<'a> {
     /// Those of a batch that was lost to nobody knows whom: each alone.
     pub(super) suspects: VecDeque<Pid>,
     pub(super) under_way: UnderWay,
-    answers: mpsc::UnboundedReceiver<Answer>,
+    pub(super) answers: mpsc::UnboundedReceiver<Answer>,
     pub(super) answer: mpsc::UnboundedSender<Answer>,
     asked: mpsc::Receiver<Asked>,
     /// When the next batch of each kind of read may be begun.
@@ -144,7 +145,7 @@ impl<'a> Agent<'a> {
         Self {
             service: Service::of_environment(now),
             pace: Pace::new(config.cores),
-            studies: Studies::new(config.cores, now, answer.clone()),
+            studies: Studies::new(config.cores, levels::means(&config, procfs), now, answer.clone()),
             memory: MemoryLimit::new(config.most_memory),
             args,
             config,
@@ -197,16 +198,13 @@ impl<'a> Agent<'a> {
                 _ = &mut end => break,
                 () = reload.notified() => self.reload(),
                 Some(answer) = self.answers.recv() => self.take(answer),
-                Some(asked) = self.asked.recv(), if self.under_way.dumps < MOST_JOBS => match asked {
-                    Asked::Process(ask) => self.dump(ask),
-                    Asked::Node(reply) => self.profile_node(reply),
-                },
+                Some(asked) = self.asked.recv(), if self.under_way.dumps < MOST_JOBS => self.answer_to(asked),
                 () = tokio::time::sleep(pause) => {}
             }
         }
         self.service.stopping();
         self.shared.ready(false);
-        self.studies.end_all();
+        self.end_studies().await;
         self.black_box.iter_mut().for_each(Recorder::finish);
     }
 
@@ -235,7 +233,7 @@ impl<'a> Agent<'a> {
     }
 
     pub(super) fn end(&mut self, id: ProcessId) {
-        self.studies.forget(id);
+        self.studies.forget(id, clock::now());
         self.readiness.settled(Pid(id.pid));
         if let Some(recorder) = &mut self.black_box {
             recorder.end(id, self.roster.get(id), clock::now());

@@ -1,7 +1,7 @@
 //! `leaktrace agent`: watches every Go process of a machine by what its memory says, and tells of it over HTTP.
 //!
-//! Nothing is attached to any process. One thread has the loop; threads that may be given up read processes; a thread
-//! without rights speaks to the network and touches neither a process nor its binary.
+//! Nothing is attached to any process but by studies, which are processes of their own. One thread has the loop; threads that
+//! may be given up read processes; a thread without rights speaks to the network and touches neither a process nor its binary.
 
 mod asks;
 pub(crate) mod black_box;
@@ -10,6 +10,7 @@ mod deltas;
 mod dumps;
 mod finding;
 pub mod http;
+mod levels;
 mod main_loop;
 mod memory;
 mod metrics;

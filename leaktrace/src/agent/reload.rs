@@ -49,8 +49,8 @@ impl Agent<'_> {
         }
         if config.cores.to_bits() != self.config.cores.to_bits() {
             self.pace.set_cores(config.cores);
-            self.studies.set_cores(config.cores);
         }
+        self.studies.set_limits(config.cores, config.max_overhead);
         if config.most_memory != self.config.most_memory {
             self.memory = MemoryLimit::new(config.most_memory);
         }
@@ -82,7 +82,9 @@ fn fixed(before: &cli::agent::Agent, after: &cli::agent::Agent) -> [(&'static st
         allow_unauthenticated: _,
         allowed_host: _,
         node_profile: _,
+        allow_probes: _,
         max_cpu: _,
+        max_overhead: _,
         max_memory: _,
         max_series: _,
     } = before;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use leaktrace_core::base::num::Ktime;
 use leaktrace_core::go::counts::CountPlan;
 use leaktrace_core::node::{Candidate, Pace, Read, Row};
-use leaktrace_core::schema::{NodeIncident, ProcessId};
+use leaktrace_core::schema::{Location, NodeIncident, ProcessId};
 
 use super::main_loop::after;
 use super::reads::{About, Names, Reading};
@@ -297,6 +297,11 @@ impl Process {
         let goroutines = self.row.goroutines().filter(|_| self.can_be_studied())?;
         let at_first = self.row.at_first().unwrap_or(goroutines);
         Some(Candidate { id, is_suspect: !self.row.suspicions().is_empty(), goroutines, at_first })
+    }
+
+    /// Where the `go` statement is that is suspected most.
+    pub(super) fn prime_suspect(&self) -> Option<Location> {
+        self.row.prime_suspect().map(|site| self.creator(site.gopc))
     }
 
     fn can_be_studied(&self) -> bool {

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::black_box::Desk;
 use super::deltas::First;
-use super::http::{Answers, BlackBoxPart, Bytes, Dumped, Health, Refusal, Wish};
+use super::http::{Answers, BlackBoxPart, Bytes, Dumped, Health, LevelWish, Refusal, Wish};
 use crate::clock;
 use crate::process::workers::lock;
 
@@ -31,6 +31,8 @@ pub(super) enum Asked {
     Process(Ask),
     /// All are, for one profile.
     Node(Reply),
+    /// A process is to be watched more closely.
+    Level(ProcessId, LevelWish, Reply),
 }
 
 /// Somebody wants to have a process dumped.
@@ -132,6 +134,10 @@ impl Answers for Shared {
 
     fn node_profile(&self) -> Dumped {
         self.asked(Asked::Node)
+    }
+
+    fn watch(&self, id: ProcessId, wish: LevelWish) -> Dumped {
+        self.asked(|answer| Asked::Level(id, wish, answer))
     }
 
     fn report(&self, id: ProcessId) -> Option<Arc<Report>> {

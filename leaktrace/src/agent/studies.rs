@@ -1,29 +1,29 @@
 //! Studies: a process that looks suspicious is watched closely for some minutes, and so is each in turn, since what cannot
-//! run again need not grow.
+//! run again need not grow; and whom somebody asks for, for as long as that one wants.
 //!
-//! A study is a leaktrace of its own, `leaktrace --pid PID --probes none --format json`: it has its own memory, may be
-//! killed at any time, and says what everybody would be told who looked at that process by hand.
+//! A study is a leaktrace of its own, such as `leaktrace --pid PID --probes none --format json`: it has its own memory, may be
+//! ended at any time, and says what everybody would be told who looked at that process by hand. Of a suspect the `go`
+//! statement that grows is probed. Where that cannot be, its study goes on from memory alone.
+
+mod child;
 
 use std::collections::BTreeMap;
-use std::io::{self, BufReader, Read as _};
+use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::process::CommandExt as _;
-use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use leaktrace_core::base::num::Ktime;
-use leaktrace_core::node::{Candidate, Turns, Why};
-use leaktrace_core::schema::{ProcessId, Report, Severity};
-use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use leaktrace_core::node::{Candidate, NotNow, Probed, Turns, Why, statement};
+use leaktrace_core::schema::{Level, Location, ProcessId, Report, Severity};
+use rustix::process::{Signal, pidfd_send_signal};
+use thiserror::Error;
 use tokio::sync::mpsc;
 
+use self::child::Way;
 use super::main_loop::{Answer, after};
-use crate::process::cpu::UsedCpu;
-use crate::process::{Pid, Procfs};
-
-/// How often a study reports.
-const REPORTS: Duration = Duration::from_secs(15);
+use crate::process::Procfs;
+use crate::quantity::Overhead;
 
 /// How long a suspect is studied at least, also where something is proved at once: that may be something else.
 const ENOUGH: Duration = Duration::from_mins(3);
@@ -31,12 +31,11 @@ const ENOUGH: Duration = Duration::from_mins(3);
 /// How long after its end a study is killed; after twice as long it is given up.
 const LATE: Duration = Duration::from_secs(30);
 
+/// What is left of a study that ends before its time is made up for, if it is so long.
+const LEAST: Duration = Duration::from_secs(5);
+
 /// When it is tried again where no study can be started.
 const RETRY: Duration = Duration::from_mins(1);
-
-/// The most that is read of what a study writes, and of what it says of itself, in bytes.
-const MOST_BYTES: u64 = 256 << 20;
-const MOST_SAID: u64 = 4 << 10;
 
 /// What a study has said last.
 #[derive(Clone, Debug)]
@@ -66,12 +65,21 @@ fn is_as_sure(one: Option<Severity>, other: Option<Severity>) -> bool {
 pub(super) enum Heard {
     /// A report.
     Report(Box<Report>),
-    /// It has ended, after so much processor time; or it could not be begun.
+    /// It has ended, after so much processor time; and why, if not as it should.
     Ended(Duration, Option<String>),
+}
+
+/// What studies may do.
+pub(super) struct Means {
+    /// Why nothing can be probed, if so.
+    pub(super) obstacle: Option<String>,
+    /// What probes may cost a process.
+    pub(super) max_overhead: Overhead,
 }
 
 /// All studies.
 pub(super) struct Studies {
+    means: Means,
     turns: Turns,
     under_way: BTreeMap<ProcessId, Study>,
     /// When it is tried again where none could be started.
@@ -82,47 +90,124 @@ pub(super) struct Studies {
 struct Study {
     /// The leaktrace that makes it.
     process: OwnedFd,
+    way: Way,
     began: Ktime,
     /// When it should have ended.
     until: Ktime,
+    /// Whether we have ended it.
+    is_ended: bool,
+    /// At which level it is by its last report, and why at no higher one, if so.
+    level: Level,
+    reason: Option<String>,
+    /// What comes after its end.
+    next: Option<Way>,
 }
 
 impl Studies {
     /// For an agent that may use so many `cores`, whose loop hears of `answer`.
-    pub(super) fn new(cores: f64, now: Ktime, answer: mpsc::UnboundedSender<Answer>) -> Self {
-        Self { turns: Turns::new(cores, now), under_way: BTreeMap::new(), retry_due: now, answer }
+    pub(super) fn new(cores: f64, means: Means, now: Ktime, answer: mpsc::UnboundedSender<Answer>) -> Self {
+        Self { means, turns: Turns::new(cores, now), under_way: BTreeMap::new(), retry_due: now, answer }
     }
 
-    /// The agent may use so many cores from now on.
-    pub(super) const fn set_cores(&mut self, cores: f64) {
+    /// The agent may use so many cores from now on, and probes may cost so much.
+    pub(super) const fn set_limits(&mut self, cores: f64, max_overhead: Overhead) {
         self.turns.set_cores(cores);
+        self.means.max_overhead = max_overhead;
     }
 
-    /// Begins those for which there is room. Where none can be begun, that is tried again in a minute.
-    pub(super) fn begin(&mut self, candidates: &[Candidate], procfs: &Procfs, now: Ktime) {
+    /// The highest level that there are the rights for.
+    pub(super) const fn highest_level(&self) -> Level {
+        if self.means.obstacle.is_none() { Level::All } else { Level::Memory }
+    }
+
+    /// Begins those for which there is room; `suspect` knows where the `go` statement of a process is that is suspected most.
+    /// Where none can be begun, that is tried again in a minute.
+    pub(super) fn begin(
+        &mut self,
+        candidates: &[Candidate],
+        suspect: impl Fn(ProcessId) -> Option<Location>,
+        procfs: &Procfs,
+        now: Ktime,
+    ) {
         self.end_late(now);
         if now < self.retry_due {
             return;
         }
         while let Some((one, why)) = self.turns.next(candidates, now) {
-            match start(one.id, why, procfs, &self.answer) {
-                Ok(process) => {
-                    self.turns.began(&one, why, now);
-                    let until = after(now, why.lasts());
-                    self.under_way.insert(one.id, Study { process, began: now, until });
-                }
-                Err(error) => {
-                    tracing::warn!("cannot start a study of pid {}: {error}", one.id.pid);
-                    self.retry_due = after(now, RETRY);
-                    return;
-                }
+            let at = suspect(one.id).filter(|_| why == Why::Suspected);
+            let (probed, reason) = self.probed(at.as_ref());
+            if let Err(error) = self.start(one.id, self.way(probed, why.lasts()), reason, procfs, now) {
+                tracing::warn!("cannot start a study of pid {}: {error}", one.id.pid);
+                self.retry_due = after(now, RETRY);
+                return;
             }
+            self.turns.began(&one, why, now);
         }
+    }
+
+    /// What is probed of a process with this suspect, and why it is nothing.
+    fn probed(&self, suspect: Option<&Location>) -> (Probed, Option<String>) {
+        let site = suspect.map(|at| match &self.means.obstacle {
+            Some(why) => Err(why.clone()),
+            None => statement(at).map_err(|error| error.to_string()),
+        });
+        match site {
+            Some(Ok(site)) => (Probed::Site(site), None),
+            Some(Err(why)) => (Probed::Nothing, Some(why)),
+            None => (Probed::Nothing, None),
+        }
+    }
+
+    const fn way(&self, probed: Probed, lasts: Duration) -> Way {
+        Way { probed, lasts, max_overhead: self.means.max_overhead }
+    }
+
+    fn start(
+        &mut self,
+        id: ProcessId,
+        way: Way,
+        reason: Option<String>,
+        procfs: &Procfs,
+        now: Ktime,
+    ) -> io::Result<()> {
+        let process = child::start(id, &way, procfs, &self.answer)?;
+        let (until, level) = (after(now, way.lasts), Level::Memory);
+        let study = Study { process, way, began: now, until, is_ended: false, level, reason, next: None };
+        self.under_way.insert(id, study);
+        Ok(())
+    }
+
+    /// Has a process watched like this for so long, because somebody asks for it. Another study of it gives way.
+    pub(super) fn ask(
+        &mut self,
+        one: &Candidate,
+        (probed, lasts): (Probed, Duration),
+        procfs: &Procfs,
+        now: Ktime,
+    ) -> Result<(), NotAsked> {
+        if let Some(why) = &self.means.obstacle {
+            return Err(NotAsked::Unable(why.clone()));
+        }
+        self.turns.admit(one)?;
+        let way = self.way(probed, lasts);
+        match self.under_way.get_mut(&one.id) {
+            Some(study) => {
+                study.next = Some(way);
+                study.end(now);
+            }
+            None => self.start(one.id, way, None, procfs, now)?,
+        }
+        self.turns.began(one, Why::Asked, now);
+        Ok(())
     }
 
     /// Ends those that should have ended by themselves, and forgets those that do not end even so.
     fn end_late(&mut self, now: Ktime) {
-        self.under_way.values().filter(|study| after(study.until, LATE) <= now).for_each(Study::end);
+        let is_late = |study: &&mut Study| after(study.until, LATE) <= now;
+        self.under_way.values_mut().filter(is_late).for_each(|study| {
+            study.is_ended = true;
+            kill(&study.process);
+        });
         let is_stuck = |study: &Study| after(study.until, LATE * 2) <= now;
         for (id, _) in self.under_way.extract_if(.., |_, study| is_stuck(study)) {
             tracing::warn!("a study of pid {} does not end", id.pid);
@@ -130,133 +215,132 @@ impl Studies {
         }
     }
 
-    /// A study has said this. Whoever is found to leak needs no longer one.
-    pub(super) fn heard(&self, id: ProcessId, report: &Report, now: Ktime) {
+    /// A study has said this, to which is added why it does not probe what was meant. Whoever is found to leak needs no longer
+    /// one, unless somebody has asked for it.
+    pub(super) fn heard(&mut self, id: ProcessId, report: &mut Report, now: Ktime) {
+        let Some(study) = self.under_way.get_mut(&id) else { return };
+        study.level = Level::of(report);
+        if report.completeness.unreached {
+            study.reason = Some("no probe reaches the code that the process runs".to_owned());
+        } else if let Some(reason) = &study.reason {
+            report
+                .notices
+                .push(format!("watched from memory alone, because nothing can be probed: {reason}"));
+        }
+        let least = match self.turns.under_way(id) {
+            Some(Why::Asked) => return,
+            Some(Why::Suspected) => ENOUGH,
+            Some(Why::InTurn | Why::Grown) | None => Duration::ZERO,
+        };
         let is_sure = report.incidents.iter().any(|incident| incident.severity != Severity::Watch);
-        let least = if self.turns.under_way(id) == Some(Why::Suspected) { ENOUGH } else { Duration::ZERO };
-        if let Some(study) =
-            self.under_way.get(&id).filter(|study| is_sure && after(study.began, least) <= now)
-        {
-            study.end();
+        if is_sure && after(study.began, least) <= now {
+            study.end(now);
         }
     }
 
-    /// A study has ended after it has `used` that much.
-    pub(super) fn ended(&mut self, id: ProcessId, used: Duration, now: Ktime) {
-        self.under_way.remove(&id);
-        self.turns.ended(id, used, now);
+    /// A study has ended after it has `used` that much, for this reason if not as it should. Says whether nothing comes after it.
+    /// One that could not probe its process goes on without.
+    pub(super) fn ended(
+        &mut self,
+        id: ProcessId,
+        used: Duration,
+        error: Option<String>,
+        procfs: &Procfs,
+        now: Ktime,
+    ) -> bool {
+        let study = self.under_way.remove(&id);
+        let error = error.filter(|_| study.as_ref().is_none_or(|study| !study.is_ended));
+        if let Some(error) = &error {
+            tracing::warn!("the study of pid {} has ended: {error}", id.pid);
+        }
+        let next = study.and_then(|study| study.after(error, now));
+        let is_over = next.is_none_or(|(way, reason)| match self.start(id, way, reason, procfs, now) {
+            Ok(()) => false,
+            Err(error) => {
+                tracing::warn!("cannot start a study of pid {}: {error}", id.pid);
+                true
+            }
+        });
+        if is_over {
+            self.turns.ended(id, used, now);
+        }
+        is_over
     }
 
-    /// Whether this one is under way.
-    pub(super) fn is_under_way(&self, id: ProcessId) -> bool {
-        self.under_way.contains_key(&id)
+    /// At which level this one is watched, and why at no higher one; nothing if it is not studied.
+    pub(super) fn level(&self, id: ProcessId) -> Option<(Level, Option<&str>)> {
+        self.under_way.get(&id).map(|study| (study.level, study.reason.as_deref()))
     }
 
     /// The process has gone.
-    pub(super) fn forget(&mut self, id: ProcessId) {
-        self.under_way.get(&id).into_iter().for_each(Study::end);
+    pub(super) fn forget(&mut self, id: ProcessId, now: Ktime) {
+        if let Some(study) = self.under_way.get_mut(&id) {
+            study.next = None;
+            study.end(now);
+        }
         self.turns.forget(id);
     }
 
     /// Ends all.
-    pub(super) fn end_all(&self) {
-        self.under_way.values().for_each(Study::end);
+    pub(super) fn end_all(&mut self, now: Ktime) {
+        self.under_way.values_mut().for_each(|study| {
+            study.next = None;
+            study.end(now);
+        });
     }
+
+    /// Whether any process may still have probes.
+    pub(super) fn are_probing(&self) -> bool {
+        self.under_way.values().any(Study::is_probing)
+    }
+}
+
+/// Why a process is not watched more closely.
+#[derive(Debug, Error)]
+pub(super) enum NotAsked {
+    #[error(transparent)]
+    NotNow(#[from] NotNow),
+    #[error("{0}")]
+    Unable(String),
+    #[error("no study can be started: {0}")]
+    Start(#[from] io::Error),
 }
 
 impl Study {
-    /// Ends it; the thread that listens to it says so.
-    fn end(&self) {
-        // One that has ended by itself needs no end.
-        _ = pidfd_send_signal(&self.process, Signal::KILL);
+    fn is_probing(&self) -> bool {
+        self.way.probed != Probed::Nothing
     }
-}
 
-/// Starts a study, and a thread that listens to it.
-fn start(
-    id: ProcessId,
-    why: Why,
-    procfs: &Procfs,
-    answer: &mpsc::UnboundedSender<Answer>,
-) -> io::Result<OwnedFd> {
-    let mut child = command(id, why.lasts()).spawn()?;
-    let process = match hold(&child) {
-        Ok(process) => process,
-        Err(error) => {
-            child.kill()?;
-            child.wait()?;
-            return Err(error);
+    /// Ends it; the thread that listens to it says so. One that probes its process takes the probes away first.
+    fn end(&mut self, now: Ktime) {
+        // A second signal would not let it take them away.
+        if std::mem::replace(&mut self.is_ended, true) {
+            return;
         }
-    };
-    let used = UsedCpu::of(procfs, Pid(child.id())).ok();
-    let answer = answer.clone();
-    let listen = move || listen(id, child, used.as_ref(), &answer);
-    let thread = std::thread::Builder::new().name("study".to_owned()).spawn(listen);
-    if let Err(error) = thread {
-        // Nobody waits for it: what is left of it goes with us.
-        pidfd_send_signal(&process, Signal::KILL)?;
-        return Err(error);
-    }
-    Ok(process)
-}
-
-fn hold(child: &Child) -> io::Result<OwnedFd> {
-    let pid = Pid(child.id()).raw().ok_or_else(|| io::Error::other("it has no pid"))?;
-    Ok(pidfd_open(pid, PidfdFlags::empty())?)
-}
-
-fn command(id: ProcessId, lasts: Duration) -> Command {
-    let mut command = Command::new("/proc/self/exe");
-    // A signal to our group is for us to hand on.
-    command.process_group(0);
-    command.arg0("leaktrace").env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.args(["--pid", &id.pid.to_string(), "--probes", "none", "--format", "json"]);
-    command.args(["--duration", &format!("{}s", lasts.as_secs())]);
-    command.args(["--interval", &format!("{}s", REPORTS.as_secs())]);
-    command.args(["--max-overhead", "1%", "--top", "20"]);
-    command
-}
-
-/// Hands on what a study says until it ends.
-fn listen(id: ProcessId, mut child: Child, used: Option<&UsedCpu>, answer: &mpsc::UnboundedSender<Answer>) {
-    let (mut has_reported, mut error) = (false, None);
-    let stdout = child.stdout.take().map(|stdout| BufReader::new(stdout.take(MOST_BYTES)));
-    let reports = stdout.map(|stdout| serde_json::Deserializer::from_reader(stdout).into_iter::<Report>());
-    for report in reports.into_iter().flatten() {
-        match report {
-            Ok(report) => {
-                has_reported = true;
-                _ = answer.send(Answer::Studied(id, Heard::Report(Box::new(report))));
-            }
-            Err(wrong) => {
-                // The last one may be cut off by its end.
-                error = (!wrong.is_eof()).then(|| format!("its report cannot be read: {wrong}"));
-                break;
-            }
+        self.until = self.until.min(now);
+        if self.is_probing() {
+            // One that has ended by itself needs no end.
+            _ = pidfd_send_signal(&self.process, Signal::TERM);
+        } else {
+            kill(&self.process);
         }
     }
-    if error.is_some() {
-        _ = child.kill();
-    }
-    let said = child.stderr.take().map(first_line).unwrap_or_default();
-    // One that is over and was not waited for still says what it has used.
-    let latest = used.and_then(UsedCpu::read).unwrap_or_default();
-    match child.wait() {
-        // Whoever was killed by us is not asked why.
-        Ok(status) if !has_reported && status.code().is_some() => {
-            error.get_or_insert_with(|| format!("there is no report, {status}: {said}"));
+
+    /// What comes after it, and why nothing can be probed, if so. It has ended, for this reason if not as it should.
+    fn after(self, error: Option<String>, now: Ktime) -> Option<(Way, Option<String>)> {
+        if let Some(next) = self.next {
+            return Some((next, None));
         }
-        Ok(_) => {}
-        Err(wrong) => _ = error.get_or_insert_with(|| format!("it cannot be waited for: {wrong}")),
+        let reason = error.filter(|_| self.way.probed != Probed::Nothing)?;
+        let lasts = Duration::from_nanos(self.until.since(now));
+        let way = Way { probed: Probed::Nothing, lasts, ..self.way };
+        (lasts >= LEAST).then_some((way, Some(reason)))
     }
-    _ = answer.send(Answer::Studied(id, Heard::Ended(latest, error)));
 }
 
-fn first_line(stderr: ChildStderr) -> String {
-    let mut text = Vec::new();
-    // What cannot be read is not told.
-    _ = stderr.take(MOST_SAID).read_to_end(&mut text);
-    String::from_utf8_lossy(&text).lines().next().unwrap_or_default().to_owned()
+fn kill(process: &OwnedFd) {
+    // One that has ended by itself needs no end.
+    _ = pidfd_send_signal(process, Signal::KILL);
 }
 
 #[cfg(test)]

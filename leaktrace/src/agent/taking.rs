@@ -186,24 +186,22 @@ impl Agent<'_> {
         }
         let candidates: Vec<Candidate> =
             self.roster.iter().filter_map(|(id, process)| process.candidate(id)).collect();
-        self.studies.begin(&candidates, self.procfs, now);
+        let suspect = |id| self.roster.get(id)?.prime_suspect();
+        self.studies.begin(&candidates, suspect, self.procfs, now);
     }
 
     fn studied(&mut self, id: ProcessId, heard: Heard, now: Ktime) {
         match heard {
-            Heard::Report(report) => {
-                self.studies.heard(id, &report, now);
+            Heard::Report(mut report) => {
+                self.studies.heard(id, &mut report, now);
                 if let Some(process) = self.roster.get_mut(id) {
                     process.hear(Studied { report: Arc::from(report), at: now });
                 }
             }
             Heard::Ended(used, error) => {
-                self.studies.ended(id, used, now);
-                if let Some(process) = self.roster.get_mut(id) {
+                let is_over = self.studies.ended(id, used, error, self.procfs, now);
+                if let Some(process) = self.roster.get_mut(id).filter(|_| is_over) {
                     process.study_ended();
-                }
-                if let Some(error) = error {
-                    tracing::warn!("the study of pid {} has ended: {error}", id.pid);
                 }
             }
         }
@@ -220,6 +218,7 @@ impl Agent<'_> {
             stuck_reads: self.workers.stuck() as u64,
             budget: Read::ALL.map(|read| (read.as_str(), self.pace.cores_for(read))).into(),
             periods: Read::ALL.map(|read| (read, self.roster.longest_period(read))).into(),
+            highest_level: self.studies.highest_level(),
             unreadable: self
                 .roster
                 .unreadable()
@@ -245,11 +244,8 @@ impl Agent<'_> {
             return;
         }
         let before = cpu::used_by_this_thread();
-        let mut processes: Vec<NodeProcess> = self
-            .roster
-            .iter()
-            .map(|(id, process)| process.told(id, self.studies.is_under_way(id), now))
-            .collect();
+        let mut processes: Vec<NodeProcess> =
+            self.roster.iter().map(|(id, process)| process.told(id, self.studies.level(id), now)).collect();
         processes.sort_by_key(|process| Reverse(rank(process)));
         self.service.is_doing(status(&processes));
         let own = self.own();

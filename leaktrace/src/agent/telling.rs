@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use leaktrace_core::base::num::{Ktime, ReturnPc};
 use leaktrace_core::base::time::nanoseconds;
-use leaktrace_core::schema::{Location, NodeIncident, NodeProcess, NodeState, ProcessId, Report};
+use leaktrace_core::schema::{Level, Location, NodeIncident, NodeProcess, NodeState, ProcessId, Report};
 
 use super::roster::{Phase, Process};
 
@@ -12,8 +12,13 @@ use super::roster::{Phase, Process};
 const MOST_SITES: usize = 50;
 
 impl Process {
-    /// What is told of it.
-    pub(super) fn told(&self, id: ProcessId, is_studied: bool, now: Ktime) -> NodeProcess {
+    /// What is told of it; `study` is at which level it is studied, and why at no higher one, if it is.
+    pub(super) fn told(
+        &self,
+        id: ProcessId,
+        study: Option<(Level, Option<&str>)>,
+        now: Ktime,
+    ) -> NodeProcess {
         let looked = self.row.looked_at();
         let (state, reason) = match &self.phase {
             Phase::Watched if looked.is_none() => (NodeState::Waiting, None),
@@ -41,7 +46,9 @@ impl Process {
             sites: sites.into_iter().map(|site| self.row.node_site(site, self.creator(site.gopc))).collect(),
             other_sites,
             study_age_ns: self.studied.as_ref().map(|studied| now.since(studied.at)),
-            is_studied,
+            is_studied: study.is_some(),
+            level: study.map_or(Level::Memory, |(level, _)| level),
+            level_reason: study.and_then(|(_, reason)| reason).map(str::to_owned),
             incidents: self.incidents(),
         }
     }

@@ -70,10 +70,17 @@ pub struct Agent {
     /// Serve profiles of all processes together as well, at /debug/pprof/goroutine; each takes a dump of up to 256 processes
     #[arg(long, help_heading = "Server")]
     pub node_profile: bool,
+    /// Let whoever may ask have births, ends and waits of a process traced for a time, by POST /processes/ID/level
+    #[arg(long, help_heading = "Server")]
+    pub allow_probes: bool,
 
     /// How much of one core regular reads may use, or `off`; studies of suspects and profiles come on top
     #[arg(long, value_name = "PERCENT", default_value = "1%", value_parser = quantity::overhead, help_heading = "Limits")]
     pub max_cpu: Overhead,
+    /// How much probes and snapshots may cost a process that is studied, in percent of one core for each core that it keeps
+    /// busy, or `off`
+    #[arg(long, value_name = "PERCENT", default_value = "1%", value_parser = quantity::overhead, help_heading = "Limits")]
+    pub max_overhead: Overhead,
     /// With more memory of its own than SIZE, begin no studies, and drop reports and names of what matters least
     #[arg(long, value_name = "SIZE", value_parser = quantity::bytes, help_heading = "Limits")]
     pub max_memory: Option<Bytes>,

@@ -2,18 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use leaktrace_core::schema::{Node, NodeProcess};
-use leaktrace_tests::agent::Agent;
+use leaktrace_tests::agent::{Agent, DEPLOYED, confined};
 use leaktrace_tests::http;
-use leaktrace_tests::leaktrace::binary;
 use leaktrace_tests::process::status;
 
-/// The capabilities of deploy/: numbers and names.
-const CAPABILITIES: [(u32, &str); 2] = [(19, "sys_ptrace"), (2, "dac_read_search")];
+/// The numbers of [`DEPLOYED`].
+const CAPABILITIES: [u32; 4] = [39, 38, 19, 2];
 
 /// What it has of the system.
 #[derive(Clone, Copy, Debug)]
@@ -29,12 +27,8 @@ pub(super) struct Watcher(Agent);
 impl Watcher {
     /// Starts it, and waits until it listens.
     pub(super) fn start(options: &[String]) -> Result<Self> {
-        let bounding: Vec<String> = CAPABILITIES.iter().map(|(_, name)| format!("+{name}")).collect();
-        let mut command = Command::new("setpriv");
-        command.arg(format!("--bounding-set=-all,{}", bounding.join(",")));
-        command.args(["--inh-caps=-all", "--no-new-privs"]).arg(binary()).arg("agent");
-        let agent = Agent::start_as(command, &options.join(" "));
-        let allowed = CAPABILITIES.iter().fold(0_u64, |mask, (number, _)| mask | 1 << number);
+        let agent = Agent::start_as(confined(&DEPLOYED), &options.join(" "));
+        let allowed = CAPABILITIES.iter().fold(0_u64, |mask, number| mask | 1 << number);
         let status = fs::read_to_string(format!("/proc/{}/status", agent.pid()))?;
         let has =
             status.lines().find_map(|line| line.strip_prefix("CapPrm:")).context("there is no such line")?;

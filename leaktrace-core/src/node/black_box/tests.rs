@@ -1,8 +1,8 @@
 use super::*;
 use crate::node::testing::at;
 use crate::schema::{
-    BLACK_BOX_SCHEMA_VERSION, BlackBoxEvent, BlackBoxReason, BlackBoxSnapshot, Ending, MemoryOf, NodeProcess,
-    NodeSite, NodeState, ProcessId, Sureness,
+    BLACK_BOX_SCHEMA_VERSION, BlackBoxEvent, BlackBoxReason, BlackBoxSnapshot, Ending, Level, MemoryOf,
+    NodeProcess, NodeSite, NodeState, ProcessId, Sureness,
 };
 
 fn black_box() -> BlackBox {
@@ -134,6 +134,8 @@ fn event() -> BlackBoxEvent {
         other_sites: 0,
         study_age_ns: None,
         is_studied: false,
+        level: Level::Memory,
+        level_reason: None,
         incidents: Vec::new(),
     };
     BlackBoxEvent {

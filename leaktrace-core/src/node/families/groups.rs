@@ -4,11 +4,11 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::num::real;
-use crate::schema::{MetricSample, NodeProcess, NodeSite, Severity};
+use crate::schema::{Level, MetricSample, NodeProcess, NodeSite, Severity};
 
 use super::labels::{GroupLabels, SiteLabels, label};
 use super::totals::Counted;
-use super::{CREATED, ENDED, GOROUTINES, INCIDENTS, INFO, OLDEST, SITES, SUSPECTS, Sample};
+use super::{CREATED, ENDED, GOROUTINES, INCIDENTS, INFO, LEVEL, OLDEST, SITES, SUSPECTS, Sample};
 
 /// One `go` statement of all processes of a group.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +26,8 @@ pub(super) struct Group {
     sites: BTreeMap<SiteLabels, Site>,
     /// How many goroutines come from `go` statements that are not told apart.
     other: u64,
+    /// The highest level of any of them.
+    level: Level,
     /// Incidents by severity; nothing if no process has been studied.
     incidents: Option<BTreeMap<Severity, u64>>,
     /// Of the process that started last.
@@ -41,6 +43,7 @@ impl Group {
                 group.goroutines = Some(group.goroutines.unwrap_or_default().saturating_add(goroutines));
             }
             group.oldest_ns = group.oldest_ns.max(process.oldest_ns);
+            group.level = group.level.max(process.level);
             group.other = group.other.saturating_add(process.other_sites);
             process.sites.iter().for_each(|site| group.add(site));
             group.add_incidents(process);
@@ -109,6 +112,7 @@ impl Group {
             (CREATED, counted.created.map(real)),
             (ENDED, counted.ended.map(real)),
             (OLDEST, self.oldest_ns.map(|ns| real(ns) / 1e9)),
+            (LEVEL, Some(self.level.number().into())),
         ];
         let alone = alone.into_iter().filter_map(|(family, value)| Some(sample(family, Vec::new(), value?)));
         let versions = vec![("go_version", self.go_version.clone()), ("version", self.version.clone())];
@@ -128,7 +132,7 @@ impl Group {
 
     /// How many series that may be at most.
     fn series(&self) -> usize {
-        5 + self.incidents.as_ref().map_or(0, BTreeMap::len)
+        6 + self.incidents.as_ref().map_or(0, BTreeMap::len)
             + self.sites.values().map(|site| 1 + site.suspects.len()).sum::<usize>()
     }
 }

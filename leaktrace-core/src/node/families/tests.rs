@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::schema::{Location, NodeIncident, NodeSite, ProcessId, Severity};
+use crate::schema::{Level, Location, NodeIncident, NodeSite, ProcessId, Severity};
 
 fn site(line: u32, live: u64) -> NodeSite {
     let created_by = Location {
@@ -32,6 +32,8 @@ fn process(pid: u32, exe: &str, live: u64) -> NodeProcess {
         other_sites: 0,
         study_age_ns: None,
         is_studied: false,
+        level: Level::Memory,
+        level_reason: None,
         incidents: Vec::new(),
     }
 }
@@ -62,7 +64,8 @@ impl Said {
 
 #[test]
 fn processes_with_equal_labels_are_one_series() {
-    let all = [process(1, "order", 10), process(2, "order", 30), process(3, "other", 5)];
+    let probed = NodeProcess { level: Level::Lives, ..process(1, "order", 10) };
+    let all = [probed, process(2, "order", 30), process(3, "other", 5)];
     let said = Said::of(&all, &mut Totals::default(), Bounds::default());
     assert_eq!(said.values("leaktrace_goroutines", "order"), [40.0]);
     assert_eq!(said.values("leaktrace_goroutines_created", "order"), [240.0]);
@@ -70,6 +73,7 @@ fn processes_with_equal_labels_are_one_series() {
     assert_eq!(said.values("leaktrace_oldest_goroutine_age_seconds", "order"), [2.0]);
     assert_eq!(said.values("leaktrace_process_info", "v1.2.0"), [1.0]);
     assert_eq!(said.values("leaktrace_process_info", "order"), [1.0]);
+    assert_eq!(said.values("leaktrace_level", "order"), [2.0], "the highest of them");
     assert_eq!(said.values("leaktrace_processes", "watched"), [3.0]);
     assert_eq!(said.values("leaktrace_processes", "blocked"), [0.0]);
     let sites = said.0.iter().find(|family| family.name == "leaktrace_site_goroutines").unwrap();
@@ -224,7 +228,7 @@ fn series_are_bounded_and_no_origin_has_all() {
     // All but what is said of the node itself belongs to processes.
     let node = real(of_node(&all, &OwnFigures::default()).len() as u64 + 3);
     let omitted = said.values("leaktrace_series", "omitted");
-    assert_eq!(omitted, [502.0 * 6.0 + 1.0 - (shown - node)]);
+    assert_eq!(omitted, [502.0 * 7.0 + 1.0 - (shown - node)]);
     let said = Said::of(&all, &mut Totals::default(), Bounds::default());
     assert_eq!(said.values("leaktrace_series", "omitted"), [0.0]);
 }
@@ -255,7 +259,7 @@ fn a_limit_on_memory_is_told_with_what_it_has_cost() {
     let values = |own: &OwnFigures| {
         let samples = of_node(&[], own).into_iter();
         samples
-            .filter(|(family, _)| *family >= MEMORY_LIMIT)
+            .filter(|(family, _)| (MEMORY_LIMIT..=DROPPED).contains(family))
             .map(|(family, sample)| (family, sample.value))
             .collect::<Vec<_>>()
     };

@@ -165,3 +165,20 @@ fn an_expensive_process_is_read_less_often() {
     row.failed(at(5), Read::Peek);
     assert_eq!(row.due(), (at(10), Read::Peek));
 }
+
+#[test]
+fn the_prime_suspect_grows_fastest_however_many_others_there_are() {
+    let mut row = row();
+    assert!(row.prime_suspect().is_none());
+    let all = |second: u64| {
+        let slow = (0..1_000 + second / 3).map(|one| goroutine(10 + 2 * one, 0x100));
+        let fast = (0..second).map(|one| goroutine(11 + 2 * one, 0x200));
+        slow.chain(fast).collect::<Vec<_>>()
+    };
+    for second in (0..12 * 60).step_by(10) {
+        row.counted(at(second), &look(second, all(second)), Some(10_000), 64, TOOK);
+    }
+    let suspected: Vec<u64> = row.suspicions().iter().map(|(site, _)| site.gopc.0).collect();
+    assert_eq!(suspected, [0x100, 0x200]);
+    assert_eq!(row.prime_suspect().unwrap().gopc.0, 0x200);
+}

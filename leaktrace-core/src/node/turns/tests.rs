@@ -86,3 +86,22 @@ fn every_other_turn_is_that_of_one_that_has_grown() {
     let all = [all[0], all[1], grown(3, 80), all[3]];
     assert_eq!(next(&turns, &all, later(2)), Some((id(3), Why::Grown)));
 }
+
+#[test]
+fn whoever_is_asked_for_is_studied_instead_and_later_for_the_other_reason() {
+    let mut turns = turns();
+    let all = [candidate(1, true), candidate(2, false), candidate(3, false)];
+    turns.began(&all[0], Why::Suspected, Ktime(0));
+    assert_eq!(turns.admit(&all[0]), Ok(()));
+    turns.began(&all[0], Why::Asked, Ktime(1));
+    assert_eq!(turns.admit(&all[0]), Err(NotNow::UnderWay));
+    assert_eq!(next(&turns, &all[..1], Ktime(2)), None, "it is under way");
+    turns.began(&all[1], Why::Asked, Ktime(2));
+    assert_eq!(turns.admit(&all[2]), Err(NotNow::NoRoom));
+    // However much it has used, the others' turn comes.
+    turns.ended(id(1), Duration::from_secs(1_000), Ktime(3));
+    assert_eq!(next(&turns, &all, Ktime(4)), Some((id(1), Why::Suspected)));
+    assert_eq!(next(&turns, &all[2..], Ktime(4)), Some((id(3), Why::InTurn)));
+    let large = Candidate { goroutines: MOST_GOROUTINES + 1, ..all[2] };
+    assert_eq!(turns.admit(&large), Err(NotNow::TooLarge(MOST_GOROUTINES + 1)));
+}

@@ -181,7 +181,7 @@ impl Agent<'_> {
             leaving.state(reason)
         } else if let (Some(watched), Some(process)) = (recorder.watched.get_mut(&id), self.roster.get(id)) {
             let name = watched.name(id);
-            let told = process.told(id, self.studies.is_under_way(id), now);
+            let told = process.told(id, self.studies.level(id), now);
             watched.event(name, reason, told, process.report().map(Arc::unwrap_or_clone))
         } else {
             return;

@@ -127,7 +127,7 @@ impl Recorder {
     pub(in crate::agent) fn end(&mut self, id: ProcessId, process: Option<&Process>, now: Ktime) {
         if let (Some(mut watched), Some(process)) = (self.watched.remove(&id), process) {
             watched.looked(process, clock::unix_ns().unwrap_or_default());
-            let told = process.told(id, false, now);
+            let told = process.told(id, None, now);
             self.leaving.insert(id, Leaving::new(watched, told, process.report(), now));
         }
     }

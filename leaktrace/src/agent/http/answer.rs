@@ -9,28 +9,25 @@ use std::time::Duration;
 use hyper::body::{Body, Bytes};
 use hyper::header::{
     ACCEPT, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
-    HeaderMap, HeaderName, HeaderValue, LOCATION, REFERRER_POLICY, RETRY_AFTER, WWW_AUTHENTICATE,
-    X_CONTENT_TYPE_OPTIONS,
+    HeaderMap, HeaderName, HeaderValue, LOCATION, REFERRER_POLICY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Request, Response, StatusCode};
-use leaktrace_core::base::escape;
-use leaktrace_core::schema::{BlackBoxName, MetricFamily, Node, NodeProcess, ProcessId};
+use leaktrace_core::schema::{MetricFamily, Node, NodeProcess, ProcessId};
 use serde::Serialize;
-use tokio::time::timeout;
 
-use super::asks::{Answers, BlackBoxPart, Dumped, ProfileKind, Refusal, Wish};
+use super::asks::{Answers, ProfileKind, Wish};
 use super::deadline::{Deadline, Patience, Whole};
 use super::doors::Doors;
 use super::guard::Refused;
 use super::kept::Kept;
-use super::routes::{Part, Route, Unclear, route};
-use super::{Listen, page, process_metrics, targets};
+use super::routes::{Part, Route, Unclear, is_change, route};
+use super::{Listen, later, page, process_metrics, targets};
 use crate::agent::metrics::{self, Format};
 
 const HTML: &str = "text/html; charset=utf-8";
-const JSON: &str = "application/json";
+pub(super) const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
-const PROFILE: &str = "application/octet-stream";
+pub(super) const PROFILE: &str = "application/octet-stream";
 /// Go's tools show the text of an answer that failed only if it has this.
 const X_GO_PPROF: HeaderName = HeaderName::from_static("x-go-pprof");
 /// No page of another origin may use what is ours.
@@ -92,16 +89,23 @@ impl Answerer {
         deadline: &Rc<Deadline>,
     ) -> Response<Whole> {
         deadline.asked(Duration::ZERO);
+        // What comes has to be taken, too, before the time is over.
+        let usual = self.patience.answer * 3 / 4;
         let answer = match self.understand(request, peer) {
             Ok((Route::Process(id, Part::Profile(wish)), _)) => {
                 let longer = Duration::from_secs(wish.seconds.unwrap_or(0).into());
                 deadline.asked(longer);
-                self.profile(self.answers.goroutines(id, wish), wish, longer).await
+                later::profile(self.answers.goroutines(id, wish), wish, usual + longer).await
             }
             Ok((Route::NodeProfile, _)) => {
-                self.profile(self.answers.node_profile(), Wish::PROFILE, Duration::ZERO).await
+                later::profile(self.answers.node_profile(), Wish::PROFILE, usual).await
             }
-            Ok((Route::Entry(name, part), _)) => self.entry(name, part).await,
+            Ok((Route::Process(id, Part::Level(wish)), _)) => {
+                later::watch(self.answers.watch(id, wish), usual).await
+            }
+            Ok((Route::Entry(name, part), _)) => {
+                later::entry(self.answers.black_box(name, part), part, usual).await
+            }
             Ok((route, headers)) => self.at_once(route, &headers, peer),
             Err(answer) => answer,
         };
@@ -110,8 +114,11 @@ impl Answerer {
 
     fn understand<B: Body>(&self, request: Request<B>, peer: Peer) -> Result<(Route, HeaderMap), Answer> {
         let has_body = !request.body().is_end_stream();
+        let methods = if is_change(request.uri().path()) { "POST" } else { "GET, HEAD" };
         let refused = |refused: Refused| {
             let answer = Answer::error(refused.0, refused.1);
+            let is_other = refused.0 == StatusCode::METHOD_NOT_ALLOWED;
+            let answer = if is_other { answer.with(ALLOW, methods) } else { answer };
             // Nobody waits for what we will not read.
             if has_body { answer.with(CONNECTION, "close") } else { answer }
         };
@@ -186,47 +193,6 @@ impl Answerer {
         let made = |node: &Arc<Node>| json(&targets::targets(node, target.as_deref(), self.node.as_deref()));
         Answer::ok(JSON, kept.of(self.answers.node(), made))
     }
-
-    async fn entry(&self, name: BlackBoxName, part: BlackBoxPart) -> Answer {
-        let read = timeout(self.patience.answer * 3 / 4, self.answers.black_box(name, part));
-        match (read.await, part) {
-            (Ok(Ok(bytes)), BlackBoxPart::Event) => Answer::ok(JSON, bytes),
-            (Ok(Ok(bytes)), BlackBoxPart::Snapshot) => {
-                Answer::ok(PROFILE, bytes).with(CONTENT_DISPOSITION, "attachment; filename=\"snapshot.ltr\"")
-            }
-            (Ok(Err(Refusal::NoProcess | Refusal::NotEnabled)), _) => no_entry(),
-            (Ok(Err(Refusal::Unsupported(why))), _) => Answer::error(StatusCode::NOT_IMPLEMENTED, why),
-            (Ok(Err(Refusal::Busy | Refusal::UnderWay)), _) => {
-                let why = "too much is to be written or read; try again in a second";
-                Answer::error(StatusCode::SERVICE_UNAVAILABLE, why).with(RETRY_AFTER, "1")
-            }
-            (Ok(Err(Refusal::Failed(why))), _) => Answer::error(StatusCode::BAD_GATEWAY, &escape::line(&why)),
-            (Err(_), _) => Answer::error(StatusCode::GATEWAY_TIMEOUT, "the disk takes too long"),
-        }
-    }
-
-    async fn profile(&self, dumped: Dumped, wish: Wish, longer: Duration) -> Answer {
-        // What comes has to be taken, too, before the time is over.
-        match timeout(self.patience.answer * 3 / 4 + longer, dumped).await {
-            Ok(Ok(bytes)) => Answer::profile(wish, bytes),
-            Ok(Err(Refusal::NoProcess)) => no_process(),
-            Ok(Err(Refusal::Busy)) => {
-                let why = "too many dumps are under way; try again in a second";
-                Answer::error(StatusCode::SERVICE_UNAVAILABLE, why).with(RETRY_AFTER, "1")
-            }
-            Ok(Err(Refusal::UnderWay)) => {
-                let why = "a profile with seconds of this process is under way, or of as many others as there may be";
-                Answer::error(StatusCode::SERVICE_UNAVAILABLE, why).with(RETRY_AFTER, "10")
-            }
-            Ok(Err(Refusal::NotEnabled)) => {
-                let why = "a profile of all processes takes --node-profile; add ?process=ID for one of them";
-                Answer::error(StatusCode::FORBIDDEN, why)
-            }
-            Ok(Err(Refusal::Unsupported(why))) => Answer::error(StatusCode::NOT_IMPLEMENTED, why),
-            Ok(Err(Refusal::Failed(why))) => Answer::error(StatusCode::BAD_GATEWAY, &escape::line(&why)),
-            Err(_) => Answer::error(StatusCode::GATEWAY_TIMEOUT, "the dump takes too long"),
-        }
-    }
 }
 
 fn format(headers: &HeaderMap) -> Format {
@@ -248,15 +214,15 @@ fn of_process(process: &NodeProcess, part: Part, headers: &HeaderMap) -> Answer 
         Part::IndexElsewhere => {
             Answer::error(StatusCode::PERMANENT_REDIRECT, "see pprof/").with(LOCATION, "pprof/")
         }
-        Part::Profile(_) | Part::Report => no_process(),
+        Part::Profile(_) | Part::Report | Part::Level(_) => no_process(),
     }
 }
 
-fn no_process() -> Answer {
+pub(super) fn no_process() -> Answer {
     Answer::error(StatusCode::NOT_FOUND, "there is no such process any more, or there never was")
 }
 
-fn no_entry() -> Answer {
+pub(super) fn no_entry() -> Answer {
     Answer::error(
         StatusCode::NOT_FOUND,
         "the black box has no such entry any more, or never had, or it has no snapshot",
@@ -269,7 +235,7 @@ fn json(what: &impl Serialize) -> Vec<u8> {
 }
 
 /// An answer, before it has the headers that all have.
-struct Answer {
+pub(super) struct Answer {
     status: StatusCode,
     content_type: &'static str,
     body: Bytes,
@@ -277,15 +243,19 @@ struct Answer {
 }
 
 impl Answer {
-    fn ok(content_type: &'static str, body: impl Into<Bytes>) -> Self {
+    pub(super) fn ok(content_type: &'static str, body: impl Into<Bytes>) -> Self {
         Self { status: StatusCode::OK, content_type, body: body.into(), headers: Vec::new() }
     }
 
-    fn error(status: StatusCode, why: &str) -> Self {
+    /// What was asked for is begun.
+    pub(super) fn accepted(body: impl Into<Bytes>) -> Self {
+        Self { status: StatusCode::ACCEPTED, ..Self::ok(JSON, body) }
+    }
+
+    pub(super) fn error(status: StatusCode, why: &str) -> Self {
         let answer = Self { status, ..Self::ok(TEXT, format!("{why}\n")) }.with(X_GO_PPROF, "1");
         match status {
             StatusCode::UNAUTHORIZED => answer.with(WWW_AUTHENTICATE, "Bearer"),
-            StatusCode::METHOD_NOT_ALLOWED => answer.with(ALLOW, "GET, HEAD"),
             _ => answer,
         }
     }
@@ -296,7 +266,7 @@ impl Answer {
     }
 
     /// Named as Go names it.
-    fn profile(wish: Wish, bytes: Bytes) -> Self {
+    pub(super) fn profile(wish: Wish, bytes: Bytes) -> Self {
         if wish.debug != 0 {
             return Self::ok(TEXT, bytes);
         }
@@ -309,7 +279,7 @@ impl Answer {
         Self::ok(PROFILE, bytes).with(CONTENT_DISPOSITION, name)
     }
 
-    fn with(mut self, name: HeaderName, value: &'static str) -> Self {
+    pub(super) fn with(mut self, name: HeaderName, value: &'static str) -> Self {
         self.headers.push((name, value));
         self
     }

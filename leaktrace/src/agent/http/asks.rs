@@ -1,10 +1,11 @@
 //! What the server asks of whoever knows the processes.
 
+use std::ops::RangeInclusive;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use hyper::body::Bytes;
-use leaktrace_core::schema::{BlackBoxName, MetricFamily, Node, ProcessId, Report};
+use leaktrace_core::schema::{BlackBoxName, Level, MetricFamily, Node, ProcessId, Report};
 
 /// A dump on its way.
 pub type Dumped = Pin<Box<dyn Future<Output = Result<Bytes, Refusal>> + Send>>;
@@ -22,6 +23,9 @@ pub trait Answers: Send + Sync + 'static {
 
     /// Makes one profile of all processes. The same holds for who asked.
     fn node_profile(&self) -> Dumped;
+
+    /// Has a process watched more closely for a time, and answers as soon as that is begun.
+    fn watch(&self, id: ProcessId, wish: LevelWish) -> Dumped;
 
     /// What the last study of a process has reported, if there was one.
     fn report(&self, id: ProcessId) -> Option<Arc<Report>>;
@@ -61,6 +65,20 @@ impl Wish {
     pub const PROFILE: Self = Self { kind: ProfileKind::Goroutine, debug: 0, seconds: None };
 }
 
+/// How closely somebody wants a process to be watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LevelWish {
+    /// [`Level::Lives`] or [`Level::All`]: the agent decides itself on the others.
+    pub level: Level,
+    /// For how many seconds, within [`LevelWish::SECONDS`].
+    pub seconds: u32,
+}
+
+impl LevelWish {
+    /// The shortest and the longest time: the first seconds are those of finding out what probes cost here.
+    pub const SECONDS: RangeInclusive<u32> = 5..=3_600;
+}
+
 /// Goroutines that go together into one profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProfileKind {
@@ -80,14 +98,14 @@ impl ProfileKind {
     }
 }
 
-/// Why there is no dump.
+/// Why there is no dump, or a process is not watched more closely.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// There is no such process.
     NoProcess,
     /// Too many are asked for already.
     Busy,
-    /// One over some seconds is under way, of the same process or of as many others as there may be.
+    /// One over some seconds is under way, of the same process or of as many others as there may be; of a study, of the same one.
     UnderWay,
     /// Whoever started the agent has not allowed it.
     NotEnabled,

@@ -6,11 +6,13 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
 use hyper::body::Body;
-use hyper::header::{AUTHORIZATION, HOST};
+use hyper::header::{AUTHORIZATION, HOST, HeaderName, ORIGIN};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode, Version};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
+
+use super::routes::is_change;
 
 /// The longest path with its query, in bytes.
 const MAX_URI: usize = 2_048;
@@ -18,6 +20,9 @@ const MAX_URI: usize = 2_048;
 const MAX_TOKEN: usize = 4_096;
 /// The shortest token, in bytes: what is shorter can be tried out.
 const MIN_TOKEN: usize = 16;
+
+/// In which relation to us the page is for which a browser asks.
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// What is wrong with a file that has a token.
 #[derive(Debug, Error)]
@@ -69,9 +74,7 @@ impl Guard {
         if uri.len() > MAX_URI {
             return Err(Refused(StatusCode::URI_TOO_LONG, "the path is longer than 2,048 bytes"));
         }
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return Err(Refused(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are understood"));
-        }
+        check_method(request)?;
         if !request.body().is_end_stream() {
             return Err(Refused(StatusCode::PAYLOAD_TOO_LARGE, "no request has a body here"));
         }
@@ -123,6 +126,27 @@ impl Guard {
         let is_allowed = || self.hosts.iter().any(|ours| ours.eq_ignore_ascii_case(name));
         is_address || name.eq_ignore_ascii_case("localhost") || is_allowed()
     }
+}
+
+/// What changes something is posted, and not by a page: browsers post for pages of others, and say so.
+fn check_method<B>(request: &Request<B>) -> Result<(), Refused> {
+    let is_allowed = match *request.method() {
+        Method::GET | Method::HEAD => !is_change(request.uri().path()),
+        Method::POST => is_change(request.uri().path()),
+        _ => false,
+    };
+    if !is_allowed {
+        let why = "only GET and HEAD are understood, and POST where something is changed";
+        return Err(Refused(StatusCode::METHOD_NOT_ALLOWED, why));
+    }
+    let by_page = [ORIGIN, FETCH_SITE];
+    if *request.method() == Method::POST && by_page.iter().any(|name| request.headers().contains_key(name)) {
+        return Err(Refused(
+            StatusCode::FORBIDDEN,
+            "no page may change anything: send neither Origin nor Sec-Fetch-Site",
+        ));
+    }
+    Ok(())
 }
 
 /// What is not answered, and why.

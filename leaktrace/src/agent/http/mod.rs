@@ -13,6 +13,7 @@ mod deadline;
 mod doors;
 mod guard;
 mod kept;
+mod later;
 mod page;
 mod process_metrics;
 mod routes;
@@ -31,7 +32,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use std::{io, net};
 
-pub use asks::{Answers, BlackBoxPart, Dumped, Health, ProfileKind, Refusal, Wish};
+pub use asks::{Answers, BlackBoxPart, Dumped, Health, LevelWish, ProfileKind, Refusal, Wish};
 pub use doors::Doors;
 pub use guard::{Guard, TokenError};
 pub use hyper::body::Bytes;

@@ -5,7 +5,7 @@ mod gone;
 use std::fmt::Write as _;
 
 use leaktrace_core::base::{escape, human};
-use leaktrace_core::schema::{Location, Node, NodeProcess, NodeSite, NodeState};
+use leaktrace_core::schema::{Level, Location, Node, NodeProcess, NodeSite, NodeState};
 
 use super::asks::ProfileKind;
 
@@ -229,8 +229,19 @@ fn facts(process: &NodeProcess) -> Vec<(&'static str, String)> {
         ("Ended", process.ended.map(human::count)),
         ("Oldest", process.oldest_ns.map(human::duration)),
         ("Looked at", process.look_age_ns.map(ago)),
+        ("Level", Some(level(process))),
     ];
     facts.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+}
+
+fn level(process: &NodeProcess) -> String {
+    let level = match process.level {
+        Level::Memory => "0, from memory alone",
+        Level::Site => "1, the suspected go statement is probed",
+        Level::Lives => "2, births and ends are probed",
+        Level::All => "3, all events are probed",
+    };
+    process.level_reason.as_ref().map_or_else(|| level.to_owned(), |reason| format!("{level}: {reason}"))
 }
 
 fn state(process: &NodeProcess) -> String {
@@ -300,6 +311,7 @@ mod tests {
             *text = Some(name.to_owned());
         }
         (hostile.exe, hostile.reason) = (name.to_owned(), Some(name.to_owned()));
+        hostile.level_reason = Some(name.to_owned());
         for site in &mut hostile.sites {
             site.suspect = Some(name.to_owned());
             let at = &mut site.created_by;

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use leaktrace_core::schema::{BlackBoxName, ProcessId};
+use leaktrace_core::schema::{BlackBoxName, Level, ProcessId};
 
-use super::asks::{BlackBoxPart, ProfileKind, Wish};
+use super::asks::{BlackBoxPart, LevelWish, ProfileKind, Wish};
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +48,8 @@ pub(super) enum Part {
     IndexElsewhere,
     /// A profile.
     Profile(Wish),
+    /// To be watched more closely.
+    Level(LevelWish),
 }
 
 /// Why nothing is meant.
@@ -57,6 +59,11 @@ pub(super) enum Unclear {
     NoSuchPath,
     /// Its query cannot be understood.
     BadQuery(&'static str),
+}
+
+/// Whether whatever is at this path changes something when it is asked.
+pub(super) fn is_change(path: &str) -> bool {
+    path.starts_with("/processes/") && path.ends_with("/level")
 }
 
 /// What is meant by a path and its query. No path of ours has anything in it that would have to be encoded.
@@ -105,6 +112,7 @@ fn process(path: &str, query: &str) -> Result<Route, Unclear> {
         (_, None) => (id, Part::Page),
         (_, Some("metrics")) => (id, Part::Metrics),
         (_, Some("report")) => (id, Part::Report),
+        (_, Some("level")) => (id, Part::Level(level(&query()?)?)),
         (_, Some("debug/pprof")) => (id, Part::IndexElsewhere),
         (_, Some("debug/pprof/")) => (id, Part::Index),
         (_, Some(part)) => {
@@ -138,6 +146,18 @@ fn wish(kind: ProfileKind, query: &Query<'_>) -> Result<Wish, Unclear> {
         Some(None) => return Err(Unclear::BadQuery("\"seconds\" is a whole number from 1 to 300")),
     };
     Ok(Wish { kind, debug, seconds })
+}
+
+fn level(query: &Query<'_>) -> Result<LevelWish, Unclear> {
+    let level = match query.get("level") {
+        Some("2") => Level::Lives,
+        Some("3") => Level::All,
+        _ => return Err(Unclear::BadQuery("\"level\" is 2, for births and ends, or 3, for all events")),
+    };
+    let seconds = query.get("seconds").and_then(|seconds| seconds.parse().ok());
+    let seconds = seconds.filter(|seconds| LevelWish::SECONDS.contains(seconds));
+    let seconds = seconds.ok_or(Unclear::BadQuery("\"seconds\" is a whole number from 5 to 3600"))?;
+    Ok(LevelWish { level, seconds })
 }
 
 /// The keys of a query, none of them twice: two programs would not agree on which of them counts.
@@ -264,6 +284,25 @@ mod tests {
         }
         assert!(matches!(of("/debug/pprof/goroutine?process=1"), Err(Unclear::BadQuery(_))));
         assert!(matches!(of("/?a=1&a=2"), Err(Unclear::BadQuery(_))));
+    }
+
+    #[test]
+    fn a_level_is_for_a_time() {
+        let of_query = |query: &str| of(&format!("/processes/4711-88123/level?{query}"));
+        let wish = |level, seconds| Ok(Route::Process(ID, Part::Level(LevelWish { level, seconds })));
+        assert_eq!(of_query("level=2&seconds=5"), wish(Level::Lives, 5));
+        assert_eq!(of_query("seconds=3600&level=3"), wish(Level::All, 3_600));
+        for query in [
+            "",
+            "level=2",
+            "level=1&seconds=60",
+            "level=4&seconds=60",
+            "level=2&seconds=4",
+            "level=2&seconds=3601",
+        ] {
+            assert!(matches!(of_query(query), Err(Unclear::BadQuery(_))), "{query}");
+        }
+        assert!(is_change("/processes/4711-88123/level") && !is_change("/processes/4711-88123"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod client;
 mod hostile;
+mod levels;
 pub(super) mod made_up;
 
 use std::net::SocketAddr;

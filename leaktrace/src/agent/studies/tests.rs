@@ -1,10 +1,4 @@
-use leaktrace_core::schema::ProcessId;
-
 use super::*;
-
-fn id(pid: u32) -> ProcessId {
-    ProcessId { pid, start_ticks: 1 }
-}
 
 #[test]
 fn a_weaker_study_does_not_take_back_what_a_stronger_one_has_found() {
@@ -13,20 +7,55 @@ fn a_weaker_study_does_not_take_back_what_a_stronger_one_has_found() {
     assert!(!is_as_sure(watch, likely) && !is_as_sure(None, watch));
 }
 
-/// What is heard of a study that is this script.
-fn heard(script: &str) -> Option<String> {
-    let (answer, mut answers) = mpsc::unbounded_channel();
-    let mut shell = Command::new("sh");
-    shell.args(["-c", script]).stdout(Stdio::piped()).stderr(Stdio::piped());
-    listen(id(1), shell.spawn().unwrap(), None, &answer);
-    let Ok(Answer::Studied(_, Heard::Ended(_, error))) = answers.try_recv() else { panic!("it has ended") };
-    error
+fn studies(obstacle: Option<&str>) -> Studies {
+    let means = Means { obstacle: obstacle.map(str::to_owned), max_overhead: Overhead(Some(0.01)) };
+    Studies::new(0.01, means, Ktime(0), mpsc::unbounded_channel().0)
 }
 
 #[test]
-fn a_study_that_fails_is_told() {
-    assert!(heard("echo nonsense; exec sleep 600").unwrap().starts_with("its report cannot be read: "));
-    let error = heard("echo 'leaktrace: no such thing' >&2; exit 5").unwrap();
-    assert_eq!(error, "there is no report, exit status: 5: leaktrace: no such thing");
-    assert_eq!(heard("kill -9 $$"), None, "we kill it when it is not needed any more");
+fn only_the_line_of_a_suspect_is_probed_and_only_where_that_can_be() {
+    let pc = "0x401000".to_owned();
+    let at = |line| Location { function: None, file: Some("/src/main.go".to_owned()), line, pc: pc.clone() };
+    let site = Probed::Site("/src/main.go:67".parse().unwrap());
+    assert_eq!(studies(None).probed(Some(&at(Some(67)))), (site, None));
+    assert_eq!(studies(None).probed(None), (Probed::Nothing, None));
+    let (probed, reason) = studies(None).probed(Some(&at(None)));
+    assert_eq!(
+        (probed, reason.unwrap().as_str()),
+        (Probed::Nothing, "the line of the go statement at 0x401000 is not known")
+    );
+    let refused = studies(Some("CAP_BPF is missing")).probed(Some(&at(Some(67))));
+    assert_eq!(refused, (Probed::Nothing, Some("CAP_BPF is missing".to_owned())));
+}
+
+/// A study of a minute that began at 0.
+fn study(probed: Probed) -> Study {
+    let process = std::fs::File::open("/dev/null").unwrap().into();
+    let way = Way { probed, lasts: Duration::from_mins(1), max_overhead: Overhead(None) };
+    Study {
+        process,
+        way,
+        began: Ktime(0),
+        until: Ktime(60_000_000_000),
+        is_ended: false,
+        level: Level::Memory,
+        reason: None,
+        next: None,
+    }
+}
+
+#[test]
+fn a_study_that_cannot_probe_goes_on_from_memory_for_the_rest_of_its_time() {
+    let refused = || Some("attaching is refused".to_owned());
+    let after = |study: Study, error, second: u64| {
+        let next = study.after(error, Ktime(second * 1_000_000_000));
+        next.map(|(way, reason)| (way.probed, way.lasts.as_secs(), reason))
+    };
+    assert_eq!(after(study(Probed::Lives), refused(), 20), Some((Probed::Nothing, 40, refused())));
+    assert_eq!(after(study(Probed::Lives), refused(), 58), None, "it is as good as over");
+    assert_eq!(after(study(Probed::Lives), None, 20), None, "it has ended by itself");
+    assert_eq!(after(study(Probed::Nothing), refused(), 20), None, "nothing is more modest");
+    let mut replaced = study(Probed::Nothing);
+    replaced.next = Some(Way { probed: Probed::All, ..replaced.way.clone() });
+    assert_eq!(after(replaced, None, 20), Some((Probed::All, 60, None)));
 }

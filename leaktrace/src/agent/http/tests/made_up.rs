@@ -2,12 +2,12 @@
 
 use std::sync::{Arc, Mutex};
 
-use crate::agent::http::{Answers, BlackBoxPart, Bytes, Dumped, Health, Refusal, Wish};
+use crate::agent::http::{Answers, BlackBoxPart, Bytes, Dumped, Health, LevelWish, Refusal, Wish};
 use std::time::Duration;
 
 use leaktrace_core::schema::{
-    BlackBoxName, Location, MetricFamily, MetricKind, MetricSample, NODE_SCHEMA_VERSION, Node, NodeProcess,
-    NodeSite, NodeState, ProcessId, Report,
+    BlackBoxName, Level, Location, MetricFamily, MetricKind, MetricSample, NODE_SCHEMA_VERSION, Node,
+    NodeProcess, NodeSite, NodeState, ProcessId, Report,
 };
 
 pub(in crate::agent::http) fn node(processes: Vec<NodeProcess>) -> Node {
@@ -39,6 +39,8 @@ pub(in crate::agent::http) fn process(pid: u32) -> NodeProcess {
         other_sites: 34,
         study_age_ns: Some(2_000_000_000),
         is_studied: false,
+        level: Level::Memory,
+        level_reason: None,
         incidents: Vec::new(),
     }
 }
@@ -117,6 +119,19 @@ impl Answers for Made {
     fn node_profile(&self) -> Dumped {
         let is_enabled = self.is_node_profiled;
         Box::pin(async move { if is_enabled { Ok("all".into()) } else { Err(Refusal::NotEnabled) } })
+    }
+
+    fn watch(&self, id: ProcessId, wish: LevelWish) -> Dumped {
+        Box::pin(async move {
+            match id.pid {
+                1 => Err(Refusal::NoProcess),
+                2 => Err(Refusal::Busy),
+                3 => Err(Refusal::Failed("CAP_BPF is\nmissing".to_owned())),
+                4 => Err(Refusal::UnderWay),
+                5 => Err(Refusal::NotEnabled),
+                _ => Ok(format!("{} {}", wish.level.number(), wish.seconds).into()),
+            }
+        })
     }
 
     fn report(&self, _: ProcessId) -> Option<Arc<Report>> {
