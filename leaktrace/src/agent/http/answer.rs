@@ -26,6 +26,7 @@ use super::kept::Kept;
 use super::routes::{Part, Route, Unclear, route};
 use super::{Listen, page, process_metrics, targets};
 use crate::agent::metrics::{self, Format};
+use crate::agent::tls::Identity;
 
 const HTML: &str = "text/html; charset=utf-8";
 const JSON: &str = "application/json";
@@ -53,6 +54,7 @@ pub(super) struct Answerer {
     address: Option<SocketAddr>,
     advertise: Option<String>,
     node: Option<String>,
+    scheme: &'static str,
     open_metrics: Kept<Vec<MetricFamily>>,
     prometheus: Kept<Vec<MetricFamily>>,
     page: Kept<Node>,
@@ -76,12 +78,18 @@ impl Answerer {
             address,
             advertise: listen.advertise.clone(),
             node: listen.node.clone(),
+            scheme: listen.scheme(),
             open_metrics: Kept::default(),
             prometheus: Kept::default(),
             page: Kept::default(),
             processes: Kept::default(),
             targets: RefCell::default(),
         }
+    }
+
+    /// What TLS begins with, if it does.
+    pub(super) fn identity(&self) -> Option<Identity> {
+        self.doors.identity()
     }
 
     /// Answers one request.
@@ -183,7 +191,8 @@ impl Answerer {
             *kept = (target, Kept::default());
         }
         let (target, kept) = &*kept;
-        let made = |node: &Arc<Node>| json(&targets::targets(node, target.as_deref(), self.node.as_deref()));
+        let at = target.as_deref().map(|target| (self.scheme, target));
+        let made = |node: &Arc<Node>| json(&targets::targets(node, at, self.node.as_deref()));
         Answer::ok(JSON, kept.of(self.answers.node(), made))
     }
 
