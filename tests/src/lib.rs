@@ -7,6 +7,7 @@ pub mod agreement;
 pub mod behaviour;
 pub mod blocking;
 pub mod browser;
+pub mod certificates;
 pub mod cgroup;
 pub mod foreign;
 pub mod fuse;

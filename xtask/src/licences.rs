@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::step::cargo;
 
 /// Licences that we may link and ship.
-const ALLOWED: [&str; 11] = [
+const ALLOWED: [&str; 12] = [
     "0BSD",
     "Apache-2.0",
     "Apache-2.0 WITH LLVM-exception",
@@ -17,6 +17,7 @@ const ALLOWED: [&str; 11] = [
     "BSD-3-Clause",
     // File-level copyleft, and compatible with linking: inferno draws our flame graphs.
     "CDDL-1.0",
+    "ISC",
     "MIT",
     "MIT-0",
     "Unicode-3.0",

@@ -11,6 +11,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::black_box::BlackBoxConfig;
 use super::http::{Guard, Listen};
+use super::tls::Identity;
 use crate::cli::agent::{Agent, BlackBoxArgs};
 use crate::dump::facts;
 use crate::process::Procfs;
@@ -103,6 +104,19 @@ fn black_box(args: &BlackBoxArgs) -> anyhow::Result<Option<BlackBoxConfig>> {
     }))
 }
 
+/// The certificate and the key, if they are given. They may come from different places, so that clap cannot say this.
+fn identity(args: &Agent) -> anyhow::Result<Option<Identity>> {
+    match (&args.tls_cert, &args.tls_key) {
+        (None, None) => Ok(None),
+        (Some(_), None) => bail!("--tls-cert needs --tls-key FILE"),
+        (None, Some(_)) => bail!("--tls-key needs --tls-cert FILE"),
+        (Some(_), Some(_)) if args.listen_unix.is_some() => {
+            bail!("--tls-cert is of no use with --listen-unix: a socket file is not spoken to over a network")
+        }
+        (Some(certificate), Some(key)) => Ok(Some(Identity::read(certificate, key)?)),
+    }
+}
+
 /// For how many processes there are descriptors, once as many are allowed as can be.
 fn room() -> usize {
     let limit = getrlimit(Resource::Nofile);
@@ -115,15 +129,17 @@ fn room() -> usize {
 }
 
 impl AgentConfig {
-    /// What was typed, and who may ask. The token is read with the rights of whoever started us.
+    /// What was typed, and who may ask. Token, certificate and key are read with the rights of whoever started us.
     pub(super) fn resolve(args: &Agent, procfs: &Procfs) -> anyhow::Result<Resolved> {
         let guard =
             Guard::new(args.token_file.as_deref(), args.allowed_host.clone(), args.allow_unauthenticated)?;
+        let identity = identity(args)?;
         let listen = Listen {
             tcp: args.listen_unix.is_none().then_some(args.listen),
             unix: args.listen_unix.clone(),
             advertise: args.advertise.clone(),
             node: facts::hostname(procfs),
+            identity,
         };
         let config = Self {
             meant: Arc::new(Meant { scope: scope(args)?, min_age: args.min_age }),

@@ -25,6 +25,7 @@ mod shared;
 mod studies;
 mod taking;
 mod telling;
+pub mod tls;
 
 use std::io::{self, Write as _};
 
@@ -52,7 +53,8 @@ pub fn run(procfs: &Procfs, interrupts: Interrupts) -> anyhow::Result<()> {
     let server = http::start(config.listen.clone(), guard, shared.clone())?;
     if let Some(address) = server.address() {
         // Whoever has closed standard error does not want to know.
-        _ = writeln!(io::stderr(), "leaktrace: listening on http://{address}/");
+        let scheme = config.listen.scheme();
+        _ = writeln!(io::stderr(), "leaktrace: listening on {scheme}://{address}/");
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let doors = server.doors();

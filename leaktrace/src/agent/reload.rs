@@ -31,10 +31,12 @@ impl Agent<'_> {
         self.under_way.is_reloading = false;
         let kept = "the settings stay as they were";
         match result.map(|read| *read) {
-            Ok(Ok(resolved)) => match self.doors.change(resolved.guard) {
-                Ok(()) => self.apply(&resolved.args, resolved.config),
-                Err(error) => tracing::warn!("{kept}: {error}"),
-            },
+            Ok(Ok(resolved)) => {
+                match self.doors.change(resolved.guard, resolved.config.listen.identity.clone()) {
+                    Ok(()) => self.apply(&resolved.args, resolved.config),
+                    Err(error) => tracing::warn!("{kept}: {error}"),
+                }
+            }
             Ok(Err(error)) => tracing::warn!("{kept}: {error:#}"),
             Err(lost) => tracing::warn!("{kept}: {lost}"),
         }
@@ -62,7 +64,7 @@ impl Agent<'_> {
 }
 
 /// The settings that cannot change, and whether they have. What is ignored here may.
-fn fixed(before: &cli::agent::Agent, after: &cli::agent::Agent) -> [(&'static str, bool); 16] {
+fn fixed(before: &cli::agent::Agent, after: &cli::agent::Agent) -> [(&'static str, bool); 17] {
     let cli::agent::Agent {
         config,
         exe,
@@ -79,6 +81,8 @@ fn fixed(before: &cli::agent::Agent, after: &cli::agent::Agent) -> [(&'static st
         black_box,
         max_processes: _,
         token_file: _,
+        tls_cert,
+        tls_key: _,
         allow_unauthenticated: _,
         allowed_host: _,
         node_profile: _,
@@ -100,6 +104,8 @@ fn fixed(before: &cli::agent::Agent, after: &cli::agent::Agent) -> [(&'static st
         ("min-age", *min_age != after.min_age),
         ("listen", *listen != after.listen),
         ("listen-unix", *listen_unix != after.listen_unix),
+        // Another file may take the place of one.
+        ("tls-cert", tls_cert.is_some() != after.tls_cert.is_some()),
         ("advertise", *advertise != after.advertise),
         ("black-box", black_box.black_box != after.black_box.black_box),
         ("black-box-memory", black_box.black_box_memory != after.black_box.black_box_memory),

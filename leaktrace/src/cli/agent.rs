@@ -61,6 +61,12 @@ pub struct Agent {
     /// Serve everybody who can reach the address, without a token
     #[arg(long, help_heading = "Server")]
     pub allow_unauthenticated: bool,
+    /// Speak TLS with the certificate in FILE (PEM, followed by those that lead to its authority); needs --tls-key
+    #[arg(long, value_name = "FILE", help_heading = "Server")]
+    pub tls_cert: Option<PathBuf>,
+    /// The private key of that certificate (PEM), in a file that not everybody may read
+    #[arg(long, value_name = "FILE", help_heading = "Server")]
+    pub tls_key: Option<PathBuf>,
     /// What scrapers that ask /sd are told to connect to [default: the address that they ask]
     #[arg(long, value_name = "HOST:PORT", help_heading = "Server")]
     pub advertise: Option<String>,

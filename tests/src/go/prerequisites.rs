@@ -40,6 +40,22 @@ pub fn ensure_gcore(say: &mut dyn FnMut(&str)) -> Result<()> {
     apt_install(&["gdb"], say)
 }
 
+/// `curl`, whose TLS is not ours.
+pub fn ensure_curl(say: &mut dyn FnMut(&str)) -> Result<()> {
+    if runs("curl", &["--version"]) {
+        return Ok(());
+    }
+    apt_install(&["curl", "ca-certificates"], say)
+}
+
+/// `openssl`, which makes certificates.
+pub fn ensure_openssl(say: &mut dyn FnMut(&str)) -> Result<()> {
+    if runs("openssl", &["version"]) {
+        return Ok(());
+    }
+    apt_install(&["openssl"], say)
+}
+
 /// `objcopy`, which takes debug information out of a binary.
 pub fn ensure_objcopy(say: &mut dyn FnMut(&str)) -> Result<()> {
     if runs("objcopy", &["--version"]) {

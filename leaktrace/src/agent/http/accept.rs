@@ -22,6 +22,7 @@ use tokio::time::{sleep_until, timeout};
 
 use super::answer::{Answerer, Peer};
 use super::deadline::{Deadline, Noted, Patience};
+use super::handshake;
 
 /// How many connections there are at once.
 const CONNECTIONS: usize = 64;
@@ -59,7 +60,7 @@ pub(super) async fn serve(
             accepted = accept_tcp(listeners.tcp.as_ref()) => match accepted {
                 Ok((stream, from)) => if let Some(seat) = seats.take(Some(from.ip())) {
                     let peer = Peer { local: stream.local_addr().ok(), is_by_file: false };
-                    talks.spawn_local(talk(stream, seat, peer, Rc::clone(&answerer), patience, stopped));
+                    talks.spawn_local(welcome(stream, seat, peer, Rc::clone(&answerer), patience, stopped));
                 },
                 Err(_) => tokio::time::sleep(RECOVERY).await,
             },
@@ -89,6 +90,27 @@ async fn accept_unix(listener: Option<&UnixListener>) -> io::Result<UnixStream> 
     match listener {
         Some(listener) => Ok(listener.accept().await?.0),
         None => pending().await,
+    }
+}
+
+/// Answers one client once TLS has begun, where there is any. Whoever takes too long for that is sent away.
+async fn welcome(
+    stream: TcpStream,
+    seat: Seat,
+    peer: Peer,
+    answerer: Rc<Answerer>,
+    patience: Patience,
+    mut stop: watch::Receiver<bool>,
+) {
+    let Some(identity) = answerer.identity() else {
+        return talk(stream, seat, peer, answerer, patience, stop).await;
+    };
+    let begun = tokio::select! {
+        begun = timeout(patience.first, handshake::begin(&identity, stream)) => begun.ok().flatten(),
+        _ = stop.wait_for(|is_over| *is_over) => None,
+    };
+    if let Some(stream) = begun {
+        talk(stream, seat, peer, answerer, patience, stop).await;
     }
 }
 

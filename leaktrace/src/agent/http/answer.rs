@@ -23,6 +23,7 @@ use super::kept::Kept;
 use super::routes::{Part, Route, Unclear, is_change, route};
 use super::{Listen, later, page, process_metrics, targets};
 use crate::agent::metrics::{self, Format};
+use crate::agent::tls::Identity;
 
 const HTML: &str = "text/html; charset=utf-8";
 pub(super) const JSON: &str = "application/json";
@@ -50,6 +51,7 @@ pub(super) struct Answerer {
     address: Option<SocketAddr>,
     advertise: Option<String>,
     node: Option<String>,
+    scheme: &'static str,
     open_metrics: Kept<Vec<MetricFamily>>,
     prometheus: Kept<Vec<MetricFamily>>,
     page: Kept<Node>,
@@ -73,12 +75,18 @@ impl Answerer {
             address,
             advertise: listen.advertise.clone(),
             node: listen.node.clone(),
+            scheme: listen.scheme(),
             open_metrics: Kept::default(),
             prometheus: Kept::default(),
             page: Kept::default(),
             processes: Kept::default(),
             targets: RefCell::default(),
         }
+    }
+
+    /// What TLS begins with, if it does.
+    pub(super) fn identity(&self) -> Option<Identity> {
+        self.doors.identity()
     }
 
     /// Answers one request.
@@ -190,7 +198,8 @@ impl Answerer {
             *kept = (target, Kept::default());
         }
         let (target, kept) = &*kept;
-        let made = |node: &Arc<Node>| json(&targets::targets(node, target.as_deref(), self.node.as_deref()));
+        let at = target.as_deref().map(|target| (self.scheme, target));
+        let made = |node: &Arc<Node>| json(&targets::targets(node, at, self.node.as_deref()));
         Answer::ok(JSON, kept.of(self.answers.node(), made))
     }
 }

@@ -178,6 +178,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Noted<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.stream).poll_flush(cx);
+        // TLS takes some of an answer before anybody else does.
+        self.deadline.wrote(polled.is_pending());
         // hyper asks for this when it has written all that it had.
         if polled.is_ready() {
             self.deadline.flushed();

@@ -3,26 +3,42 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::StartError;
 use super::guard::Guard;
+use super::{Listen, StartError};
+use crate::agent::tls::Identity;
 
-/// The guard of a server. Clones are the same.
+/// The guard of a server, and how it shows who it is. Clones are the same.
 #[derive(Clone, Debug)]
 pub struct Doors {
     guard: Arc<Mutex<Arc<Guard>>>,
+    identity: Arc<Mutex<Option<Identity>>>,
     address: Option<SocketAddr>,
 }
 
 impl Doors {
-    pub(super) fn new(guard: Guard, address: Option<SocketAddr>) -> Self {
-        Self { guard: Arc::new(Mutex::new(Arc::new(guard))), address }
+    pub(super) fn new(guard: Guard, listen: &Listen) -> Self {
+        Self {
+            guard: Arc::new(Mutex::new(Arc::new(guard))),
+            identity: Arc::new(Mutex::new(listen.identity.clone())),
+            address: listen.tcp,
+        }
     }
 
-    /// Lets in whoever `guard` does, from the next request on; not if that is everybody by mistake.
-    pub fn change(&self, guard: Guard) -> Result<(), StartError> {
+    /// Lets in whoever `guard` does, from the next request on; not if that is everybody by mistake. The next connection is
+    /// shown `identity`; whether there is one stays as it was.
+    pub fn change(&self, guard: Guard, identity: Option<Identity>) -> Result<(), StartError> {
         check(&guard, self.address)?;
         *self.guard.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(guard);
+        let mut before = self.identity.lock().unwrap_or_else(PoisonError::into_inner);
+        if before.is_some() && identity.is_some() {
+            *before = identity;
+        }
         Ok(())
+    }
+
+    /// What TLS begins with, if it does.
+    pub(super) fn identity(&self) -> Option<Identity> {
+        self.identity.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn guard(&self) -> Arc<Guard> {

@@ -12,6 +12,7 @@ mod asks;
 mod deadline;
 mod doors;
 mod guard;
+mod handshake;
 mod kept;
 mod later;
 mod page;
@@ -41,6 +42,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 
+use super::tls::Identity;
 use crate::privilege;
 use accept::Listeners;
 use answer::Answerer;
@@ -61,6 +63,15 @@ pub struct Listen {
     pub advertise: Option<String>,
     /// The name of this machine.
     pub node: Option<String>,
+    /// What TLS begins with on the address; without it there is none.
+    pub identity: Option<Identity>,
+}
+
+impl Listen {
+    /// What URLs of the server begin with.
+    pub const fn scheme(&self) -> &'static str {
+        if self.identity.is_some() { "https" } else { "http" }
+    }
 }
 
 /// Why the server does not begin.
@@ -122,7 +133,7 @@ fn start_with(
     let (stop, stopped) = watch::channel(false);
     let (began, has_begun) = mpsc::channel();
     let (end, ended) = mpsc::channel();
-    let doors = Doors::new(guard, listen.tcp);
+    let doors = Doors::new(guard, &listen);
     let kept = doors.clone();
     let run = move || {
         let _end: mpsc::Sender<()> = end;

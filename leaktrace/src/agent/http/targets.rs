@@ -13,14 +13,18 @@ pub(super) struct Target<'a> {
     labels: BTreeMap<&'static str, String>,
 }
 
-/// All processes of which something can be fetched; nothing, if nobody knows our address.
-pub(super) fn targets<'a>(node: &Node, address: Option<&'a str>, machine: Option<&str>) -> Vec<Target<'a>> {
-    let Some(address) = address else { return Vec::new() };
+/// All processes of which something can be fetched, `at` this scheme and address; nothing, if nobody knows that.
+pub(super) fn targets<'a>(
+    node: &Node,
+    at: Option<(&str, &'a str)>,
+    machine: Option<&str>,
+) -> Vec<Target<'a>> {
+    let Some((scheme, address)) = at else { return Vec::new() };
     let processes = node.processes.iter().filter(|process| process.state != NodeState::Refused);
-    processes.map(|process| Target { targets: [address], labels: labels(process, machine) }).collect()
+    processes.map(|process| Target { targets: [address], labels: labels(process, scheme, machine) }).collect()
 }
 
-fn labels(process: &NodeProcess, machine: Option<&str>) -> BTreeMap<&'static str, String> {
+fn labels(process: &NodeProcess, scheme: &str, machine: Option<&str>) -> BTreeMap<&'static str, String> {
     let id = process.id.to_string();
     let prefix = format!("/processes/{id}");
     let unit = process.unit.as_deref().map(|unit| unit.strip_suffix(".service").unwrap_or(unit));
@@ -29,7 +33,7 @@ fn labels(process: &NodeProcess, machine: Option<&str>) -> BTreeMap<&'static str
     // Without these two all processes of a machine would be one.
     let instance: Vec<&str> = [machine, container.or(unit), Some(&own)].into_iter().flatten().collect();
     let labels = [
-        ("__scheme__", Some("http")),
+        ("__scheme__", Some(scheme)),
         ("__metrics_path__", Some(&*format!("{prefix}/metrics"))),
         ("__profile_path_prefix__", Some(&*prefix)),
         ("__param_process", Some(&*id)),

@@ -4,6 +4,7 @@ mod client;
 mod hostile;
 mod levels;
 pub(super) mod made_up;
+mod tls;
 
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
@@ -236,11 +237,11 @@ fn whoever_has_the_new_token_is_let_in_and_nobody_else() {
     let server = start(on_any_port(), Guard::default(), Arc::new(Made::new())).unwrap();
     let at = server.address().unwrap();
     assert_eq!(get(at, "/processes").status, 200);
-    server.doors().change(guard_with_token()).unwrap();
+    server.doors().change(guard_with_token(), None).unwrap();
     assert_eq!(get(at, "/processes").status, 401);
     let outside = Listen { tcp: Some(SocketAddr::from(([0, 0, 0, 0], 0))), ..Listen::default() };
     let server = start(outside, guard_with_token(), Arc::new(Made::new())).unwrap();
-    let refused = server.doors().change(Guard::default());
+    let refused = server.doors().change(Guard::default(), None);
     assert!(matches!(refused, Err(StartError::Unguarded(_))), "{refused:?}");
     let here = SocketAddr::from(([127, 0, 0, 1], server.address().unwrap().port()));
     assert_eq!(get(here, "/processes").status, 401, "the old token is still needed");

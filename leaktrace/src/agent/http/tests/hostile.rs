@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use super::client::{self, LONG, begin, connect, get, rest};
 use super::{Patience, server, server_with};
 
-const SOON: Duration = Duration::from_millis(300);
+pub(super) const SOON: Duration = Duration::from_millis(300);
 
 /// All is over soon.
-const IMPATIENT: Patience =
+pub(super) const IMPATIENT: Patience =
     Patience { first: SOON, request: SOON, idle: SOON, answer: Duration::from_secs(5), progress: SOON };
 
 #[track_caller]
@@ -71,16 +71,20 @@ fn who_takes_nothing_of_an_answer_is_sent_away() {
         taken += stream.read(&mut piece).unwrap();
     }
     let stuck = begin(at, large);
-    let start = Instant::now();
-    let all = loop {
-        // Until the server has given up, more comes the moment that something is taken; so nothing is.
-        if get_connections(at) == 0 {
-            break rest(&stuck);
-        }
-        assert!(start.elapsed() < LONG, "it is never given up");
-    };
+    given_up(at);
+    let all = rest(&stuck);
     assert!(all.len() < super::made_up::LARGE, "{}", all.len());
     still_answers(at);
+}
+
+/// Waits until the server has no connection any more. Until it has given up, more comes the moment that something is taken;
+/// so nothing is.
+#[track_caller]
+pub(super) fn given_up(at: SocketAddr) {
+    let start = Instant::now();
+    while get_connections(at) > 0 {
+        assert!(start.elapsed() < LONG, "it is never given up");
+    }
 }
 
 /// How many connections to `at` the server has, as the system says.
