@@ -13,6 +13,7 @@ use std::time::Duration;
 use crate::base::num::real;
 use crate::schema::{MetricFamily, MetricKind, MetricSample, NodeProcess, NodeState};
 
+pub(super) use labels::label;
 pub use totals::Totals;
 
 use super::pace::Read;
