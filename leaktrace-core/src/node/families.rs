@@ -58,6 +58,8 @@ pub struct OwnFigures {
     pub unreadable: Vec<(&'static str, u64)>,
     /// Of the black box, if there is one.
     pub black_box: Option<BlackBoxFigures>,
+    /// Of what is pushed to others: to whom, with which result, and how often.
+    pub pushes: Vec<(&'static str, &'static str, u64)>,
 }
 
 /// What there was to write to the black box.
@@ -97,11 +99,12 @@ const LIMIT: usize = 15;
 const MEMORY_LIMIT: usize = 19;
 const MEMORY_SHORT: usize = 20;
 const DROPPED: usize = 21;
+const PUSHES: usize = 22;
 
 use MetricKind::{Counter, Gauge};
 
 /// All families, in the order of the numbers above.
-const KINDS: [Kind; 22] = [
+const KINDS: [Kind; 23] = [
     Kind("leaktrace_goroutines", "Live goroutines, without those of the Go runtime.", None, Gauge),
     Kind(
         "leaktrace_goroutines_created",
@@ -179,6 +182,7 @@ const KINDS: [Kind; 22] = [
         None,
         Counter,
     ),
+    Kind("leaktrace_push", "Profiles and requests with metrics for other servers, by result.", None, Counter),
 ];
 
 /// The names of all metrics, as scrapers have them.
@@ -247,6 +251,9 @@ fn of_node(processes: &[NodeProcess], own: &OwnFigures) -> Vec<Sample> {
         sample(STUCK, [], real(own.stuck_reads)),
     ];
     let black_box = own.black_box.iter().flat_map(of_black_box);
+    let pushes = own.pushes.iter();
+    let pushes =
+        pushes.map(|(to, result, count)| sample(PUSHES, [("to", *to), ("result", *result)], real(*count)));
     // Without a limit nothing is ever short or dropped.
     let limit = own.memory_limit.into_iter().flat_map(|limit| {
         let dropped =
@@ -262,6 +269,7 @@ fn of_node(processes: &[NodeProcess], own: &OwnFigures) -> Vec<Sample> {
         .chain(alone)
         .chain(black_box)
         .chain(limit)
+        .chain(pushes)
         .collect()
 }
 
