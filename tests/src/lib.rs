@@ -22,6 +22,7 @@ pub mod packages;
 pub mod poll;
 pub mod privilege;
 pub mod process;
+pub mod receiver;
 pub mod report;
 pub mod scenarios;
 pub mod suite;

@@ -138,16 +138,8 @@ pub(super) struct Agent<'a> {
 
 impl<'a> Agent<'a> {
     pub(super) fn new(beginning: Beginning, procfs: &'a Procfs) -> Self {
-        let Beginning {
-            args,
-            config,
-            settings,
-            network,
-            shared,
-            asked,
-            answers: (answer, answers),
-            black_box,
-        } = beginning;
+        let Beginning { args, config, settings, network, shared, asked, answers, black_box } = beginning;
+        let (answer, answers) = answers;
         let now = clock::now();
         Self {
             service: Service::of_environment(now),
