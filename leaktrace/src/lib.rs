@@ -20,6 +20,7 @@ pub mod privilege;
 pub mod process;
 pub mod quantity;
 pub mod run;
+pub mod server_url;
 pub mod session;
 pub mod signals;
 pub mod sources;

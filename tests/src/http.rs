@@ -88,12 +88,12 @@ impl Answer {
     }
 }
 
-fn split(bytes: &[u8]) -> Option<(String, &[u8])> {
+pub(crate) fn split(bytes: &[u8]) -> Option<(String, &[u8])> {
     let at = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
     Some((String::from_utf8_lossy(&bytes[..at]).into_owned(), &bytes[at + 4..]))
 }
 
-fn header<'h>(head: &'h str, name: &str) -> Option<&'h str> {
+pub(crate) fn header<'h>(head: &'h str, name: &str) -> Option<&'h str> {
     let mut fields = head.lines().filter_map(|line| line.split_once(':'));
     fields.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
 }

@@ -23,6 +23,7 @@ pub mod packages;
 pub mod poll;
 pub mod privilege;
 pub mod process;
+pub mod receiver;
 pub mod report;
 pub mod runc;
 pub mod scenarios;

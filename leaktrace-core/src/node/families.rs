@@ -13,6 +13,7 @@ use std::time::Duration;
 use crate::base::num::real;
 use crate::schema::{Level, MetricFamily, MetricKind, MetricSample, NodeProcess, NodeState};
 
+pub(super) use labels::label;
 pub use totals::Totals;
 
 use super::pace::Read;
@@ -59,6 +60,8 @@ pub struct OwnFigures {
     pub highest_level: Level,
     /// Of the black box, if there is one.
     pub black_box: Option<BlackBoxFigures>,
+    /// Of what is pushed to others: to whom, with which result, and how often.
+    pub pushes: Vec<(&'static str, &'static str, u64)>,
 }
 
 /// What there was to write to the black box.
@@ -100,11 +103,12 @@ const MEMORY_SHORT: usize = 20;
 const DROPPED: usize = 21;
 const LEVEL: usize = 22;
 const LEVEL_LIMIT: usize = 23;
+const PUSHES: usize = 24;
 
 use MetricKind::{Counter, Gauge};
 
 /// All families, in the order of the numbers above.
-const KINDS: [Kind; 24] = [
+const KINDS: [Kind; 25] = [
     Kind("leaktrace_goroutines", "Live goroutines, without those of the Go runtime.", None, Gauge),
     Kind(
         "leaktrace_goroutines_created",
@@ -194,6 +198,7 @@ const KINDS: [Kind; 24] = [
         None,
         Gauge,
     ),
+    Kind("leaktrace_push", "Profiles and requests with metrics for other servers, by result.", None, Counter),
 ];
 
 /// The names of all metrics, as scrapers have them.
@@ -263,6 +268,9 @@ fn of_node(processes: &[NodeProcess], own: &OwnFigures) -> Vec<Sample> {
         sample(LEVEL_LIMIT, [], own.highest_level.number().into()),
     ];
     let black_box = own.black_box.iter().flat_map(of_black_box);
+    let pushes = own.pushes.iter();
+    let pushes =
+        pushes.map(|(to, result, count)| sample(PUSHES, [("to", *to), ("result", *result)], real(*count)));
     // Without a limit nothing is ever short or dropped.
     let limit = own.memory_limit.into_iter().flat_map(|limit| {
         let dropped =
@@ -278,6 +286,7 @@ fn of_node(processes: &[NodeProcess], own: &OwnFigures) -> Vec<Sample> {
         .chain(alone)
         .chain(black_box)
         .chain(limit)
+        .chain(pushes)
         .collect()
 }
 

@@ -4,10 +4,35 @@ use crate::base::num::{Avma, GPtr, Goid, Ktime, Pc, ReturnPc, real};
 use crate::base::time::SECOND_NS;
 use crate::go::goroutines::{Goroutine, GoroutineKind, Snapshot, StackBounds, StackTable, Want};
 use crate::go::names::Status;
+use crate::schema::{NodeProcess, NodeState, ProcessId};
 
 /// A time; none is 0.
 pub(super) fn at(second: u64) -> Ktime {
     Ktime((second + 1) * SECOND_NS)
+}
+
+/// A process that is watched, of which nothing is suspected.
+pub(super) fn process(pid: u32) -> NodeProcess {
+    NodeProcess {
+        id: ProcessId { pid, start_ticks: 88_123 },
+        exe: "order".to_owned(),
+        container_id: None,
+        unit: Some("order.service".to_owned()),
+        go_version: Some("go1.27.3".to_owned()),
+        version: Some("v1.2.3".to_owned()),
+        state: NodeState::Watched,
+        reason: None,
+        goroutines: Some(1_234),
+        created: Some(99_999),
+        ended: Some(98_000),
+        oldest_ns: Some(3_600 * SECOND_NS),
+        look_age_ns: Some(SECOND_NS),
+        sites: Vec::new(),
+        other_sites: 1_234,
+        study_age_ns: None,
+        is_studied: false,
+        incidents: Vec::new(),
+    }
 }
 
 /// A goroutine of the program's own that waits.

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use leaktrace_core::dump::render::pprof::proto::Profile;
-use leaktrace_core::dump::render::pprof::{self, Kept};
+use leaktrace_core::dump::render::pprof::{self, Kept, Merge};
 use leaktrace_core::dump::render::{FORMATS, Options, render};
 use leaktrace_core::goroutines::Dump;
 
@@ -50,6 +50,7 @@ pub(super) fn dump(
 ) -> Result<Taken, Refusal> {
     let dump = dump_of(inspected, procfs)?;
     let answer = match (wish.seconds, before) {
+        (None, _) if !wish.has_labels => without_labels(&dump),
         (None, _) => in_format(&dump, name_of(wish.debug)),
         (Some(_), None) => return first(&dump).map(Taken::First),
         (Some(_), Some(before)) => {
@@ -93,6 +94,14 @@ fn in_format(dump: &Dump, name: &str) -> Result<Bytes, Refusal> {
     let mut out = Limited { bytes: Vec::new() };
     render(format, dump, &Options::default(), &mut out).map_err(|error| failed(&error))?;
     Ok(out.bytes.into())
+}
+
+fn without_labels(dump: &Dump) -> Result<Bytes, Refusal> {
+    let profile = pprof::profile(dump, &Options::default());
+    let (mut merge, taken_at) = (Merge::new(), profile.time_nanos);
+    merge.add_process(profile, &[]);
+    merge.taken_at(taken_at);
+    written(&merge.finish())
 }
 
 fn first(dump: &Dump) -> Result<Kept, Refusal> {

@@ -11,6 +11,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::black_box::BlackBoxConfig;
 use super::http::{Guard, Listen};
+use super::push::PushConfig;
 use super::tls::Identity;
 use crate::cli::agent::{Agent, BlackBoxArgs};
 use crate::dump::facts;
@@ -39,6 +40,8 @@ pub(super) struct AgentConfig {
     pub(super) listen: Listen,
     /// Where black boxes are kept, if they are.
     pub(super) black_box: Option<BlackBoxConfig>,
+    /// What is sent to whom.
+    pub(super) push: PushConfig,
 }
 
 /// Which processes are meant.
@@ -141,6 +144,7 @@ impl AgentConfig {
             node: facts::hostname(procfs),
             identity,
         };
+        let push = PushConfig::resolve(&args.push, &listen, procfs)?;
         let config = Self {
             meant: Arc::new(Meant { scope: scope(args)?, min_age: args.min_age }),
             cores: args.max_cpu.0.unwrap_or(WITHOUT_LIMIT),
@@ -152,6 +156,7 @@ impl AgentConfig {
             max_overhead: args.max_overhead,
             listen,
             black_box: black_box(&args.black_box)?,
+            push,
         };
         Ok(Resolved { args: args.clone(), config, guard })
     }

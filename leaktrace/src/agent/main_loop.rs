@@ -15,11 +15,11 @@ use super::black_box::{self, Recorder};
 use super::config::{AgentConfig, Resolved};
 use super::deltas::Deltas;
 use super::finding::Finder;
-use super::http::Doors;
 use super::levels;
 use super::memory::Dropped;
 use super::readiness::Readiness;
 use super::reads::{self, Brought, Found, Looked, Reading};
+use super::reload::Network;
 use super::roster::Roster;
 use super::service::Service;
 use super::settings::Settings;
@@ -87,7 +87,7 @@ pub(super) struct Beginning {
     pub(super) args: cli::agent::Agent,
     pub(super) config: AgentConfig,
     pub(super) settings: Settings,
-    pub(super) doors: Doors,
+    pub(super) network: Network,
     pub(super) shared: Arc<Shared>,
     pub(super) asked: mpsc::Receiver<Asked>,
     /// Where jobs answer, and where the loop hears of it.
@@ -101,7 +101,7 @@ pub(super) struct Agent<'a> {
     pub(super) args: cli::agent::Agent,
     pub(super) config: AgentConfig,
     pub(super) settings: Settings,
-    pub(super) doors: Doors,
+    pub(super) network: Network,
     pub(super) service: Service,
     pub(super) procfs: &'a Procfs,
     pub(super) workers: Workers,
@@ -139,8 +139,8 @@ pub(super) struct Agent<'a> {
 
 impl<'a> Agent<'a> {
     pub(super) fn new(beginning: Beginning, procfs: &'a Procfs) -> Self {
-        let Beginning { args, config, settings, doors, shared, asked, answers: (answer, answers), black_box } =
-            beginning;
+        let Beginning { args, config, settings, network, shared, asked, answers, black_box } = beginning;
+        let (answer, answers) = answers;
         let now = clock::now();
         Self {
             service: Service::of_environment(now),
@@ -150,7 +150,7 @@ impl<'a> Agent<'a> {
             args,
             config,
             settings,
-            doors,
+            network,
             procfs,
             workers: Workers::new(MOST_STUCK),
             roster: Roster::default(),

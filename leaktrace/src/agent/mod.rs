@@ -1,7 +1,7 @@
 //! `leaktrace agent`: watches every Go process of a machine by what its memory says, and tells of it over HTTP.
 //!
 //! Nothing is attached to any process but by studies, which are processes of their own. One thread has the loop; threads that
-//! may be given up read processes; a thread without rights speaks to the network and touches neither a process nor its binary.
+//! may be given up read processes; threads without rights speak to the network and touch neither a process nor its binary.
 
 mod asks;
 pub(crate) mod black_box;
@@ -15,6 +15,7 @@ mod main_loop;
 mod memory;
 mod metrics;
 mod node_profile;
+mod push;
 mod readiness;
 mod reads;
 mod reload;
@@ -35,6 +36,8 @@ use tokio::sync::mpsc;
 use self::black_box::Recorder;
 use self::config::{AgentConfig, Resolved};
 use self::main_loop::{Agent, Beginning};
+use self::push::Pushes;
+use self::reload::Network;
 use self::settings::Settings;
 use self::shared::Shared;
 use crate::clock;
@@ -56,9 +59,10 @@ pub fn run(procfs: &Procfs, interrupts: Interrupts) -> anyhow::Result<()> {
         let scheme = config.listen.scheme();
         _ = writeln!(io::stderr(), "leaktrace: listening on {scheme}://{address}/");
     }
+    let pushes = Pushes::start(config.push.clone(), shared.clone())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let doors = server.doors();
-    let beginning = Beginning { args, config, settings, doors, shared, asked, answers, black_box };
+    let network = Network { doors: server.doors(), pushes };
+    let beginning = Beginning { args, config, settings, network, shared, asked, answers, black_box };
     let mut agent = Agent::new(beginning, procfs);
     runtime.context("cannot start the event loop")?.block_on(agent.run(interrupts.wishes()));
     server.stop();

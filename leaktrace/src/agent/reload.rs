@@ -6,9 +6,17 @@ use std::sync::Arc;
 use leaktrace_core::node::MemoryLimit;
 
 use super::config::{AgentConfig, Resolved};
+use super::http::Doors;
 use super::main_loop::{Agent, Answer};
+use super::push::Pushes;
 use crate::cli;
 use crate::process::workers::Lost;
+
+/// What speaks to the network, and may be changed.
+pub(super) struct Network {
+    pub(super) doors: Doors,
+    pub(super) pushes: Pushes,
+}
 
 impl Agent<'_> {
     /// Reads the settings again, on a thread that may not come back.
@@ -32,7 +40,7 @@ impl Agent<'_> {
         let kept = "the settings stay as they were";
         match result.map(|read| *read) {
             Ok(Ok(resolved)) => {
-                match self.doors.change(resolved.guard, resolved.config.listen.identity.clone()) {
+                match self.network.doors.change(resolved.guard, resolved.config.listen.identity.clone()) {
                     Ok(()) => self.apply(&resolved.args, resolved.config),
                     Err(error) => tracing::warn!("{kept}: {error}"),
                 }
@@ -56,6 +64,7 @@ impl Agent<'_> {
         if config.most_memory != self.config.most_memory {
             self.memory = MemoryLimit::new(config.most_memory);
         }
+        self.network.pushes.change(config.push.clone());
         self.config = AgentConfig { meant: Arc::clone(&self.config.meant), ..config };
         self.is_news = true;
         // Whoever has closed standard error does not want to know.
@@ -79,6 +88,7 @@ fn fixed(before: &cli::agent::Agent, after: &cli::agent::Agent) -> [(&'static st
         listen_unix,
         advertise,
         black_box,
+        push: _,
         max_processes: _,
         token_file: _,
         tls_cert,

@@ -226,6 +226,7 @@ impl Agent<'_> {
                 .chain([("not_permitted", self.not_permitted.len() as u64)])
                 .collect(),
             black_box: self.black_box.as_ref().map(Recorder::figures),
+            pushes: self.network.pushes.figures(),
         }
     }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 
 use crate::quantity::{self, Bytes, Overhead, Span};
+use crate::server_url::ServerUrl;
 
 /// What `leaktrace agent` takes.
 #[derive(Clone, Debug, PartialEq, ClapArgs)]
@@ -97,6 +98,10 @@ pub struct Agent {
     /// What is kept of processes.
     #[command(flatten)]
     pub black_box: BlackBoxArgs,
+
+    /// What is sent to others.
+    #[command(flatten)]
+    pub push: PushArgs,
 }
 
 /// What is kept of processes for the time after their end.
@@ -115,4 +120,31 @@ pub struct BlackBoxArgs {
     /// Delete entries that are older than TIME [default: 7d]
     #[arg(long, value_name = "TIME", value_parser = quantity::span)]
     pub black_box_age: Option<Span>,
+}
+
+/// What the agent sends by itself.
+#[derive(Clone, Debug, Default, PartialEq, ClapArgs)]
+#[command(next_help_heading = "Push")]
+pub struct PushArgs {
+    /// Push goroutine profiles of processes to the Pyroscope at URL; this takes dumps, which are not within --max-cpu
+    #[arg(long, value_name = "URL")]
+    pub push_pyroscope: Option<ServerUrl>,
+    /// Push goroutine profiles of processes to the Parca at URL; this takes dumps, which are not within --max-cpu
+    #[arg(long, value_name = "URL")]
+    pub push_parca: Option<ServerUrl>,
+    /// Push metrics to the OpenTelemetry collector at URL, over HTTP, where `/v1/metrics` is appended
+    #[arg(long, value_name = "URL")]
+    pub otlp_endpoint: Option<ServerUrl>,
+    /// Push so often [default: 60s]
+    #[arg(long, value_name = "TIME", value_parser = quantity::span)]
+    pub push_interval: Option<Span>,
+    /// The tenant to whom profiles in Pyroscope belong (the header X-Scope-OrgID)
+    #[arg(long, value_name = "NAME")]
+    pub push_tenant: Option<String>,
+    /// Send the token in FILE with profiles (`Authorization: Bearer TOKEN`)
+    #[arg(long, value_name = "FILE")]
+    pub push_token_file: Option<PathBuf>,
+    /// Send the token in FILE with metrics
+    #[arg(long, value_name = "FILE")]
+    pub otlp_token_file: Option<PathBuf>,
 }

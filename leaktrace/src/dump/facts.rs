@@ -123,12 +123,17 @@ pub(super) fn godebug(environ: &[u8]) -> Option<String> {
 
 /// When a process started that did so `ticks` after boot.
 fn started_at(ticks: u64, procfs: &Procfs) -> Option<UnixTime> {
-    let stat = read(&procfs.root().join("stat"))?;
-    let booted = stat.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse::<u64>().ok()?;
+    let booted = booted_s(procfs)?;
     let per_second = rustix::param::clock_ticks_per_second();
     let nanoseconds = u128::from(ticks) * 1_000_000_000 / u128::from(per_second.max(1));
     let since_boot = u64::try_from(nanoseconds).ok()?;
     booted.checked_mul(1_000_000_000)?.checked_add(since_boot).map(UnixTime)
+}
+
+/// When the system started, in seconds since 1970.
+pub(crate) fn booted_s(procfs: &Procfs) -> Option<u64> {
+    let stat = read(&procfs.root().join("stat"))?;
+    stat.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()
 }
 
 pub(crate) fn hostname(procfs: &Procfs) -> Option<String> {

@@ -11,7 +11,7 @@ const OTHER: &str = "~other";
 const UNKNOWN: &str = "~unknown";
 
 /// A name as a label has it. What is cut ends with a hash of the whole, so that two names rarely become one.
-pub(super) fn label(name: &str) -> String {
+pub(in crate::node) fn label(name: &str) -> String {
     let name = escape::line(name);
     if name.len() <= MAX_LEN {
         return name.into_owned();

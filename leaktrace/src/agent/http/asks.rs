@@ -55,6 +55,9 @@ pub struct Wish {
     pub debug: u8,
     /// For how many seconds it is watched how they change, at most [`Wish::MAX_SECONDS`]; only where `debug` is 0.
     pub seconds: Option<u32>,
+    /// Whether goroutines keep the labels that their program has given them; only where it is a compressed profile may they
+    /// lose them.
+    pub has_labels: bool,
 }
 
 impl Wish {
@@ -62,7 +65,11 @@ impl Wish {
     pub const MAX_SECONDS: u32 = 300;
 
     /// A profile of all goroutines as they are.
-    pub const PROFILE: Self = Self { kind: ProfileKind::Goroutine, debug: 0, seconds: None };
+    pub const PROFILE: Self =
+        Self { kind: ProfileKind::Goroutine, debug: 0, seconds: None, has_labels: true };
+
+    /// The same for somebody else's eyes: the program's own labels may be as many as there are requests.
+    pub const WITHOUT_LABELS: Self = Self { has_labels: false, ..Self::PROFILE };
 }
 
 /// How closely somebody wants a process to be watched.

@@ -165,7 +165,8 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
 }
 
-fn read_token(path: &Path) -> Result<Vec<u8>, TokenError> {
+/// The token that a file has.
+pub(in crate::agent) fn read_token(path: &Path) -> Result<Vec<u8>, TokenError> {
     let read = || {
         let mut text = Vec::new();
         // One byte more than there may be, and room for the end of a line.

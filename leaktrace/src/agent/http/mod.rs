@@ -35,6 +35,7 @@ use std::{io, net};
 
 pub use asks::{Answers, BlackBoxPart, Dumped, Health, LevelWish, ProfileKind, Refusal, Wish};
 pub use doors::Doors;
+pub(super) use guard::read_token;
 pub use guard::{Guard, TokenError};
 pub use hyper::body::Bytes;
 use thiserror::Error;

@@ -145,7 +145,7 @@ fn wish(kind: ProfileKind, query: &Query<'_>) -> Result<Wish, Unclear> {
         Some(Some(seconds)) => Some(seconds),
         Some(None) => return Err(Unclear::BadQuery("\"seconds\" is a whole number from 1 to 300")),
     };
-    Ok(Wish { kind, debug, seconds })
+    Ok(Wish { kind, debug, seconds, has_labels: true })
 }
 
 fn level(query: &Query<'_>) -> Result<LevelWish, Unclear> {
@@ -216,7 +216,7 @@ mod tests {
     }
 
     fn profile(kind: ProfileKind, debug: u8, seconds: Option<u32>) -> Route {
-        Route::Process(ID, Part::Profile(Wish { kind, debug, seconds }))
+        Route::Process(ID, Part::Profile(Wish { kind, debug, seconds, has_labels: true }))
     }
 
     #[test]

@@ -27,18 +27,14 @@ pub(super) fn targets<'a>(
 fn labels(process: &NodeProcess, scheme: &str, machine: Option<&str>) -> BTreeMap<&'static str, String> {
     let id = process.id.to_string();
     let prefix = format!("/processes/{id}");
-    let unit = process.unit.as_deref().map(|unit| unit.strip_suffix(".service").unwrap_or(unit));
-    let container = process.container_id.as_deref().map(|id| id.get(..12).unwrap_or(id));
-    let own = format!("{}:{}", process.exe, process.id.pid);
-    // Without these two all processes of a machine would be one.
-    let instance: Vec<&str> = [machine, container.or(unit), Some(&own)].into_iter().flatten().collect();
+    let instance = process.instance(machine);
     let labels = [
         ("__scheme__", Some(scheme)),
         ("__metrics_path__", Some(&*format!("{prefix}/metrics"))),
         ("__profile_path_prefix__", Some(&*prefix)),
         ("__param_process", Some(&*id)),
-        ("instance", Some(&*instance.join("/"))),
-        ("service_name", Some(unit.unwrap_or(&process.exe))),
+        ("instance", Some(&*instance)),
+        ("service_name", Some(process.service_name())),
         ("node", machine),
         ("__meta_leaktrace_prefix", Some(&*prefix)),
         ("__meta_leaktrace_pid", Some(&*process.id.pid.to_string())),
