@@ -60,7 +60,8 @@ impl FromStr for ServerUrl {
         if uri.query().is_some() {
             return Err(NoServerUrl::Query);
         }
-        let has_port = authority.port().is_some();
+        // Behind the brackets of an address of IPv6.
+        let has_port = authority.as_str().rsplit(']').next().is_some_and(|rest| rest.contains(':'));
         let port = if has_port { authority.port_u16().ok_or(NoServerUrl::Unclear)? } else { 80 };
         let host = authority.host().trim_start_matches('[').trim_end_matches(']');
         if host.is_empty() || port == 0 {
