@@ -22,8 +22,12 @@ pub const DEPLOYED: [&str; 4] = ["bpf", "perfmon", "sys_ptrace", "dac_read_searc
 /// `leaktrace agent` of root with these capabilities and no other.
 pub fn confined(capabilities: &[&str]) -> Command {
     let mut command = Command::new("setpriv");
-    let bounding: String = capabilities.iter().map(|name| format!(",+{name}")).collect();
-    command.args([format!("--bounding-set=-all{bounding}").as_str(), "--inh-caps=-all", "--no-new-privs"]);
+    let bounding: Vec<String> = capabilities.iter().map(|name| format!("+{name}")).collect();
+    command.args([
+        format!("--bounding-set=-all,{}", bounding.join(",")).as_str(),
+        "--inh-caps=-all",
+        "--no-new-privs",
+    ]);
     command.arg(binary()).arg("agent");
     command
 }

@@ -88,7 +88,7 @@ fn the_line_of_a_suspect_is_probed_and_all_others_are_judged_as_well() {
     let told = agent.find(target.pid()).expect("it runs");
     assert_eq!((&told["level"], &told["level_reason"]), (&Value::from(1), &Value::Null), "{told}");
     poll_until(PATIENCE, "the level is in the metrics", || {
-        agent.series("leaktrace_level{", "").filter(|level| *level == 1.0)
+        (agent.series("leaktrace_level{", "") == Some(1.0)).then_some(())
     });
     assert!(agent.get(&format!("/processes/{id}")).contains("1, the suspected go statement is probed"));
     let outcome = agent.stop();

@@ -27,7 +27,7 @@ pub use ages::{Ages, OLD};
 pub use cgroup::Place;
 pub use choice::{LeftOut, Most, Wanted, choose};
 pub use families::{BlackBoxFigures, Bounds, OwnFigures, Totals, families, metric_names};
-pub use level::{Probed, Unnamed, statement};
+pub use level::Probed;
 pub use memory::MemoryLimit;
 pub use pace::{Load, Pace, Read, for_target};
 pub use row::Row;

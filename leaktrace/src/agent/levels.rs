@@ -12,7 +12,8 @@ use super::http::{Bytes, LevelWish, Refusal};
 use super::main_loop::{Agent, Answer};
 use super::roster::Process;
 use super::shared::Asked;
-use super::studies::{Heard, Means, NotAsked};
+use super::studies::{Means, NotAsked};
+use super::study::Heard;
 use crate::clock;
 use crate::process::Procfs;
 use crate::process::privileges::{Capability, Privileges};
@@ -40,14 +41,9 @@ pub(super) fn means(config: &AgentConfig, procfs: &Procfs) -> Means {
 /// Why nothing can be probed, if that is for want of rights.
 fn obstacle(privileges: &Privileges) -> Option<String> {
     let missing = NEEDED.into_iter().filter(|capability| !privileges.has(*capability));
-    match missing.collect::<Vec<_>>()[..] {
-        [] => None,
-        [one] => Some(format!("{one} is missing")),
-        [one, ref others @ ..] => {
-            let others = others.iter().map(|other| format!(" and {other}"));
-            Some(format!("{one}{} are missing", others.collect::<String>()))
-        }
-    }
+    let missing: Vec<String> = missing.map(|capability| capability.to_string()).collect();
+    let verb = if missing.len() == 1 { "is" } else { "are" };
+    (!missing.is_empty()).then(|| format!("{} {verb} missing", missing.join(" and ")))
 }
 
 impl Agent<'_> {
@@ -56,6 +52,7 @@ impl Agent<'_> {
         match asked {
             Asked::Process(ask) => self.dump(ask),
             Asked::Node(reply) => self.profile_node(reply),
+            Asked::Level(_, _, reply) if reply.is_closed() => {}
             Asked::Level(id, wish, reply) => {
                 let done = self.watch_closely(id, wish);
                 let answer = format!("{{\"level\":{},\"seconds\":{}}}\n", wish.level.number(), wish.seconds);

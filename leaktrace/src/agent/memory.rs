@@ -56,7 +56,7 @@ impl Process {
     /// The incidents that it told of stay known.
     fn drop_report(&mut self) -> bool {
         self.told_before = self.incidents();
-        self.studied.take().is_some()
+        self.asked.take().is_some() | self.studied.take().is_some()
     }
 
     fn drop_names(&mut self) -> bool {

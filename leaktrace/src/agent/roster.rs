@@ -7,11 +7,11 @@ use std::time::Duration;
 use leaktrace_core::base::num::Ktime;
 use leaktrace_core::go::counts::CountPlan;
 use leaktrace_core::node::{Candidate, Pace, Read, Row};
-use leaktrace_core::schema::{Location, NodeIncident, ProcessId};
+use leaktrace_core::schema::{Location, NodeIncident, ProcessId, Report};
 
 use super::main_loop::after;
 use super::reads::{About, Names, Reading};
-use super::studies::Studied;
+use super::studied::Studied;
 use crate::inspect::Inspected;
 
 /// After how long it is tried again to look at a process: at first, and at most.
@@ -52,6 +52,8 @@ pub(super) struct Process {
     /// What a study of it has said last, and what one that is under way has not found.
     pub(super) studied: Option<Studied>,
     pub(super) under_study: Option<Studied>,
+    /// The last report, if it is of a study that somebody has asked for.
+    pub(super) asked: Option<Arc<Report>>,
     /// The incidents of a report that was dropped for want of memory.
     pub(super) told_before: Vec<NodeIncident>,
 }
@@ -208,6 +210,7 @@ impl Process {
             is_nameless: false,
             is_read_alone: false,
             studied: None,
+            asked: None,
             told_before: Vec::new(),
             under_study: None,
         }
@@ -308,8 +311,10 @@ impl Process {
         matches!(self.phase, Phase::Watched) && self.row.looked_at().is_some()
     }
 
-    /// A study has said this of it. What one found that was surer stands until that study is over.
-    pub(super) fn hear(&mut self, said: Studied) {
+    /// A study has said this of it. What one found that was surer stands until that study is over. Whoever has asked for one
+    /// wants to see what it says in any case.
+    pub(super) fn hear(&mut self, said: Studied, is_asked: bool) {
+        self.asked = is_asked.then(|| Arc::clone(&said.report));
         if self.studied.as_ref().is_none_or(|before| said.is_as_sure_as(before)) {
             self.studied = Some(said);
         } else {
@@ -317,10 +322,11 @@ impl Process {
         }
     }
 
-    /// The study has ended. What one of a suspect has not found again is so no more; one in turn is too short to tell.
-    pub(super) fn study_ended(&mut self) {
+    /// The study has ended. What one of a suspect has not found again is so no more; one in turn is too short to tell, and so may
+    /// be one that was asked for.
+    pub(super) fn study_ended(&mut self, is_asked: bool) {
         let last = self.under_study.take();
-        if self.row.suspicions().is_empty() {
+        if self.row.suspicions().is_empty() && !is_asked {
             self.studied = last.or(self.studied.take());
         }
     }

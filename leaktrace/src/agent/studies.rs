@@ -5,23 +5,21 @@
 //! ended at any time, and says what everybody would be told who looked at that process by hand. Of a suspect the `go`
 //! statement that grows is probed. Where that cannot be, its study goes on from memory alone.
 
-mod child;
-
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::time::Duration;
 
 use leaktrace_core::base::num::Ktime;
-use leaktrace_core::node::{Candidate, NotNow, Probed, Turns, Why, statement};
+use leaktrace_core::node::{Candidate, NotNow, Probed, Turns, Why};
 use leaktrace_core::schema::{Level, Location, ProcessId, Report, Severity};
+use leaktrace_core::trace::plan::Statement;
 use rustix::process::{Signal, pidfd_send_signal};
 use thiserror::Error;
 use tokio::sync::mpsc;
 
-use self::child::Way;
 use super::main_loop::{Answer, after};
+use super::study::{self, Way, kill};
 use crate::process::Procfs;
 use crate::quantity::Overhead;
 
@@ -36,38 +34,6 @@ const LEAST: Duration = Duration::from_secs(5);
 
 /// When it is tried again where no study can be started.
 const RETRY: Duration = Duration::from_mins(1);
-
-/// What a study has said last.
-#[derive(Clone, Debug)]
-pub(super) struct Studied {
-    pub(super) report: Arc<Report>,
-    pub(super) at: Ktime,
-}
-
-impl Studied {
-    /// Whether it is as sure of something as `other` is.
-    pub(super) fn is_as_sure_as(&self, other: &Self) -> bool {
-        // The surest severity is the least.
-        let surest = |studied: &Self| studied.report.incidents.iter().map(|incident| incident.severity).min();
-        is_as_sure(surest(self), surest(other))
-    }
-}
-
-fn is_as_sure(one: Option<Severity>, other: Option<Severity>) -> bool {
-    match (one, other) {
-        (Some(one), Some(other)) => one <= other,
-        (_, None) => true,
-        (None, Some(_)) => false,
-    }
-}
-
-/// What a thread that listens to a study has to say.
-pub(super) enum Heard {
-    /// A report.
-    Report(Box<Report>),
-    /// It has ended, after so much processor time; and why, if not as it should.
-    Ended(Duration, Option<String>),
-}
 
 /// What studies may do.
 pub(super) struct Means {
@@ -145,11 +111,16 @@ impl Studies {
         }
     }
 
+    /// Whether this one is studied because somebody has asked for it.
+    pub(super) fn is_asked(&self, id: ProcessId) -> bool {
+        self.turns.under_way(id) == Some(Why::Asked)
+    }
+
     /// What is probed of a process with this suspect, and why it is nothing.
     fn probed(&self, suspect: Option<&Location>) -> (Probed, Option<String>) {
         let site = suspect.map(|at| match &self.means.obstacle {
             Some(why) => Err(why.clone()),
-            None => statement(at).map_err(|error| error.to_string()),
+            None => Statement::of(at).map_err(|error| error.to_string()),
         });
         match site {
             Some(Ok(site)) => (Probed::Site(site), None),
@@ -170,7 +141,7 @@ impl Studies {
         procfs: &Procfs,
         now: Ktime,
     ) -> io::Result<()> {
-        let process = child::start(id, &way, procfs, &self.answer)?;
+        let process = study::start(id, &way, procfs, &self.answer)?;
         let (until, level) = (after(now, way.lasts), Level::Memory);
         let study = Study { process, way, began: now, until, is_ended: false, level, reason, next: None };
         self.under_way.insert(id, study);
@@ -336,11 +307,6 @@ impl Study {
         let way = Way { probed: Probed::Nothing, lasts, ..self.way };
         (lasts >= LEAST).then_some((way, Some(reason)))
     }
-}
-
-fn kill(process: &OwnedFd) {
-    // One that has ended by itself needs no end.
-    _ = pidfd_send_signal(process, Signal::KILL);
 }
 
 #[cfg(test)]

@@ -15,7 +15,8 @@ use super::main_loop::{Agent, Answer, STUDY, TELL, after};
 use super::reads::{self, Brought, Found, Looked};
 use super::roster::Process;
 use super::shared::node;
-use super::studies::{Heard, Studied};
+use super::studied::Studied;
+use super::study::Heard;
 use crate::clock;
 use crate::process::privileges::{Capability, Privileges};
 use crate::process::stat::resident;
@@ -194,14 +195,16 @@ impl Agent<'_> {
         match heard {
             Heard::Report(mut report) => {
                 self.studies.heard(id, &mut report, now);
+                let is_asked = self.studies.is_asked(id);
                 if let Some(process) = self.roster.get_mut(id) {
-                    process.hear(Studied { report: Arc::from(report), at: now });
+                    process.hear(Studied { report: Arc::from(report), at: now }, is_asked);
                 }
             }
             Heard::Ended(used, error) => {
+                let is_asked = self.studies.is_asked(id);
                 let is_over = self.studies.ended(id, used, error, self.procfs, now);
                 if let Some(process) = self.roster.get_mut(id).filter(|_| is_over) {
-                    process.study_ended();
+                    process.study_ended(is_asked);
                 }
             }
         }

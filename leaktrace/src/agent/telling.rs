@@ -71,7 +71,7 @@ impl Process {
 
     /// The report of the last study.
     pub(super) fn report(&self) -> Option<Arc<Report>> {
-        self.studied.as_ref().map(|studied| Arc::clone(&studied.report))
+        self.asked.clone().or_else(|| self.studied.as_ref().map(|studied| Arc::clone(&studied.report)))
     }
 }
 

@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use crate::base::path::base_name;
 use crate::go::symbolize::{SymbolFrame, display_name};
+use crate::schema::Location;
 
 /// The longest name that is believed, in bytes.
 const MAX_LEN: usize = 4096;
@@ -40,6 +41,9 @@ pub enum StatementError {
     /// It is nothing that a function or a file is called.
     #[error("`{0}` is neither a line such as main.go:67 nor a function such as main.serve or main.serve:67")]
     Malformed(String),
+    /// Its program does not say in which line it is.
+    #[error("the line of the go statement at {0} is not known")]
+    Unnamed(String),
     /// It is longer than names are.
     #[error("{len} bytes are more than the {MAX_LEN} that a name may have")]
     TooLong {
@@ -85,6 +89,16 @@ impl fmt::Display for Statement {
 }
 
 impl Statement {
+    /// The one that is at this place: its line in its file, which nothing else shares, or what `//line` calls that, else in its
+    /// function.
+    pub fn of(at: &Location) -> Result<Self, StatementError> {
+        let unnamed = || StatementError::Unnamed(at.pc.clone());
+        let line = at.line.ok_or_else(unnamed)?;
+        let file = at.file.as_deref().filter(|file| file.ends_with(SOURCE));
+        let place = file.or(at.function.as_deref()).ok_or_else(unnamed)?;
+        format!("{place}:{line}").parse()
+    }
+
     /// Whether it is the one at which these frames are, the innermost first. One that was inlined is a `go` statement of
     /// its own function as well as of those around it.
     pub(super) fn is_at(&self, frames: &[SymbolFrame<'_>]) -> bool {
@@ -164,6 +178,23 @@ mod tests {
             assert_eq!(error(text), StatementError::Malformed(text.to_owned()), "{text:?}");
         }
         assert_eq!(error(&"f".repeat(MAX_LEN + 1)), StatementError::TooLong { len: MAX_LEN + 1 });
+    }
+
+    #[test]
+    fn a_place_is_named_by_its_line() {
+        let at = |function: Option<&str>, file: Option<&str>, line: Option<u32>| {
+            let owned = |text: Option<&str>| text.map(str::to_owned);
+            Location { function: owned(function), file: owned(file), line, pc: "0x401000".to_owned() }
+        };
+        let name = |at: Location| Statement::of(&at).map(|statement| statement.to_string());
+        let main = at(Some("main.serve"), Some("/src/main.go"), Some(67));
+        assert_eq!(name(main).unwrap(), "/src/main.go:67");
+        let parser = at(Some("main.(*T).parse"), Some("/src/expr.y"), Some(9));
+        assert_eq!(name(parser).unwrap(), "main.(*T).parse:9");
+        let unknown = name(at(Some("main.serve"), Some("/src/main.go"), None)).unwrap_err();
+        assert_eq!(unknown.to_string(), "the line of the go statement at 0x401000 is not known");
+        assert!(matches!(name(at(None, Some("a.y"), Some(1))), Err(StatementError::Unnamed(_))));
+        assert!(matches!(name(at(Some("main.f\n"), None, Some(1))), Err(StatementError::Malformed(_))));
     }
 
     #[test]

@@ -1,12 +1,5 @@
 use super::*;
 
-#[test]
-fn a_weaker_study_does_not_take_back_what_a_stronger_one_has_found() {
-    let (watch, likely, certain) = (Some(Severity::Watch), Some(Severity::Likely), Some(Severity::Certain));
-    assert!(is_as_sure(certain, likely) && is_as_sure(likely, likely) && is_as_sure(None, None));
-    assert!(!is_as_sure(watch, likely) && !is_as_sure(None, watch));
-}
-
 fn studies(obstacle: Option<&str>) -> Studies {
     let means = Means { obstacle: obstacle.map(str::to_owned), max_overhead: Overhead(Some(0.01)) };
     Studies::new(0.01, means, Ktime(0), mpsc::unbounded_channel().0)

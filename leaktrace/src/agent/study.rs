@@ -8,11 +8,10 @@ use std::time::Duration;
 
 use leaktrace_core::node::Probed;
 use leaktrace_core::schema::{Level, ProcessId, Report};
-use rustix::process::{PidfdFlags, pidfd_open};
+use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::sync::mpsc;
 
-use super::Heard;
-use crate::agent::main_loop::Answer;
+use super::main_loop::Answer;
 use crate::exit::Exit;
 use crate::process::cpu::UsedCpu;
 use crate::process::{Pid, Procfs};
@@ -24,6 +23,14 @@ const REPORTS: Duration = Duration::from_secs(15);
 /// The most that is read of what a study writes, and of what it says of itself, in bytes.
 const MOST_BYTES: u64 = 256 << 20;
 const MOST_SAID: u64 = 4 << 10;
+
+/// What a thread that listens to a study has to say.
+pub(super) enum Heard {
+    /// A report.
+    Report(Box<Report>),
+    /// It has ended, after so much processor time; and why, if not as it should.
+    Ended(Duration, Option<String>),
+}
 
 /// How it watches its process.
 #[derive(Clone, Debug)]
@@ -85,7 +92,7 @@ pub(super) fn start(
     let thread = std::thread::Builder::new().name("study".to_owned()).spawn(listen);
     if let Err(error) = thread {
         // Nobody waits for it: what is left of it goes with us.
-        super::kill(&process);
+        kill(&process);
         return Err(error);
     }
     Ok(process)
@@ -94,6 +101,12 @@ pub(super) fn start(
 fn hold(child: &Child) -> io::Result<OwnedFd> {
     let pid = Pid(child.id()).raw().ok_or_else(|| io::Error::other("it has no pid"))?;
     Ok(pidfd_open(pid, PidfdFlags::empty())?)
+}
+
+/// Ends it at once.
+pub(super) fn kill(process: &OwnedFd) {
+    // One that has ended by itself needs no end.
+    _ = pidfd_send_signal(process, Signal::KILL);
 }
 
 /// Hands on what a study says until it ends.
