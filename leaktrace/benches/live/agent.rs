@@ -1,4 +1,4 @@
-//! What `leaktrace agent` needs, by how many processes it watches, and what a busy one of them loses.
+//! What `leaktrace agent` needs, by how many processes it watches.
 
 use std::fs::read_to_string;
 use std::process::Command;
@@ -10,7 +10,7 @@ use leaktrace_tests::process::status;
 
 use crate::effort::Effort;
 use crate::go::{self, Running};
-use crate::service::{Figures, RATE, Service, head};
+use crate::service::Service;
 use crate::statistics::{grouped, in_seconds, real};
 
 /// How many idle processes there are.
@@ -25,10 +25,6 @@ const BUSY_RATE: u32 = 300;
 const PATIENCE: Duration = Duration::from_mins(2);
 const BEGINNING: Duration = Duration::from_secs(30);
 const MEASURED: Duration = Duration::from_mins(1);
-
-const ROUNDS: usize = 5;
-const WARM_UP: Duration = Duration::from_secs(2);
-const ASKED: Duration = Duration::from_secs(3);
 
 pub(crate) fn run(effort: Effort) -> Result<()> {
     println!("### The agent (`cargo xtask bench agent`)\n");
@@ -61,7 +57,7 @@ pub(crate) fn run(effort: Effort) -> Result<()> {
     })?;
     drop(busy);
     println!();
-    throughput(effort)
+    Ok(())
 }
 
 /// One that is about to say that it is ready.
@@ -70,7 +66,7 @@ fn idle() -> Result<Running> {
 }
 
 fn row(what: &str, count: usize) -> Result<()> {
-    let agent = Agent::start();
+    let agent = Agent::start("");
     let known_after = agent.wait_for(count)?;
     sleep(BEGINNING);
     let (before, began) = (agent.used()?, Instant::now());
@@ -88,44 +84,22 @@ fn row(what: &str, count: usize) -> Result<()> {
     Ok(())
 }
 
-/// What a server under load loses, in turns with and without an agent.
-fn throughput(effort: Effort) -> Result<()> {
-    let service = Service::start("server")?;
-    let ways = ["no agent", "watched by `leaktrace agent`"];
-    let [mut saturated, mut paced]: [[Figures; 2]; 2] = Default::default();
-    for round in 0..effort.rounds(ROUNDS) * 2 {
-        let way = (round + round / 2) % 2;
-        let agent = (way == 1).then(Agent::start);
-        agent.as_ref().map_or(Ok(Duration::ZERO), |agent| agent.wait_for(1))?;
-        for (rate, figures) in [(RATE, &mut paced[way]), (0, &mut saturated[way])] {
-            service.ask(rate, WARM_UP)?;
-            service.measure(rate, ASKED, figures)?;
-        }
-    }
-    for (load, figures) in [("at saturation", &saturated), ("at 3,000 requests/s", &paced)] {
-        head(load);
-        ways.iter().zip(figures).for_each(|(way, of)| of.print(way, &figures[0]));
-        println!();
-    }
-    Ok(())
-}
-
 /// A running agent, the one that was built for this; killed when dropped.
-struct Agent {
-    agent: leaktrace_tests::agent::Agent,
+pub(crate) struct Agent {
+    pub(crate) agent: leaktrace_tests::agent::Agent,
     began: Instant,
 }
 
 impl Agent {
-    fn start() -> Self {
+    pub(crate) fn start(options: &str) -> Self {
         let began = Instant::now();
         let mut command = Command::new(env!("CARGO_BIN_EXE_leaktrace"));
         command.arg("agent");
-        Self { agent: leaktrace_tests::agent::Agent::start_as(command, ""), began }
+        Self { agent: leaktrace_tests::agent::Agent::start_as(command, options), began }
     }
 
     /// Waits until it watches so many; how long after its start that was.
-    fn wait_for(&self, count: usize) -> Result<Duration> {
+    pub(crate) fn wait_for(&self, count: usize) -> Result<Duration> {
         let watched = || self.agent.series("leaktrace_processes{", "state=\"watched\"");
         while watched().unwrap_or(-1.0) < real(count as u64) {
             ensure!(

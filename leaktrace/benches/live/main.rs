@@ -11,6 +11,7 @@ mod hits;
 mod http;
 mod large;
 mod leak;
+mod levels;
 mod machine;
 mod parked;
 mod service;
@@ -37,7 +38,7 @@ const BENCHES: &[Bench] = &[
     ("http", http::run),
     ("leak", leak::run),
     ("dump", dumps::run),
-    ("agent", agent::run),
+    ("agent", |effort| agent::run(effort).and_then(|()| levels::run(effort))),
 ];
 
 fn main() -> Result<()> {

@@ -27,7 +27,12 @@ pub(crate) struct Service {
 impl Service {
     /// Starts a program that prints its address.
     pub(crate) fn start(name: &str) -> Result<Self> {
-        let mut server = Running::start(&mut Command::new(go::build(name)?))?;
+        Self::start_with(name, &[])
+    }
+
+    /// The same with arguments.
+    pub(crate) fn start_with(name: &str, arguments: &[&str]) -> Result<Self> {
+        let mut server = Running::start(Command::new(go::build(name)?).args(arguments))?;
         let address = server.line()?;
         Ok(Self { server, address, load: go::build("load")?.display().to_string() })
     }
