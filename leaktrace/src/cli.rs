@@ -126,7 +126,7 @@ pub enum Command {
     /// Watch every Go process of this machine and serve metrics, profiles and a page about them
     ///
     /// Works from memory alone: nothing is attached to any process.
-    Agent(agent::Agent),
+    Agent(Box<agent::Agent>),
     /// Explain what a rule looks for, what its numbers mean and how sure it is
     Explain(rules::Explain),
 }

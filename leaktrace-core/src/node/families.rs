@@ -268,9 +268,6 @@ fn of_node(processes: &[NodeProcess], own: &OwnFigures) -> Vec<Sample> {
         sample(LEVEL_LIMIT, [], own.highest_level.number().into()),
     ];
     let black_box = own.black_box.iter().flat_map(of_black_box);
-    let pushes = own.pushes.iter();
-    let pushes =
-        pushes.map(|(to, result, count)| sample(PUSHES, [("to", *to), ("result", *result)], real(*count)));
     // Without a limit nothing is ever short or dropped.
     let limit = own.memory_limit.into_iter().flat_map(|limit| {
         let dropped =
@@ -286,8 +283,12 @@ fn of_node(processes: &[NodeProcess], own: &OwnFigures) -> Vec<Sample> {
         .chain(alone)
         .chain(black_box)
         .chain(limit)
-        .chain(pushes)
+        .chain(own.pushes.iter().map(of_push))
         .collect()
+}
+
+fn of_push((to, result, count): &(&'static str, &'static str, u64)) -> Sample {
+    sample(PUSHES, [("to", *to), ("result", *result)], real(*count))
 }
 
 fn of_black_box(figures: &BlackBoxFigures) -> Vec<Sample> {

@@ -17,9 +17,6 @@ use crate::process::memory::ProcessMemory;
 /// The largest answer, in bytes.
 const MOST_BYTES: usize = 64 << 20;
 
-/// Beyond so many goroutines no dump is taken: it would take the agent more memory than it may have.
-pub(super) const MOST_GOROUTINES: u64 = 140_000;
-
 /// What of a wish cannot be fulfilled, whatever the process is.
 pub(super) fn refuse(wish: &Wish) -> Option<Refusal> {
     match wish.kind {

@@ -7,7 +7,7 @@ use leaktrace_core::schema::ProcessId;
 
 use super::asks::{self, Taken};
 use super::deltas::{self, First};
-use super::http::Refusal;
+use super::http::{Refusal, Wish};
 use super::main_loop::{Agent, Answer};
 use super::roster::Process;
 use super::shared::Ask;
@@ -78,7 +78,7 @@ impl Agent<'_> {
     }
 
     pub(super) fn too_large(&self, id: ProcessId) -> Option<Refusal> {
-        let most = asks::MOST_GOROUTINES;
+        let most = Wish::MOST_GOROUTINES;
         let goroutines = self.roster.get(id)?.row().goroutines().filter(|count| *count > most)?;
         Some(Refusal::Failed(format!(
             "{goroutines} goroutines exceed the limit of {most} for a dump by the agent: use leaktrace dump --pid {}",

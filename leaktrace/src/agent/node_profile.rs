@@ -10,7 +10,7 @@ use leaktrace_core::schema::ProcessId;
 use tokio::sync::mpsc;
 
 use super::asks;
-use super::http::{Bytes, Refusal};
+use super::http::{Bytes, Refusal, Wish};
 use super::main_loop::{Agent, Answer};
 use super::reads::About;
 use super::roster::Process;
@@ -21,7 +21,7 @@ use crate::process::Procfs;
 use crate::process::workers::{Workers, lock};
 
 /// How much is in one at most.
-const MOST: Most = Most { processes: 256, goroutines: asks::MOST_GOROUTINES };
+const MOST: Most = Most { processes: 256, goroutines: Wish::MOST_GOROUTINES };
 /// Frames of all its stacks together, each of which takes some ten bytes.
 const MOST_FRAMES: usize = 4_000_000;
 

@@ -185,6 +185,15 @@ fn the_black_box_is_counted_where_there_is_one() {
 }
 
 #[test]
+fn pushes_are_counted_by_server_and_result() {
+    let pushes = vec![("otlp", "sent", 3), ("otlp", "failed", 0)];
+    let own = OwnFigures { pushes, ..OwnFigures::default() };
+    let said = Said(families(&[], &mut Totals::default(), &own, &Bounds::default()));
+    assert_eq!(said.values("leaktrace_push", "sent"), [3.0]);
+    assert_eq!(said.values("leaktrace_push", "failed"), [0.0]);
+}
+
+#[test]
 fn suspects_are_shown_before_others() {
     let suspect = NodeSite { suspect: Some("grows".to_owned()), per_minute: Some(2.5), ..site(99, 1) };
     let sites = (1..=20).map(|line| site(line, 1000)).chain([suspect]).collect();
@@ -240,7 +249,7 @@ fn names_are_those_of_their_units_and_kinds() {
         assert!(unit.is_none_or(|unit| name.ends_with(unit)), "{name}");
         assert_eq!(
             kind == Counter,
-            ["created", "ended", "cpu_seconds", "blackbox_entries", "blackbox_failures", "dropped"]
+            ["created", "ended", "cpu_seconds", "blackbox_entries", "blackbox_failures", "dropped", "push"]
                 .iter()
                 .any(|end| name.ends_with(end))
         );

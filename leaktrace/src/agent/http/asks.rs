@@ -64,6 +64,9 @@ impl Wish {
     /// The longest time over which changes are watched.
     pub const MAX_SECONDS: u32 = 300;
 
+    /// Beyond so many goroutines no dump is taken: it would take the agent more memory than it may have.
+    pub const MOST_GOROUTINES: u64 = 140_000;
+
     /// A profile of all goroutines as they are.
     pub const PROFILE: Self =
         Self { kind: ProfileKind::Goroutine, debug: 0, seconds: None, has_labels: true };

@@ -145,8 +145,8 @@ mod tests {
         PushConfig::resolve(args, &Listen::default(), &Procfs::system())
     }
 
-    fn url(text: &str) -> Option<ServerUrl> {
-        Some(text.parse().unwrap())
+    fn url(text: &str) -> ServerUrl {
+        text.parse().unwrap()
     }
 
     #[test]
@@ -163,9 +163,9 @@ mod tests {
             Some(path)
         };
         let args = PushArgs {
-            push_pyroscope: url("http://a:1"),
-            push_parca: url("http://b:2"),
-            otlp_endpoint: url("http://c:3"),
+            push_pyroscope: Some(url("http://a:1")),
+            push_parca: Some(url("http://b:2")),
+            otlp_endpoint: Some(url("http://c:3")),
             push_tenant: Some("shop".to_owned()),
             push_token_file: file("profiles"),
             otlp_token_file: file("metrics"),
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_refused() {
-        let to = PushArgs { otlp_endpoint: url("http://c:3"), ..PushArgs::default() };
+        let to = PushArgs { otlp_endpoint: Some(url("http://c:3")), ..PushArgs::default() };
         let refused = [
             (PushArgs { push_tenant: Some("shop".to_owned()), ..to.clone() }, "--push-tenant needs "),
             (PushArgs { push_token_file: Some("x".into()), ..to.clone() }, "--push-token-file needs "),
@@ -207,7 +207,7 @@ mod tests {
             assert!(format!("{error:#}").starts_with(told), "{error:#}");
         }
         let wrong = PushArgs {
-            push_pyroscope: url("http://a:1"),
+            push_pyroscope: Some(url("http://a:1")),
             push_tenant: Some("a\nb: c".to_owned()),
             ..PushArgs::default()
         };

@@ -18,7 +18,7 @@ use super::courier::{Courier, part_of, random};
 use crate::agent::http::{Answers, Wish};
 
 /// How many profiles are pushed in a round at most, and of how many goroutines.
-const MOST: Most = Most { processes: 256, goroutines: crate::agent::asks::MOST_GOROUTINES };
+const MOST: Most = Most { processes: 256, goroutines: Wish::MOST_GOROUTINES };
 /// The largest profile that is pushed, compressed: servers take no more.
 const MOST_BYTES: usize = 4 << 20;
 /// For how long profiles are begun in a round.
@@ -52,7 +52,7 @@ async fn round(courier: &mut Courier, turns: &mut PushTurns, config: &PushConfig
         let process = node.processes.iter().find(|process| process.id == id);
         match (process, profile(id, answers).await) {
             (Some(process), Some(profile)) => {
-                courier.send(request(courier.server(), process, profile, config)).await
+                courier.send(request(courier.server(), process, profile, config)).await;
             }
             _ => courier.drop(1),
         }
