@@ -178,12 +178,12 @@ impl History {
             cohort.parents_gone += so_many(parent_is_gone);
         }
         summary::note(cohort, sighting.goid);
-        let born = |goid| self.stays.get(&goid).map_or(Ktime(0), |stay| stay.born);
+        let born = |goid| self.stays.get(&goid).map(|stay| stay.born);
         summary.add_company(sighting, stay, &born);
     }
 
     fn is_gone(&self, goid: Goid, seen: &Observation) -> bool {
-        let is_left_out = || seen.all.as_ref().is_some_and(|all| all.binary_search(&goid).is_ok());
+        let is_left_out = || seen.everyone.as_ref().is_some_and(|everyone| everyone.has(goid));
         !self.stays.contains_key(&goid) && !is_left_out()
     }
 

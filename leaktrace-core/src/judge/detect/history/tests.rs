@@ -1,5 +1,6 @@
 use super::*;
 use crate::go::reach::{STRONG, made_up};
+use crate::judge::detect::everyone::Everyone;
 use crate::judge::detect::observation::{self, Wait};
 use crate::judge::detect::sample::Weight;
 
@@ -86,7 +87,7 @@ fn many(seconds: u64, count: u64, share: u32) -> Observation {
         standings: vec![observation::made_up().into()],
         sightings: goids.map(sighting).collect(),
         complete: true,
-        all: Some(vec![Goid(1)]),
+        everyone: Some(Everyone::made_up(vec![Goid(1)])),
         ..Observation::default()
     }
 }
