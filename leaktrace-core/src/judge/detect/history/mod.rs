@@ -196,11 +196,13 @@ impl History {
             cohorts.entry(*slot).and_modify(|cohort| cohort.is_accompanied = true);
         }
         objects.sort_unstable();
-        for run in objects.chunk_by(|a, b| a == b) {
-            let Some(cohort) = run.first().and_then(|(slot, _)| cohorts.get_mut(slot)) else { continue };
-            let address = run[0].1;
+        for run in objects.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
+            let Some((slot, address, _)) = run.first().copied() else { continue };
+            let Some(cohort) = cohorts.get_mut(&slot) else { continue };
+            let waiters = run.iter().map(|(_, _, weight)| u64::from(*weight)).sum();
             let quiet = self.traffic.get(&address).map_or(0, |traffic| seen.at.since(traffic.quiet_since));
-            cohort.objects.add(run.len() as u64, address, seen.objects.get(&address).copied(), quiet);
+            let object = seen.objects.get(&address).copied();
+            cohort.objects.add(run.len() as u64, waiters, address, object, quiet);
         }
         let began = began.plus(SETTLED_NS);
         let mut all: Vec<(u32, Cohort)> = cohorts.into_iter().filter(|(_, cohort)| cohort.live > 0).collect();

@@ -19,8 +19,8 @@ pub(super) struct Summary<'s> {
     pub(super) cohorts: KeyedMap<u32, Cohort>,
     /// The site of each.
     pub(super) sites: KeyedMap<u32, u32>,
-    /// The cohort and the object of every goroutine that waits for a single one.
-    pub(super) objects: Vec<(u32, u64)>,
+    /// The cohort and the object of every goroutine that waits for a single one, and for how many it stands.
+    pub(super) objects: Vec<(u32, u64, u32)>,
     /// Whom the goroutines of each cohort live beside.
     pub(super) company: KeyedMap<u32, Company>,
     pub(super) partners: Partners<'s>,
@@ -67,7 +67,7 @@ impl<'s> Summary<'s> {
 
     pub(super) fn cohort(&mut self, sighting: &Sighting, stay: &Stay) -> Option<&mut Cohort> {
         if sighting.object != 0 && self.seen.objects.contains_key(&sighting.object) {
-            self.objects.push((stay.cohort, sighting.object));
+            self.objects.push((stay.cohort, sighting.object, sighting.weight.count));
         }
         self.cohorts.get_mut(&stay.cohort)
     }

@@ -110,7 +110,7 @@ mod tests {
         let wait = Wait::Lock(LockKind::Mutex);
         let lock = Object::Lock { kind: LockKind::Mutex, waiters: 10 };
         let mut objects = Objects::default();
-        objects.add(10, 0x1000, Some(lock), quiet * SECOND_NS);
+        objects.add(10, 10, 0x1000, Some(lock), quiet * SECOND_NS);
         let cohort = Cohort {
             live: 10,
             longest_still_ns: 60 * SECOND_NS,
