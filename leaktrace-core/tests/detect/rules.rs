@@ -385,13 +385,13 @@ fn who_lives_beside_the_reader_of_a_connection_follows_clients() {
     assert!(verdicts[0].cause.contains("may follow their clients"), "{}", verdicts[0].cause);
 }
 
-/// The surest verdict on readers that come one by one for four minutes, each with such a socket, and whose starters have gone.
-fn verdict_on_readers(local_port: u16, state: u8, idle_ms: u32) -> Severity {
+/// The surest verdict on readers that come one by one for so many minutes, each with such a socket, and whose starters have gone.
+fn verdict_on_readers(minutes: u64, local_port: u16, state: u8, idle_ms: u32) -> Severity {
     let (local, remote) =
         (SocketAddr::from(([10, 0, 0, 1], local_port)), SocketAddr::from(([10, 0, 0, 7], 4711)));
     let socket = Socket { local, remote, state, idle_ms: Some(idle_ms) };
     let mut program = Program::default();
-    let verdicts = program.run(4 * MINUTE, STEP, |program| {
+    let verdicts = program.run(minutes * MINUTE, STEP, |program| {
         let reader = program.start(&CONNECTION);
         (reader.parent, reader.socket) = (Some(GONE), Some(socket));
     });
@@ -402,11 +402,17 @@ fn verdict_on_readers(local_port: u16, state: u8, idle_ms: u32) -> Severity {
 fn what_the_kernel_knows_of_connections_tells_demand_from_what_was_given_up() {
     const OPEN: u8 = 1;
     const HALF_CLOSED: u8 = 5;
-    let severity = verdict_on_readers;
+    let severity = |port, state, idle_ms| verdict_on_readers(4, port, state, idle_ms);
     assert_eq!(severity(80, OPEN, 90_000), Severity::Watch, "clients that are quiet");
     assert_eq!(severity(40_000, OPEN, 1_000), Severity::Watch, "they are used");
     assert_eq!(severity(40_000, OPEN, 90_000), Severity::Likely, "nobody uses them, and more are opened");
     assert_eq!(severity(80, HALF_CLOSED, 0), Severity::Likely, "one end is closed");
+    assert_eq!(
+        verdict_on_readers(40, 80, OPEN, 90_000),
+        Severity::Watch,
+        "clients, for however long they come"
+    );
+    assert_eq!(verdict_on_readers(40, 40_000, OPEN, 1_000), Severity::Likely, "ours, for half an hour");
 }
 
 #[test]

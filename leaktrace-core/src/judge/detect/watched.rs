@@ -47,7 +47,8 @@ impl Watched {
     /// Whether it would help to know the connections: a cohort grows that may follow its clients, or waits for peers.
     pub fn asks_for_connections(&self) -> bool {
         let asks = |cohort: &Cohort| {
-            cohort.trend.is_some() && (cohort.is_accompanied || cohort.standing.wait == Wait::Io)
+            let grows = cohort.trend.is_some() || cohort.site_trend.is_some();
+            grows && (cohort.is_accompanied || cohort.standing.wait == Wait::Io)
         };
         self.cohorts.iter().any(asks)
     }
