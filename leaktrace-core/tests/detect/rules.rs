@@ -34,6 +34,7 @@ static NIL: Kind = Kind {
     wait: Wait::NilChannel,
     doing: "chan receive (nil chan)",
 };
+static NIL_SEND: Kind = Kind { doing: "chan send (nil chan)", ..NIL };
 static FOREVER: Kind = Kind {
     created_by: "main.background",
     function: "main.park",
@@ -227,11 +228,22 @@ fn few_that_outlive_thousands_of_siblings_are_told() {
 }
 
 #[test]
-fn a_nil_channel_is_certain_at_first_sight() {
+fn nil_channels_are_certain_at_first_sight() {
+    for (kind, count) in [(&NIL, 2), (&NIL_SEND, 1)] {
+        let mut program = Program::default();
+        (0..count).for_each(|_| started(&mut program, kind));
+        program.observe();
+        assert_eq!(only(&program.verdicts()), Some(("LT004", Severity::Certain)));
+    }
+}
+
+#[test]
+fn one_that_waits_for_a_context_without_an_end_is_worth_a_look_for_however_long() {
     let mut program = Program::default();
     program.start(&NIL);
     program.observe();
-    assert_eq!(only(&program.verdicts()), Some(("LT004", Severity::Certain)));
+    assert_eq!(only(&program.verdicts()), Some(("LT004", Severity::Watch)));
+    assert_eq!(only(&program.run(20 * MINUTE, STEP, |_| ())), Some(("LT004", Severity::Watch)));
 }
 
 #[test]
