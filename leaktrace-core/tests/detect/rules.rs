@@ -449,6 +449,29 @@ fn whose_partner_an_incomplete_look_does_not_show_has_not_lost_it() {
 }
 
 #[test]
+fn whose_partners_no_look_shows_any_more_has_lost_them() {
+    let mut program = Program::default();
+    let together = |program: &mut Program| {
+        let handler = program.born + 1_000_000;
+        program.start(&IDLE).parent = Some(handler);
+        program.start(&CONNECTION).parent = Some(handler);
+    };
+    program.run(2 * MINUTE, STEP, together);
+    let of_idle = |verdicts: &[Verdict]| {
+        let idle = verdicts.iter().find(|one| one.created_by.function.as_deref() == Some("main.accept"));
+        idle.map(|verdict| verdict.severity)
+    };
+    // From now on something cannot be read in any look.
+    program.unseen = Some(&BUSY);
+    assert_eq!(of_idle(&program.run(2 * MINUTE, STEP, together)), Some(Severity::Watch));
+    let alone = |program: &mut Program| {
+        program.routines.retain(|routine| !routine.is(&CONNECTION));
+        started(program, &IDLE);
+    };
+    assert_eq!(of_idle(&program.run(10 * STEP, STEP, alone)), Some(Severity::Likely));
+}
+
+#[test]
 fn a_connection_of_ours_stands_for_whoever_opened_it_and_not_for_its_own_goroutines() {
     let (local, remote) = (SocketAddr::from(([10, 0, 0, 1], 40_000)), SocketAddr::from(([10, 0, 0, 7], 80)));
     let socket = Socket { local, remote, state: 1, idle_ms: Some(0) };

@@ -26,7 +26,7 @@ use super::observation::{Observation, Sighting, Standing};
 use super::sample::stands_for;
 use super::unjudged::Unjudged;
 use super::watched::{Cohort, Watched};
-use crate::base::hash::{KeyedMap, KeyedSet};
+use crate::base::hash::KeyedMap;
 use crate::base::num::{Goid, Ktime};
 use crate::base::time::SECOND_NS;
 use crate::go::reach::Streaks;
@@ -36,6 +36,9 @@ pub(crate) const SETTLED_NS: u64 = 5 * SECOND_NS;
 
 /// How many cohorts and how many sites are followed. The room of one that is empty is given to a new one.
 pub(crate) const MOST_PLACES: usize = 4096;
+
+/// After so many observations in a row that are not complete, goroutines whose partners none of them shows have none.
+const MOST_INCOMPLETE: u32 = 8;
 
 /// How many channels and locks are followed.
 const MOST_OBJECTS: usize = 1 << 20;
@@ -50,8 +53,8 @@ pub struct History {
     traffic: KeyedMap<u64, Traffic>,
     cohorts: Slots,
     sites: Slots,
-    /// The cohorts whose goroutines have partners of their own.
-    accompanied: KeyedSet<u32>,
+    /// The cohorts whose goroutines have partners of their own, and the last observation that showed that.
+    accompanied: KeyedMap<u32, u32>,
 }
 
 /// Where the goroutines of one standing are counted.
@@ -82,11 +85,10 @@ impl History {
         for sighting in &seen.sightings {
             self.sum_up(sighting, streaks, &mut summary);
         }
-        // Of whom an incomplete observation does not show the partner has not lost it.
-        if seen.complete {
-            self.accompanied.clear();
-        }
-        self.accompanied.extend(summary.take_accompanied());
+        // Of whom an incomplete observation does not show the partner has not lost it, but for how long?
+        let oldest = self.round.saturating_sub(if seen.complete { 0 } else { MOST_INCOMPLETE });
+        self.accompanied.retain(|_, round| *round >= oldest);
+        self.accompanied.extend(summary.take_accompanied().map(|slot| (slot, self.round)));
         if seen.at.since(began) >= SETTLED_NS {
             self.cohorts.sample(seen.at);
             self.sites.sample(seen.at);
@@ -192,7 +194,7 @@ impl History {
         for (slot, tally) in tallies {
             cohorts.entry(slot).and_modify(|cohort| cohort.connections = tally);
         }
-        for slot in &self.accompanied {
+        for slot in self.accompanied.keys() {
             cohorts.entry(*slot).and_modify(|cohort| cohort.is_accompanied = true);
         }
         objects.sort_unstable();
