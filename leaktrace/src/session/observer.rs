@@ -110,7 +110,7 @@ impl Observer {
         };
         drop(whole);
         let dump = self.dump(&sample.snapshot, Facts::default());
-        let (observation, stacks) = Observation::of_sample(&dump, sample, at);
+        let (observation, stacks) = Observation::of_sample(&dump, sample, &snapshot.goroutines, at);
         snapshot.stacks = stacks;
         observation
     }

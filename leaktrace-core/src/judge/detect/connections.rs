@@ -68,6 +68,12 @@ impl Waited {
         Self { by_goid: known.collect(), is_refused: false }
     }
 
+    /// These, for tests.
+    #[cfg(test)]
+    pub(super) fn made_up(by_goid: impl Iterator<Item = (Goid, Connection)>) -> Self {
+        Self { by_goid: by_goid.collect(), is_refused: false }
+    }
+
     /// The kernel was asked and did not answer.
     pub fn refused() -> Self {
         Self { is_refused: true, ..Self::default() }

@@ -7,6 +7,7 @@
 
 mod connections;
 mod contexts;
+mod everyone;
 mod facts;
 mod findings;
 mod gate;
@@ -27,6 +28,7 @@ mod words;
 
 pub use connections::{Connection, Connections, Opened, Waited};
 pub use contexts::Contexts;
+pub use everyone::Everyone;
 pub use facts::facts;
 pub use findings::{Finding, Policy, findings, hidden};
 pub(crate) use findings::{LineOf, hidden_by};

@@ -4,6 +4,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use super::connections::Waited;
+use super::everyone::Everyone;
 use super::of_dump::ObservationBuilder;
 use super::sample::{Sample, Weight};
 use crate::base::hash::KeyedMap;
@@ -187,8 +188,8 @@ pub struct Observation {
     pub objects: KeyedMap<u64, Object>,
     /// Whether a goroutine that is missing is gone.
     pub complete: bool,
-    /// The ids of all goroutines, ascending, where `sightings` has only some of them.
-    pub all: Option<Vec<Goid>>,
+    /// All goroutines, where `sightings` has only some of them.
+    pub everyone: Option<Everyone>,
     /// The file descriptors that goroutines wait for.
     pub descriptors: Vec<(Goid, i32)>,
     /// What connections these are, as far as that is known.
@@ -202,11 +203,13 @@ impl Observation {
         Self::weighted(dump, snapshot.map_or(&[], |snapshot| &snapshot.goroutines), &[], at)
     }
 
-    /// What `dump` shows, which was made of a sample at `at`; and the stacks of the sample, for whom they were moved from.
-    pub fn of_sample(dump: &Dump, sample: Sample, at: Ktime) -> (Self, StackTable) {
-        let Sample { snapshot, weights, goids } = sample;
+    /// What `dump` shows, which was made of a sample of `all` at `at`; and the stacks of the sample, for whom they were
+    /// moved from.
+    pub fn of_sample(dump: &Dump, sample: Sample, all: &[Goroutine], at: Ktime) -> (Self, StackTable) {
+        let Sample { snapshot, weights, places } = sample;
         let seen = Self::weighted(dump, &snapshot.goroutines, &weights, at);
-        (Self { all: Some(goids), ..seen }, snapshot.stacks)
+        let everyone = Everyone::of(all, &places, &seen.standings, &seen.sightings);
+        (Self { everyone: Some(everyone), ..seen }, snapshot.stacks)
     }
 
     fn weighted(dump: &Dump, raw: &[Goroutine], weights: &[Weight], at: Ktime) -> Self {

@@ -65,7 +65,8 @@ impl<'d> ObservationBuilder<'d> {
                 let Some(channel) = self.dump.tables.channel(*channel) else { return (Wait::Other, 0) };
                 let wait =
                     if self.dump.is_running_timers(channel) { Wait::Time } else { Wait::Channel(*operation) };
-                (wait, self.note(channel.address.0, Object::Channel(*channel)))
+                let object = Object::Channel(scaled(*channel, *operation, weight));
+                (wait, self.note(channel.address.0, object))
             }
             Some(BlockedOn::Select { cases }) => {
                 let channels = cases.iter().filter_map(|case| self.dump.tables.channel(case.channel));
@@ -93,9 +94,28 @@ impl<'d> ObservationBuilder<'d> {
     }
 
     fn note(&mut self, address: u64, object: Object) -> u64 {
+        let object = match (self.seen.objects.get(&address), object) {
+            // Whoever waits on one side knows for how many that counts, and not what those on the other side count for.
+            (Some(Object::Channel(known)), Object::Channel(channel)) => Object::Channel(Channel {
+                receivers: known.receivers.max(channel.receivers),
+                senders: known.senders.max(channel.senders),
+                ..channel
+            }),
+            (_, object) => object,
+        };
         self.seen.objects.insert(address, object);
         address
     }
+}
+
+/// A channel where one who waits on this side stands for so many.
+fn scaled(mut channel: Channel, operation: ChannelOperation, weight: u32) -> Channel {
+    let side = match operation {
+        ChannelOperation::Receive => &mut channel.receivers,
+        ChannelOperation::Send => &mut channel.senders,
+    };
+    *side = side.saturating_mul(weight);
+    channel
 }
 
 /// What a goroutine waits for, by the runtime's words alone.
@@ -154,4 +174,22 @@ fn location(dump: &Dump, at: LocationId) -> Location {
 /// Where goroutines come from that no `go` statement made.
 pub(super) fn nowhere() -> Location {
     Location { function: None, file: None, line: None, pc: "0x0".to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::num::Avma;
+
+    #[test]
+    fn who_waits_for_a_channel_counts_for_those_it_stands_for() {
+        let dump = Dump::default();
+        let mut builder = ObservationBuilder::new(&dump, Ktime(1));
+        let channel = Channel { receivers: 300, senders: 2, ..Channel::of_timer(Avma(8), false) };
+        for (operation, weight) in [(ChannelOperation::Receive, 16), (ChannelOperation::Send, 1)] {
+            builder.note(8, Object::Channel(scaled(channel, operation, weight)));
+        }
+        let counted = Object::Channel(Channel { receivers: 4_800, ..channel });
+        assert_eq!(builder.seen.objects.get(&8), Some(&counted));
+    }
 }

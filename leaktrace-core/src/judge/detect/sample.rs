@@ -49,8 +49,8 @@ pub struct Sample {
     pub snapshot: Snapshot,
     /// What each of them stands for.
     pub weights: Vec<Weight>,
-    /// The ids of all, ascending.
-    pub goids: Vec<Goid>,
+    /// Where each of all goroutines stands, in their order.
+    pub(super) places: Vec<u64>,
 }
 
 impl Sampler {
@@ -74,10 +74,8 @@ impl Sampler {
         self.bits = shares.iter().map(|(place, share)| (*place, share.bits)).collect();
         let mut weight = |place| shares.get_mut(&place).map_or(Weight::ONE, Share::next);
         let (goroutines, weights) = chosen.into_iter().map(|(one, place)| (one, weight(place))).unzip();
-        let mut goids: Vec<Goid> = snapshot.goroutines.iter().map(|one| one.goid).collect();
-        goids.sort_unstable();
         let stacks = std::mem::take(&mut snapshot.stacks);
-        Some(Sample { snapshot: Snapshot { goroutines, stacks, ..*snapshot }, weights, goids })
+        Some(Sample { snapshot: Snapshot { goroutines, stacks, ..*snapshot }, weights, places })
     }
 
     /// The place of each goroutine: the same number for the same place in every snapshot.
@@ -140,34 +138,54 @@ pub(super) const fn stands_for(goid: Goid, share: u32) -> bool {
     goid.0.wrapping_mul(GOLDEN) >> 32 & (share as u64).saturating_sub(1) == 0
 }
 
+/// A goroutine that waits for this reason, for tests.
+#[cfg(test)]
+pub(super) fn goroutine(goid: u64, wait_reason: u8) -> Goroutine {
+    use crate::base::num::{Avma, GPtr, Pc, ReturnPc};
+    use crate::go::goroutines::{GoroutineKind, StackBounds};
+    use crate::go::names::Status;
+    Goroutine {
+        goid: Goid(goid),
+        g: GPtr(goid * 512),
+        parent_goid: None,
+        gopc: ReturnPc(0x40_1000),
+        startpc: Pc(0x40_2000),
+        stack: StackBounds { lo: Avma(0), hi: Avma(8192) },
+        wait_since: None,
+        labels: Avma(0),
+        waiting: Avma(0),
+        stack_id: None,
+        stack_used: 0,
+        status: Status::Waiting,
+        wait_reason,
+        tracking_seq: None,
+        locked: false,
+        moved: false,
+        kind: GoroutineKind::User,
+    }
+}
+
+/// What a walk found that found these, for tests.
+#[cfg(test)]
+pub(super) fn made_up(goroutines: Vec<Goroutine>) -> Snapshot {
+    use crate::base::num::Ktime;
+    use crate::go::goroutines::{StackTable, Want};
+    Snapshot {
+        goroutines,
+        stacks: StackTable::new(),
+        started: Ktime(0),
+        finished: Ktime(0),
+        want: Want::Stacks,
+        unreadable: 0,
+        moved: 0,
+        dead: 0,
+        beyond_limit: 0,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::num::{Avma, GPtr, Ktime, Pc, ReturnPc};
-    use crate::go::goroutines::{GoroutineKind, StackBounds, StackTable, Want};
-    use crate::go::names::Status;
-
-    fn goroutine(goid: u64, wait_reason: u8) -> Goroutine {
-        Goroutine {
-            goid: Goid(goid),
-            g: GPtr(goid * 512),
-            parent_goid: None,
-            gopc: ReturnPc(0x40_1000),
-            startpc: Pc(0x40_2000),
-            stack: StackBounds { lo: Avma(0), hi: Avma(8192) },
-            wait_since: None,
-            labels: Avma(0),
-            waiting: Avma(0),
-            stack_id: None,
-            stack_used: 0,
-            status: Status::Waiting,
-            wait_reason,
-            tracking_seq: None,
-            locked: false,
-            moved: false,
-            kind: GoroutineKind::User,
-        }
-    }
 
     /// So many that wait, one after the other, for each reason.
     fn snapshot(counts: &[u64]) -> Snapshot {
@@ -175,17 +193,7 @@ mod tests {
         for (reason, &count) in (0..).zip(counts) {
             goroutines.extend((0..count).map(|index| goroutine(1 + index * 256 + u64::from(reason), reason)));
         }
-        Snapshot {
-            goroutines,
-            stacks: StackTable::new(),
-            started: Ktime(0),
-            finished: Ktime(0),
-            want: Want::Stacks,
-            unreadable: 0,
-            moved: 0,
-            dead: 0,
-            beyond_limit: 0,
-        }
+        made_up(goroutines)
     }
 
     fn weight_of(sample: &Sample, reason: u8) -> (usize, u64) {
@@ -210,7 +218,7 @@ mod tests {
         assert_eq!(stand_for, 1_000_000);
         assert_eq!(weight_of(&sample, 1), (1, 1));
         assert_eq!(weight_of(&sample, 2), (3_000, 3_000));
-        assert_eq!(sample.goids.len(), 1_003_001);
+        assert_eq!(sample.places.len(), 1_003_001);
     }
 
     #[test]

@@ -40,7 +40,7 @@ mod tests {
     fn waiting(object: u64, wait: Wait) -> Cohort {
         let mut cohort = Cohort::new(crate::judge::detect::Standing { wait, ..made_up() });
         cohort.live = 3;
-        cohort.objects.add(3, object, None, 0);
+        cohort.objects.add(3, 3, object, None, 0);
         cohort.goids = vec![Goid(7)];
         cohort
     }
@@ -58,7 +58,7 @@ mod tests {
     #[test]
     fn several_objects_and_a_timer_are_no_tie() {
         let mut many = waiting(10, Wait::Select);
-        many.objects.add(3, 20, None, 0);
+        many.objects.add(3, 3, 20, None, 0);
         many.live = 6;
         let none = [Tie::Goroutine(Goid(7))];
         assert_eq!(ties(&many, &Watched::default()), none);

@@ -47,7 +47,8 @@ impl Watched {
     /// Whether it would help to know the connections: a cohort grows that may follow its clients, or waits for peers.
     pub fn asks_for_connections(&self) -> bool {
         let asks = |cohort: &Cohort| {
-            cohort.trend.is_some() && (cohort.is_accompanied || cohort.standing.wait == Wait::Io)
+            let grows = cohort.trend.is_some() || cohort.site_trend.is_some();
+            grows && (cohort.is_accompanied || cohort.standing.wait == Wait::Io)
         };
         self.cohorts.iter().any(asks)
     }
@@ -195,8 +196,12 @@ pub struct Cohort {
 /// The channels or locks that the goroutines of a cohort wait for, as far as each waits for a single one.
 #[derive(Clone, Debug, Default)]
 pub struct Objects {
-    /// How many there are.
+    /// How many there are, as far as those who wait for them are looked at.
     pub distinct: u64,
+    /// How many goroutines that wait for one are looked at.
+    pub looked_at: u64,
+    /// For how many goroutines of the cohort those stand.
+    pub waiters: u64,
     /// How many goroutines of the cohort wait for the one that most wait for.
     pub most: u64,
     /// That one's address.
@@ -208,9 +213,11 @@ pub struct Objects {
 }
 
 impl Objects {
-    /// Adds an object that `waiters` of the cohort wait for.
-    pub fn add(&mut self, waiters: u64, address: u64, object: Option<Object>, quiet_ns: u64) {
+    /// Adds an object that `waiters` of the cohort wait for, for whom `looked_at` stand.
+    pub fn add(&mut self, looked_at: u64, waiters: u64, address: u64, object: Option<Object>, quiet_ns: u64) {
         self.distinct += 1;
+        self.looked_at += looked_at;
+        self.waiters += waiters;
         if waiters > self.most {
             (self.most, self.address, self.top, self.quiet_ns) = (waiters, address, object, quiet_ns);
         }
@@ -221,7 +228,7 @@ impl Objects {
     pub(super) fn of_timer(stopped: bool) -> Self {
         let channel = crate::goroutines::model::Channel::of_timer(Avma(0x1000), stopped);
         let mut objects = Self::default();
-        objects.add(1, channel.address.0, Some(Object::Channel(channel)), 0);
+        objects.add(1, 1, channel.address.0, Some(Object::Channel(channel)), 0);
         objects
     }
 }
@@ -288,7 +295,8 @@ impl Cohort {
 
     /// Whether each waits for a channel or lock of its own.
     pub(crate) const fn own_objects(&self) -> bool {
-        self.objects.distinct > 0 && nearly_all(self.objects.distinct, self.live)
+        let Objects { distinct, looked_at, waiters, .. } = self.objects;
+        distinct > 0 && nearly_all(distinct, looked_at) && nearly_all(waiters, self.live)
     }
 
     /// Whether next to all wait for the same channel or lock.

@@ -26,7 +26,7 @@ use super::observation::{Observation, Sighting, Standing};
 use super::sample::stands_for;
 use super::unjudged::Unjudged;
 use super::watched::{Cohort, Watched};
-use crate::base::hash::{KeyedMap, KeyedSet};
+use crate::base::hash::KeyedMap;
 use crate::base::num::{Goid, Ktime};
 use crate::base::time::SECOND_NS;
 use crate::go::reach::Streaks;
@@ -36,6 +36,9 @@ pub(crate) const SETTLED_NS: u64 = 5 * SECOND_NS;
 
 /// How many cohorts and how many sites are followed. The room of one that is empty is given to a new one.
 pub(crate) const MOST_PLACES: usize = 4096;
+
+/// After so many observations in a row that are not complete, goroutines whose partners none of them shows have none.
+const MOST_INCOMPLETE: u32 = 8;
 
 /// How many channels and locks are followed.
 const MOST_OBJECTS: usize = 1 << 20;
@@ -50,8 +53,8 @@ pub struct History {
     traffic: KeyedMap<u64, Traffic>,
     cohorts: Slots,
     sites: Slots,
-    /// The cohorts whose goroutines have partners of their own.
-    accompanied: KeyedSet<u32>,
+    /// The cohorts whose goroutines have partners of their own, and the last observation that showed that.
+    accompanied: KeyedMap<u32, u32>,
 }
 
 /// Where the goroutines of one standing are counted.
@@ -82,11 +85,10 @@ impl History {
         for sighting in &seen.sightings {
             self.sum_up(sighting, streaks, &mut summary);
         }
-        // Of whom an incomplete observation does not show the partner has not lost it.
-        if seen.complete {
-            self.accompanied.clear();
-        }
-        self.accompanied.extend(summary.take_accompanied());
+        // Of whom an incomplete observation does not show the partner has not lost it, but for how long?
+        let oldest = self.round.saturating_sub(if seen.complete { 0 } else { MOST_INCOMPLETE });
+        self.accompanied.retain(|_, round| *round >= oldest);
+        self.accompanied.extend(summary.take_accompanied().map(|slot| (slot, self.round)));
         if seen.at.since(began) >= SETTLED_NS {
             self.cohorts.sample(seen.at);
             self.sites.sample(seen.at);
@@ -178,12 +180,12 @@ impl History {
             cohort.parents_gone += so_many(parent_is_gone);
         }
         summary::note(cohort, sighting.goid);
-        let born = |goid| self.stays.get(&goid).map_or(Ktime(0), |stay| stay.born);
+        let born = |goid| self.stays.get(&goid).map(|stay| stay.born);
         summary.add_company(sighting, stay, &born);
     }
 
     fn is_gone(&self, goid: Goid, seen: &Observation) -> bool {
-        let is_left_out = || seen.all.as_ref().is_some_and(|all| all.binary_search(&goid).is_ok());
+        let is_left_out = || seen.everyone.as_ref().is_some_and(|everyone| everyone.has(goid));
         !self.stays.contains_key(&goid) && !is_left_out()
     }
 
@@ -192,15 +194,17 @@ impl History {
         for (slot, tally) in tallies {
             cohorts.entry(slot).and_modify(|cohort| cohort.connections = tally);
         }
-        for slot in &self.accompanied {
+        for slot in self.accompanied.keys() {
             cohorts.entry(*slot).and_modify(|cohort| cohort.is_accompanied = true);
         }
         objects.sort_unstable();
-        for run in objects.chunk_by(|a, b| a == b) {
-            let Some(cohort) = run.first().and_then(|(slot, _)| cohorts.get_mut(slot)) else { continue };
-            let address = run[0].1;
+        for run in objects.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
+            let Some((slot, address, _)) = run.first().copied() else { continue };
+            let Some(cohort) = cohorts.get_mut(&slot) else { continue };
+            let waiters = run.iter().map(|(_, _, weight)| u64::from(*weight)).sum();
             let quiet = self.traffic.get(&address).map_or(0, |traffic| seen.at.since(traffic.quiet_since));
-            cohort.objects.add(run.len() as u64, address, seen.objects.get(&address).copied(), quiet);
+            let object = seen.objects.get(&address).copied();
+            cohort.objects.add(run.len() as u64, waiters, address, object, quiet);
         }
         let began = began.plus(SETTLED_NS);
         let mut all: Vec<(u32, Cohort)> = cohorts.into_iter().filter(|(_, cohort)| cohort.live > 0).collect();

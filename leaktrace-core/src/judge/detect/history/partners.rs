@@ -11,6 +11,7 @@ use crate::base::hash::{KeyedMap, KeyedSet};
 use crate::base::num::{Goid, nearly_all};
 use crate::base::time::SECOND_NS;
 use crate::judge::detect::connections::Opened;
+use crate::judge::detect::everyone::{Everyone, Reader};
 use crate::judge::detect::observation::{Observation, Sighting, Standing, Wait};
 use crate::judge::detect::watched::Cohort;
 
@@ -49,8 +50,11 @@ pub(super) fn serves_a_request(standing: &Standing) -> bool {
 
 /// Who may be whose partner in one observation.
 #[derive(Debug, Default)]
-pub(super) struct Partners {
+pub(super) struct Partners<'s> {
+    /// Those that are looked at.
     alive: KeyedSet<Goid>,
+    /// All, where these are only some.
+    everyone: Option<&'s Everyone>,
     /// By who started them, who may have gone, those that wait for the network.
     of_io: KeyedMap<Goid, Readers>,
 }
@@ -73,25 +77,43 @@ pub(super) struct Partner {
     pub(super) reader: Option<Goid>,
 }
 
-impl Partners {
-    pub(super) fn of(seen: &Observation) -> Self {
-        let mut partners = Self::default();
-        for sighting in &seen.sightings {
-            partners.alive.insert(sighting.goid);
-            let waits_for_io = standing_wait(seen, sighting) == Some(Wait::Io);
-            if let Some(parent) = sighting.parent.filter(|_| waits_for_io) {
-                let is_ours =
-                    seen.connections.get(sighting.goid).is_some_and(|one| one.opened != Opened::ByPeer);
-                let readers = partners.of_io.entry(parent).or_insert(Readers {
-                    count: 0,
-                    last: sighting.goid,
-                    are_ours: true,
-                });
-                readers.count += 1;
-                (readers.last, readers.are_ours) = (sighting.goid, readers.are_ours && is_ours);
+impl<'s> Partners<'s> {
+    pub(super) fn of(seen: &'s Observation) -> Self {
+        let alive = seen.sightings.iter().map(|sighting| sighting.goid).collect();
+        let mut partners = Self { alive, everyone: seen.everyone.as_ref(), of_io: KeyedMap::default() };
+        let places = OurPlaces::of(seen);
+        match partners.everyone {
+            Some(everyone) => {
+                everyone.readers.iter().for_each(|reader| partners.read(*reader, seen, &places));
             }
+            None => readers(seen).for_each(|reader| partners.read(reader, seen, &places)),
         }
         partners
+    }
+
+    fn read(&mut self, Reader { goid, parent, standing }: Reader, seen: &Observation, places: &OurPlaces) {
+        let is_ours = match seen.connections.get(goid) {
+            Some(connection) => connection.opened != Opened::ByPeer,
+            None => self.is_left_out(goid) && places.has(standing),
+        };
+        let readers = self.of_io.entry(parent).or_insert(Readers { count: 0, last: goid, are_ours: true });
+        readers.count += 1;
+        (readers.last, readers.are_ours) = (goid, readers.are_ours && is_ours);
+    }
+
+    /// Whether a goroutine is there, but is not looked at.
+    pub(super) fn is_left_out(&self, goid: Goid) -> bool {
+        !self.alive.contains(&goid) && self.everyone.is_some_and(|everyone| everyone.has(goid))
+    }
+
+    /// Among how many of the same place a goroutine shares its partner, where not all are looked at.
+    pub(super) fn share(&self, sighting: &Sighting, partner: Option<Partner>) -> Option<u32> {
+        let is_its_parents = |partner: &Partner| Some(partner.goid) == sighting.parent;
+        let everyone = self.everyone?;
+        partner.map(|partner| match Some(partner).filter(is_its_parents) {
+            Some(_) => everyone.siblings(sighting.goid).unwrap_or(1),
+            None => 1,
+        })
     }
 
     /// The partner of a goroutine.
@@ -104,19 +126,53 @@ impl Partners {
         let is_beside =
             |readers: &&Readers| !readers.are_ours && (readers.count > 1 || readers.last != sighting.goid);
         let reader = self.of_io.get(&parent).filter(is_beside).map(|readers| readers.last);
-        (reader.is_some() || self.alive.contains(&parent)).then_some(Partner { goid: parent, reader })
+        let is_alive = self.alive.contains(&parent) || self.is_left_out(parent);
+        (reader.is_some() || is_alive).then_some(Partner { goid: parent, reader })
     }
 }
 
-fn standing_wait(seen: &Observation, sighting: &Sighting) -> Option<Wait> {
-    seen.standings.get(sighting.standing as usize).map(|standing| standing.wait)
+/// Those that are looked at and wait for the network.
+fn readers(seen: &Observation) -> impl Iterator<Item = Reader> {
+    let waits_for_io = |sighting: &&Sighting| {
+        seen.standings.get(sighting.standing as usize).is_some_and(|standing| standing.wait == Wait::Io)
+    };
+    seen.sightings.iter().filter(waits_for_io).filter_map(|sighting| {
+        let Sighting { goid, standing, .. } = *sighting;
+        Some(Reader { goid, parent: sighting.parent?, standing })
+    })
+}
+
+/// The places at which most connections that are known were made by the process itself: those of goroutines that are not looked
+/// at are of the same kind.
+#[derive(Debug, Default)]
+struct OurPlaces(KeyedMap<u32, (u32, u32)>);
+
+impl OurPlaces {
+    fn of(seen: &Observation) -> Self {
+        let mut places = Self::default();
+        for reader in readers(seen) {
+            let Some(connection) = seen.connections.get(reader.goid) else { continue };
+            let (known, ours) = places.0.entry(reader.standing).or_default();
+            *known += 1;
+            *ours += u32::from(connection.opened != Opened::ByPeer);
+        }
+        places
+    }
+
+    fn has(&self, standing: u32) -> bool {
+        self.0.get(&standing).is_some_and(|(known, ours)| ours * 2 > *known)
+    }
 }
 
 /// The partners of one cohort.
 #[derive(Debug, Default)]
 pub(super) struct Company {
     partners: Vec<Goid>,
-    /// How many of those have had theirs since soon after its own start.
+    /// How many partners that makes where not all are looked at: one shared with three others counts as a quarter.
+    of_all: Option<f64>,
+    /// Of so many of those it is known when their partners came,
+    known: usize,
+    /// and so many have had theirs since soon after its own start.
     from_its_start: usize,
     /// How many serve a request of their partner's connection.
     serving: usize,
@@ -124,14 +180,24 @@ pub(super) struct Company {
 }
 
 impl Company {
-    /// Adds a goroutine by its partner, if it has one, by how long after that one it came, and by whether it serves a
-    /// request.
-    pub(super) fn add(&mut self, partner: Option<Partner>, after_ns: u64, serves: bool) {
+    /// Adds a goroutine by its partner, if it has one, by how long after that one it came, by whether it serves a request, and,
+    /// where not all are looked at, by how many have that partner.
+    pub(super) fn add(
+        &mut self,
+        partner: Option<Partner>,
+        after_ns: Option<u64>,
+        serves: bool,
+        share: Option<u32>,
+    ) {
         match partner {
             Some(_) if serves => self.serving += 1,
             Some(partner) => {
                 self.partners.push(partner.goid);
-                self.from_its_start += usize::from(after_ns <= SOON_NS);
+                if let Some(share) = share {
+                    *self.of_all.get_or_insert(0.0) += 1.0 / f64::from(share.max(1));
+                }
+                self.known += usize::from(after_ns.is_some());
+                self.from_its_start += usize::from(after_ns.is_some_and(|after| after <= SOON_NS));
             }
             None => self.alone += 1,
         }
@@ -142,10 +208,17 @@ impl Company {
         let with = self.partners.len();
         self.partners.sort_unstable();
         self.partners.dedup();
-        let share = if self.from_its_start * 10 >= with * 9 { SHARE_FROM_ITS_START } else { SHARE };
-        let own = self.partners.len() * share >= with && (with == 0 || self.partners.len() > 1);
+        let came_with_it = self.from_its_start * 10 >= self.known * 9 && (self.known > 0 || with == 0);
+        let share = if came_with_it { SHARE_FROM_ITS_START } else { SHARE };
+        let partners = self.of_all.unwrap_or_else(|| count(self.partners.len()));
+        let own = partners * count(share) >= count(with) && (with == 0 || self.partners.len() > 1);
         with + self.serving > self.alone * 9 && own
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "goroutines of one place are far fewer than 2^53")]
+const fn count(number: usize) -> f64 {
+    number as f64
 }
 
 /// Counts on how many living stacks the functions stand that started the goroutines of those cohorts that grow. Releases before
@@ -225,7 +298,7 @@ mod tests {
         let seen = seen(all);
         let (partners, mut company) = (Partners::of(&seen), Company::default());
         for sighting in seen.sightings.iter().filter(|sighting| sighting.standing != IO) {
-            company.add(partners.partner(sighting), after_ns, false);
+            company.add(partners.partner(sighting), Some(after_ns), false, None);
         }
         company.accompanies_all()
     }
@@ -264,8 +337,8 @@ mod tests {
     fn requests_of_one_connection_may_be_many_while_it_is_there() {
         let [mut streams, mut lost] = [Company::default(), Company::default()];
         let connection = Partner { goid: Goid(7), reader: None };
-        (0..50).for_each(|_| streams.add(Some(connection), u64::MAX, true));
-        (0..50).for_each(|_| lost.add(None, 0, true));
+        (0..50).for_each(|_| streams.add(Some(connection), Some(u64::MAX), true, None));
+        (0..50).for_each(|_| lost.add(None, None, true, None));
         assert!(streams.accompanies_all() && !lost.accompanies_all());
         let started = |function: &str| Standing { start_function: Some(function.to_owned()), ..made_up() };
         assert!(serves_a_request(&started("net/http.(*http2serverConn).runHandler")));

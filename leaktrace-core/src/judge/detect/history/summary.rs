@@ -19,11 +19,11 @@ pub(super) struct Summary<'s> {
     pub(super) cohorts: KeyedMap<u32, Cohort>,
     /// The site of each.
     pub(super) sites: KeyedMap<u32, u32>,
-    /// The cohort and the object of every goroutine that waits for a single one.
-    pub(super) objects: Vec<(u32, u64)>,
+    /// The cohort and the object of every goroutine that waits for a single one, and for how many it stands.
+    pub(super) objects: Vec<(u32, u64, u32)>,
     /// Whom the goroutines of each cohort live beside.
     pub(super) company: KeyedMap<u32, Company>,
-    pub(super) partners: Partners,
+    pub(super) partners: Partners<'s>,
     /// The connections of each cohort.
     pub(super) tallies: KeyedMap<u32, Tally>,
     /// Which places are of those that serve requests.
@@ -67,7 +67,7 @@ impl<'s> Summary<'s> {
 
     pub(super) fn cohort(&mut self, sighting: &Sighting, stay: &Stay) -> Option<&mut Cohort> {
         if sighting.object != 0 && self.seen.objects.contains_key(&sighting.object) {
-            self.objects.push((stay.cohort, sighting.object));
+            self.objects.push((stay.cohort, sighting.object, sighting.weight.count));
         }
         self.cohorts.get_mut(&stay.cohort)
     }
@@ -79,11 +79,21 @@ impl<'s> Summary<'s> {
     }
 
     /// Notes whom a goroutine lives beside, and whose connection that is about; `born` says when others were.
-    pub(super) fn add_company(&mut self, sighting: &Sighting, stay: &Stay, born: &dyn Fn(Goid) -> Ktime) {
+    pub(super) fn add_company(
+        &mut self,
+        sighting: &Sighting,
+        stay: &Stay,
+        born: &dyn Fn(Goid) -> Option<Ktime>,
+    ) {
         let partner = self.partners.partner(sighting);
-        let after_ns = partner.map_or(0, |partner| stay.born.since(born(partner.goid)));
+        let after_ns = partner.and_then(|partner| match born(partner.goid) {
+            Some(born) => Some(stay.born.since(born)),
+            // One that has gone came long before; of one that is just not looked at that is not known.
+            None => (!self.partners.is_left_out(partner.goid)).then_some(u64::MAX),
+        });
         let serves = self.serving.get(sighting.standing as usize).is_some_and(|serves| *serves);
-        self.company.entry(stay.cohort).or_default().add(partner, after_ns, serves);
+        let share = self.partners.share(sighting, partner);
+        self.company.entry(stay.cohort).or_default().add(partner, after_ns, serves, share);
         let connections = &self.seen.connections;
         let reader = partner.and_then(|partner| partner.reader).unwrap_or(sighting.goid);
         if let Some(connection) = connections.get(sighting.goid).or_else(|| connections.get(reader)) {

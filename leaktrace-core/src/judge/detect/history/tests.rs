@@ -1,7 +1,12 @@
 use super::*;
+use crate::base::num::Avma;
 use crate::go::reach::{STRONG, made_up};
-use crate::judge::detect::observation::{self, Wait};
+use crate::goroutines::model::Channel;
+use crate::judge::detect::everyone::Everyone;
+use crate::judge::detect::observation::{self, Object, Wait};
 use crate::judge::detect::sample::Weight;
+use crate::judge::detect::{Policy, findings};
+use crate::schema::Severity;
 
 /// How many are unreachable, and how many of them for certain, of one that has waited since second 10.
 fn unreachable(streaks: &Streaks) -> (u64, u64) {
@@ -86,7 +91,7 @@ fn many(seconds: u64, count: u64, share: u32) -> Observation {
         standings: vec![observation::made_up().into()],
         sightings: goids.map(sighting).collect(),
         complete: true,
-        all: Some(vec![Goid(1)]),
+        everyone: Some(Everyone::made_up(vec![Goid(1)])),
         ..Observation::default()
     }
 }
@@ -124,4 +129,32 @@ fn leaks_if_woken_every(seconds: u64) -> bool {
 fn who_is_woken_once_in_a_minute_is_no_leak_however_many_there_are() {
     assert!(leaks_if_woken_every(1_000), "never");
     assert!(!leaks_if_woken_every(45) && !leaks_if_woken_every(10));
+}
+
+/// What is known of receivers that become ever more, of whom one in sixteen is looked at and waits for the `object` of its id.
+fn growing_receivers(object: fn(Goid) -> u64) -> Watched {
+    let mut history = History::default();
+    let mut look = |seconds: u64| {
+        let mut seen = many(1 + seconds, 17_000 + seconds * 20, 16);
+        for sighting in &mut seen.sightings {
+            sighting.object = object(sighting.goid);
+            let channel = Channel { timer: false, ..Channel::of_timer(Avma(sighting.object), false) };
+            seen.objects.insert(sighting.object, Object::Channel(channel));
+        }
+        history.observe(&seen, &Streaks::default())
+    };
+    (0..=200).step_by(5).map(&mut look).last().unwrap()
+}
+
+#[test]
+fn of_a_sample_it_is_known_whether_all_wait_for_one_channel() {
+    let one = growing_receivers(|_| 0x1000);
+    let cohort = one.cohorts.first().unwrap();
+    assert!(cohort.one_object() && !cohort.own_objects(), "{:?}", cohort.objects);
+    let findings = findings(&one, &Policy::default(), &|_| None);
+    let first = findings.first().map(|finding| (finding.verdict.code.as_str(), finding.verdict.severity));
+    assert_eq!(first, Some(("LT002", Severity::Likely)));
+    let own = growing_receivers(|goid| goid.0 * 8);
+    let cohort = own.cohorts.first().unwrap();
+    assert!(!cohort.one_object() && cohort.own_objects(), "{:?}", cohort.objects);
 }

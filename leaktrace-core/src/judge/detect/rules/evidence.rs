@@ -202,14 +202,18 @@ impl<'a> Case<'a> {
 
     /// Why growth does not make it as sure as `most`, without anything that says that the goroutines were abandoned.
     pub(crate) fn doubt(&self, trend: &Trend, most: Severity) -> Option<String> {
-        if !self.cohort.is_accompanied || self.are_given_up() || self.are_cancelled() {
+        if self.are_given_up() || self.are_cancelled() {
             return Self::lone_doubt(trend, most);
         }
-        let connections = &self.cohort.connections;
+        let accompanied = || self.cohort.is_accompanied.then(|| ACCOMPANIED.to_owned());
+        self.demand().or_else(accompanied).or_else(|| Self::lone_doubt(trend, most))
+    }
+
+    /// The clients that they follow, if half of them have a connection of one that is still connected.
+    fn demand(&self) -> Option<String> {
+        let Cohort { connections, live, .. } = self.cohort;
         let clients = connections.clients;
-        let Some((peer, count)) = connections.most_from().filter(|_| clients * 2 >= self.cohort.live) else {
-            return Some(ACCOMPANIED.to_owned());
-        };
+        let (peer, count) = connections.most_from().filter(|_| clients * 2 >= *live)?;
         Some(format!("they follow {clients} open connections of clients, {count} of which are from {peer}"))
     }
 

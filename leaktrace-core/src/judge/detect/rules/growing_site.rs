@@ -40,7 +40,7 @@ may be a pool that is still filling up: then it takes 20 of them, or five minute
 minutes and twenty goroutines; for I/O, half an hour and thirty. Anything less is `watch`.
 
 Of connections, the kernel says who opened them and when a byte went over them last (sock_diag). Those of clients that are \
-connected are demand. The half an hour is not needed if one end of most is closed, or if the program opened them itself, \
+connected are demand, however long they come: if half of the goroutines have one, it is `watch`. The half an hour is not needed if one end of most is closed, or if the program opened them itself, \
 those who did have gone, and most have been idle for a minute while it opens more.
 
 The report says how fast the count grows, when it will reach 10,000, and how much memory the stacks take per day.",

@@ -1,7 +1,9 @@
 //! LT004: waits for what cannot happen.
 
 use super::{Case, Judgement, Rule};
+use crate::base::num::nearly_all;
 use crate::judge::detect::observation::Wait;
+use crate::judge::detect::watched::Cohort;
 use crate::schema::Severity;
 
 pub(super) const RULE: Rule = Rule {
@@ -12,11 +14,14 @@ pub(super) const RULE: Rule = Rule {
 Sending to and receiving from a nil channel block forever, and so does `select {}`. The runtime has a wait reason \
 for each, so one look is enough.
 
-A nil channel is `certain`: nobody waits on one on purpose, although a goroutine that waits for \
-`context.Background().Done()` may do little harm. `select {}` is the usual way to keep `main` alive, where it is not \
-reported. Elsewhere it is `certain` for several goroutines of one `go` statement and `likely` for one; it is `watch` \
-for one that `main.main` or an `init` function started, or that is locked to its thread, because those often live on \
-purpose.",
+A nil channel is `certain`: nobody waits on one on purpose. But a single goroutine that receives is `watch`: a service that is \
+told to end by a context, and gets `context.Background()`, waits for the nil channel of its Done as long as the program runs, which does \
+little harm, and from outside that looks the same.
+
+`select {}` is the usual way to keep `main` alive, where it is not reported. Elsewhere it is `certain` for several goroutines \
+of one `go` statement and `likely` for one; it is `watch` for one that `main.main` or an `init` function started, and for all that are \
+locked to their threads, because those often live on purpose.",
+
     evaluate,
 };
 
@@ -27,7 +32,7 @@ fn evaluate(case: &Case<'_>) -> Judgement {
     let they_wait = if case.cohort.live == 1 { "it waits" } else { "they wait" };
     match case.wait() {
         Wait::NilChannel => Judgement::suspect(
-            Severity::Certain,
+            nil_channel(case),
             case.evidence(),
             &format!(
                 "{they_wait} on a channel that is nil: it was never made, was set to nil, or is the Done channel of a \
@@ -45,12 +50,42 @@ fn evaluate(case: &Case<'_>) -> Judgement {
     }
 }
 
+/// Who sends does not wait for a context.
+fn nil_channel(case: &Case<'_>) -> Severity {
+    let receives = !case.cohort.standing.doing.starts_with("chan send");
+    if case.cohort.live == 1 && receives { Severity::Watch } else { Severity::Certain }
+}
+
 fn no_cases(case: &Case<'_>) -> Severity {
     let creator = case.cohort.standing.created_by.function.as_deref().unwrap_or_default();
     let by_start = creator == "main.main" || creator.starts_with("main.init");
-    match case.cohort.live {
-        1 if by_start || case.cohort.locked > 0 => Severity::Watch,
+    let Cohort { live, locked, .. } = *case.cohort;
+    match live {
+        1 if by_start => Severity::Watch,
+        _ if nearly_all(locked, live) => Severity::Watch,
         1 => Severity::Likely,
         _ => Severity::Certain,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judge::detect::observation::{self, Standing};
+    use crate::judge::detect::watched::Watched;
+
+    /// The verdict on so many in a `select {}`, of which so many are locked to their threads.
+    fn severity(live: u64, locked: u64) -> Option<Severity> {
+        let standing = Standing { wait: Wait::NoCases, ..observation::made_up() };
+        let cohort = Cohort { live, locked, ..Cohort::new(standing) };
+        let watched = Watched::default();
+        let case = Case { cohort: &cohort, watched: &watched, facts: None, signature: None };
+        evaluate(&case).suspicion().map(|suspicion| suspicion.severity)
+    }
+
+    #[test]
+    fn threads_are_kept_on_purpose() {
+        assert_eq!([severity(1, 1), severity(4, 4)], [Some(Severity::Watch); 2]);
+        assert_eq!([severity(1, 0), severity(4, 1)], [Some(Severity::Likely), Some(Severity::Certain)]);
     }
 }

@@ -24,9 +24,10 @@ A channel serves waiting goroutines first in, first out. So as long as the one t
 there, nobody has come to the other side.
 
 Senders: `watch` if two or more have waited for 40 seconds to send without a receiver, or if their number grows, and \
-`likely` if that has gone on for two and a half minutes: some collect what was sent only once a minute. If the channel is \
-buffered and full, it takes growth, because buffered channels also serve as semaphores, whose holders may take their time; \
-without growth it is `watch`. In a single snapshot, senders on an \
+`likely` if it has grown for two and a half minutes: some collect what was sent only once a minute. Without growth it stays \
+`watch`, because whoever receives may be at long work, and a buffered channel that is full may be a semaphore. On an unbuffered \
+channel it is `likely` after two and a half minutes if passes through the heap have found that nothing that can still run refers \
+to what half of them wait for (see LT005). In a single snapshot, senders on an \
 unbuffered channel are `likely` if there are ten of them and the oldest has waited for five minutes by the runtime's own clock, \
 and `watch` otherwise.
 
@@ -51,8 +52,10 @@ fn senders(case: &Case<'_>, channel: &Channel) -> Judgement {
     let quiet_ns = case.cohort.objects.quiet_ns;
     let quiet = quiet_ns >= QUIET_NS && case.cohort.is_still();
     let growth = case.leak(5);
+    // A receiver that is somewhere may be at long work.
+    let is_abandoned = channel.capacity == 0 && case.cohort.unreachable * 2 >= case.cohort.live;
     let is_long = growth.is_some_and(|trend| trend.grown_ns >= LONGER_THAN_A_RAMP_NS)
-        || (quiet && channel.capacity == 0 && quiet_ns >= LONGER_THAN_A_RAMP_NS);
+        || (quiet && is_abandoned && quiet_ns >= LONGER_THAN_A_RAMP_NS);
     let severity = if case.is_single() {
         let waited = case.cohort.waiting_ns.is_some_and(|waited| waited >= QUIET_IN_ONE_NS);
         let is_no_semaphore = channel.capacity == 0;
@@ -118,4 +121,46 @@ fn suspect(
     evidence.extend(numbers.map(|(name, number)| (name.to_owned(), number.into())));
     evidence.insert("channel".to_owned(), channel.address.to_string().into());
     Judgement::suspect_unless(doubt, severity, evidence, cause, remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::num::Avma;
+    use crate::judge::detect::observation::{self, Object, Standing, Wait};
+    use crate::judge::detect::watched::{Cohort, Objects, Watched};
+
+    /// The verdict on four that have waited for so long to send on an unbuffered channel, so many of them unreachable.
+    fn severity(seconds: u64, unreachable: u64) -> Option<Severity> {
+        let wait = Wait::Channel(ChannelOperation::Send);
+        let channel = Channel { receivers: 0, senders: 4, timer: false, ..Channel::of_timer(Avma(8), false) };
+        let channel = Channel { capacity: 0, ..channel };
+        let mut objects = Objects::default();
+        objects.add(4, 4, channel.address.0, Some(Object::Channel(channel)), seconds * SECOND_NS);
+        let cohort = Cohort {
+            live: 4,
+            settled: 4,
+            still: 4,
+            unwoken: 4,
+            unreachable,
+            objects,
+            ..Cohort::new(Standing { wait, ..observation::made_up() })
+        };
+        let watched = Watched { observations: 9, watched_ns: 600 * SECOND_NS, ..Watched::default() };
+        let case = Case { cohort: &cohort, watched: &watched, facts: None, signature: None };
+        evaluate(&case).suspicion().map(|suspicion| suspicion.severity)
+    }
+
+    #[test]
+    fn without_growth_it_takes_that_nobody_can_come() {
+        assert_eq!(
+            [39, 40, 600].map(|seconds| severity(seconds, 0)),
+            [None, Some(Severity::Watch), Some(Severity::Watch)]
+        );
+        assert_eq!(
+            [149, 150].map(|seconds| severity(seconds, 2)),
+            [Some(Severity::Watch), Some(Severity::Likely)]
+        );
+        assert_eq!(severity(150, 1), Some(Severity::Watch), "somebody may still come");
+    }
 }

@@ -1,6 +1,7 @@
 //! LT005: nothing that can still run refers to what it waits for.
 
 use super::{Case, Judgement, Rule};
+use crate::judge::detect::observation::Wait;
 use crate::judge::detect::watched::Cohort;
 use crate::schema::Severity;
 
@@ -30,7 +31,9 @@ pointers; the report says so. `completeness.heap` counts the passes.",
 
 fn evaluate(case: &Case<'_>) -> Judgement {
     let Cohort { unreachable, certain, live, .. } = *case.cohort;
-    if unreachable == 0 || case.cohort.standing.is_main {
+    // What waits for nothing that could be referred to is left to the rule that knows when that is meant.
+    let waits_for_none = matches!(case.wait(), Wait::NilChannel | Wait::NoCases);
+    if unreachable == 0 || case.cohort.standing.is_main || waits_for_none {
         return Judgement::Clean;
     }
     let mut evidence = case.leak(5).map_or_else(|| case.evidence(), |trend| case.evidence_of(trend));
@@ -66,6 +69,17 @@ mod tests {
         assert_eq!(judged(0, 0), None);
         assert_eq!(judged(5, 0).map(|suspicion| suspicion.severity), Some(Severity::Likely));
         assert_eq!(judged(5, 1).map(|suspicion| suspicion.severity), Some(Severity::Certain));
+    }
+
+    #[test]
+    fn who_waits_for_nothing_is_left_to_never_wakes() {
+        let judged = |wait| {
+            let standing = observation::Standing { wait, ..observation::made_up() };
+            let cohort = Cohort { live: 1, unreachable: 1, ..Cohort::new(standing) };
+            let watched = Watched::default();
+            evaluate(&Case { cohort: &cohort, watched: &watched, facts: None, signature: None })
+        };
+        assert_eq!([Wait::NilChannel, Wait::NoCases].map(judged), [Judgement::Clean, Judgement::Clean]);
     }
 
     #[test]
