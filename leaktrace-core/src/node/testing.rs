@@ -4,7 +4,7 @@ use crate::base::num::{Avma, GPtr, Goid, Ktime, Pc, ReturnPc, real};
 use crate::base::time::SECOND_NS;
 use crate::go::goroutines::{Goroutine, GoroutineKind, Snapshot, StackBounds, StackTable, Want};
 use crate::go::names::Status;
-use crate::schema::{NodeProcess, NodeState, ProcessId};
+use crate::schema::{Level, NodeProcess, NodeState, ProcessId};
 
 /// A time; none is 0.
 pub(super) fn at(second: u64) -> Ktime {
@@ -31,6 +31,8 @@ pub(super) fn process(pid: u32) -> NodeProcess {
         other_sites: 1_234,
         study_age_ns: None,
         is_studied: false,
+        level: Level::Memory,
+        level_reason: None,
         incidents: Vec::new(),
     }
 }
