@@ -7,6 +7,7 @@
 
 mod table;
 
+use std::fs::File;
 use std::process::Command;
 use std::sync::Arc;
 
@@ -156,7 +157,7 @@ impl Bench<'_> {
         let hits: u64 = row.kinds.iter().map(|&kind| counted.hits_of(kind)).sum();
         let hits_a_turn = real(hits) / rounds;
         let offsets: Vec<FileOffset> = sites.iter().map(|site| site.offset).collect();
-        let nothing = self.turn_under(&Nothing::attach(pid, &exe, &offsets)?, row)?;
+        let nothing = self.turn_under(&Nothing::attach(pid, &self.exe(), &offsets)?, row)?;
         let a_hit = |turn: f64| (turn - bare) / hits_a_turn;
         Ok(Added { ours: a_hit(cpu / rounds), nothing: a_hit(nothing), hits_a_turn })
     }
