@@ -19,6 +19,9 @@ const ASKED: Duration = Duration::from_secs(3);
 /// How long it may take until a line is suspected and probed: looks ten seconds from each other, and a study before.
 const PATIENCE: Duration = Duration::from_mins(5);
 
+/// How long the agent is left alone first at level 0, as it is at the others until they are told.
+const SETTLED: Duration = Duration::from_secs(15);
+
 /// For how long a level is asked for, in seconds: longer than a round.
 const SECONDS: u32 = 600;
 
@@ -60,6 +63,9 @@ fn at(level: u8, pid: u32) -> Result<Agent> {
     let agent = Agent::start("--exe server --allow-probes");
     agent.wait_for(1)?;
     let told = agent.agent.once(pid, "watched");
+    if level == 0 {
+        sleep(SETTLED);
+    }
     if level > 1 {
         agent.agent.set_level(told["id"].as_str().unwrap_or_default(), level, SECONDS)?;
     }
