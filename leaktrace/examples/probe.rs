@@ -61,7 +61,7 @@ fn typed() -> Option<Typed> {
 fn run(typed: &Typed) -> anyhow::Result<()> {
     let target = Arc::new(HeldProcess::open(&Procfs::system(), Pid(typed.pid))?);
     let inspected = Inspected::new(Arc::clone(&target), &Procfs::system())?;
-    let plan = inspected.plan(&typed.kinds, false)?;
+    let plan = inspected.plan(&typed.kinds)?;
     for site in &plan.sites {
         println!(
             "{:6} {}+{:#x} {}: {}",

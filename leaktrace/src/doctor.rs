@@ -121,9 +121,7 @@ pub fn run(
         &[machine(&privileges), kernel(&findings), cost.as_ref().map(of_cost).into_iter().collect()].concat(),
     )?;
     if let Some(pid) = pid {
-        let long_nops = cost.is_some_and(|cost| cost.prefers_long_nops());
-        let wanted = Wanted { long_nops, statements: statements.to_vec() };
-        examine(pid, procfs, wanted, &mut page)?;
+        examine(pid, procfs, statements, &mut page)?;
     }
     verdict(&privileges, &findings).map_err(Into::into)
 }
@@ -135,8 +133,7 @@ fn measure() -> Option<CostPerHit> {
 
 fn of_cost(cost: &CostPerHit) -> Item {
     let end = Kind::End.index();
-    let (emulated, nop5) = (cost.emulated[end], cost.nop5[end]);
-    Item::good(format!("a probe costs {emulated:.0} ns per hit, {nop5:.0} ns on a five-byte nop"))
+    Item::good(format!("a probe costs {:.0} ns per hit", cost.emulated[end]))
 }
 
 fn machine(privileges: &Privileges) -> Vec<Item> {
@@ -190,22 +187,14 @@ fn verdict(privileges: &Privileges, findings: &[Finding]) -> Result<(), DoctorEr
     if privileges.missing().is_empty() { Ok(()) } else { Err(DoctorError::NotPermitted) }
 }
 
-/// What is to be planned.
-struct Wanted {
-    long_nops: bool,
-    statements: Vec<Statement>,
-}
-
-impl Wanted {
-    fn plan(&self, inspected: &Inspected) -> anyhow::Result<AttachPlan> {
-        if self.statements.is_empty() {
-            return inspected.plan(&Kind::IN_RUNTIME, self.long_nops);
-        }
-        inspected.plan_statements(&self.statements)
+fn planned(inspected: &Inspected, statements: &[Statement]) -> anyhow::Result<AttachPlan> {
+    if statements.is_empty() {
+        return inspected.plan(&Kind::IN_RUNTIME);
     }
+    inspected.plan_statements(statements)
 }
 
-fn examine(pid: Pid, procfs: &Procfs, wanted: Wanted, page: &mut Page<'_>) -> anyhow::Result<()> {
+fn examine(pid: Pid, procfs: &Procfs, statements: &[Statement], page: &mut Page<'_>) -> anyhow::Result<()> {
     let (workers, asked) = (Workers::default(), procfs.clone());
     let target = match workers.run(move || inspect::open(&asked, pid))? {
         Ok(target) => target,
@@ -218,10 +207,10 @@ fn examine(pid: Pid, procfs: &Procfs, wanted: Wanted, page: &mut Page<'_>) -> an
     };
     page.heading(&format!("Process {pid}: {}", target.exe.link().display()))?;
     let mut items = of_process(&target);
-    let asked = procfs.clone();
+    let (asked, statements) = (procfs.clone(), statements.to_vec());
     let found = workers.run(move || {
         let inspected = Inspected::new(target, &asked)?;
-        let plan = wanted.plan(&inspected);
+        let plan = planned(&inspected, &statements);
         let moved = plan.as_ref().map_or(0, |plan| inspected.moved(plan).unwrap_or(0));
         let moved = (moved > 0).then(|| of_moved_code(moved));
         Ok((of_program(&inspected).into_iter().chain(moved).collect::<Vec<_>>(), plan))

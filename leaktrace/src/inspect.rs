@@ -156,9 +156,8 @@ impl Inspected {
     }
 
     /// Where to attach, compared with the instructions that are in the process.
-    pub fn plan(&self, kinds: &[Kind], long_nops: bool) -> anyhow::Result<AttachPlan> {
-        let options = PlanOptions { long_nops, ..PlanOptions::default() };
-        self.verified(plan(self.elf(), self.program(), kinds, options)?)
+    pub fn plan(&self, kinds: &[Kind]) -> anyhow::Result<AttachPlan> {
+        self.verified(plan(self.elf(), self.program(), kinds, PlanOptions::default())?)
     }
 
     /// Where to attach to see the births of these `go` statements alone, compared as well.

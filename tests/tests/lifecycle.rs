@@ -16,6 +16,7 @@ use leaktrace_tests::text::{assert_untouched, patched_places};
 use leaktrace_tests::{Mode, Program, Target, Version};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pipe::fcntl_setpipe_size;
+use rustix::process::Signal;
 
 #[test]
 fn kill_9_leaves_the_target_running_without_probes() {
@@ -516,4 +517,20 @@ fn a_replaced_binary_is_not_mistaken_for_the_one_that_runs() {
     install::copy(&other, &new);
     fs::rename(&new, &copy).unwrap();
     assert_watched(&mut target);
+}
+
+#[test]
+fn children_that_are_forked_without_an_exec_live() {
+    if !can_probe() {
+        return;
+    }
+    let mut target = Target::start(Version::NEWEST, Mode::Cgo, "driven=5 cgo_fork=0");
+    let running = Running::attach(target.pid(), WHOLE);
+    // A probe that is hit often is one that the kernel may have made quicker.
+    target.command("spawn 100");
+    let during = target.command("fork 5");
+    assert_eq!(during.site("cgo_fork").finished, 5);
+    running.signal(Signal::INT);
+    assert_eq!(running.finish().code, Some(0));
+    assert_eq!(target.command("fork 5").site("cgo_fork").finished, 10);
 }

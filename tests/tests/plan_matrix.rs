@@ -202,7 +202,7 @@ fn programs_without_optimisation_have_a_cheap_plan() {
 }
 
 #[test]
-fn the_style_for_benchmarks_is_at_entries_and_a_nop_is_taken_where_it_is_cheap() {
+fn the_style_for_benchmarks_is_at_entries() {
     let directory = tempfile::tempdir().unwrap();
     let file = compiled(PROGRAM, Version::NEWEST, directory.path(), &[], &[]);
     let elf = Elf::parse(&file).unwrap();
@@ -211,9 +211,6 @@ fn the_style_for_benchmarks_is_at_entries_and_a_nop_is_taken_where_it_is_cheap()
     let entry = plan(&elf, &program, &Kind::IN_RUNTIME, entry).unwrap();
     assert!(entry.sites.iter().all(|site| site.cost == Cost::SingleStepped), "{entry}");
     assert!(entry.sites_of(Kind::Park).all(|site| site.offset_in_function == 0), "{entry}");
-    let nop = PlanOptions { long_nops: true, ..PlanOptions::default() };
-    let nop = plan(&elf, &program, &[Kind::Birth], nop).unwrap();
-    assert!(nop.sites.iter().any(|site| site.cost == Cost::Nop5 && site.expected.len() == 5), "{nop}");
 }
 
 #[test]

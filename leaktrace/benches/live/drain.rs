@@ -96,7 +96,7 @@ fn attached(pid: u32, ring_bytes: u32) -> Result<Attached> {
     let procfs = Procfs::system();
     let target = Arc::new(HeldProcess::open(&procfs, Pid(pid))?);
     let inspected = Inspected::new(Arc::clone(&target), &procfs)?;
-    let mut hub = Hub::new(HubOptions::default())?;
-    let plan = inspected.plan(&Kind::IN_RUNTIME, hub.cost()?.prefers_long_nops())?;
+    let hub = Hub::new(HubOptions::default())?;
+    let plan = inspected.plan(&Kind::IN_RUNTIME)?;
     Attached::new(hub, &target, &inspected, &plan, ring_bytes)
 }

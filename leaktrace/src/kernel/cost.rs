@@ -46,8 +46,6 @@ pub struct CostPerHit {
     /// By [`Kind::index`], at an instruction that the kernel emulates; for a birth without its stack, and at a `go`
     /// statement with it.
     pub emulated: [f64; Kind::ALL.len()],
-    /// By [`Kind::index`], at a five-byte `nop`.
-    pub nop5: [f64; Kind::ALL.len()],
     /// By [`Kind::index`], at an instruction that is single-stepped.
     pub single_stepped: [f64; Kind::ALL.len()],
     /// More, for a birth with its creator's stack.
@@ -73,23 +71,14 @@ impl CostPerHit {
     /// too early than too late.
     pub const USUAL: Self = Self {
         emulated: [600.0, 600.0, 600.0, 600.0, 1_300.0],
-        nop5: [15_000.0; Kind::ALL.len()],
         single_stepped: [15_000.0; Kind::ALL.len()],
         stack: 700.0,
     };
-
-    /// Whether a probe on a five-byte `nop` is quicker than one on an instruction that is emulated: on x86-64 from
-    /// Linux 6.18 on, where it becomes a call.
-    pub fn prefers_long_nops(&self) -> bool {
-        let end = Kind::End.index();
-        self.nop5[end] < self.emulated[end]
-    }
 
     /// What a hit of this kind costs at an instruction of this cost.
     pub const fn of(&self, kind: Kind, cost: Cost) -> f64 {
         let costs = match cost {
             Cost::Emulated => &self.emulated,
-            Cost::Nop5 => &self.nop5,
             Cost::SingleStepped => &self.single_stepped,
         };
         costs[kind.index()]
@@ -114,7 +103,6 @@ fn measure_target(hub: &mut Hub, id: TargetId) -> Result<CostPerHit, CostError> 
     let mut bench = Bench { hub, id, goroutines: Goroutines::new(IDENTITY, DEPTH), unprobed: 0.0 };
     bench.unprobed = bench.time(UNPROBED, CALLS);
     let mut emulated = Kind::ALL.map(|kind| bench.time(of_kind(kind), CALLS));
-    let nop5 = bench.time(AT_NOP5, CALLS);
     let single_stepped = bench.time(AT_SINGLE_STEPPED, SLOW_CALLS);
     bench.hub.set_control(id, ALL_STACKS)?;
     let with_stack = bench.time(of_kind(Kind::Birth), CALLS);
@@ -123,12 +111,7 @@ fn measure_target(hub: &mut Hub, id: TargetId) -> Result<CostPerHit, CostError> 
     emulated[Kind::Site.index()] += stack;
     // What the program takes does not depend on the instruction that it is attached to.
     let end = emulated[Kind::End.index()];
-    Ok(CostPerHit {
-        emulated,
-        nop5: emulated.map(|kind| nop5 + kind - end),
-        single_stepped: emulated.map(|kind| single_stepped + kind - end),
-        stack,
-    })
+    Ok(CostPerHit { emulated, single_stepped: emulated.map(|kind| single_stepped + kind - end), stack })
 }
 
 const IDENTITY: Identity =
@@ -137,10 +120,9 @@ const IDENTITY: Identity =
 /// The first specimen that is not left to tests.
 const OWN: u64 = 8;
 
-/// End probes at the other two instructions, and no probe.
-const AT_NOP5: Specimen = Specimen::new(OWN + 5);
-const AT_SINGLE_STEPPED: Specimen = Specimen::new(OWN + 6);
-const UNPROBED: Specimen = Specimen::new(OWN + 7);
+/// An end probe at the other instruction, and no probe.
+const AT_SINGLE_STEPPED: Specimen = Specimen::new(OWN + 5);
+const UNPROBED: Specimen = Specimen::new(OWN + 6);
 
 /// The specimen with a probe of this kind at its emulated instruction.
 const fn of_kind(kind: Kind) -> Specimen {
@@ -153,9 +135,8 @@ fn sites() -> std::io::Result<Vec<ProbeSite>> {
         Ok(ProbeSite { kind, offset: specimen.place(cost)?, g: GRegister::Arg0 })
     };
     let of_kinds = Kind::ALL.map(|kind| site(kind, of_kind(kind), Cost::Emulated));
-    let others =
-        [site(Kind::End, AT_NOP5, Cost::Nop5), site(Kind::End, AT_SINGLE_STEPPED, Cost::SingleStepped)];
-    of_kinds.into_iter().chain(others).collect()
+    let other = site(Kind::End, AT_SINGLE_STEPPED, Cost::SingleStepped);
+    of_kinds.into_iter().chain([other]).collect()
 }
 
 struct Bench<'h> {

@@ -30,7 +30,6 @@ global_asm!(
     "mov r14, rsi",
     "mov rax, rdi",
     "push rbp",
-    ".byte 0x0f, 0x1f, 0x44, 0x00, 0x00",
     "mov rax, rax",
     "pop rbp",
     "pop r14",
@@ -53,7 +52,6 @@ global_asm!(
     "stp x28, x30, [sp, #-16]!",
     "mov x28, x1",
     "b .+4",
-    "nop",
     "mov x0, x0",
     "ldp x28, x30, [sp], #16",
     "ret",
@@ -76,8 +74,7 @@ unsafe extern "C" {
 const fn offset_of(cost: Cost) -> u64 {
     match cost {
         Cost::Emulated => 8,
-        Cost::Nop5 => 9,
-        Cost::SingleStepped => 14,
+        Cost::SingleStepped => 9,
     }
 }
 
@@ -86,8 +83,7 @@ const fn offset_of(cost: Cost) -> u64 {
 const fn offset_of(cost: Cost) -> u64 {
     match cost {
         Cost::Emulated => 8,
-        Cost::Nop5 => 12,
-        Cost::SingleStepped => 16,
+        Cost::SingleStepped => 12,
     }
 }
 
@@ -276,7 +272,6 @@ mod tests {
                 binary[start..start + 5].to_vec()
             };
             assert_eq!(bytes(Cost::Emulated)[0], 0x55);
-            assert_eq!(bytes(Cost::Nop5), [0x0f, 0x1f, 0x44, 0, 0]);
             assert_eq!(bytes(Cost::SingleStepped)[..3], [0x48, 0x89, 0xc0]);
         }
     }

@@ -130,7 +130,7 @@ fn plan_nothing(
     inspected: &Inspected,
     loaded: anyhow::Result<Option<Loaded>>,
 ) -> anyhow::Result<Box<Planned>> {
-    let plan = inspected.plan(&[], false)?;
+    let plan = inspected.plan(&[])?;
     Ok(Box::new(Planned { prepared: prepared(inspected, &plan, Costs::NOTHING), loaded, code: None }))
 }
 
@@ -140,7 +140,7 @@ fn plan_probes(inspected: &Inspected, probing: &Probing) -> anyhow::Result<Box<P
         return Err(ProcessError::NoFirstThread { pid: target.pid }.into());
     }
     let plan = if probing.statements.is_empty() {
-        inspected.plan(&probing.kinds, probing.cost.prefers_long_nops())?
+        inspected.plan(&probing.kinds)?
     } else {
         inspected.plan_statements(&probing.statements)?
     };

@@ -106,7 +106,7 @@ fn wakers_are_named_when_asked_for() {
 #[test]
 fn hits_are_counted_exactly_at_instructions_of_every_cost() {
     for backend in BACKENDS {
-        for cost in [Cost::Emulated, Cost::Nop5, Cost::SingleStepped] {
+        for cost in [Cost::Emulated, Cost::SingleStepped] {
             let Some(mut bench) = Bench::on(1, backend) else { return };
             bench.attach(&[Kind::End], cost);
             bench.run(&goroutines(0), 1000);

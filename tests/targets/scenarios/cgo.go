@@ -32,13 +32,20 @@ static void __attribute__((constructor)) move_code(void) {
 }
 
 static void wait_in_c(void) { pause(); }
+static int fork_in_c(void) { return fork(); }
 static void __attribute__((noinline)) call_back(int fd) { goCallback(fd); }
 */
 import "C"
 
-import "leaktrace.test/targets/control"
+import (
+	"runtime"
+	"syscall"
+
+	"leaktrace.test/targets/control"
+)
 
 func init() {
+	register("cgo_fork", cgoFork)
 	register("cgo_call", cgoCall)
 	register("cgo_callback", cgoCallback)
 	register("cgo_creator", cgoCreator)
@@ -54,6 +61,34 @@ func cgoCall(n int) {
 			C.wait_in_c()
 		}()
 	}
+}
+
+// `fork N` has C make children that go on as this program, as a fork server does. Each uses the `go` statement, and has finished
+// if it ends as it should.
+func cgoFork(int) {
+	site := control.NewSite("cgo_fork")
+	control.On("fork", func(count int) {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		for i := 0; i < count; i++ {
+			site.Spawned()
+			child := int(C.fork_in_c())
+			if child == 0 {
+				// There is no thread that would run it.
+				go func() {}()
+				syscall.Exit(0)
+			}
+			var status syscall.WaitStatus
+			for {
+				if _, err := syscall.Wait4(child, &status, 0, nil); err != syscall.EINTR {
+					break
+				}
+			}
+			if status.Exited() && status.ExitStatus() == 0 {
+				site.Finished()
+			}
+		}
+	})
 }
 
 var neverCalledBack = make(chan int)

@@ -275,9 +275,9 @@ mod tests {
         [&[0xe8][..], &displacement.to_le_bytes()].concat()
     }
 
-    fn after(code: &[u8], long_nops: bool) -> Option<(u64, GRegister)> {
+    fn after(code: &[u8]) -> Option<(u64, GRegister)> {
         let bytes = [&call(0, NEWPROC1_AT)[..], code].concat();
-        let machine = Machine { arch: Arch::Amd64, long_nops };
+        let machine = Machine { arch: Arch::Amd64 };
         let body = body(&bytes);
         cheapest_after(&body, 0, machine, &Others).map(|(one, register)| (one.at.0 - ENTRY, register))
     }
@@ -292,8 +292,7 @@ mod tests {
     #[test]
     fn the_call_of_runqput_has_the_new_goroutine_second() {
         let code = [&TO_RUNQPUT[..], &call(5 + TO_RUNQPUT.len(), 0x45_5800), &[0xc3]].concat();
-        assert_eq!(after(&code, false), Some((0x20, GRegister::Arg1)));
-        assert_eq!(after(&code, true), Some((0x1b, GRegister::Arg1)));
+        assert_eq!(after(&code), Some((0x20, GRegister::Arg1)));
     }
 
     #[test]
@@ -301,7 +300,7 @@ mod tests {
         // go1.27.3 `newcoro.func1`: cmp dword [rip+...], 0; jne +7; mov rcx, [rsp+0x30]; jmp +2; ud2; ret
         let code =
             [0x83, 0x3d, 0, 0, 1, 0, 0, 0x75, 7, 0x48, 0x8b, 0x4c, 0x24, 0x30, 0xeb, 2, 0x0f, 0x0b, 0xc3];
-        assert_eq!(after(&code, false), Some((5 + 7, GRegister::Arg0)));
+        assert_eq!(after(&code), Some((5 + 7, GRegister::Arg0)));
     }
 
     #[test]
@@ -309,9 +308,9 @@ mod tests {
         // mov [rsp+0x28], rax; xor eax, eax; call of something that does not return; nop
         let spilled = [0x48, 0x89, 0x44, 0x24, 0x28, 0x31, 0xc0];
         let lost = [&spilled[..], &call(5 + spilled.len(), NORETURN), &[0x90]].concat();
-        assert_eq!(after(&lost, false), None);
+        assert_eq!(after(&lost), None);
         // The nop is also jumped to: mov ebx, ebx; nop; jmp back to the nop
-        assert_eq!(after(&[0x89, 0xdb, 0x90, 0xeb, 0xfd], false), None);
+        assert_eq!(after(&[0x89, 0xdb, 0x90, 0xeb, 0xfd]), None);
     }
 
     #[test]
@@ -322,12 +321,12 @@ mod tests {
         let first = call(5 + spilled.len(), 0x44_d0e0);
         let second = call(5 + spilled.len() + 5 + reload.len(), 0x44_9ae0);
         let code = [&spilled[..], &first, &reload, &second].concat();
-        assert_eq!(after(&code, false), Some((5 + 7 + 5 + 5, GRegister::Arg1)));
+        assert_eq!(after(&code), Some((5 + 7 + 5 + 5, GRegister::Arg1)));
     }
 
     #[test]
     fn the_second_casgstatus_counts_only_behind_the_goid() {
-        let machine = Machine { arch: Arch::Amd64, long_nops: false };
+        let machine = Machine { arch: Arch::Amd64 };
         // mov [rax+0x98], rcx; mov ebx, 6; call casgstatus
         let store = [0x48, 0x89, 0x88, 0x98, 0, 0, 0];
         let dead = [0xbb, 6, 0, 0, 0];

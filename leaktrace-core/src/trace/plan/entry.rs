@@ -113,7 +113,7 @@ mod tests {
     fn cheapest(arch: Arch, bytes: &[u8]) -> Option<u64> {
         let instructions = disasm::function(arch, Svma(ENTRY), bytes).unwrap();
         let body = Body { entry: Svma(ENTRY), bytes, instructions };
-        let machine = Machine { arch, long_nops: false };
+        let machine = Machine { arch };
         cheap_at_entry(&body, machine, &Morestack).map(|one| one.at.0 - ENTRY)
     }
 

@@ -9,9 +9,6 @@ use crate::binary::disasm::{Instruction, Operation, Register, Tracker};
 use crate::binary::elf::Arch;
 use crate::trace::plan::Cost;
 
-/// The length of the `nop` that newer kernels replace with a call.
-const OPTIMISED_NOP: u8 = 5;
-
 const AMD64_REGISTERS: [&str; 16] = [
     "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
     "r15",
@@ -25,8 +22,6 @@ const ARM64_CONDITIONS: [&str; 16] =
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Machine {
     pub(super) arch: Arch,
-    /// Whether probes on `nop`s of more than one byte are cheap.
-    pub(super) long_nops: bool,
 }
 
 impl Machine {
@@ -36,13 +31,7 @@ impl Machine {
             Arch::Amd64 => is_emulated_amd64(instruction.operation, bytes),
             Arch::Arm64 => is_simulated_arm64(instruction.operation),
         };
-        match instruction.operation {
-            _ if emulated => Cost::Emulated,
-            Operation::Nop if !self.long_nops => Cost::SingleStepped,
-            Operation::Nop if instruction.len == OPTIMISED_NOP => Cost::Nop5,
-            Operation::Nop => Cost::Emulated,
-            _ => Cost::SingleStepped,
-        }
+        if emulated { Cost::Emulated } else { Cost::SingleStepped }
     }
 
     /// The machine's number of a register that a cookie can name.
@@ -137,8 +126,8 @@ mod tests {
     use crate::base::num::Svma;
     use crate::binary::disasm;
 
-    fn one(arch: Arch, long_nops: bool, bytes: &[u8]) -> (Cost, String) {
-        let machine = Machine { arch, long_nops };
+    fn one(arch: Arch, bytes: &[u8]) -> (Cost, String) {
+        let machine = Machine { arch };
         let instruction = disasm::function(arch, Svma(0x1000), bytes).unwrap()[0];
         (machine.cost(&instruction, bytes), machine.text(&instruction, bytes, "there"))
     }
@@ -154,32 +143,29 @@ mod tests {
             (&[0x66, 0x90], "nop"),
         ];
         for (bytes, text) in cheap {
-            assert_eq!(one(Arch::Amd64, false, bytes), (Cost::Emulated, text.to_owned()));
+            assert_eq!(one(Arch::Amd64, bytes), (Cost::Emulated, text.to_owned()));
         }
         for dear in [&[0xc3][..], &[0x49, 0x3b, 0x66, 0x10], &[0xff, 0xd0], &[0x48, 0x89, 0xc3]] {
-            assert_eq!(one(Arch::Amd64, false, dear).0, Cost::SingleStepped);
+            assert_eq!(one(Arch::Amd64, dear).0, Cost::SingleStepped);
         }
     }
 
     #[test]
-    fn a_long_nop_is_cheap_only_where_the_kernel_knows_it() {
-        let (five, four) = ([0x0f, 0x1f, 0x44, 0, 0], [0x0f, 0x1f, 0x40, 0]);
-        assert_eq!(
-            [one(Arch::Amd64, false, &five).0, one(Arch::Amd64, true, &five).0],
-            [Cost::SingleStepped, Cost::Nop5]
-        );
-        assert_eq!(one(Arch::Amd64, true, &four).0, Cost::Emulated);
+    fn a_long_nop_is_no_cheap_place() {
+        for long in [&[0x0f, 0x1f, 0x44, 0, 0][..], &[0x0f, 0x1f, 0x40, 0]] {
+            assert_eq!(one(Arch::Amd64, long).0, Cost::SingleStepped);
+        }
     }
 
     #[test]
     fn arm64_simulates_returns_and_the_stack_check() {
         let word = |word: u32| word.to_le_bytes();
         let cheap = |text: &str| (Cost::Emulated, text.to_owned());
-        assert_eq!(one(Arch::Arm64, false, &word(0xd65f_03c0)), cheap("ret"));
-        assert_eq!(one(Arch::Arm64, false, &word(0x5400_0109)), cheap("b.ls there"));
-        assert_eq!(one(Arch::Arm64, false, &word(0xb500_0040)), cheap("cbnz there"));
-        assert_eq!(one(Arch::Arm64, false, &word(0x9400_0400)), cheap("bl there"));
+        assert_eq!(one(Arch::Arm64, &word(0xd65f_03c0)), cheap("ret"));
+        assert_eq!(one(Arch::Arm64, &word(0x5400_0109)), cheap("b.ls there"));
+        assert_eq!(one(Arch::Arm64, &word(0xb500_0040)), cheap("cbnz there"));
+        assert_eq!(one(Arch::Arm64, &word(0x9400_0400)), cheap("bl there"));
         // str x30, [sp, #-0x20]!
-        assert_eq!(one(Arch::Arm64, false, &word(0xf81e_0ffe)).0, Cost::SingleStepped);
+        assert_eq!(one(Arch::Arm64, &word(0xf81e_0ffe)).0, Cost::SingleStepped);
     }
 }

@@ -47,9 +47,6 @@ const PROBED: [&str; 5] =
 pub struct PlanOptions {
     /// How places are chosen.
     pub style: PlanStyle,
-    /// Whether the kernel is known to be quick with probes on `nop`s of more than one byte: Linux 6.18 and later on
-    /// x86-64. Earlier ones single-step them.
-    pub long_nops: bool,
 }
 
 /// Why there is no plan.
@@ -181,7 +178,7 @@ impl<'d> Planner<'_, 'd> {
     }
 
     const fn machine(&self) -> Machine {
-        Machine { arch: self.code.arch(), long_nops: self.options.long_nops }
+        Machine { arch: self.code.arch() }
     }
 
     fn body(&self, function: &Function<'d>) -> Result<Body<'d>, CodeError> {

@@ -27,9 +27,9 @@ impl PlanStyle {
 /// What a hit costs, by how the kernel steps over the probed instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cost {
-    /// A five-byte `nop`: one trap, and from Linux 6.18 not even that (x86-64).
-    Nop5,
-    /// The kernel emulates the instruction: one trap.
+    /// The kernel emulates the instruction: one trap. A `nop` of five bytes is never taken, although Linux 6.18 makes a quicker
+    /// call of it: a child that the process forks has the call and not where it leads to (x86-64,
+    /// `arch/x86/kernel/uprobes.c`), and dies there.
     Emulated,
     /// The instruction is executed out of line with a second trap.
     SingleStepped,
@@ -39,7 +39,6 @@ impl Cost {
     /// The words under which a user is told.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Nop5 => "nop, cheapest",
             Self::Emulated => "emulated, cheap",
             Self::SingleStepped => "single-stepped, expensive",
         }
