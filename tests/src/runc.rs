@@ -5,12 +5,13 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::go::prerequisites::ensure_runc;
 use crate::held::Held;
+use crate::poll::{PATIENCE, poll_until};
 
 /// A container in which one program runs; deleted when dropped.
 pub struct Container {
@@ -41,7 +42,10 @@ impl Container {
         // From here on it is deleted, however far it comes.
         let mut container = Self { id, held: None, pid: 0, _bundle: bundle };
         container.held = Some(Held::start(&mut runc)?);
-        container.pid = fs::read_to_string(pid_file)?.trim().parse().context("it is a pid")?;
+        // It is written when the program runs already, and as a whole.
+        container.pid = poll_until(PATIENCE, "runc says the pid", || {
+            fs::read_to_string(&pid_file).ok()?.trim().parse().ok()
+        });
         Ok(container)
     }
 
