@@ -12,6 +12,7 @@ const MAX_LEN: usize = 2_048;
 /// A server, and where on it what belongs to us begins: `http://pyroscope:4040/prefix`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerUrl {
+    is_encrypted: bool,
     /// As the header `Host` has it: the port is missing where it is the usual one.
     authority: String,
     host: String,
@@ -26,11 +27,6 @@ pub enum NoServerUrl {
     /// It is something else.
     #[error("not the URL of a server such as http://pyroscope:4040")]
     Unclear,
-    /// It would be encrypted.
-    #[error(
-        "https is not supported yet\nhint: let a proxy on this machine send it on, and name that with http://"
-    )]
-    Https,
     /// It has a password or a name of a user in it, which everybody can see who sees the command line.
     #[error("a user or password has no place in the URL\nhint: name a file with a token instead")]
     UserInfo,
@@ -49,11 +45,11 @@ impl FromStr for ServerUrl {
         }
         let uri: Uri = text.parse().map_err(|_| NoServerUrl::Unclear)?;
         let authority = uri.authority().ok_or(NoServerUrl::Unclear)?;
-        match uri.scheme_str() {
-            Some("http") => {}
-            Some("https") => return Err(NoServerUrl::Https),
+        let is_encrypted = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
             _ => return Err(NoServerUrl::Unclear),
-        }
+        };
         if authority.as_str().contains('@') {
             return Err(NoServerUrl::UserInfo);
         }
@@ -62,17 +58,23 @@ impl FromStr for ServerUrl {
         }
         // Behind the brackets of an address of IPv6.
         let has_port = authority.as_str().rsplit(']').next().is_some_and(|rest| rest.contains(':'));
-        let port = if has_port { authority.port_u16().ok_or(NoServerUrl::Unclear)? } else { 80 };
+        let usual = if is_encrypted { 443 } else { 80 };
+        let port = if has_port { authority.port_u16().ok_or(NoServerUrl::Unclear)? } else { usual };
         let host = authority.host().trim_start_matches('[').trim_end_matches(']');
         if host.is_empty() || port == 0 {
             return Err(NoServerUrl::Unclear);
         }
         let (authority, host) = (authority.as_str().to_owned(), host.to_owned());
-        Ok(Self { authority, host, port, path: uri.path().trim_end_matches('/').to_owned() })
+        Ok(Self { is_encrypted, authority, host, port, path: uri.path().trim_end_matches('/').to_owned() })
     }
 }
 
 impl ServerUrl {
+    /// Whether it is `https`.
+    pub const fn is_encrypted(&self) -> bool {
+        self.is_encrypted
+    }
+
     /// Its host, as the header `Host` has it.
     pub fn authority(&self) -> &str {
         &self.authority
@@ -91,7 +93,8 @@ impl ServerUrl {
 
 impl fmt::Display for ServerUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}{}", self.authority, self.path)
+        let scheme = if self.is_encrypted { "https" } else { "http" };
+        write!(f, "{scheme}://{}{}", self.authority, self.path)
     }
 }
 
@@ -109,17 +112,20 @@ mod tests {
             ("http://pyroscope:4040", "pyroscope:4040", ("pyroscope", 4040), "/x"),
             ("http://collector/otlp/", "collector", ("collector", 80), "/otlp/x"),
             ("HTTP://[::1]:7070/", "[::1]:7070", ("::1", 7070), "/x"),
+            ("https://[::1]", "[::1]", ("::1", 443), "/x"),
         ] {
             let url = url(text).unwrap();
             assert_eq!((url.authority(), url.address(), url.path("/x").as_str()), (authority, address, path));
         }
-        assert_eq!(url("http://collector/otlp/").unwrap().to_string(), "http://collector/otlp");
+        for (text, is_encrypted) in [("http://collector/otlp", false), ("https://collector:1", true)] {
+            let url = url(text).unwrap();
+            assert_eq!((url.to_string(), url.is_encrypted()), (text.to_owned(), is_encrypted));
+        }
     }
 
     #[test]
     fn what_is_something_else_says_what_is_wrong() {
         let wrong = [
-            ("https://pyroscope:4040", NoServerUrl::Https),
             ("http://user:password@pyroscope:4040", NoServerUrl::UserInfo),
             ("http://pyroscope:4040/?name=x", NoServerUrl::Query),
         ];

@@ -253,7 +253,7 @@ fn whom_to_push_to_can_change_while_the_agent_runs() {
         poll_until(PATIENCE, "a profile comes", || receiver.posted().iter().find_map(Pushed::of));
     }
     // What is wrong changes nothing.
-    write("push-pyroscope = \"https://127.0.0.1:1\"");
+    write("push-pyroscope = \"ftp://127.0.0.1:1\"");
     agent.signal(Signal::HUP);
     let before = second.posted().len();
     poll_until(PATIENCE, "it goes on", || (second.posted().len() > before + 1).then_some(()));
@@ -261,5 +261,5 @@ fn whom_to_push_to_can_change_while_the_agent_runs() {
     agent.signal(Signal::HUP);
     poll_until(PATIENCE, "it ends", || agent.series("leaktrace_push_total", "").is_none().then_some(()));
     let outcome = agent.stop();
-    assert!(outcome.stderr.contains("https is not supported yet"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("not the URL of a server"), "{}", outcome.stderr);
 }

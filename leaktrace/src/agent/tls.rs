@@ -6,14 +6,14 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use thiserror::Error;
 
 /// The longest file with certificates or a key, in bytes.
-const MOST_BYTES: u64 = 256 << 10;
+const MOST_BYTES: u64 = 1 << 20;
 
 /// Why there is no TLS.
 #[derive(Debug, Error)]
@@ -57,6 +57,12 @@ pub enum TlsError {
         /// The file.
         path: PathBuf,
     },
+    /// A client cannot be made.
+    #[error("cannot begin TLS")]
+    NoClient {
+        /// Why not.
+        source: rustls::Error,
+    },
     /// They do not fit, or are of a kind that is not supported.
     #[error("cannot use the TLS certificate {} with the key {}", certificate.display(), key.display())]
     Unusable {
@@ -95,6 +101,16 @@ impl Identity {
     pub(super) fn server(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.0)
     }
+}
+
+/// How a client begins that believes whom the certificates of this file have certified.
+pub(super) fn client(authorities: &Path) -> Result<ClientConfig, TlsError> {
+    let provider = provider(graviola::util::is_cpu_supported())?;
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(certificates(authorities)?);
+    let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let made = versions.map(|builder| builder.with_root_certificates(roots).with_no_client_auth());
+    made.map_err(|source| TlsError::NoClient { source })
 }
 
 /// What does the arithmetic. It would panic on a CPU that it does not support.
@@ -164,7 +180,7 @@ mod tests {
             let error = Identity::read(&ours.certificate(), &broken).unwrap_err();
             assert!(matches!(error, TlsError::NoKey { .. }), "{error:?}");
         }
-        fs::write(&broken, vec![b'\n'; 257 << 10]).unwrap();
+        fs::write(&broken, vec![b'\n'; 1_025 << 10]).unwrap();
         let error = Identity::read(&broken, &ours.key()).unwrap_err();
         assert!(matches!(error, TlsError::TooLong { .. }), "{error:?}");
     }

@@ -138,6 +138,9 @@ pub struct PushArgs {
     /// Push so often [default: 60s]
     #[arg(long, value_name = "TIME", value_parser = quantity::span)]
     pub push_interval: Option<Span>,
+    /// Believe https servers whom the authorities in FILE have certified, in PEM [default: those of the system]
+    #[arg(long, value_name = "FILE")]
+    pub push_ca: Option<PathBuf>,
     /// The tenant to whom profiles in Pyroscope belong (the header X-Scope-OrgID)
     #[arg(long, value_name = "NAME")]
     pub push_tenant: Option<String>,

@@ -46,7 +46,7 @@ pub(super) fn hint(cause: &(dyn std::error::Error + 'static)) -> Option<&'static
 
 const fn of_tls(error: &TlsError) -> &'static str {
     match error {
-        TlsError::Cpu => "leave out --tls-cert, and put a proxy that has TLS in front",
+        TlsError::Cpu => "leave out --tls-cert and https://, and let a proxy that has TLS do that",
         TlsError::CannotRead { .. } => "check that the file exists and that you may read it",
         TlsError::Exposed { .. } => "let only its owner or a group read it: `chmod o= FILE`",
         TlsError::TooLong { .. } => "give the file that has only this, in PEM",
@@ -54,6 +54,7 @@ const fn of_tls(error: &TlsError) -> &'static str {
         TlsError::NoKey { .. } => {
             "give an unencrypted key in PEM: it has a line that ends with `PRIVATE KEY-----`, without ENCRYPTED"
         }
+        TlsError::NoClient { .. } => "leave out what needs TLS",
         TlsError::Unusable { .. } => {
             "give the key of that certificate: RSA of 2,048 to 8,192 bits, ECDSA on P-256 or P-384, or Ed25519"
         }

@@ -12,6 +12,8 @@ mod labels;
 pub mod otlp;
 mod parca;
 mod pyroscope;
+#[cfg(test)]
+mod tests;
 mod turns;
 
 pub use answer::Outcome;

@@ -1,6 +1,7 @@
 //! One request to one server: bounded in time, and in what is read of the answer. No redirect is followed.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -10,10 +11,12 @@ use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderMap, He
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 
-use super::config::{Destination, Server};
+use super::config::{Destination, Server, Trust};
 
 /// How long it may take until there is an answer, from looking up the name of the host on.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -46,6 +49,9 @@ pub(super) enum NoAnswer {
     /// It cannot be reached.
     #[error("cannot connect")]
     Unreachable(#[source] io::Error),
+    /// It is somebody else, or nobody who speaks TLS.
+    #[error("cannot begin TLS")]
+    NoTls(#[source] io::Error),
     /// What it says is not HTTP, or is cut off.
     #[error("the answer makes no sense")]
     Unclear(#[source] hyper::Error),
@@ -94,6 +100,15 @@ async fn exchange(to: &Destination, request: Request<Full<Bytes>>) -> Result<Ans
     let stream = TcpStream::connect(to.url.address()).await.map_err(NoAnswer::Unreachable)?;
     // Requests are written whole.
     _ = stream.set_nodelay(true);
+    let Some(Trust { config, name }) = &to.trust else { return talk(stream, request).await };
+    let tls = TlsConnector::from(Arc::clone(config)).connect(name.clone(), stream);
+    talk(tls.await.map_err(NoAnswer::NoTls)?, request).await
+}
+
+async fn talk<S>(stream: S, request: Request<Full<Bytes>>) -> Result<Answer, NoAnswer>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let handshake = http1::Builder::new().max_buf_size(MOST_HEAD).handshake(TokioIo::new(stream)).await;
     let (mut sender, connection) = handshake.map_err(NoAnswer::Unclear)?;
     let answer = async {

@@ -1,13 +1,17 @@
 //! What the options of pushing mean.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use hyper::header::HeaderValue;
 use leaktrace_core::node::push::Metrics;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 
 use crate::agent::http::{Listen, read_token};
+use crate::agent::tls;
 use crate::cli::agent::PushArgs;
 use crate::dump::facts;
 use crate::process::Procfs;
@@ -17,6 +21,14 @@ use crate::server_url::ServerUrl;
 const INTERVAL: Duration = Duration::from_mins(1);
 const SHORTEST: Duration = Duration::from_secs(10);
 const LONGEST: Duration = Duration::from_hours(24);
+
+/// Where systems have the certificates of authorities: Debian and Alpine, Fedora, SUSE, others.
+const AUTHORITIES: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
 
 /// What is sent to whom.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,10 +65,28 @@ impl Server {
 pub(super) struct Destination {
     pub(super) server: Server,
     pub(super) url: ServerUrl,
+    /// How TLS begins, where the URL wants it.
+    pub(super) trust: Option<Trust>,
     /// `Bearer …`; never shown.
     pub(super) authorization: Option<HeaderValue>,
     pub(super) tenant: Option<HeaderValue>,
 }
+
+/// Whom to believe, and who it has to be.
+#[derive(Clone, Debug)]
+pub(super) struct Trust {
+    pub(super) config: Arc<ClientConfig>,
+    pub(super) name: ServerName<'static>,
+}
+
+impl PartialEq for Trust {
+    /// Whether both are of one reading of the file: what that says may have changed.
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.config, &other.config) && self.name == other.name
+    }
+}
+
+impl Eq for Trust {}
 
 impl PushConfig {
     /// What was typed. Tokens are read with the rights of whoever started us.
@@ -74,11 +104,19 @@ impl PushConfig {
             (Server::Parca, &args.push_parca, &of_profiles, None),
             (Server::Otlp, &args.otlp_endpoint, &of_metrics, None),
         ];
-        let destinations = all.into_iter().filter_map(|(server, url, authorization, tenant)| {
-            Some(Destination { server, url: url.clone()?, authorization: authorization.clone(), tenant })
+        let client = client(args)?;
+        let given = all.into_iter().filter_map(|(server, url, authorization, tenant)| {
+            let (url, authorization) = (url.clone()?, authorization.clone());
+            Some(trust(&url, client.as_ref()).map(|trust| Destination {
+                server,
+                url,
+                trust,
+                authorization,
+                tenant,
+            }))
         });
         Ok(Self {
-            destinations: destinations.collect(),
+            destinations: given.collect::<anyhow::Result<_>>()?,
             interval: args.push_interval.unwrap_or(INTERVAL),
             about: Metrics {
                 machine: listen.node.clone(),
@@ -108,6 +146,7 @@ fn check(args: &PushArgs) -> anyhow::Result<()> {
             profiles || args.otlp_endpoint.is_some(),
             "--push-pyroscope, --push-parca or --otlp-endpoint URL",
         ),
+        ("push-ca", args.push_ca.is_some(), is_encrypted(args), "a URL that begins with https://"),
     ];
     for (name, is_given, has_what_it_needs, needed) in needs {
         if is_given && !has_what_it_needs {
@@ -120,6 +159,31 @@ fn check(args: &PushArgs) -> anyhow::Result<()> {
         }
         Some(_) | None => Ok(()),
     }
+}
+
+fn is_encrypted(args: &PushArgs) -> bool {
+    let urls = [&args.push_pyroscope, &args.push_parca, &args.otlp_endpoint];
+    urls.into_iter().flatten().any(ServerUrl::is_encrypted)
+}
+
+/// How TLS begins, if any of the servers wants it.
+fn client(args: &PushArgs) -> anyhow::Result<Option<Arc<ClientConfig>>> {
+    if !is_encrypted(args) {
+        return Ok(None);
+    }
+    let systems = || AUTHORITIES.into_iter().map(PathBuf::from).find(|file| file.exists());
+    let file = args.push_ca.clone().or_else(systems);
+    let file = file.context(
+        "this system has no file of certificate authorities where others have it\nhint: name one with --push-ca FILE",
+    )?;
+    Ok(Some(Arc::new(tls::client(&file)?)))
+}
+
+fn trust(url: &ServerUrl, client: Option<&Arc<ClientConfig>>) -> anyhow::Result<Option<Trust>> {
+    let Some(config) = client.filter(|_| url.is_encrypted()) else { return Ok(None) };
+    let name = ServerName::try_from(url.address().0.to_owned());
+    let name = name.with_context(|| format!("{url} has neither the name nor the address of a host"))?;
+    Ok(Some(Trust { config: Arc::clone(config), name }))
 }
 
 fn tenant(name: &str) -> anyhow::Result<HeaderValue> {
@@ -170,6 +234,7 @@ mod tests {
             push_token_file: file("profiles"),
             otlp_token_file: file("metrics"),
             push_interval: Some(SHORTEST),
+            push_ca: None,
         };
         let config = resolve(&args).unwrap();
         let text =
@@ -203,6 +268,17 @@ mod tests {
             ),
         ];
         for (args, told) in refused {
+            let error = resolve(&args).unwrap_err();
+            assert!(format!("{error:#}").starts_with(told), "{error:#}");
+        }
+        for (url, told) in
+            [("https://a:1", "cannot read the TLS file /nowhere"), ("http://a:1", "--push-ca needs ")]
+        {
+            let args = PushArgs {
+                otlp_endpoint: Some(url.parse().unwrap()),
+                push_ca: Some("/nowhere".into()),
+                ..PushArgs::default()
+            };
             let error = resolve(&args).unwrap_err();
             assert!(format!("{error:#}").starts_with(told), "{error:#}");
         }

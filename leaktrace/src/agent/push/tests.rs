@@ -1,12 +1,17 @@
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::config::{Destination, Server};
+use leaktrace_tests::certificates::{Certificates, Kind};
+use rustls::pki_types::ServerName;
+use rustls::{ServerConnection, Stream};
+
+use super::config::{Destination, Server, Trust};
 use super::counts::Counts;
 use super::courier::Courier;
+use crate::agent::tls::{self, Identity};
 
 /// How long the couriers here wait.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -20,7 +25,7 @@ fn server(serve: impl FnOnce(TcpStream) + Send + 'static) -> SocketAddr {
 }
 
 /// Reads the head of a request, and says what it is.
-fn head(stream: &mut TcpStream) -> String {
+fn head(stream: &mut impl Read) -> String {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|length| length > 0) {
@@ -38,7 +43,7 @@ fn answers(answer: &'static [u8]) -> SocketAddr {
 
 fn destination(server: Server, address: SocketAddr) -> Destination {
     let url = format!("http://{address}/prefix").parse().unwrap();
-    Destination { server, url, authorization: None, tenant: None }
+    Destination { server, url, trust: None, authorization: None, tenant: None }
 }
 
 /// What comes of one push to each of these, one after the other: sent, refused, failed and dropped.
@@ -126,6 +131,39 @@ fn a_server_that_hangs_or_talks_without_end_costs_a_bounded_time() {
     let all = [hangs, body, header, headers, not_yet, nobody, other, elsewhere, cut_off];
     assert_eq!(pushed(Server::Pyroscope, &all), [0, 0, 9, 0]);
     assert!(began.elapsed() < PATIENCE * 5, "{:?}", began.elapsed());
+}
+
+#[test]
+fn whoever_has_no_certificate_of_the_right_authority_gets_nothing() {
+    let (ours, others) = (Certificates::make(Kind::Ecdsa), Certificates::make(Kind::Ecdsa));
+    let identity = Identity::read(&ours.certificate(), &ours.key()).unwrap();
+    let (sender, heads) = mpsc::channel();
+    let listens = |sender: mpsc::Sender<String>| {
+        let config = identity.server();
+        server(move |mut stream| {
+            let mut connection = ServerConnection::new(config).unwrap();
+            let mut tls = Stream::new(&mut connection, &mut stream);
+            sender.send(head(&mut tls)).unwrap();
+            _ = tls.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        })
+    };
+    let counts = Arc::<Counts>::default();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for (address, trusted) in [
+        (listens(sender.clone()), &ours),
+        (listens(sender), &others),
+        (answers(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), &ours),
+    ] {
+        let config = Arc::new(tls::client(&trusted.authority()).unwrap());
+        let name = ServerName::try_from("127.0.0.1").unwrap();
+        let trust = Some(Trust { config, name });
+        let to = Destination { trust, ..destination(Server::Otlp, address) };
+        runtime.block_on(Courier::patient(to, PATIENCE, Arc::clone(&counts)).send(b"metrics".to_vec()));
+    }
+    let came: Vec<u64> = counts.figures(&[Server::Otlp]).into_iter().map(|(.., count)| count).collect();
+    assert_eq!(came, [1, 0, 2, 0]);
+    assert!(heads.recv().unwrap().starts_with("POST /prefix/v1/metrics HTTP/1.1"));
+    assert_eq!(heads.recv().unwrap(), "", "nothing is said to somebody else");
 }
 
 #[test]
