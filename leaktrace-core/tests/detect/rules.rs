@@ -576,16 +576,27 @@ fn connections_of_a_client_for_each_call_are_a_leak_although_each_has_a_reader()
 
 #[test]
 fn one_direction_that_is_left_is_a_leak_and_two_are_a_proxy() {
-    let copies = |directions: u64| {
+    let (local, remote) = (SocketAddr::from(([10, 0, 0, 1], 80)), SocketAddr::from(([10, 0, 0, 7], 4711)));
+    let socket = Socket { local, remote, state: 1, idle_ms: Some(0) };
+    let copies = |directions: u64, socket: Option<Socket>| {
         let mut program = Program::default();
         let verdicts = program.run(4 * MINUTE, STEP, |program| {
             let handler = program.born + 1_000_000;
-            (0..directions).for_each(|_| program.start(&COPY).parent = Some(handler));
+            for _ in 0..directions {
+                let copy = program.start(&COPY);
+                (copy.parent, copy.socket) = (Some(handler), socket);
+            }
         });
         only(&verdicts).map(|(code, severity)| (code.to_owned(), severity))
     };
-    assert_eq!(copies(1), Some(("LT010".to_owned(), Severity::Likely)));
-    assert_eq!(copies(2), Some(("LT010".to_owned(), Severity::Watch)));
+    assert_eq!(copies(1, None), Some(("LT010".to_owned(), Severity::Likely)));
+    assert_eq!(
+        copies(1, Some(socket)),
+        Some(("LT010".to_owned(), Severity::Likely)),
+        "of a client that is there"
+    );
+    assert_eq!(copies(2, None), Some(("LT010".to_owned(), Severity::Watch)));
+    assert_eq!(copies(2, Some(socket)), Some(("LT010".to_owned(), Severity::Watch)));
 }
 
 #[test]
