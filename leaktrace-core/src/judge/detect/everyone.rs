@@ -50,7 +50,9 @@ impl Everyone {
         let mut readers = Vec::new();
         for (one, place) in all.iter().zip(places) {
             let Some(parent) = one.parent_goid else { continue };
-            families.entry((parent, *place)).and_modify(|count| *count += 1);
+            if let Some(count) = families.get_mut(&(parent, *place)) {
+                *count += 1;
+            }
             let standing = standing_at.get(place).copied().filter(waits_for_io);
             if let Some(standing) = standing.filter(|_| asked.contains(&parent)) {
                 readers.push(Reader { goid: one.goid, parent, standing });
