@@ -14,13 +14,18 @@ impl Cgroup {
     /// Makes one that has one of these `files`; `None` where the `controller` has none.
     fn new(controller: &str, files: [&str; 2]) -> Option<Self> {
         static MADE: AtomicU32 = AtomicU32::new(0);
-        let name = format!("leaktrace-test-{}-{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+        let made = MADE.fetch_add(1, Ordering::Relaxed);
+        Self::named(&format!("leaktrace-test-{}-{made}", std::process::id()), controller, files)
+    }
+
+    /// The same, and what it is called.
+    fn named(name: &str, controller: &str, files: [&str; 2]) -> Option<Self> {
         // Version 1, and version 2.
         let around = Path::new("/sys/fs/cgroup");
         [around.join(controller), around.to_owned()].into_iter().find_map(|root| {
             // Those of version 2 have it only if the one around them says so.
             _ = fs::write(root.join("cgroup.subtree_control"), format!("+{controller}"));
-            let made = Self { folder: root.join(&name) };
+            let made = Self { folder: root.join(name) };
             fs::create_dir(&made.folder).ok()?;
             files.iter().any(|file| made.folder.join(file).exists()).then_some(made)
         })
@@ -50,6 +55,33 @@ impl ProcessLimit {
     /// When that cannot be said.
     pub fn allow(&self, most: u32) {
         fs::write(self.cgroup.folder.join("pids.max"), most.to_string()).expect("it is ours");
+    }
+
+    /// The file that puts a process into the cgroup when it writes 0 to it.
+    pub fn door(&self) -> PathBuf {
+        self.cgroup.door()
+    }
+}
+
+/// The cgroup of a container, called as containerd calls it, without a pod's around it, as its name is all that counts.
+#[derive(Debug)]
+pub struct Container {
+    cgroup: Cgroup,
+    id: String,
+}
+
+impl Container {
+    /// Makes one; `None` where no cgroup can be made.
+    pub fn new() -> Option<Self> {
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let id = format!("{:032x}{:032x}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+        let cgroup = Cgroup::named(&format!("cri-containerd-{id}.scope"), "pids", ["pids.max"; 2])?;
+        Some(Self { cgroup, id })
+    }
+
+    /// The id of the container.
+    pub fn id(&self) -> &str {
+        &self.id
     }
 
     /// The file that puts a process into the cgroup when it writes 0 to it.

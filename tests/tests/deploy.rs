@@ -94,6 +94,37 @@ fn the_chart_has_what_the_base_has() {
 }
 
 #[test]
+fn the_chart_may_ask_the_api_server_for_no_more_than_the_overlay() {
+    let template =
+        read("helm/leaktrace/templates/rbac.yaml").replace("{{ .Release.Namespace }}", "leaktrace");
+    let mut lines = without_comments(&template);
+    lines.retain(|line| !line.starts_with("{{"));
+    let overlay = read("kubernetes/overlays/names-by-api/rbac.yaml");
+    assert_eq!(lines, without_comments(&overlay));
+    let (_, rules) = overlay.split_once("\nrules:\n").expect("it has rules");
+    let (rules, _) = rules.split_once("---").expect("the binding follows");
+    let words: Vec<&str> = rules.split_whitespace().collect();
+    assert_eq!(words, ["-", "apiGroups:", "-", "\"\"", "resources:", "-", "pods", "verbs:", "-", "list"]);
+}
+
+#[test]
+fn variables_in_manifests_are_options() {
+    let help = leaktrace_tests::leaktrace::command("agent --help").output().expect("it runs");
+    let help = String::from_utf8_lossy(&help.stdout).into_owned();
+    for file in
+        ["kubernetes/overlays/names-by-api/kustomization.yaml", "helm/leaktrace/templates/daemonset.yaml"]
+    {
+        let text = read(file);
+        let variables: Vec<&str> = text.split("LEAKTRACE_AGENT_").skip(1).collect();
+        assert!(!variables.is_empty(), "{file}");
+        for variable in variables {
+            let name = variable.lines().next().expect("a name").to_lowercase().replace('_', "-");
+            assert!(help.contains(&format!("--{name} <")), "{name} of {file} is not in the help");
+        }
+    }
+}
+
+#[test]
 fn the_chart_has_our_version() {
     let chart = read(CHART);
     for key in ["version", "appVersion"] {

@@ -58,16 +58,19 @@ fn path(line: &str) -> Option<(u8, &str)> {
     Some((hierarchy, path.strip_suffix(" (deleted)").unwrap_or(path)))
 }
 
+/// Whether this is an id of a container.
+pub(super) fn is_container_id(id: &str) -> bool {
+    id.len() == ID_LEN && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 /// The id of the container whose control group is called so.
 fn container(name: &str) -> Option<&str> {
     let name = name.strip_suffix(".scope").unwrap_or(name);
-    let is_id =
-        |id: &str| id.len() == ID_LEN && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    if is_id(name) {
+    if is_container_id(name) {
         return Some(name);
     }
     // `crio-ID`, and where the driver and the runtime mean different things, `PARENT.slice:crio:ID`.
-    let (runtime, id) = name.rsplit_once([':', '-']).filter(|(_, id)| is_id(id))?;
+    let (runtime, id) = name.rsplit_once([':', '-']).filter(|(_, id)| is_container_id(id))?;
     let runtime = runtime.rsplit_once(':').map_or(runtime, |(_, runtime)| runtime);
     RUNTIMES.contains(&runtime).then_some(id)
 }

@@ -14,6 +14,7 @@ mod identity;
 mod level;
 mod memory;
 mod pace;
+mod pods;
 pub mod push;
 mod row;
 mod scope;
@@ -30,6 +31,7 @@ pub use families::{BlackBoxFigures, Bounds, OwnFigures, Totals, families, metric
 pub use level::Probed;
 pub use memory::MemoryLimit;
 pub use pace::{Load, Pace, Read, for_target};
+pub use pods::{MAX_CONTAINERS, Pods, PodsError};
 pub use row::Row;
 pub use scope::{Scope, Sides, opts_out};
 pub use sites::{MAX_SITES, SiteRow, SiteTable};

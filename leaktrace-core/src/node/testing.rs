@@ -18,6 +18,7 @@ pub(super) fn process(pid: u32) -> NodeProcess {
         exe: "order".to_owned(),
         container_id: None,
         unit: Some("order.service".to_owned()),
+        kubernetes: None,
         go_version: Some("go1.27.3".to_owned()),
         version: Some("v1.2.3".to_owned()),
         state: NodeState::Watched,

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
-use super::{Location, NodeProcess, ProcessId, Report};
+use super::{Location, NodeProcess, PodPlace, ProcessId, Report};
 
 /// The version of `event.json`.
 pub const BLACK_BOX_SCHEMA_VERSION: u32 = 1;
@@ -230,6 +230,9 @@ pub struct BlackBoxEntry {
     pub container_id: Option<String>,
     /// Its systemd unit, if it had one.
     pub unit: Option<String>,
+    /// Where Kubernetes had its container, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<PodPlace>,
     /// The line that looks worst, if one does.
     pub at: Option<Location>,
     /// Whether there is a snapshot.
@@ -258,6 +261,7 @@ impl BlackBoxEvent {
             exe: process.exe.clone(),
             container_id: process.container_id.clone(),
             unit: process.unit.clone(),
+            kubernetes: process.kubernetes.clone(),
             at: incident.or(suspect).cloned(),
             has_snapshot: self.snapshot.is_some(),
         }

@@ -24,7 +24,7 @@ pub use incident::{Incident, OwnLine, Route, Shared};
 pub use metrics::{MetricFamily, MetricKind, MetricSample};
 pub use node::{
     Level, NODE_SCHEMA_VERSION, NoLevel, NoProcessId, Node, NodeIncident, NodeProcess, NodeSite, NodeState,
-    ProcessId,
+    PodPlace, ProcessId,
 };
 pub use report::{
     Blocked, Frame, FurtherVerdict, Group, Listing, Location, NotListed, Overhead, Report, SCHEMA_VERSION,

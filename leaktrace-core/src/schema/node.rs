@@ -155,6 +155,9 @@ pub struct NodeProcess {
     pub container_id: Option<String>,
     /// Its systemd unit, if it has one.
     pub unit: Option<String>,
+    /// Where Kubernetes has its container, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<PodPlace>,
     /// The Go release that it was built with, once that is known.
     pub go_version: Option<String>,
     /// The version of its main module, if it says so.
@@ -189,6 +192,29 @@ pub struct NodeProcess {
     pub level_reason: Option<String>,
     /// What the last study found, the surest first.
     pub incidents: Vec<NodeIncident>,
+}
+
+/// Where Kubernetes has a container.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PodPlace {
+    /// The namespace of the pod.
+    pub namespace: String,
+    /// The pod's name.
+    pub pod: String,
+    /// The container's name in the pod.
+    pub container: String,
+    /// What the pod's replicas have in common: the name of what controls it, which is the Deployment and not its `ReplicaSet`,
+    /// and the `CronJob` and not its Job; of a pod that nothing controls, and of a static one, its own name.
+    pub workload: String,
+    /// What kind of thing that is: `Deployment`, `StatefulSet`, `Pod`.
+    pub workload_kind: String,
+}
+
+impl fmt::Display for PodPlace {
+    /// For people.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.namespace, self.pod, self.container)
+    }
 }
 
 /// One problem that a study has found.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use leaktrace_core::base::num::Ktime;
 use leaktrace_core::base::time::nanoseconds;
 use leaktrace_core::go::counts::Counts;
-use leaktrace_core::node::{MemoryLimit, Pace, Read, Totals};
+use leaktrace_core::node::{MemoryLimit, Pace, Pods, Read, Totals};
 use leaktrace_core::schema::ProcessId;
 use tokio::sync::mpsc;
 
@@ -26,6 +26,7 @@ use super::settings::Settings;
 use super::shared::{Asked, Shared};
 use super::studies::Studies;
 use super::study::Heard;
+use super::under_way::UnderWay;
 use crate::process::workers::{Job, Lost, Workers};
 use crate::process::{Pid, Procfs};
 use crate::signals::Wishes;
@@ -67,20 +68,10 @@ pub(super) enum Answer {
     NodeProfiled,
     Studied(ProcessId, Heard),
     BlackBox(black_box::Told),
+    /// The containers of all pods.
+    Pods(Arc<Pods>),
     /// The settings, read again.
     Reread(Result<Box<anyhow::Result<Resolved>>, Lost>),
-}
-
-/// How many jobs of each kind are under way.
-#[derive(Default)]
-pub(super) struct UnderWay {
-    pub(super) inspections: usize,
-    pub(super) peeks: usize,
-    pub(super) counts: usize,
-    pub(super) dumps: usize,
-    pub(super) node_profiles: usize,
-    pub(super) is_reloading: bool,
-    pub(super) is_reloading_again: bool,
 }
 
 /// What the loop begins with.

@@ -10,10 +10,12 @@ mod deltas;
 mod dumps;
 mod finding;
 pub mod http;
+mod kubernetes;
 mod levels;
 mod main_loop;
 mod memory;
 mod metrics;
+mod naming;
 mod node_profile;
 mod push;
 mod readiness;
@@ -29,6 +31,7 @@ mod study;
 mod taking;
 mod telling;
 pub mod tls;
+mod under_way;
 
 use std::io::{self, Write as _};
 
@@ -37,7 +40,9 @@ use tokio::sync::mpsc;
 
 use self::black_box::Recorder;
 use self::config::{AgentConfig, Resolved};
-use self::main_loop::{Agent, Beginning};
+use self::kubernetes::{Kubernetes, Ways};
+use self::main_loop::{Agent, Answer, Beginning};
+use self::naming::Naming;
 use self::push::Pushes;
 use self::reload::Network;
 use self::settings::Settings;
@@ -50,6 +55,7 @@ use crate::signals::Interrupts;
 pub fn run(procfs: &Procfs, interrupts: Interrupts) -> anyhow::Result<()> {
     let settings = Settings::of_this_process();
     let Resolved { args, config, guard } = AgentConfig::resolve(&settings.read()?, procfs)?;
+    let ways = Ways::find(&args.kubernetes)?;
     let answers = mpsc::unbounded_channel();
     let recorder = config.black_box.as_ref().map(|config| Recorder::start(config, procfs, answers.0.clone()));
     let black_box = recorder.transpose()?;
@@ -64,8 +70,12 @@ pub fn run(procfs: &Procfs, interrupts: Interrupts) -> anyhow::Result<()> {
     let pushes = Pushes::start(config.push.clone(), shared.clone())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let network = Network { doors: server.doors(), pushes };
+    let answer = answers.0.clone();
+    let told = move |pods| answer.send(Answer::Pods(pods)).is_ok();
+    let kubernetes = Kubernetes::start(ways, told).context("cannot ask for names of pods")?;
     let beginning = Beginning { args, config, settings, network, shared, asked, answers, black_box };
     let mut agent = Agent::new(beginning, procfs);
+    agent.roster.naming = Naming::new(kubernetes);
     runtime.context("cannot start the event loop")?.block_on(agent.run(interrupts.wishes()));
     server.stop();
     Ok(())

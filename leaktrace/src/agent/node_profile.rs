@@ -160,8 +160,13 @@ impl Gathering {
 
 /// What the samples of a process say of it, as its metrics do.
 fn labels(about: &About) -> Vec<(&'static str, &str)> {
+    let pod = about.pod.as_deref();
     let labels = [
         ("exe", Some(&about.exe)),
+        ("namespace", pod.map(|pod| &pod.namespace)),
+        ("pod", pod.map(|pod| &pod.pod)),
+        ("container", pod.map(|pod| &pod.container)),
+        ("workload", pod.map(|pod| &pod.workload)),
         ("container_id", about.place.container_id.as_ref()),
         ("unit", about.place.unit.as_ref()),
         ("go_version", about.go_version.as_ref()),

@@ -11,7 +11,7 @@ use leaktrace_core::go::goroutines::{GoroutineKind, Snapshot, WalkError, Walker,
 use leaktrace_core::go::program::Program;
 use leaktrace_core::go::symbolize::{expand, go_statement};
 use leaktrace_core::node::{Place, opts_out};
-use leaktrace_core::schema::{Location, ProcessId};
+use leaktrace_core::schema::{Location, PodPlace, ProcessId};
 
 use super::config::Meant;
 use crate::clock;
@@ -38,6 +38,8 @@ pub(super) struct About {
     /// The file name of its executable.
     pub(super) exe: String,
     pub(super) place: Place,
+    /// Where Kubernetes has its container, once that is known.
+    pub(super) pod: Option<Arc<PodPlace>>,
     pub(super) go_version: Option<String>,
     pub(super) version: Option<String>,
 }
@@ -124,6 +126,7 @@ fn about(inspected: &Inspected, procfs: &Procfs) -> About {
     let exe = name.file_name().unwrap_or(name.as_os_str()).to_string_lossy().into_owned();
     let version = build.map(|build| build.version_text.clone());
     About {
+        pod: None,
         exe,
         place: place(procfs, target.pid),
         go_version: Some(version.unwrap_or_else(|| inspected.program().version.to_string())),

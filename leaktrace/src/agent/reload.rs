@@ -73,7 +73,7 @@ impl Agent<'_> {
 }
 
 /// The settings that cannot change, and whether they have. What is ignored here may.
-fn fixed(before: &cli::agent::Agent, after: &cli::agent::Agent) -> [(&'static str, bool); 17] {
+fn fixed(before: &cli::agent::Agent, after: &cli::agent::Agent) -> [(&'static str, bool); 18] {
     let cli::agent::Agent {
         config,
         exe,
@@ -89,6 +89,7 @@ fn fixed(before: &cli::agent::Agent, after: &cli::agent::Agent) -> [(&'static st
         advertise,
         black_box,
         push: _,
+        kubernetes,
         max_processes: _,
         token_file: _,
         tls_cert,
@@ -117,6 +118,8 @@ fn fixed(before: &cli::agent::Agent, after: &cli::agent::Agent) -> [(&'static st
         // Another file may take the place of one.
         ("tls-cert", tls_cert.is_some() != after.tls_cert.is_some()),
         ("advertise", *advertise != after.advertise),
+        // It and the options that belong to it.
+        ("kubernetes", *kubernetes != after.kubernetes),
         ("black-box", black_box.black_box != after.black_box.black_box),
         ("black-box-memory", black_box.black_box_memory != after.black_box.black_box_memory),
         ("black-box-size", black_box.black_box_size != after.black_box.black_box_size),

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use leaktrace_core::base::num::Ktime;
 use leaktrace_core::go::counts::CountPlan;
-use leaktrace_core::node::{Candidate, Pace, Read, Row};
+use leaktrace_core::node::{Candidate, Pace, Pods, Read, Row};
 use leaktrace_core::schema::{Location, NodeIncident, ProcessId, Report};
 
 use super::main_loop::after;
+use super::naming::Naming;
 use super::reads::{About, Names, Reading};
 use super::studied::Studied;
 use crate::inspect::Inspected;
@@ -28,6 +29,7 @@ const LIMIT: f64 = 0.01;
 #[derive(Default)]
 pub(super) struct Roster {
     processes: BTreeMap<ProcessId, Process>,
+    pub(super) naming: Naming,
 }
 
 /// One process.
@@ -66,13 +68,24 @@ pub(super) enum Phase {
 }
 
 impl Roster {
+    /// These are all containers of pods.
+    pub(super) fn name(&mut self, pods: Arc<Pods>) {
+        self.naming.know(pods);
+        self.processes.values_mut().for_each(|process| self.naming.name(&mut process.about));
+    }
+
+    fn insert(&mut self, id: ProcessId, mut process: Process) {
+        self.naming.welcome(&mut process.about);
+        self.processes.insert(id, process);
+    }
+
     /// A process that is understood.
     pub(super) fn add(&mut self, id: ProcessId, about: About, inspected: Inspected, now: Ktime) {
         let mut process = Process::new(id, about, Phase::Watched, now);
         process.row.know_reasons(&inspected.program().wait_reasons);
         process.plan = Some(CountPlan::of(inspected.program()));
         process.inspected = Some(inspected);
-        self.processes.insert(id, process);
+        self.insert(id, process);
     }
 
     /// A Go program that cannot be looked at.
@@ -89,7 +102,7 @@ impl Roster {
         let pause = self.processes.get(&id).and_then(|before| before.again).map(|(_, pause)| pause);
         let mut process = Process::new(id, about, phase, now);
         process.try_again(now, pause);
-        self.processes.insert(id, process);
+        self.insert(id, process);
     }
 
     /// Those that are to be tried again by now.

@@ -58,6 +58,7 @@ impl Agent<'_> {
             Answer::NodeProfiled => self.under_way.node_profiles -= 1,
             Answer::Studied(id, heard) => self.studied(id, heard, now),
             Answer::BlackBox(told) => self.black_box_told(told, now),
+            Answer::Pods(pods) => self.roster.name(pods),
             Answer::Reread(result) => self.reread(result),
         }
     }

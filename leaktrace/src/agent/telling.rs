@@ -34,6 +34,7 @@ impl Process {
             exe: self.about.exe.clone(),
             container_id: self.about.place.container_id.clone(),
             unit: self.about.place.unit.clone(),
+            kubernetes: self.about.pod.as_deref().cloned(),
             go_version: self.about.go_version.clone(),
             version: self.about.version.clone(),
             state,

@@ -6,10 +6,11 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::crypto::CryptoProvider;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
 use thiserror::Error;
 
 /// The longest file with certificates or a key, in bytes.
@@ -75,6 +76,26 @@ pub enum TlsError {
     },
 }
 
+impl TlsError {
+    /// What to do about it.
+    pub const fn hint(&self) -> &'static str {
+        match self {
+            Self::Cpu => "leave out --tls-cert, and put a proxy that has TLS in front",
+            Self::CannotRead { .. } => "check that the file exists and that you may read it",
+            Self::Exposed { .. } => "let only its owner or a group read it: `chmod o= FILE`",
+            Self::TooLong { .. } => "give the file that has only this, in PEM",
+            Self::NoCertificate { .. } => "give a file in PEM: it has a line `-----BEGIN CERTIFICATE-----`",
+            Self::NoKey { .. } => {
+                "give an unencrypted key in PEM: it has a line that ends with `PRIVATE KEY-----`, without ENCRYPTED"
+            }
+            Self::NoClient { .. } => "leave out what needs TLS",
+            Self::Unusable { .. } => {
+                "give the key of that certificate: RSA of 2,048 to 8,192 bits, ECDSA on P-256 or P-384, or Ed25519"
+            }
+        }
+    }
+}
+
 /// A certificate and its key: what a server shows of itself. Clones are the same.
 #[derive(Clone, Debug)]
 pub struct Identity(Arc<ServerConfig>);
@@ -111,6 +132,57 @@ pub(super) fn client(authorities: &Path) -> Result<ClientConfig, TlsError> {
     let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let made = versions.map(|builder| builder.with_root_certificates(roots).with_no_client_auth());
     made.map_err(|source| TlsError::NoClient { source })
+}
+
+/// How a client begins that believes everybody.
+pub(super) fn trusting_client() -> Result<ClientConfig, TlsError> {
+    let provider = provider(graviola::util::is_cpu_supported())?;
+    let versions =
+        ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
+    let made = versions.map(|builder| {
+        let anybody = Arc::new(Anybody(provider));
+        builder.dangerous().with_custom_certificate_verifier(anybody).with_no_client_auth()
+    });
+    made.map_err(|source| TlsError::NoClient { source })
+}
+
+/// Takes any certificate, of whomever; who shows it has to have its key.
+#[derive(Debug)]
+struct Anybody(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
 }
 
 /// What does the arithmetic. It would panic on a CPU that it does not support.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::Args as ClapArgs;
+use clap::{Args as ClapArgs, ValueEnum};
 
 use crate::quantity::{self, Bytes, Overhead, Span};
 use crate::server_url::ServerUrl;
@@ -102,6 +102,59 @@ pub struct Agent {
     /// What is sent to others.
     #[command(flatten)]
     pub push: PushArgs,
+
+    /// Whom to ask for the names of pods.
+    #[command(flatten)]
+    pub kubernetes: KubernetesArgs,
+}
+
+/// Whom to ask for the names of the pods that containers belong to.
+#[derive(Clone, Debug, PartialEq, ClapArgs)]
+#[command(next_help_heading = "Kubernetes")]
+pub struct KubernetesArgs {
+    /// Name pods as WAY tells of them; `auto` tries the last three in turn, as far as there is anybody to ask
+    #[arg(long, value_name = "WAY", value_enum, default_value_t = KubernetesWay::Auto)]
+    pub kubernetes: KubernetesWay,
+    /// Socket of the kubelet's Pods API
+    #[arg(long, value_name = "PATH", default_value = "/var/lib/kubelet/pods-api/pods-api.sock")]
+    pub pods_api: PathBuf,
+    /// Address of this node's kubelet, such as `$(NODE_IP)` in a pod
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub kubelet: Option<String>,
+    /// Give the token to whoever answers at that address, without verifying its certificate
+    #[arg(long)]
+    pub kubelet_insecure_tls: bool,
+    /// Name of this node, as the API server has it
+    #[arg(long, value_name = "NAME", value_parser = node_name)]
+    pub node_name: Option<String>,
+    /// Directory with the token of a service account and the certificate of the cluster's authority
+    #[arg(long, value_name = "DIR", default_value = "/var/run/secrets/kubernetes.io/serviceaccount")]
+    pub kubernetes_account: PathBuf,
+}
+
+/// Who is asked for the names of pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum KubernetesWay {
+    /// Whoever there is, in the order of the others
+    Auto,
+    /// Nobody: containers have their ids
+    Off,
+    /// The kubelet's Pods API, a socket that Kubernetes has from 1.37 on
+    PodsApi,
+    /// The kubelet's server, with --kubelet and a service account
+    Kubelet,
+    /// The API server, with --node-name and a service account
+    Api,
+}
+
+/// A name that stands in a URL as it is.
+fn node_name(text: &str) -> Result<String, String> {
+    let is_letter =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
+    let is_name = (1..=253).contains(&text.len()) && text.bytes().all(is_letter);
+    is_name
+        .then(|| text.to_owned())
+        .ok_or_else(|| "a node's name has lower case letters, digits, dashes and dots".to_owned())
 }
 
 /// What is kept of processes for the time after their end.

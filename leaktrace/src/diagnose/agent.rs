@@ -15,7 +15,7 @@ pub(super) fn hint(cause: &(dyn std::error::Error + 'static)) -> Option<&'static
         });
     }
     if let Some(error) = cause.downcast_ref::<TlsError>() {
-        return Some(of_tls(error));
+        return Some(error.hint());
     }
     if let Some(error) = cause.downcast_ref::<FolderError>() {
         return Some(match error {
@@ -42,23 +42,6 @@ pub(super) fn hint(cause: &(dyn std::error::Error + 'static)) -> Option<&'static
         StartError::File { .. } => "check that you may write to that folder and that nobody listens there",
         StartError::Thread(_) => "check the limits on threads and descriptors (`ulimit -a`, pids.max)",
     })
-}
-
-const fn of_tls(error: &TlsError) -> &'static str {
-    match error {
-        TlsError::Cpu => "leave out --tls-cert and https://, and let a proxy that has TLS do that",
-        TlsError::CannotRead { .. } => "check that the file exists and that you may read it",
-        TlsError::Exposed { .. } => "let only its owner or a group read it: `chmod o= FILE`",
-        TlsError::TooLong { .. } => "give the file that has only this, in PEM",
-        TlsError::NoCertificate { .. } => "give a file in PEM: it has a line `-----BEGIN CERTIFICATE-----`",
-        TlsError::NoKey { .. } => {
-            "give an unencrypted key in PEM: it has a line that ends with `PRIVATE KEY-----`, without ENCRYPTED"
-        }
-        TlsError::NoClient { .. } => "leave out what needs TLS",
-        TlsError::Unusable { .. } => {
-            "give the key of that certificate: RSA of 2,048 to 8,192 bits, ECDSA on P-256 or P-384, or Ed25519"
-        }
-    }
 }
 
 const fn of_settings(error: &SettingsError) -> &'static str {

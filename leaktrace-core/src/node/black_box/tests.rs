@@ -121,6 +121,7 @@ fn event() -> BlackBoxEvent {
         exe: "order\u{1b}[2J\u{202e}".to_owned(),
         container_id: None,
         unit: Some("order.service".to_owned()),
+        kubernetes: None,
         go_version: Some("go1.27.3".to_owned()),
         version: None,
         state: NodeState::Watched,

@@ -6,7 +6,7 @@ use crate::base::escape;
 use crate::base::human;
 use crate::goroutines::model::UnixTime;
 use crate::schema::{
-    BlackBoxEvent, BlackBoxLook, Location, MemoryOf, MemoryUse, NodeIncident, NodeSite, Sureness,
+    BlackBoxEvent, BlackBoxLook, Location, MemoryOf, MemoryUse, NodeIncident, NodeSite, PodPlace, Sureness,
 };
 
 use super::memory::percent_of;
@@ -20,7 +20,8 @@ const SITES: usize = 5;
 pub fn render(event: &BlackBoxEvent, out: &mut dyn Write) -> io::Result<()> {
     let process = &event.process;
     writeln!(out, "{} (pid {}): {}", shown(&process.exe), process.id.pid, fate(event))?;
-    let place = process.unit.as_deref().or(process.container_id.as_deref());
+    let pod = process.kubernetes.as_ref().map(PodPlace::to_string);
+    let place = pod.as_deref().or(process.unit.as_deref()).or(process.container_id.as_deref());
     for (label, text) in [
         ("evidence", event.ending.as_ref().map(|ending| ending.evidence.as_str())),
         ("written", Some(UnixTime(event.unix_ns).to_string().as_str())),

@@ -2,7 +2,7 @@
 
 use crate::base::escape;
 use crate::base::path::base_name;
-use crate::schema::{Location, NodeProcess};
+use crate::schema::{Location, NodeProcess, PodPlace};
 
 /// The longest value of a label, in bytes.
 const MAX_LEN: usize = 200;
@@ -31,13 +31,19 @@ pub(super) struct GroupLabels {
     exe: String,
     container_id: String,
     unit: String,
+    /// Where Kubernetes has it: namespace, pod, container and workload.
+    kubernetes: [String; 4],
 }
 
 impl GroupLabels {
     pub(super) fn of(process: &NodeProcess) -> Self {
         let label_of = |name: &Option<String>| name.as_deref().map(label).unwrap_or_default();
         let (container_id, unit) = (label_of(&process.container_id), label_of(&process.unit));
-        Self { exe: label(&process.exe), container_id, unit }
+        let place = |PodPlace { namespace, pod, container, workload, workload_kind: _ }: &PodPlace| {
+            [namespace, pod, container, workload].map(|name| label(name))
+        };
+        let kubernetes = process.kubernetes.as_ref().map(place).unwrap_or_default();
+        Self { exe: label(&process.exe), container_id, unit, kubernetes }
     }
 
     /// Who can make any number of groups: a container or a unit.
@@ -47,8 +53,15 @@ impl GroupLabels {
     }
 
     pub(super) fn pairs(&self) -> Vec<(&'static str, String)> {
-        let Self { exe, container_id, unit } = self.clone();
-        vec![("exe", exe), ("container_id", container_id), ("unit", unit)]
+        let Self { exe, container_id, unit, kubernetes: [namespace, pod, container, workload] } =
+            self.clone();
+        let pairs = vec![("exe", exe), ("container_id", container_id), ("unit", unit)];
+        if pod.is_empty() {
+            return pairs;
+        }
+        let kubernetes =
+            [("namespace", namespace), ("pod", pod), ("container", container), ("workload", workload)];
+        pairs.into_iter().chain(kubernetes).collect()
     }
 }
 

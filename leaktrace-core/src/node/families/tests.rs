@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::schema::{Level, Location, NodeIncident, NodeSite, ProcessId, Severity};
+use crate::schema::{Level, Location, NodeIncident, NodeSite, PodPlace, ProcessId, Severity};
 
 fn site(line: u32, live: u64) -> NodeSite {
     let created_by = Location {
@@ -19,6 +19,7 @@ fn process(pid: u32, exe: &str, live: u64) -> NodeProcess {
         exe: exe.to_owned(),
         container_id: None,
         unit: Some("order.service".to_owned()),
+        kubernetes: None,
         go_version: Some("go1.27.3".to_owned()),
         version: Some(format!("v1.{pid}.0")),
         state: NodeState::Watched,
@@ -36,6 +37,29 @@ fn process(pid: u32, exe: &str, live: u64) -> NodeProcess {
         level_reason: None,
         incidents: Vec::new(),
     }
+}
+
+#[test]
+fn a_process_in_a_pod_has_its_names_and_no_other_has_any() {
+    let place = PodPlace {
+        namespace: "shop".to_owned(),
+        pod: "order-5bd7-a".to_owned(),
+        container: "order".to_owned(),
+        workload: "order".to_owned(),
+        workload_kind: "Deployment".to_owned(),
+    };
+    let id = Some("a".repeat(64));
+    let named = NodeProcess { container_id: id.clone(), kubernetes: Some(place), ..process(1, "order", 5) };
+    let nameless = NodeProcess { container_id: id, ..process(2, "order", 6) };
+    let said =
+        families(&[named, nameless], &mut Totals::default(), &OwnFigures::default(), &Bounds::default());
+    let samples = &said.iter().find(|family| family.name == "leaktrace_goroutines").unwrap().samples;
+    let labels: Vec<Vec<&str>> =
+        samples.iter().map(|sample| sample.labels.iter().map(|(name, _)| *name).collect()).collect();
+    let own = ["exe", "container_id", "unit"];
+    assert_eq!(labels, [own.to_vec(), [&own[..], &["namespace", "pod", "container", "workload"]].concat()]);
+    let values: Vec<&str> = samples[1].labels[3..].iter().map(|(_, value)| value.as_str()).collect();
+    assert_eq!(values, ["shop", "order-5bd7-a", "order", "order"]);
 }
 
 struct Said(Vec<MetricFamily>);

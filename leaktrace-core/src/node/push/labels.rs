@@ -10,15 +10,20 @@ const PROFILE: &str = "goroutine";
 /// are as service discovery has them.
 pub fn profile_labels(process: &NodeProcess, machine: Option<&str>) -> Vec<(&'static str, String)> {
     let instance = process.instance(machine);
+    let pod = process.kubernetes.as_ref();
     let labels = [
         ("__name__", Some(PROFILE)),
+        ("container", pod.map(|pod| &*pod.container)),
         ("container_id", process.container_id.as_deref()),
         ("exe", Some(&*process.exe)),
         ("go_version", process.go_version.as_deref()),
         ("instance", Some(&*instance)),
+        ("namespace", pod.map(|pod| &*pod.namespace)),
         ("node", machine),
-        ("service_name", Some(process.service_name())),
+        ("pod", pod.map(|pod| &*pod.pod)),
+        ("service_name", Some(&*process.service_name())),
         ("unit", process.unit.as_deref()),
+        ("workload", pod.map(|pod| &*pod.workload)),
     ];
     let known = labels.into_iter().filter_map(|(name, value)| Some((name, label(value?))));
     known.filter(|(_, value)| !value.is_empty()).collect()
@@ -28,6 +33,7 @@ pub fn profile_labels(process: &NodeProcess, machine: Option<&str>) -> Vec<(&'st
 mod tests {
     use super::*;
     use crate::node::testing::process;
+    use crate::schema::PodPlace;
 
     #[test]
     fn labels_say_whose_a_profile_is_and_no_more() {
@@ -45,6 +51,25 @@ mod tests {
         assert_eq!(labels, expected.map(|(name, value)| (name, value.to_owned())));
         // Both refuse what is not sorted, or twice.
         assert!(labels.is_sorted_by(|(one, _), (other, _)| one < other));
+        let place = PodPlace {
+            namespace: "shop".to_owned(),
+            pod: "order-5bd-x".to_owned(),
+            container: "app".to_owned(),
+            workload: "order".to_owned(),
+            workload_kind: "Deployment".to_owned(),
+        };
+        let labels = profile_labels(&NodeProcess { kubernetes: Some(place), ..order }, Some("node-1"));
+        assert!(labels.is_sorted_by(|(one, _), (other, _)| one < other));
+        for (name, value) in [
+            ("namespace", "shop"),
+            ("pod", "order-5bd-x"),
+            ("container", "app"),
+            ("workload", "order"),
+            ("service_name", "shop/order"),
+            ("instance", "node-1/shop/order-5bd-x/order:4711"),
+        ] {
+            assert!(labels.contains(&(name, value.to_owned())), "{name} {labels:?}");
+        }
     }
 
     #[test]

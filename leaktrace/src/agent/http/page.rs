@@ -5,7 +5,7 @@ mod gone;
 use std::fmt::Write as _;
 
 use leaktrace_core::base::{escape, human};
-use leaktrace_core::schema::{Level, Location, Node, NodeProcess, NodeSite, NodeState};
+use leaktrace_core::schema::{Level, Location, Node, NodeProcess, NodeSite, NodeState, PodPlace};
 
 use super::asks::ProfileKind;
 
@@ -121,7 +121,9 @@ fn document(title: &str, body: &str) -> String {
 }
 
 fn row(process: &NodeProcess, out: &mut String) {
-    let place = process.unit.as_deref().or_else(|| process.container_id.as_deref().map(short));
+    let pod = process.kubernetes.as_ref().map(PodPlace::to_string);
+    let place = pod.as_deref().or(process.unit.as_deref());
+    let place = place.or_else(|| process.container_id.as_deref().map(short));
     push(
         out,
         format_args!(
@@ -222,6 +224,7 @@ fn facts(process: &NodeProcess) -> Vec<(&'static str, String)> {
         ("State", Some(state(process))),
         ("Unit", process.unit.clone()),
         ("Container", process.container_id.clone()),
+        ("Pod", process.kubernetes.as_ref().map(PodPlace::to_string)),
         ("Built with", process.go_version.clone()),
         ("Version", process.version.clone()),
         ("Goroutines", process.goroutines.map(human::count)),
@@ -310,6 +313,7 @@ mod tests {
         {
             *text = Some(name.to_owned());
         }
+        hostile.kubernetes = Some(made_up::pod(name));
         (hostile.exe, hostile.reason) = (name.to_owned(), Some(name.to_owned()));
         hostile.level_reason = Some(name.to_owned());
         for site in &mut hostile.sites {

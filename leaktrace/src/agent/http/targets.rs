@@ -28,13 +28,18 @@ fn labels(process: &NodeProcess, scheme: &str, machine: Option<&str>) -> BTreeMa
     let id = process.id.to_string();
     let prefix = format!("/processes/{id}");
     let instance = process.instance(machine);
+    let pod = process.kubernetes.as_ref();
     let labels = [
         ("__scheme__", Some(scheme)),
         ("__metrics_path__", Some(&*format!("{prefix}/metrics"))),
         ("__profile_path_prefix__", Some(&*prefix)),
         ("__param_process", Some(&*id)),
         ("instance", Some(&*instance)),
-        ("service_name", Some(process.service_name())),
+        ("service_name", Some(&*process.service_name())),
+        ("namespace", pod.map(|pod| &*pod.namespace)),
+        ("pod", pod.map(|pod| &*pod.pod)),
+        ("container", pod.map(|pod| &*pod.container)),
+        ("workload", pod.map(|pod| &*pod.workload)),
         ("node", machine),
         ("__meta_leaktrace_prefix", Some(&*prefix)),
         ("__meta_leaktrace_pid", Some(&*process.id.pid.to_string())),
@@ -45,4 +50,33 @@ fn labels(process: &NodeProcess, scheme: &str, machine: Option<&str>) -> BTreeMa
         ("__meta_leaktrace_container_id", process.container_id.as_deref()),
     ];
     labels.into_iter().filter_map(|(name, value)| Some((name, escape::line(value?).into_owned()))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::http::tests::made_up;
+
+    #[test]
+    fn a_process_in_a_pod_is_called_as_that_is() {
+        let pod = leaktrace_core::schema::PodPlace {
+            pod: "order-5bd-x".to_owned(),
+            workload: "order".to_owned(),
+            ..made_up::pod("shop")
+        };
+        let container_id = Some("0".repeat(64));
+        let process = NodeProcess { kubernetes: Some(pod), container_id, ..made_up::process(4711) };
+        let labels = labels(&process, "https", Some("n1"));
+        for (name, value) in [
+            ("__scheme__", "https"),
+            ("instance", "n1/shop/order-5bd-x/order:4711"),
+            ("service_name", "shop/order"),
+            ("namespace", "shop"),
+            ("pod", "order-5bd-x"),
+            ("container", "shop"),
+            ("workload", "order"),
+        ] {
+            assert_eq!(labels[name], value, "{name}");
+        }
+    }
 }

@@ -13,7 +13,7 @@ use super::answer::{Outcome, words};
 use crate::base::time::SECOND_NS;
 use crate::goroutines::model::UnixTime;
 use crate::node::families::label;
-use crate::schema::{NodeIncident, NodeProcess, Severity};
+use crate::schema::{NodeIncident, NodeProcess, PodPlace, Severity};
 
 /// How many incidents of a process are told apart; all are counted.
 const MOST_INCIDENTS: usize = 20;
@@ -63,17 +63,25 @@ impl Metrics {
     fn resource(&self, process: &NodeProcess) -> Vec<KeyValue> {
         let machine = self.machine.as_deref();
         let started = self.started(process).map(|at| at.to_string());
+        let pod = process.kubernetes.as_ref();
+        let service = pod.map_or_else(|| process.service_name(), |pod| pod.workload.as_str().into());
         let texts = [
-            ("service.name", Some(process.service_name())),
+            ("service.name", Some(&*service)),
+            ("service.namespace", pod.map(|pod| &*pod.namespace)),
             ("service.instance.id", Some(&*process.instance(machine))),
             ("container.id", process.container_id.as_deref()),
+            ("k8s.namespace.name", pod.map(|pod| &*pod.namespace)),
+            ("k8s.pod.name", pod.map(|pod| &*pod.pod)),
+            ("k8s.container.name", pod.map(|pod| &*pod.container)),
+            (pod.map_or("", workload_key), pod.map(|pod| &*pod.workload)),
             ("host.name", machine),
             ("process.creation.time", started.as_deref()),
             ("process.executable.name", Some(&*process.exe)),
             ("process.runtime.name", Some("go")),
             ("process.runtime.version", process.go_version.as_deref()),
         ];
-        let texts = texts.into_iter().filter_map(|(key, value)| Some(text(key, value?)));
+        let texts = texts.into_iter().filter(|(key, _)| !key.is_empty());
+        let texts = texts.filter_map(|(key, value)| Some(text(key, value?)));
         texts.chain([number("process.pid", process.id.pid.into())]).collect()
     }
 
@@ -83,6 +91,19 @@ impl Metrics {
         let rest = (ticks % self.ticks_per_second).saturating_mul(SECOND_NS) / self.ticks_per_second;
         let seconds = self.booted_s?.checked_add(seconds)?;
         seconds.checked_mul(SECOND_NS)?.checked_add(rest).map(UnixTime)
+    }
+}
+
+/// What the attribute for the name of this workload is called; nothing where there is none for such a thing.
+fn workload_key(place: &PodPlace) -> &'static str {
+    match place.workload_kind.as_str() {
+        "Deployment" => "k8s.deployment.name",
+        "StatefulSet" => "k8s.statefulset.name",
+        "DaemonSet" => "k8s.daemonset.name",
+        "ReplicaSet" => "k8s.replicaset.name",
+        "Job" => "k8s.job.name",
+        "CronJob" => "k8s.cronjob.name",
+        _ => "",
     }
 }
 

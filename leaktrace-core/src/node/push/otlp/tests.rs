@@ -1,7 +1,7 @@
 use super::proto::ExportMetricsPartialSuccess;
 use super::*;
 use crate::node::testing::process;
-use crate::schema::{Location, NodeState};
+use crate::schema::{Location, NodeState, PodPlace};
 
 const BOOTED_S: u64 = 1_796_000_000;
 const NOW: u64 = 1_796_064_863_000_000_000;
@@ -64,6 +64,36 @@ fn a_process_is_a_resource_that_has_its_goroutines() {
     let point = &sum.data_points[0];
     assert_eq!((point.as_int, point.start_time_unix_nano, point.time_unix_nano), (Some(1_234), started, NOW));
     assert_eq!(sent[0].scope_metrics[0].metrics.len(), 1, "it has not been studied");
+}
+
+#[test]
+fn a_process_in_a_pod_is_called_as_that_is() {
+    let place = |kind: &str| PodPlace {
+        namespace: "shop".to_owned(),
+        pod: "order-5bd-x".to_owned(),
+        container: "app".to_owned(),
+        workload: "order-all".to_owned(),
+        workload_kind: kind.to_owned(),
+    };
+    for (kind, key) in
+        [("Deployment", Some("k8s.deployment.name")), ("CronJob", Some("k8s.cronjob.name")), ("Pod", None)]
+    {
+        let named = NodeProcess { kubernetes: Some(place(kind)), ..process(1) };
+        let sent = sent(&[named], &about());
+        let told = attributes(&sent[0].resource.as_ref().unwrap().attributes);
+        let expected = [
+            ("service.name", "order-all"),
+            ("service.namespace", "shop"),
+            ("k8s.namespace.name", "shop"),
+            ("k8s.pod.name", "order-5bd-x"),
+            ("k8s.container.name", "app"),
+        ];
+        for (key, value) in expected.into_iter().chain(key.map(|key| (key, "order-all"))) {
+            assert!(told.contains(&(key, value.to_owned())), "{key} {told:?}");
+        }
+        let workloads = told.iter().filter(|(_, value)| value == "order-all").count();
+        assert_eq!(workloads, 1 + usize::from(key.is_some()), "{told:?}");
+    }
 }
 
 #[test]

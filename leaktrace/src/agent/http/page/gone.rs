@@ -1,7 +1,7 @@
 //! What the black box has, on the page of all processes.
 
 use leaktrace_core::base::{escape, human};
-use leaktrace_core::schema::{BlackBoxEntry, BlackBoxReason, Node, Sureness};
+use leaktrace_core::schema::{BlackBoxEntry, BlackBoxReason, Node, PodPlace, Sureness};
 
 use super::{ago, place, push, short};
 
@@ -33,7 +33,9 @@ fn is_gone(node: &Node, entry: &BlackBoxEntry) -> bool {
 }
 
 fn row(node: &Node, entry: &BlackBoxEntry, out: &mut String) {
-    let belongs = entry.unit.as_deref().or_else(|| entry.container_id.as_deref().map(short));
+    let pod = entry.kubernetes.as_ref().map(PodPlace::to_string);
+    let belongs = pod.as_deref().or(entry.unit.as_deref());
+    let belongs = belongs.or_else(|| entry.container_id.as_deref().map(short));
     let name = entry.name;
     push(
         out,
@@ -86,6 +88,7 @@ mod tests {
             exe: "<b>order".to_owned(),
             container_id: None,
             unit: None,
+            kubernetes: None,
             at: Some(at),
             has_snapshot: pid == 1,
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use leaktrace_core::schema::{
     BlackBoxName, Level, Location, MetricFamily, MetricKind, MetricSample, NODE_SCHEMA_VERSION, Node,
-    NodeProcess, NodeSite, NodeState, ProcessId, Report,
+    NodeProcess, NodeSite, NodeState, PodPlace, ProcessId, Report,
 };
 
 pub(in crate::agent::http) fn node(processes: Vec<NodeProcess>) -> Node {
@@ -20,12 +20,25 @@ pub(in crate::agent::http) fn node(processes: Vec<NodeProcess>) -> Node {
     }
 }
 
+/// A pod in which everything is called like this.
+pub(in crate::agent::http) fn pod(name: &str) -> PodPlace {
+    let name = name.to_owned();
+    PodPlace {
+        namespace: name.clone(),
+        pod: name.clone(),
+        container: name.clone(),
+        workload: name.clone(),
+        workload_kind: name,
+    }
+}
+
 pub(in crate::agent::http) fn process(pid: u32) -> NodeProcess {
     NodeProcess {
         id: ProcessId { pid, start_ticks: 88_123 },
         exe: "order".to_owned(),
         container_id: None,
         unit: Some("order.service".to_owned()),
+        kubernetes: None,
         go_version: Some("go1.27.3".to_owned()),
         version: Some("v1.2.3".to_owned()),
         state: NodeState::Watched,
