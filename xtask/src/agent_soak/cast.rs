@@ -294,7 +294,7 @@ impl Actor {
     }
 }
 
-/// Gives the next process this id, if nobody else starts one meanwhile (pid_namespaces(7)).
+/// Gives the next process this id, if nobody else starts one meanwhile (`pid_namespaces(7)`).
 fn reuse(pid: u32) -> Result<()> {
     Ok(fs::write("/proc/sys/kernel/ns_last_pid", (pid - 1).to_string())?)
 }
