@@ -25,10 +25,11 @@ fn attach(hub: &mut Hub, pid: u32, ring_bytes: u32) -> TargetId {
     let procfs = Procfs::system();
     let process = Arc::new(HeldProcess::open(&procfs, Pid(pid)).expect("it runs"));
     let inspected = Inspected::new(Arc::clone(&process), &procfs).expect("it is a Go process");
-    let plan = inspected.plan(&Kind::IN_RUNTIME, false).expect("it can be planned");
+    let plan = inspected.plan(&Kind::IN_RUNTIME).expect("it can be planned");
     let sites: Vec<ProbeSite> = plan.sites.iter().map(Into::into).collect();
     let layout = inspected.program().layout.for_probes();
-    let tracee = Tracee { pid, exe: process.exe.proc_path(), layout, sites: &sites };
+    let exe = process.exe.reopen(Pid(pid)).expect("it runs the same program");
+    let tracee = Tracee { pid, exe: &exe, layout, sites: &sites };
     let id = hub.add(&tracee, &TargetOptions::with_ring_bytes(ring_bytes)).expect("it can be loaded");
     hub.set_kinds(id, Kinds::ALL).expect("it can be attached");
     id

@@ -13,24 +13,20 @@ mod event;
 mod fork;
 mod process;
 mod silence;
+mod socket;
 mod target;
 mod wire;
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use leaktrace_common::event::Kind;
 use leaktrace_core::trace::budget::Lease;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
-};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 use super::attach::{AttachError, Backend, Place};
@@ -42,8 +38,9 @@ use effort::Efforts;
 pub use event::KeeperEvent;
 pub(super) use event::refusal;
 use silence::{Remedy, Silence};
+use socket::{Received, receive, send, wait_readable};
 pub(super) use wire::Reply;
-use wire::{Addition, MAX_DESCRIPTORS, MAX_MESSAGE, MAX_REPLY, Request, Wish};
+use wire::{Addition, MAX_MESSAGE, MAX_REPLY, Request, Wish};
 
 /// How long to wait for an answer that comes in milliseconds.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -280,56 +277,6 @@ impl Drop for Keeper {
             let _: io::Result<()> = self.watch(true);
             std::thread::sleep(END_PAUSE);
         }
-    }
-}
-
-/// What came through the socket: so many bytes, and descriptors.
-enum Received {
-    Message(usize, Vec<OwnedFd>),
-    Nothing,
-    End,
-}
-
-fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Received> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
-    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let mut buffers = [IoSliceMut::new(buffer)];
-    let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
-    let len = match recvmsg(socket, &mut buffers, &mut ancillary, flags) {
-        Ok(message) if message.bytes == 0 => return Ok(Received::End),
-        Ok(message) => message.bytes,
-        Err(Errno::AGAIN | Errno::INTR) => return Ok(Received::Nothing),
-        Err(Errno::CONNRESET) => return Ok(Received::End),
-        Err(errno) => return Err(errno.into()),
-    };
-    let rights = ancillary.drain().filter_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(rights) => Some(rights),
-        _ => None,
-    });
-    let descriptors = rights.flatten().collect();
-    Ok(Received::Message(len, descriptors))
-}
-
-fn send(socket: BorrowedFd<'_>, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
-    let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    if !descriptors.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(descriptors)) {
-        return Err(Errno::INVAL.into());
-    }
-    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-    loop {
-        match sendmsg(socket, &[IoSlice::new(bytes)], &mut ancillary, flags) {
-            Err(Errno::INTR) => {}
-            sent => return sent.map(drop).map_err(io::Error::from),
-        }
-    }
-}
-
-fn wait_readable(socket: BorrowedFd<'_>, at_most: Duration) -> io::Result<()> {
-    let timeout = Timespec::try_from(at_most).map_err(io::Error::other)?;
-    match poll(&mut [PollFd::new(&socket, PollFlags::IN)], Some(&timeout)) {
-        Ok(_) | Err(Errno::INTR) => Ok(()),
-        Err(errno) => Err(errno.into()),
     }
 }
 

@@ -13,9 +13,10 @@ use leaktrace_core::base::num::Ktime;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::Errno;
 
+use super::socket::{Received, receive, send};
 use super::target::{Made, Next, Target, Wanted};
 use super::wire::{MAX_MESSAGE, Refused, Reply, Request, Step, Wish};
-use super::{Received, effort, fork, receive, send};
+use super::{effort, fork};
 use crate::clock;
 use crate::kernel::detach::Detacher;
 use crate::kernel::thread;
