@@ -14,6 +14,7 @@ use thiserror::Error;
 use crate::config::{Output, Stream};
 pub use create::{Content, create};
 pub use outlet::Outlet;
+pub(crate) use place::folder;
 pub use stdout::Stdout;
 
 /// Why reports cannot be written.
