@@ -107,7 +107,9 @@ fn read_until(mut from: impl Read + AsFd, answer: &mut Vec<u8>, deadline: Instan
 /// Takes away what would lead git elsewhere, or is nobody's business. Whom `sudo` was called by makes repositories trusted
 /// that are not root's.
 fn scrub(git: &mut Command) {
-    git.env_clear().envs(KEPT.iter().filter_map(|name| Some((name, std::env::var_os(name)?)))).envs(VARIABLES);
+    git.env_clear()
+        .envs(KEPT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
+        .envs(VARIABLES);
 }
 
 /// Lets root run it as whoever has the repository. Git itself refuses one of which a part is somebody else's.
