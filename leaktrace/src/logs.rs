@@ -48,7 +48,7 @@ fn fields() -> impl for<'w> FormatFields<'w> + Send + Sync + 'static {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::io::{self, Write};
     use std::sync::Arc;
 
@@ -67,16 +67,21 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_name_cannot_add_lines_to_the_log() {
-        let (kept, name) = (Kept::default(), "a\nWARN forged\x1b[2J\u{202e}");
+    /// What `work` says on this thread, as whoever reads standard error gets it.
+    pub(crate) fn said_by(work: impl FnOnce()) -> String {
+        let kept = Kept::default();
         let to = kept.clone();
         let plain = tracing_subscriber::fmt().without_time().with_target(false).with_ansi(false);
         let subscriber = plain.fmt_fields(fields()).with_writer(Mutex::new(to)).finish();
-        tracing::subscriber::with_default(subscriber, || {
-            tracing::warn!(%name, text = name, count = 7, "cannot read {name}");
-        });
-        let log = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        tracing::subscriber::with_default(subscriber, work);
+        let said = kept.0.lock().unwrap().clone();
+        String::from_utf8(said).unwrap()
+    }
+
+    #[test]
+    fn a_name_cannot_add_lines_to_the_log() {
+        let name = "a\nWARN forged\x1b[2J\u{202e}";
+        let log = said_by(|| tracing::warn!(%name, text = name, count = 7, "cannot read {name}"));
         assert_eq!(
             log,
             " WARN cannot read a\\nWARN forged\\x1b[2J\\u202e name=a\\nWARN forged\\x1b[2J\\u202e \

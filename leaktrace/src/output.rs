@@ -6,14 +6,17 @@ mod place;
 mod stdout;
 
 use std::fs::File;
-use std::io::{self, Seek, SeekFrom, StdoutLock, Write};
+use std::io::{self, StdoutLock, Write};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
+use rustix::process::{Resource, getrlimit};
 use thiserror::Error;
 
 use crate::config::{Output, Stream};
 pub use create::{Content, create};
 pub use outlet::Outlet;
+pub(crate) use place::folder;
 pub use stdout::Stdout;
 
 /// Why reports cannot be written.
@@ -145,11 +148,7 @@ impl To {
             Self::Append(Append::Stdout) => write_all(&mut stdout(), report),
             Self::Append(Append::Stderr) => write_all(&mut Standard(io::stderr().lock()), report),
             Self::Append(Append::File(file)) => write_all(file, report),
-            Self::Rewrite(file) => {
-                file.seek(SeekFrom::Start(0))?;
-                file.set_len(0)?;
-                write_all(file, report)
-            }
+            Self::Rewrite(file) => rewrite(file, report),
             Self::Screen { drawn } => {
                 let rows = if is_last { usize::MAX } else { screen_rows() };
                 let (frame, lines) = frame(&String::from_utf8_lossy(report), *drawn, rows);
@@ -164,6 +163,22 @@ fn open_file(path: &Path) -> Result<To, OutputError> {
     let file = create(path, Content::Names)?;
     let is_regular = file.metadata().is_ok_and(|metadata| metadata.is_file());
     Ok(if is_regular { To::Rewrite(file) } else { To::Append(Append::File(file)) })
+}
+
+/// Replaces what is in a regular file. Where there is no room for all of it, what was there before stays.
+pub(crate) fn rewrite(file: &File, bytes: &[u8]) -> io::Result<()> {
+    let before = file.metadata()?.len();
+    if getrlimit(Resource::Fsize).current.is_some_and(|most| bytes.len() as u64 > most) {
+        return Err(rustix::io::Errno::FBIG.into());
+    }
+    let (old, new) = bytes.split_at(usize::try_from(before).unwrap_or(usize::MAX).min(bytes.len()));
+    // What needs more room goes first, behind what is there.
+    if let Err(error) = file.write_all_at(new, old.len() as u64) {
+        file.set_len(before)?;
+        return Err(error);
+    }
+    file.write_all_at(old, 0)?;
+    file.set_len(bytes.len() as u64)
 }
 
 fn write_all(to: &mut dyn Write, bytes: &[u8]) -> io::Result<()> {
@@ -238,8 +253,10 @@ mod tests {
         let path = folder.path().join("report.txt");
         let mut sink = Sink::open(&to_file(&path)).unwrap();
         sink.write(b"a long first report\n", false).unwrap();
-        sink.write(b"short\n", true).unwrap();
-        assert_eq!(std::fs::read(&path).unwrap(), b"short\n");
+        for report in ["short\n", "", "one that is longer than the first report was\n", "short\n"] {
+            sink.write(report.as_bytes(), true).unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), report);
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What users want to hear of: from options and the files that they name.
 
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, Read as _, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -9,6 +10,9 @@ use leaktrace_core::judge::detect::{Baseline, Ignore, Level, Levels, Policy, Sig
 use thiserror::Error;
 
 use crate::cli::rules::Rules;
+
+/// The longest file with a baseline or signatures that is read, in bytes.
+const MAX_FILE: u64 = 64 << 20;
 
 /// Why options about rules make no sense.
 #[derive(Debug, Error)]
@@ -23,6 +27,12 @@ pub enum PolicyError {
         path: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// It is longer than any that makes sense.
+    #[error("{} has more than {MAX_FILE} bytes", path.display())]
+    TooLong {
+        /// The file.
+        path: PathBuf,
     },
 }
 
@@ -59,12 +69,20 @@ fn levels(rules: &Rules) -> Result<Levels, PolicyError> {
 }
 
 fn read(path: &Path) -> Result<String, PolicyError> {
-    let failed = |source| PolicyError::Unreadable { path: path.to_owned(), source };
-    std::fs::read_to_string(path).map_err(failed)
+    String::from_utf8(read_bytes(path)?).map_err(|error| PolicyError::Unreadable {
+        path: path.to_owned(),
+        source: io::Error::new(io::ErrorKind::InvalidData, error.utf8_error()),
+    })
 }
 
 fn read_bytes(path: &Path) -> Result<Vec<u8>, PolicyError> {
-    std::fs::read(path).map_err(|source| PolicyError::Unreadable { path: path.to_owned(), source })
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes));
+    read.map_err(|source| PolicyError::Unreadable { path: path.to_owned(), source })?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(PolicyError::TooLong { path: path.to_owned() });
+    }
+    Ok(bytes)
 }
 
 /// Prints every rule in one line.
@@ -109,6 +127,17 @@ mod tests {
         let rules = Rules { warn: vec!["LT0".to_owned()], ..Rules::default() };
         assert_eq!(resolve(&rules).unwrap_err().to_string(), "unknown rule \"LT0\"");
         assert!(explain("LT0", &mut Vec::new()).is_err());
+    }
+
+    #[test]
+    fn a_file_without_an_end_is_refused() {
+        let zero = PathBuf::from("/dev/zero");
+        for rules in [
+            Rules { baseline: Some(zero.clone()), ..Rules::default() },
+            Rules { signatures: vec![zero.clone()], ..Rules::default() },
+        ] {
+            assert_eq!(resolve(&rules).unwrap_err().to_string(), "/dev/zero has more than 67108864 bytes");
+        }
     }
 
     #[test]

@@ -126,13 +126,16 @@ pub enum Taken {
 
 /// Blocks what is taken, and returns what was blocked before. To be called before anything else is done, while there is one
 /// thread only.
+///
+/// `SIGXFSZ` is blocked as well: a file that may not become larger is then an error of whoever writes to it, as a full disk
+/// is. Programs that we start get it as before, which they would not if we ignored it.
 pub fn hold(taken: Taken) -> io::Result<Mask> {
     let held: &[c_int] = match taken {
         Taken::Never => &[],
         Taken::Here => &HELD,
         Taken::ByProgram => &FORWARDED,
     };
-    Mask::of(held).change(libc::SIG_BLOCK)
+    Mask::of(&[held, &[libc::SIGXFSZ]].concat()).change(libc::SIG_BLOCK)
 }
 
 /// The exit status that a shell expects of a program that a signal has ended.

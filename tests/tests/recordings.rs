@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use leaktrace_tests::leaktrace::{Running, WHOLE, command, leaktrace};
+use leaktrace_tests::leaktrace::{Outcome, Running, WHOLE, binary, command, leaktrace};
 use leaktrace_tests::matrix::each_version;
 use leaktrace_tests::poll::{PATIENCE, poll_until};
 use leaktrace_tests::privilege::can_probe;
@@ -162,6 +162,39 @@ fn a_full_disk_is_told_with_the_file_and_what_is_there() {
     assert_eq!(report.code, Some(2), "{report:?}");
     let message = "leaktrace: cannot write to /dev/full: No space left on device";
     assert!(report.stderr.starts_with(message), "{}", report.stderr);
+}
+
+/// leaktrace where no file may have more than 512 bytes.
+fn limited(arguments: &str) -> Outcome {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "ulimit -f 1; exec \"$0\" \"$@\""]).arg(binary()).args(arguments.split_whitespace());
+    Running::start(shell).finish()
+}
+
+#[test]
+fn a_file_that_may_not_grow_is_told_and_what_was_there_stays() {
+    let target = Target::start(Version::NEWEST, Mode::Plain, "driven=5");
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let file = folder.path().join("file");
+    let message = format!("leaktrace: cannot write to {}: File too large", file.display());
+    for old in ["", "what was there before\n", &"long before\n".repeat(10_000)] {
+        for options in ["--duration 1s --probes none --format json --output", "dump --format json --output"] {
+            let options = match options.strip_prefix("dump") {
+                Some(options) => format!("dump --pid {}{options}", target.pid()),
+                None => format!("--pid {} {options}", target.pid()),
+            };
+            std::fs::write(&file, old).expect("it can be written");
+            let outcome = limited(&format!("{options} {}", file.display()));
+            assert_eq!(outcome.code, Some(2), "{options}: {outcome:?}");
+            assert!(outcome.stderr.starts_with(&message), "{}", outcome.stderr);
+            assert_eq!(std::fs::read_to_string(&file).expect("it is there"), old, "{options}");
+        }
+    }
+    if can_probe() {
+        let recording = limited(&format!("--pid {} --duration 1s --record {}", target.pid(), file.display()));
+        assert_eq!(recording.code, Some(2), "{recording:?}");
+        assert!(recording.stderr.contains(&message), "{}", recording.stderr);
+    }
 }
 
 #[test]

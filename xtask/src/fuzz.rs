@@ -26,8 +26,19 @@ pub(crate) struct Args {
 }
 
 /// The names that `fuzz/src/main.rs` knows.
-const TARGETS: [&str; 10] =
-    ["elf", "pclntab", "modules", "buildinfo", "dwarf", "types", "core", "snapshot", "recording", "memory"];
+const TARGETS: [&str; 11] = [
+    "elf",
+    "pclntab",
+    "modules",
+    "buildinfo",
+    "dwarf",
+    "types",
+    "core",
+    "snapshot",
+    "recording",
+    "event",
+    "memory",
+];
 
 /// What makes rustc count where the code goes, as `cargo fuzz` has it.
 const COUNTERS: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \

@@ -79,7 +79,7 @@ impl Completeness {
     /// Hits of the target that became no record, or one that could not be read.
     pub fn lost(&self) -> u64 {
         let losses = DropReason::ALL.into_iter().filter(|reason| reason.is_loss());
-        losses.map(|reason| self.dropped_for(reason)).sum::<u64>() + self.undecodable
+        losses.map(|reason| self.dropped_for(reason)).fold(self.undecodable, u64::saturating_add)
     }
 
     /// Hits that became no record for this reason.
@@ -94,6 +94,7 @@ impl Completeness {
     }
 
     fn accounted(&self) -> u64 {
-        self.decoded + self.undecodable + self.dropped.values().sum::<u64>()
+        let dropped = self.dropped.values().copied().fold(self.undecodable, u64::saturating_add);
+        self.decoded.saturating_add(dropped)
     }
 }

@@ -88,6 +88,48 @@ fn names_stay_names_in_every_format() {
     }
 }
 
+/// Every place of a number in it.
+fn numbers(value: &Value, path: &str) -> Vec<String> {
+    let below = |(key, value): (String, &Value)| numbers(value, &format!("{path}/{key}"));
+    match value {
+        Value::Number(_) => vec![path.to_owned()],
+        Value::Array(items) => {
+            items.iter().enumerate().flat_map(|(index, item)| below((index.to_string(), item))).collect()
+        }
+        Value::Object(fields) => fields
+            .iter()
+            .flat_map(|(key, item)| below((key.replace('~', "~0").replace('/', "~1"), item)))
+            .collect(),
+        Value::String(_) | Value::Null | Value::Bool(_) => Vec::new(),
+    }
+}
+
+/// Nobody vouches for a report in a black box, so that a word may have any length and a number any size.
+#[test]
+fn every_format_comes_to_its_end_with_long_names_and_large_numbers() {
+    let mut value = serde_json::to_value(spoilt(&"x".repeat(100_000))).unwrap();
+    let long = serde_json::from_value::<Report>(value.clone()).unwrap();
+    let mut raised = 0;
+    for place in numbers(&value, "") {
+        for most in [json!(u64::MAX), json!(u32::MAX)] {
+            let number = value.pointer_mut(&place).unwrap();
+            let before = std::mem::replace(number, most);
+            if serde_json::from_value::<Report>(value.clone()).is_ok() {
+                raised += 1;
+                break;
+            }
+            *value.pointer_mut(&place).unwrap() = before;
+        }
+    }
+    assert!(raised > 50, "{raised}");
+    let large = serde_json::from_value::<Report>(value).unwrap();
+    for report in [long, large] {
+        for format in FORMATS.all() {
+            assert!(!rendered(format.name, &report, &likely()).is_empty(), "{}", format.name);
+        }
+    }
+}
+
 #[test]
 fn names_stay_names_in_a_round() {
     for ending in HOSTILE {

@@ -149,6 +149,9 @@ fn of_options(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str>
     cause.downcast_ref::<PolicyError>().map(|error| match error {
         PolicyError::NoSuchRule(_) => "`leaktrace --list-rules` lists all rules",
         PolicyError::Unreadable { .. } => "check that the file exists and that you may read it",
+        PolicyError::TooLong { .. } => {
+            "give a file that leaktrace wrote with --format json, or one with signatures"
+        }
     })
 }
 

@@ -356,6 +356,7 @@ fn messages(name: &str) -> Vec<anyhow::Error> {
         SourceError::Folder { path: path(), source: io() }.into(),
         PolicyError::NoSuchRule(word()).into(),
         PolicyError::Unreadable { path: path(), source: io() }.into(),
+        PolicyError::TooLong { path: path() }.into(),
         OutputError::Open { path: path(), source: io() }.into(),
         RecordError::Open { path: path(), source: io() }.into(),
         RecordError::Write { path: path(), is_empty: true, source: io() }.into(),

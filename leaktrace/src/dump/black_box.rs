@@ -158,7 +158,7 @@ fn list(folders: &[PathBuf], args: &Report) -> anyhow::Result<()> {
     for folder in folders {
         match read(folder) {
             Ok(event) => entries.push((folder, event.entry())),
-            Err(error) => eprintln!("leaktrace: {error:#}"),
+            Err(error) => tracing::warn!("{error:#}"),
         }
     }
     entries.sort_by_key(|(_, entry)| std::cmp::Reverse((entry.unix_ns, entry.name)));
@@ -168,7 +168,7 @@ fn list(folders: &[PathBuf], args: &Report) -> anyhow::Result<()> {
             let at = entry.at.as_ref().and_then(|at| at.function.as_deref()).unwrap_or_default();
             let (time, why) = (UnixTime(entry.unix_ns), entry.reason.as_str());
             let [exe, at] = [&entry.exe, at].map(escape::line);
-            writeln!(out, "{time}  {why:<10}  {exe:<20}  {}  {at}", folder.display())
+            writeln!(out, "{time}  {why:<10}  {exe:<20}  {}  {at}", escape::shown(folder.display()))
         })
     })
 }
@@ -179,6 +179,7 @@ mod tests {
 
     use super::*;
     use crate::cli::{Args, Command};
+    use crate::logs::tests::said_by;
 
     fn args(words: &str) -> Report {
         let words = ["leaktrace", "report", "/x"].into_iter().chain(words.split_whitespace());
@@ -204,6 +205,20 @@ mod tests {
         ] {
             assert!(wants_snapshot(&args(words)), "{words}");
         }
+    }
+
+    #[test]
+    fn what_an_entry_holds_cannot_write_to_the_terminal() {
+        let root = tempfile::tempdir().unwrap();
+        let (entry, to) = (root.path().join("1-1-1"), root.path().join("list"));
+        fs::create_dir(&entry).unwrap();
+        let event = r#"{"schema_version": 1, "reason": "\u001b[2J\nFORGED\u202e"}"#;
+        fs::write(entry.join(EVENT_FILE), event).unwrap();
+        let args = args(&format!("-o {}", to.display()));
+        let said = said_by(|| list(std::slice::from_ref(&entry), &args).unwrap());
+        assert!(said.contains(r"\x1b[2J\nFORGED\u202e"), "{said}");
+        assert_eq!((said.lines().count(), said.contains('\x1b')), (1, false), "{said}");
+        assert_eq!(fs::read(&to).unwrap(), b"", "nothing can be listed");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
-use crate::output::{Content, OutputError, Standard, create};
+use crate::output::{Content, OutputError, Standard, create, rewrite};
 
 /// Standard output, or a file.
 #[derive(Debug)]
@@ -36,12 +36,18 @@ impl Destination {
     }
 }
 
-/// What is no regular file, such as a pipe, is appended to.
+/// What is no regular file, such as a pipe, is appended to. What is in a file stays there unless all can be written.
 fn replace(file: &File, render: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    if file.metadata()?.is_file() {
+    let metadata = file.metadata()?;
+    if metadata.is_file() && metadata.len() > 0 {
+        let mut bytes = Vec::new();
+        return render(&mut bytes).and_then(|()| rewrite(file, &bytes));
+    }
+    let written = buffered(file, render);
+    if written.is_err() && metadata.is_file() {
         file.set_len(0)?;
     }
-    buffered(file, render)
+    written
 }
 
 fn buffered(out: impl Write, render: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
@@ -63,6 +69,22 @@ mod tests {
         assert_eq!(std::fs::read(&path).unwrap(), b"what was there before");
         Destination::open(Some(&path), Content::Names).unwrap().write(|out| out.write_all(b"new")).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
+    }
+
+    #[test]
+    fn what_cannot_be_written_whole_leaves_what_was_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dump.txt");
+        for before in ["", "what was there before"] {
+            std::fs::write(&path, before).unwrap();
+            let destination = Destination::open(Some(&path), Content::Names).unwrap();
+            let failing = |out: &mut dyn Write| {
+                out.write_all(&[b'x'; 1 << 17])?;
+                Err(io::ErrorKind::StorageFull.into())
+            };
+            destination.write(failing).unwrap_err();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), before);
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags, Stat, fstat, fstatfs, openat, readlinkat};
+use rustix::fs::{CWD, Mode, OFlags, Stat, fstat, fstatfs, mkdirat, openat, readlinkat};
 use rustix::io::Errno;
 
 use crate::privilege::sudo_caller;
@@ -60,6 +60,21 @@ pub(super) fn find(path: &Path) -> io::Result<Place> {
             None => return Err(Errno::ISDIR.into()),
         }
     }
+}
+
+/// Opens the folder at `path` to reach what is in it, and makes it with this mode if it is not there.
+pub(crate) fn folder(path: &Path, mode: Mode) -> io::Result<OwnedFd> {
+    let mut walk = Walk::begin(path)?;
+    while let Some(name) = walk.todo.pop() {
+        if walk.todo.is_empty() {
+            match mkdirat(&walk.folder, &name, mode) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        walk.enter(&name)?;
+    }
+    Ok(walk.folder)
 }
 
 /// On the way.

@@ -249,6 +249,7 @@ mod tests {
     use super::*;
     use crate::process::Procfs;
     use crate::process::stat::Stat;
+    use crate::signals;
 
     fn no_signals() -> Mask {
         Mask::of(&[])
@@ -321,6 +322,20 @@ mod tests {
             sender.send(launched.wait().unwrap())
         });
         assert_eq!(receiver.recv_timeout(Duration::from_secs(10)), Ok(128 + 15));
+    }
+
+    /// What we block for ourselves, a file that may not grow among it, ends it as without us.
+    #[test]
+    fn what_is_blocked_here_is_not_blocked_in_it() {
+        let started = std::thread::spawn(|| {
+            let before = signals::hold(signals::Taken::ByProgram).unwrap();
+            let mut command = Command::new("sh");
+            command.args(["-c", "kill -XFSZ $$; exit 0"]);
+            Launched::start(command, before).unwrap()
+        });
+        let launched = started.join().unwrap();
+        launched.release(false);
+        assert_eq!(launched.wait().unwrap(), 128 + 25);
     }
 
     #[test]

@@ -4,6 +4,7 @@ pub mod blocked;
 pub(crate) mod cgroups;
 pub mod cpu;
 pub(crate) mod descriptors;
+pub(crate) mod detach;
 pub mod exe;
 pub mod exit;
 pub mod find;

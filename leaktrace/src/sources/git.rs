@@ -2,7 +2,8 @@
 //!
 //! A repository's own configuration can name programs that git runs: monitors of its files, filters, converters, hooks,
 //! transports. None of them is needed to read a commit. So the commit is asked and not the files, with all of that
-//! switched off, and by the owner of the repository, whose programs they would be, where we could be anybody.
+//! switched off, and by the owner of the repository, whose programs they would be, where we could be anybody. Its owner may
+//! trace what is asked then, so that it has nothing of ours: no terminal, no environment, no descriptor, no folder.
 
 use std::io::{self, Read};
 use std::os::fd::AsFd;
@@ -13,6 +14,8 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::process::detach::detach;
 
 /// The most of git's answer that is read.
 const MAX_ANSWER: usize = 64 << 10;
@@ -35,12 +38,16 @@ const SETTINGS: [&str; 9] = [
 ];
 
 /// The same for what has no setting: no protocol may be used, missing objects are not fetched, nothing is asked or written.
-const VARIABLES: [(&str, &str); 4] = [
+const VARIABLES: [(&str, &str); 5] = [
+    ("LC_ALL", "C"),
     ("GIT_ALLOW_PROTOCOL", ""),
     ("GIT_NO_LAZY_FETCH", "1"),
     ("GIT_TERMINAL_PROMPT", "0"),
     ("GIT_OPTIONAL_LOCKS", "0"),
 ];
+
+/// What is left of our environment: where git is, and where the settings are of whoever asks.
+const KEPT: [&str; 3] = ["PATH", "HOME", "XDG_CONFIG_HOME"];
 
 /// A group that no file belongs to.
 const NO_GROUP: u32 = 65534;
@@ -55,7 +62,8 @@ pub(super) fn blame(
     let mut git = Command::new("git");
     scrub(&mut git);
     become_owner(&mut git, repository)?;
-    git.arg("--no-pager").arg("-C").arg(folder);
+    detach(&mut git);
+    git.arg("--no-pager").arg("-C").arg(folder.canonicalize()?);
     git.args(SETTINGS.iter().flat_map(|setting| ["-c", setting]));
     git.args(["blame", "--porcelain", "--no-textconv", "-L", &format!("{line},{line}"), "HEAD", "--", path]);
     answer(&mut git, PATIENCE)
@@ -96,13 +104,12 @@ fn read_until(mut from: impl Read + AsFd, answer: &mut Vec<u8>, deadline: Instan
     Ok(())
 }
 
-/// Takes away what would lead git elsewhere. Whom `sudo` was called by makes repositories trusted that are not root's.
+/// Takes away what would lead git elsewhere, or is nobody's business. Whom `sudo` was called by makes repositories trusted
+/// that are not root's.
 fn scrub(git: &mut Command) {
-    let all = std::env::vars_os().map(|(name, _)| name);
-    for name in all.filter(|name| name.as_encoded_bytes().starts_with(b"GIT_")) {
-        git.env_remove(name);
-    }
-    git.env_remove("SUDO_UID").envs(VARIABLES);
+    git.env_clear()
+        .envs(KEPT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
+        .envs(VARIABLES);
 }
 
 /// Lets root run it as whoever has the repository. Git itself refuses one of which a part is somebody else's.
@@ -113,7 +120,7 @@ fn become_owner(git: &mut Command, repository: &Path) -> io::Result<()> {
     let owner = repository.join(".git").symlink_metadata()?.uid();
     if owner != 0 {
         // The group of a file need not be one of its owner's.
-        git.uid(owner).gid(NO_GROUP);
+        git.uid(owner).gid(NO_GROUP).current_dir("/");
         git.env_remove("HOME").env_remove("XDG_CONFIG_HOME").env("GIT_CONFIG_GLOBAL", "/dev/null");
     }
     Ok(())
@@ -122,10 +129,13 @@ fn become_owner(git: &mut Command, repository: &Path) -> io::Result<()> {
 #[cfg(test)]
 pub(super) mod tests {
     use std::fs::Permissions;
-    use std::os::unix::fs::{PermissionsExt as _, chown};
+    use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, chown};
     use std::path::PathBuf;
 
     use leaktrace_tests::privilege::{is_root, skip};
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    use rustix::io::{FdFlags, fcntl_setfd};
+    use rustix::process::{Pid, getsid};
 
     use super::*;
 
@@ -247,6 +257,61 @@ pub(super) mod tests {
         let (_, status) = ask(folder.path());
         assert!(!trace.exists(), "a program of the repository ran");
         assert!(!status.success());
+    }
+
+    /// The git that has been started for a folder, once it is git.
+    fn process_of(folder: &Path) -> PathBuf {
+        let is_it = |process: &PathBuf| {
+            let arguments = std::fs::read(process.join("cmdline")).unwrap_or_default();
+            arguments.starts_with(b"git\0")
+                && String::from_utf8_lossy(&arguments).contains(&*folder.to_string_lossy())
+        };
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let all = std::fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path());
+            if let Some(process) = all.into_iter().find(is_it) {
+                return process;
+            }
+            assert!(Instant::now() < deadline, "git was not started");
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// Whoever owns the repository may trace the git that reads it.
+    #[test]
+    fn git_has_nothing_of_ours() {
+        let folder = repository();
+        // It waits for whoever writes to its branch.
+        let branch = std::fs::read_to_string(folder.path().join(".git/HEAD")).unwrap();
+        let branch = folder.path().join(".git").join(branch.trim().strip_prefix("ref: ").unwrap());
+        std::fs::remove_file(&branch).unwrap();
+        mknodat(CWD, &branch, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let secret = folder.path().join("secret");
+        let open = std::fs::File::create(&secret).unwrap();
+        fcntl_setfd(&open, FdFlags::empty()).unwrap();
+
+        let root = folder.path().to_owned();
+        let asked = std::thread::spawn(move || blame(&root, &root, "order/worker.go", 3));
+        let process = process_of(folder.path());
+        let environment = std::fs::read(process.join("environ")).unwrap();
+        let pid: i32 = process.file_name().unwrap().to_str().unwrap().parse().unwrap();
+        let session = getsid(Pid::from_raw(pid)).unwrap();
+        let files: Vec<PathBuf> = std::fs::read_dir(process.join("fd"))
+            .unwrap()
+            .filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok())
+            .collect();
+        // Its end comes with whoever writes, as far as it waits there.
+        _ = std::fs::File::options().write(true).custom_flags(libc::O_NONBLOCK).open(&branch);
+        _ = asked.join().unwrap();
+
+        let allowed: Vec<&str> =
+            KEPT.into_iter().chain(VARIABLES.map(|(name, _)| name)).chain(["GIT_CONFIG_GLOBAL"]).collect();
+        for variable in String::from_utf8(environment).unwrap().split_terminator('\0') {
+            let name = variable.split('=').next().unwrap();
+            assert!(allowed.contains(&name), "{variable}");
+        }
+        assert_eq!(session.as_raw_pid(), pid, "it is in a session of others");
+        assert!(!files.contains(&secret), "{files:?}");
     }
 
     #[test]

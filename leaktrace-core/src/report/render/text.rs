@@ -22,8 +22,8 @@ const PROBED: &str =
 const PROBED_IN_PART: &str =
     "births at this go statement may have been missed; those that snapshots no longer show have ended";
 
-/// Functions are padded to the longest of a stack, but not beyond this.
-const MAX_FUNCTION_WIDTH: usize = 64;
+/// Functions and wait reasons are padded to the longest of a stack or a group, but not beyond this.
+const MAX_NAME_WIDTH: usize = 64;
 
 /// Writes `report` as text.
 pub(super) fn render(report: &Report, options: &Options<'_>, out: &mut dyn Write) -> io::Result<()> {
@@ -194,6 +194,7 @@ fn blocked_at(group: &Group) -> Vec<Line> {
     let widest = |lengths: &mut dyn Iterator<Item = usize>| lengths.max().unwrap_or(0);
     let width = widest(&mut counts.iter().map(String::len));
     let reason_width = widest(&mut group.blocked_at.iter().map(|place| place.wait_reason.chars().count()));
+    let reason_width = reason_width.min(MAX_NAME_WIDTH);
     let mut lines = Vec::new();
     for (place, count) in group.blocked_at.iter().zip(counts) {
         let label = if lines.is_empty() { labelled("blocked at") } else { unlabelled() };
@@ -234,7 +235,7 @@ fn creators(group: &Group) -> Vec<Line> {
     let only = [Frame { function: by.function.clone(), file: by.file.clone(), line: by.line, pc: None }];
     let stack = if group.creation_stack.is_empty() { &only[..] } else { &group.creation_stack };
     let width = stack.iter().map(|frame| name(frame).chars().count()).max().unwrap_or(0);
-    let width = width.min(MAX_FUNCTION_WIDTH);
+    let width = width.min(MAX_NAME_WIDTH);
     let mut lines = Vec::new();
     for frame in stack {
         let line = if lines.is_empty() { labelled("created by") } else { unlabelled() };

@@ -45,7 +45,7 @@ fn picture(completeness: &Completeness, overhead: &Overhead) -> Line {
     }
     let decoded =
         format!("{} of {} events", human::count(completeness.decoded), human::count(completeness.produced));
-    let repaired = completeness.ghosts_removed + completeness.births_recovered > 0;
+    let repaired = completeness.ghosts_removed > 0 || completeness.births_recovered > 0;
     let line = match (lost, repaired) {
         (0, false) => Line::new().role(Role::Strong, "complete"),
         (0, true) => Line::new().role(Role::Strong, "repaired"),

@@ -116,7 +116,8 @@ fn also(others: &[Verdict]) -> Vec<Line> {
     }
     if others.len() > listed.len() {
         let more = &others[listed.len()..];
-        let live = human::some(more.iter().map(|other| other.live).sum(), "goroutine");
+        let live = more.iter().map(|other| other.live).fold(0, u64::saturating_add);
+        let live = human::some(live, "goroutine");
         let more = human::some(more.len() as u64, "more `go` statement");
         lines.push(unlabelled().role(Role::Faint, format_args!("and {more} with {live}")));
     }

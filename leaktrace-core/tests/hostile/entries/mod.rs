@@ -2,6 +2,7 @@
 //! little memory for little input; the fuzzer in `fuzz/` and the tests beside this folder call the same ones.
 
 mod cores;
+mod events;
 pub(crate) mod programs;
 mod recordings;
 mod snapshots;
@@ -10,7 +11,7 @@ mod snapshots;
 pub(crate) type Entry = fn(&[u8]);
 
 /// Every one, by the name of the folder that holds its corpus.
-pub(crate) const ENTRIES: [(&str, Entry); 8] = [
+pub(crate) const ENTRIES: [(&str, Entry); 9] = [
     ("elf", programs::elf),
     ("pclntab", programs::pclntab),
     ("modules", programs::modules),
@@ -19,4 +20,5 @@ pub(crate) const ENTRIES: [(&str, Entry); 8] = [
     ("core", cores::core),
     ("snapshot", snapshots::snapshot),
     ("recording", recordings::recording),
+    ("event", events::event),
 ];

@@ -5,14 +5,17 @@
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use leaktrace_core::base::human;
 use leaktrace_core::node::black_box::{Bounds, EVENT_FILE, Kept, MAX_EVENT, decode, encode, surplus};
 use leaktrace_core::schema::{BlackBoxEntry, BlackBoxEvent, BlackBoxName, BlackBoxSnapshot};
-use rustix::fs::OFlags;
+use rustix::fs::{Mode, OFlags, fstat};
 use thiserror::Error;
+
+use crate::output;
 
 /// The file with the event, and what it is called before it is whole.
 const EVENT: &str = EVENT_FILE;
@@ -46,29 +49,28 @@ pub(crate) enum FolderError {
 
 /// The folder, and what is in it.
 pub(super) struct Folder {
+    /// Leads to what was opened, whoever may put something else in its place.
     path: PathBuf,
+    #[expect(dead_code, reason = "`path` leads through it")]
+    open: OwnedFd,
     bounds: Bounds,
     kept: BTreeMap<BlackBoxName, Kept>,
 }
 
 impl Folder {
-    /// Makes the folder if it is not there, and sees that nobody else may write to it.
+    /// Makes the folder if it is not there, follows no link to it that somebody else may have made, and sees that nobody
+    /// else may write to it.
     pub(super) fn open(path: &Path, bounds: Bounds) -> Result<Self, FolderError> {
         let failed = |source| FolderError::Io { path: path.to_owned(), source };
-        match DirBuilder::new().mode(0o700).create(path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
-            _ => {}
-        }
-        let metadata = fs::metadata(path).map_err(failed)?;
-        let (owner, mode) = (metadata.uid(), metadata.mode() & 0o7777);
+        let open = output::folder(path, Mode::RWXU).map_err(failed)?;
+        let stat = fstat(&open).map_err(|error| failed(error.into()))?;
+        let (owner, mode) = (stat.st_uid, stat.st_mode & 0o7777);
         let is_ours = owner == 0 || owner == rustix::process::geteuid().as_raw();
-        if !metadata.is_dir() {
-            return Err(failed(io::ErrorKind::NotADirectory.into()));
-        }
         if !is_ours || mode & 0o022 != 0 {
             return Err(FolderError::Open { path: path.to_owned(), owner, mode });
         }
-        Ok(Self { path: path.to_owned(), bounds, kept: BTreeMap::new() })
+        let path = PathBuf::from(format!("/proc/self/fd/{}", open.as_raw_fd()));
+        Ok(Self { path, open, bounds, kept: BTreeMap::new() })
     }
 
     /// What is there already, in lines; what was not finished goes.

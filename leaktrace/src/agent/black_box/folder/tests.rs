@@ -1,4 +1,4 @@
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::time::Duration;
 
 use leaktrace_core::schema::{
@@ -133,7 +133,7 @@ fn a_link_is_not_followed() {
     let folder = Folder::open(&path, BOUNDS).unwrap();
     let entry = path.join("7-88123-5");
     fs::create_dir(&entry).unwrap();
-    std::os::unix::fs::symlink("/etc/passwd", entry.join(EVENT)).unwrap();
+    symlink("/etc/passwd", entry.join(EVENT)).unwrap();
     assert!(folder.read(event(7, 0, None).name, false).is_err());
 }
 
@@ -178,8 +178,43 @@ fn one_that_cannot_be_read_does_not_hide_the_others() {
     write(&mut folder, &event(7, 10, None), None);
     fs::write(path.join("1-2-3"), "no folder").unwrap();
     fs::create_dir(path.join("2-2-3")).unwrap();
-    std::os::unix::fs::symlink("/etc/passwd", path.join("2-2-3").join(EVENT)).unwrap();
+    symlink("/etc/passwd", path.join("2-2-3").join(EVENT)).unwrap();
     let mut folder = Folder::open(&path, BOUNDS).unwrap();
     let found: Vec<u32> = folder.list().unwrap().into_iter().map(|entry| entry.name.id.pid).collect();
     assert_eq!(found, [7]);
+}
+
+/// A folder that all may write to, and one of ours elsewhere with what looks like an entry that was not finished.
+fn shared(mode: u32) -> (tempfile::TempDir, tempfile::TempDir) {
+    let (shared, ours) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    fs::set_permissions(shared.path(), fs::Permissions::from_mode(mode)).unwrap();
+    fs::create_dir(ours.path().join("1-1-1")).unwrap();
+    (shared, ours)
+}
+
+#[test]
+fn a_link_that_somebody_else_may_have_made_is_not_followed() {
+    let (shared, ours) = shared(0o1777);
+    let link = shared.path().join("box");
+    symlink(ours.path(), &link).unwrap();
+    let refused = Folder::open(&link, BOUNDS).err().expect("it is refused");
+    let why = std::error::Error::source(&refused).unwrap().to_string();
+    assert!(why.starts_with(&format!("{} is a symbolic link below ", link.display())), "{why}");
+    // Where nobody else could have made it, it is as good as a folder.
+    fs::set_permissions(shared.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    Folder::open(&link, BOUNDS).unwrap().list().unwrap();
+    assert_eq!(names(ours.path()), [""; 0]);
+}
+
+#[test]
+fn what_takes_the_place_of_an_open_folder_is_left_alone() {
+    let (shared, ours) = shared(0o777);
+    let path = shared.path().join("box");
+    let mut folder = Folder::open(&path, BOUNDS).unwrap();
+    fs::rename(&path, shared.path().join("away")).unwrap();
+    symlink(ours.path(), &path).unwrap();
+    folder.list().unwrap();
+    assert_eq!(names(ours.path()), ["1-1-1"]);
+    write(&mut folder, &event(7, 10, None), None);
+    assert_eq!(names(&shared.path().join("away")), ["7-88123-5"]);
 }
