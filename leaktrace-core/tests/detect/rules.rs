@@ -16,6 +16,8 @@ static WORKER: Kind =
     Kind { created_by: "main.pool", function: "main.work", wait: RECEIVE, doing: "chan receive" };
 static TICKER: Kind =
     Kind { created_by: "main.connect", function: "main.ping", wait: Wait::Time, doing: "chan receive" };
+static SLEEPER: Kind =
+    Kind { created_by: "main.connect", function: "time.Sleep", wait: Wait::Time, doing: "sleep" };
 static LOCKED: Kind = Kind {
     created_by: "main.update",
     function: "main.store",
@@ -134,8 +136,40 @@ fn what_runs_from_time_to_time_takes_longer_to_tell() {
         program.start(&HANDLER);
         program.stir(&HANDLER);
     };
-    assert_eq!(only(&program.run(MINUTE, STEP, grow)), Some(("LT001", Severity::Watch)));
-    assert_eq!(only(&program.run(10 * MINUTE, STEP, grow)), Some(("LT001", Severity::Likely)));
+    assert_eq!(only(&program.run(9 * MINUTE, STEP, grow)), Some(("LT001", Severity::Watch)));
+    assert_eq!(only(&program.run(2 * MINUTE, STEP, grow)), Some(("LT001", Severity::Likely)));
+}
+
+#[test]
+fn who_is_served_now_and_then_and_follows_clients_is_never_called_a_leak() {
+    let mut program = Program::default();
+    let verdicts = program.run(25 * MINUTE, 5 * STEP, |program| {
+        let handler = program.born + 1_000_000;
+        program.start(&IDLE).parent = Some(handler);
+        program.start(&CONNECTION).parent = Some(handler);
+        program.stir(&IDLE);
+    });
+    assert!(verdicts.iter().all(|verdict| verdict.severity == Severity::Watch), "{verdicts:#?}");
+}
+
+#[test]
+fn sleepers_have_one_threshold_however_slowly_they_come() {
+    let sleepers = |every: u64| {
+        let mut program = Program::default();
+        program.observe();
+        let verdicts = program.run(12 * MINUTE, STEP, |program| {
+            if program.now.is_multiple_of(every) {
+                started(program, &SLEEPER);
+            }
+        });
+        only(&verdicts).map(|(code, severity)| (code.to_owned(), severity))
+    };
+    assert_eq!(
+        sleepers(30 * SECOND),
+        Some(("LT008".to_owned(), Severity::Likely)),
+        "without a signature's name"
+    );
+    assert_eq!(sleepers(80 * SECOND), Some(("LT008".to_owned(), Severity::Watch)), "fewer than twelve");
 }
 
 #[test]
@@ -408,7 +442,7 @@ fn verdict_on_readers(minutes: u64, local_port: u16, state: u8, idle_ms: u32) ->
         (SocketAddr::from(([10, 0, 0, 1], local_port)), SocketAddr::from(([10, 0, 0, 7], 4711)));
     let socket = Socket { local, remote, state, idle_ms: Some(idle_ms) };
     let mut program = Program::default();
-    let verdicts = program.run(minutes * MINUTE, STEP, |program| {
+    let verdicts = program.run(minutes * MINUTE, if minutes > 10 { 5 * STEP } else { STEP }, |program| {
         let reader = program.start(&CONNECTION);
         (reader.parent, reader.socket) = (Some(GONE), Some(socket));
     });
@@ -542,16 +576,27 @@ fn connections_of_a_client_for_each_call_are_a_leak_although_each_has_a_reader()
 
 #[test]
 fn one_direction_that_is_left_is_a_leak_and_two_are_a_proxy() {
-    let copies = |directions: u64| {
+    let (local, remote) = (SocketAddr::from(([10, 0, 0, 1], 80)), SocketAddr::from(([10, 0, 0, 7], 4711)));
+    let socket = Socket { local, remote, state: 1, idle_ms: Some(0) };
+    let copies = |directions: u64, socket: Option<Socket>| {
         let mut program = Program::default();
         let verdicts = program.run(4 * MINUTE, STEP, |program| {
             let handler = program.born + 1_000_000;
-            (0..directions).for_each(|_| program.start(&COPY).parent = Some(handler));
+            for _ in 0..directions {
+                let copy = program.start(&COPY);
+                (copy.parent, copy.socket) = (Some(handler), socket);
+            }
         });
         only(&verdicts).map(|(code, severity)| (code.to_owned(), severity))
     };
-    assert_eq!(copies(1), Some(("LT010".to_owned(), Severity::Likely)));
-    assert_eq!(copies(2), Some(("LT010".to_owned(), Severity::Watch)));
+    assert_eq!(copies(1, None), Some(("LT010".to_owned(), Severity::Likely)));
+    assert_eq!(
+        copies(1, Some(socket)),
+        Some(("LT010".to_owned(), Severity::Likely)),
+        "of a client that is there"
+    );
+    assert_eq!(copies(2, None), Some(("LT010".to_owned(), Severity::Watch)));
+    assert_eq!(copies(2, Some(socket)), Some(("LT010".to_owned(), Severity::Watch)));
 }
 
 #[test]

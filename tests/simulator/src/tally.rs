@@ -130,7 +130,13 @@ pub struct Limits {
     pub in_time: f64,
     /// How often something healthy was called `certain`: never.
     pub certain: u64,
+    /// False alarms in a thousand hours of a healthy site whose counts are those of a leak. Nobody is promised anything about
+    /// those, but they must not become more without anybody noticing.
+    pub lookalikes: f64,
 }
+
+/// The most of the latter: 1,520 to 1,640 were measured with the seeds 1 to 5.
+const MOST_LOOKALIKES: f64 = 1_800.0;
 
 impl Limits {
     /// What was so of the kinds that the rules are made to tell apart.
@@ -160,11 +166,15 @@ impl Limits {
             per_thousand_hours: watched.per_thousand_hours(),
             in_time: float(leaks.in_time) / float(leaks.due.max(1)),
             certain: by_kind.iter().map(|tally| tally.certain).sum(),
+            lookalikes: Tally::of_group(by_kind, Group::LooksLikeLeak).per_thousand_hours(),
         }
     }
 
     /// Whether that is what is promised.
     pub fn are_kept(&self) -> bool {
-        self.per_thousand_hours < 1.0 && self.in_time >= 0.9 && self.certain == 0
+        self.per_thousand_hours < 1.0
+            && self.in_time >= 0.9
+            && self.certain == 0
+            && self.lookalikes < MOST_LOOKALIKES
     }
 }

@@ -13,6 +13,9 @@ const SEED: u64 = 7;
 const PER_THOUSAND_HOURS: f64 = 0.5;
 const IN_TIME: f64 = 0.9;
 
+/// Of what has the counts of a leak, false alarms in 1,000 hours: 1,291 were measured. They must not become more unnoticed.
+const LOOKALIKES: f64 = 1_500.0;
+
 #[test]
 fn verdicts_keep_what_is_promised() {
     let services = 2 * KINDS.len() as u64;
@@ -25,7 +28,9 @@ fn verdicts_keep_what_is_promised() {
     let failed: Vec<(&str, &[u64])> =
         KINDS.iter().zip(&by_kind).map(|(kind, tally)| (kind.name, &tally.failed[..])).collect();
     let limits = Limits::of(&by_kind);
-    let is_so =
-        limits.per_thousand_hours < PER_THOUSAND_HOURS && limits.in_time >= IN_TIME && limits.certain == 0;
+    let is_so = limits.per_thousand_hours < PER_THOUSAND_HOURS
+        && limits.in_time >= IN_TIME
+        && limits.certain == 0
+        && limits.lookalikes < LOOKALIKES;
     assert!(is_so, "{limits:?}, seed {SEED}, services that failed: {failed:#?}");
 }

@@ -3,6 +3,7 @@
 //! A goroutine is *settled* when it has stood at one place in every observation of the last five seconds, and *still*
 //! when it has not run meanwhile either. Both are counted for each cohort and for each site, over time.
 
+mod creators;
 mod grown;
 mod partners;
 mod population;
@@ -221,7 +222,7 @@ impl History {
             cohort.site_settled = population.settled.into();
         }
         self.keep_births(&mut all, seen.at);
-        partners::find_creators(&mut all);
+        creators::find_creators(&mut all);
         all.into_iter().map(|(_, cohort)| cohort).collect()
     }
 

@@ -111,7 +111,8 @@ fn goroutines_that_are_not_looked_at_any_more_have_not_left() {
     assert!(watched.cohorts.first().unwrap().departed.abs_diff(40_000) < 4_000);
 }
 
-/// Whether goroutines, of which one comes every two seconds for some minutes, look like a leak if each is woken so often.
+/// Whether goroutines, of which one comes every two seconds for some minutes, keep still and leave as little as a leak if each is
+/// woken so often.
 fn leaks_if_woken_every(seconds: u64) -> bool {
     let mut history = History::default();
     let mut last = None;
@@ -126,7 +127,7 @@ fn leaks_if_woken_every(seconds: u64) -> bool {
 }
 
 #[test]
-fn who_is_woken_once_in_a_minute_is_no_leak_however_many_there_are() {
+fn who_is_woken_once_in_a_minute_does_not_keep_still() {
     assert!(leaks_if_woken_every(1_000), "never");
     assert!(!leaks_if_woken_every(45) && !leaks_if_woken_every(10));
 }

@@ -10,7 +10,7 @@ use crate::schema::Severity;
 /// How many must have come so that it is no coincidence.
 const LEAST: u32 = 8;
 
-/// What wakes by time or by the outside world may still end: it takes growth over this long.
+/// Who gets something to do now and then, or waits for the outside world, may still end: it takes growth over this long.
 const LONG_NS: u64 = 10 * MINUTE_NS;
 const LONG_FOR_IO_NS: u64 = 30 * MINUTE_NS;
 
@@ -30,14 +30,14 @@ about the same time.
 
 The verdict is `likely` if that has gone on for two and a half minutes, which is longer than services start up, almost \
 none of the goroutines that had settled has left (one for every fifty that came), at least eight came, and they wait for \
-another goroutine and nothing has woken them in the second half of their time there. Who gets something to do now and then is \
-no leak, however many there are. It is `watch` as long as nearly every one has a companion of its own that is still \
+another goroutine and nothing has woken them in the second half of their time there. Who gets something to do now and then may \
+be needed: then it takes ten minutes and twenty goroutines. It is `watch` as long as nearly every one has a companion of its own that is still \
 alive: the goroutine that started it, or one that waits for the network and has the same parent. Requests that share a \
 connection (HTTP/2, gRPC) have it in whoever reads from that connection; before Go 1.21, which does not say who started whom, \
 in any that is read from. Such a population follows its clients. It has no companions if the contexts of half of them (of \
 the 128 oldest at that place, if there are more) have been cancelled. If they all wait for the same channel or lock, they \
-may be a pool that is still filling up: then it takes 20 of them, or five minutes. If they wait for time, it takes ten \
-minutes and twenty goroutines; for I/O, half an hour and thirty. Anything less is `watch`.
+may be a pool that is still filling up: then it takes 20 of them, or five minutes. If they wait for \
+I/O, it takes half an hour and thirty; those that wait for time are judged by LT008. Anything less is `watch`.
 
 Of connections, the kernel says who opened them and when a byte went over them last (sock_diag). Those of clients that are \
 connected are demand, however long they come: if half of the goroutines have one, it is `watch`. The half an hour is not needed if one end of most is closed, or if the program opened them itself, \
@@ -74,6 +74,8 @@ fn is_likely(case: &Case<'_>, trend: &Trend) -> bool {
         wait if wait.needs_goroutine() && case.cohort.is_still() => {
             !case.cohort.one_object() || trend.arrived >= MORE_THAN_A_POOL || over >= LONGER_THAN_A_POOL_NS
         }
+        // LT008 judges those.
+        Wait::Time => false,
         _ => over >= LONG_NS && trend.arrived >= 20,
     }
 }

@@ -46,8 +46,11 @@ fn evaluate(case: &Case<'_>) -> Judgement {
     // Proof is what other rules give.
     let Signature { cause, remedy, .. } = signature;
     let most = signature.severity.max(Severity::Likely);
+    // Those who were left by whoever used a connection are no demand, although its client is still there.
+    let was_left = matches!(signature.when, When::Orphans) && !case.cohort.is_accompanied;
     let doubt = growth.filter(|_| matches!(signature.when, When::Grows | When::Orphans)).and_then(|trend| {
-        if signature.has_reader { Case::lone_doubt(trend, most) } else { case.doubt(trend, most) }
+        let is_alone = signature.has_reader || was_left;
+        if is_alone { Case::lone_doubt(trend, most) } else { case.doubt(trend, most) }
     });
     Judgement::suspect_unless(doubt, most, evidence, cause, remedy)
 }
