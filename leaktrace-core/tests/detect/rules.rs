@@ -574,6 +574,34 @@ fn connections_of_a_client_for_each_call_are_a_leak_although_each_has_a_reader()
     );
 }
 
+/// How sure it is that connections are left, one more for every four seconds; each is used again after so many of them.
+fn left_connections(used_every: Option<u64>) -> Option<Severity> {
+    let mut program = Program::default();
+    let verdicts = program.run(5 * MINUTE, STEP, |program| {
+        let look = program.now / STEP;
+        if look.is_multiple_of(2) {
+            started(program, &WRITE_LOOP);
+            started(program, &READ_LOOP);
+        }
+        let Some(every) = used_every else { return };
+        for one in &mut program.routines {
+            one.moves = one.moves.wrapping_add(u8::from((look + one.goid / 2).is_multiple_of(every)));
+        }
+    });
+    let idle = verdicts.iter().filter(|verdict| {
+        verdict.evidence.get("signature").is_some_and(|name| name == "http-idle-connections")
+    });
+    idle.map(|verdict| verdict.severity).min()
+}
+
+#[test]
+fn a_pool_whose_connections_are_all_used_now_and_then_is_no_leak() {
+    assert_eq!(left_connections(Some(1)), None, "each at every look");
+    assert_eq!(left_connections(Some(7)), None, "each every 14 seconds");
+    assert_eq!(left_connections(Some(14)), None, "each every 28 seconds");
+    assert_eq!(left_connections(None), Some(Severity::Likely), "a client for each request");
+}
+
 #[test]
 fn one_direction_that_is_left_is_a_leak_and_two_are_a_proxy() {
     let (local, remote) = (SocketAddr::from(([10, 0, 0, 1], 80)), SocketAddr::from(([10, 0, 0, 7], 4711)));

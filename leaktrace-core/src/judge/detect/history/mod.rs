@@ -86,10 +86,7 @@ impl History {
         for sighting in &seen.sightings {
             self.sum_up(sighting, streaks, &mut summary);
         }
-        // Of whom an incomplete observation does not show the partner has not lost it, but for how long?
-        let oldest = self.round.saturating_sub(if seen.complete { 0 } else { MOST_INCOMPLETE });
-        self.accompanied.retain(|_, round| *round >= oldest);
-        self.accompanied.extend(summary.take_accompanied().map(|slot| (slot, self.round)));
+        self.note_accompanied(seen, &mut summary);
         if seen.at.since(began) >= SETTLED_NS {
             self.cohorts.sample(seen.at);
             self.sites.sample(seen.at);
@@ -169,6 +166,9 @@ impl History {
         let still = at.since(stay.still);
         cohort.still += so_many(still >= SETTLED_NS);
         cohort.unwoken += so_many(still >= SETTLED_NS && stay.is_unwoken(at));
+        let unused = stay.is_unused(at);
+        cohort.old += so_many(unused.is_some());
+        cohort.unused += so_many(unused == Some(true));
         cohort.longest_still_ns = cohort.longest_still_ns.max(still);
         cohort.waiting_ns = cohort.waiting_ns.max(sighting.waiting_ns);
         // It must not have run since the first of those passes.
@@ -183,6 +183,14 @@ impl History {
         summary::note(cohort, sighting.goid);
         let born = |goid| self.stays.get(&goid).map(|stay| stay.born);
         summary.add_company(sighting, stay, &born);
+    }
+
+    /// Notes which cohorts have partners of their own.
+    fn note_accompanied(&mut self, seen: &Observation, summary: &mut Summary<'_>) {
+        // Of whom an incomplete observation does not show the partner has not lost it, but for how long?
+        let oldest = self.round.saturating_sub(if seen.complete { 0 } else { MOST_INCOMPLETE });
+        self.accompanied.retain(|_, round| *round >= oldest);
+        self.accompanied.extend(summary.take_accompanied().map(|slot| (slot, self.round)));
     }
 
     fn is_gone(&self, goid: Goid, seen: &Observation) -> bool {
