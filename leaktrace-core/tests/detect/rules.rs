@@ -542,6 +542,65 @@ fn who_follows_clients_is_told_with_their_number_and_address() {
     assert!(idle.cause.ends_with(words), "{}", idle.cause);
 }
 
+/// How sure it is after so many minutes that writers are left that the goroutine `accepts` starts beside the reader of each
+/// connection, from `port` of the machine, and readers stay for so many seconds.
+fn left_writers(
+    writer: &'static Kind,
+    accepts: u64,
+    port: u16,
+    readers_stay: u64,
+    minutes: u64,
+) -> Option<Severity> {
+    let (local, remote) = (SocketAddr::from(([10, 0, 0, 1], port)), SocketAddr::from(([10, 0, 0, 7], 4711)));
+    let socket = Socket { local, remote, state: 1, idle_ms: Some(0) };
+    let mut program = Program::default();
+    let verdicts = program.run(minutes * MINUTE, STEP, |program| {
+        let end = program.now.saturating_add(readers_stay * SECOND);
+        let reader = program.start(&CONNECTION);
+        (reader.parent, reader.socket, reader.ends_at) = (Some(accepts), Some(socket), end);
+        program.start(writer).parent = Some(accepts);
+        program.stir(&BUSY);
+    });
+    let of_writers =
+        verdicts.iter().filter(|one| one.created_by.function.as_deref() == Some(writer.created_by));
+    of_writers.map(|verdict| verdict.severity).min()
+}
+
+#[test]
+fn writers_that_one_loop_starts_beside_the_readers_of_clients_follow_them() {
+    for (writer, accepts) in [(&IDLE, 7), (&IDLE, 1), (&BUSY, 7), (&BUSY, 1)] {
+        assert_eq!(left_writers(writer, accepts, 80, 1 << 30, 10), Some(Severity::Watch), "{writer:?}");
+    }
+}
+
+#[test]
+fn writers_whose_readers_have_gone_are_left_behind() {
+    for (writer, accepts) in [(&IDLE, 7), (&IDLE, 1), (&BUSY, 7), (&BUSY, 1)] {
+        assert_eq!(left_writers(writer, accepts, 80, 40, 5), Some(Severity::Likely), "{writer:?}");
+        let ours = left_writers(writer, accepts, 40_000, 1 << 30, 5);
+        assert_eq!(ours, Some(Severity::Likely), "{writer:?} of connections of our own");
+    }
+}
+
+#[test]
+fn as_many_clients_as_are_left_behind_do_not_hide_who_came_at_other_times() {
+    let (local, remote) = (SocketAddr::from(([10, 0, 0, 1], 80)), SocketAddr::from(([10, 0, 0, 7], 4711)));
+    let mut program = Program::default();
+    let verdicts = program.run(5 * MINUTE, STEP, |program| {
+        let is_start = program.now < MINUTE;
+        for _ in 0..if is_start { 4 } else { 0 } {
+            let reader = program.start(&CONNECTION);
+            reader.socket = Some(Socket { local, remote, state: 1, idle_ms: Some(0) });
+            reader.parent = Some(7);
+        }
+        if !is_start {
+            program.start(&IDLE).parent = Some(7);
+        }
+    });
+    let idle = verdicts.iter().find(|one| one.created_by.function.as_deref() == Some(IDLE.created_by));
+    assert_eq!(idle.map(|verdict| verdict.severity), Some(Severity::Likely), "{verdicts:#?}");
+}
+
 #[test]
 fn a_client_is_in_use_if_one_of_its_streams_is_read_however_many_goroutines_it_has() {
     let clients = |readers: usize| {

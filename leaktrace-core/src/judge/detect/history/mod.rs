@@ -3,6 +3,7 @@
 //! A goroutine is *settled* when it has stood at one place in every observation of the last five seconds, and *still*
 //! when it has not run meanwhile either. Both are counted for each cohort and for each site, over time.
 
+mod beside_clients;
 mod creators;
 mod grown;
 mod partners;
@@ -190,6 +191,9 @@ impl History {
         // Of whom an incomplete observation does not show the partner has not lost it, but for how long?
         let oldest = self.round.saturating_sub(if seen.complete { 0 } else { MOST_INCOMPLETE });
         self.accompanied.retain(|_, round| *round >= oldest);
+        let beside = beside_clients::beside_clients(seen, &self.stays);
+        let of_sites = summary.sites.iter().filter(|(_, site)| beside.contains(*site)).map(|(slot, _)| *slot);
+        self.accompanied.extend(of_sites.map(|slot| (slot, self.round)));
         self.accompanied.extend(summary.take_accompanied().map(|slot| (slot, self.round)));
     }
 
