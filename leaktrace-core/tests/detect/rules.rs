@@ -542,6 +542,65 @@ fn who_follows_clients_is_told_with_their_number_and_address() {
     assert!(idle.cause.ends_with(words), "{}", idle.cause);
 }
 
+/// How sure it is after so many minutes that writers are left that the goroutine `accepts` starts beside the reader of each
+/// connection, from `port` of the machine, and readers stay for so many seconds.
+fn left_writers(
+    writer: &'static Kind,
+    accepts: u64,
+    port: u16,
+    readers_stay: u64,
+    minutes: u64,
+) -> Option<Severity> {
+    let (local, remote) = (SocketAddr::from(([10, 0, 0, 1], port)), SocketAddr::from(([10, 0, 0, 7], 4711)));
+    let socket = Socket { local, remote, state: 1, idle_ms: Some(0) };
+    let mut program = Program::default();
+    let verdicts = program.run(minutes * MINUTE, STEP, |program| {
+        let end = program.now.saturating_add(readers_stay * SECOND);
+        let reader = program.start(&CONNECTION);
+        (reader.parent, reader.socket, reader.ends_at) = (Some(accepts), Some(socket), end);
+        program.start(writer).parent = Some(accepts);
+        program.stir(&BUSY);
+    });
+    let of_writers =
+        verdicts.iter().filter(|one| one.created_by.function.as_deref() == Some(writer.created_by));
+    of_writers.map(|verdict| verdict.severity).min()
+}
+
+#[test]
+fn writers_that_one_loop_starts_beside_the_readers_of_clients_follow_them() {
+    for (writer, accepts) in [(&IDLE, 7), (&IDLE, 1), (&BUSY, 7), (&BUSY, 1)] {
+        assert_eq!(left_writers(writer, accepts, 80, 1 << 30, 10), Some(Severity::Watch), "{writer:?}");
+    }
+}
+
+#[test]
+fn writers_whose_readers_have_gone_are_left_behind() {
+    for (writer, accepts) in [(&IDLE, 7), (&IDLE, 1), (&BUSY, 7), (&BUSY, 1)] {
+        assert_eq!(left_writers(writer, accepts, 80, 40, 5), Some(Severity::Likely), "{writer:?}");
+        let ours = left_writers(writer, accepts, 40_000, 1 << 30, 5);
+        assert_eq!(ours, Some(Severity::Likely), "{writer:?} of connections of our own");
+    }
+}
+
+#[test]
+fn as_many_clients_as_are_left_behind_do_not_hide_who_came_at_other_times() {
+    let (local, remote) = (SocketAddr::from(([10, 0, 0, 1], 80)), SocketAddr::from(([10, 0, 0, 7], 4711)));
+    let mut program = Program::default();
+    let verdicts = program.run(5 * MINUTE, STEP, |program| {
+        let is_start = program.now < MINUTE;
+        for _ in 0..if is_start { 4 } else { 0 } {
+            let reader = program.start(&CONNECTION);
+            reader.socket = Some(Socket { local, remote, state: 1, idle_ms: Some(0) });
+            reader.parent = Some(7);
+        }
+        if !is_start {
+            program.start(&IDLE).parent = Some(7);
+        }
+    });
+    let idle = verdicts.iter().find(|one| one.created_by.function.as_deref() == Some(IDLE.created_by));
+    assert_eq!(idle.map(|verdict| verdict.severity), Some(Severity::Likely), "{verdicts:#?}");
+}
+
 #[test]
 fn a_client_is_in_use_if_one_of_its_streams_is_read_however_many_goroutines_it_has() {
     let clients = |readers: usize| {
@@ -572,6 +631,34 @@ fn connections_of_a_client_for_each_call_are_a_leak_although_each_has_a_reader()
         idle.clone().all(|verdict| verdict.severity == Severity::Likely) && idle.count() > 0,
         "{verdicts:#?}"
     );
+}
+
+/// How sure it is that connections are left, one more for every four seconds; each is used again after so many of them.
+fn left_connections(used_every: Option<u64>) -> Option<Severity> {
+    let mut program = Program::default();
+    let verdicts = program.run(5 * MINUTE, STEP, |program| {
+        let look = program.now / STEP;
+        if look.is_multiple_of(2) {
+            started(program, &WRITE_LOOP);
+            started(program, &READ_LOOP);
+        }
+        let Some(every) = used_every else { return };
+        for one in &mut program.routines {
+            one.moves = one.moves.wrapping_add(u8::from((look + one.goid / 2).is_multiple_of(every)));
+        }
+    });
+    let idle = verdicts.iter().filter(|verdict| {
+        verdict.evidence.get("signature").is_some_and(|name| name == "http-idle-connections")
+    });
+    idle.map(|verdict| verdict.severity).min()
+}
+
+#[test]
+fn a_pool_whose_connections_are_all_used_now_and_then_is_no_leak() {
+    assert_eq!(left_connections(Some(1)), None, "each at every look");
+    assert_eq!(left_connections(Some(7)), None, "each every 14 seconds");
+    assert_eq!(left_connections(Some(14)), None, "each every 28 seconds");
+    assert_eq!(left_connections(None), Some(Severity::Likely), "a client for each request");
 }
 
 #[test]

@@ -36,6 +36,13 @@ pub struct Connection {
     pub is_idle: bool,
 }
 
+impl Connection {
+    /// Whether a client is connected by it.
+    pub(super) fn is_of_client(&self) -> bool {
+        self.opened == Opened::ByPeer && self.is_open
+    }
+}
+
 /// The connections of a process by the file descriptors that its goroutines wait for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Connections(BTreeMap<i32, Connection>);
@@ -107,10 +114,9 @@ pub struct Tally {
 impl Tally {
     /// Adds one that counts as so many.
     pub(super) fn add(&mut self, connection: &Connection, weight: u64) {
-        let is_clients = connection.opened == Opened::ByPeer;
         self.known += weight;
         self.half_closed += if connection.is_open { 0 } else { weight };
-        if is_clients && connection.is_open {
+        if connection.is_of_client() {
             self.clients += weight;
             *self.peers.entry(connection.peer).or_default() += weight;
         } else if connection.is_idle && connection.is_open {

@@ -47,8 +47,10 @@ pub(super) const fn cause(wait: Wait) -> (&'static str, &'static str) {
         ),
         Wait::Lock(LockKind::WaitGroup | LockKind::Cond | LockKind::Semaphore) => NEVER_SIGNALLED,
         Wait::Time => (
-            "nothing ends their loops: they check no Done channel, or the context is never cancelled",
-            "make the loop select on a Done channel as well, defer cancel(), and stop the ticker",
+            "what should end them does not: if they are loops, nobody closes a Done channel or cancels a context for them, or \
+             they look at none; if a timer ends them, it is long",
+            "make each loop select on a Done channel or a context as well, close or cancel that on all paths, and stop the \
+             ticker",
         ),
         Wait::Io => (
             "the peer sends nothing and does not disconnect: there is no deadline, or the connection is not closed",

@@ -148,6 +148,10 @@ pub struct Cohort {
     pub still: u64,
     /// Those of them that nothing has woken in the second half of their time here.
     pub unwoken: u64,
+    /// Those that are a minute old at least, wherever they have been meanwhile.
+    pub old: u64,
+    /// Those of them that have not run in the second half of their lives.
+    pub unused: u64,
     /// For how long the one that has been still for the longest time was seen to be.
     pub longest_still_ns: u64,
     /// How long the longest has waited, as the runtime reckons it.
@@ -244,6 +248,8 @@ impl Cohort {
             settled: 0,
             still: 0,
             unwoken: 0,
+            old: 0,
+            unused: 0,
             longest_still_ns: 0,
             waiting_ns: None,
             arrived: 0,
@@ -280,6 +286,11 @@ impl Cohort {
         !matches!(self.standing.wait, Wait::Coroutine)
             && self.settled > 0
             && self.unwoken * 20 >= self.settled * 19
+    }
+
+    /// Whether most of those that are a minute old have not been used for long: what they stand for is not shared.
+    pub(crate) const fn is_unused(&self) -> bool {
+        self.old > 0 && self.unused * 2 >= self.old
     }
 
     /// Whether the goroutines of this place grow in number, keep still, and do not leave.

@@ -3,6 +3,7 @@
 //! A goroutine is *settled* when it has stood at one place in every observation of the last five seconds, and *still*
 //! when it has not run meanwhile either. Both are counted for each cohort and for each site, over time.
 
+mod beside_clients;
 mod creators;
 mod grown;
 mod partners;
@@ -86,10 +87,7 @@ impl History {
         for sighting in &seen.sightings {
             self.sum_up(sighting, streaks, &mut summary);
         }
-        // Of whom an incomplete observation does not show the partner has not lost it, but for how long?
-        let oldest = self.round.saturating_sub(if seen.complete { 0 } else { MOST_INCOMPLETE });
-        self.accompanied.retain(|_, round| *round >= oldest);
-        self.accompanied.extend(summary.take_accompanied().map(|slot| (slot, self.round)));
+        self.note_accompanied(seen, &mut summary);
         if seen.at.since(began) >= SETTLED_NS {
             self.cohorts.sample(seen.at);
             self.sites.sample(seen.at);
@@ -169,6 +167,9 @@ impl History {
         let still = at.since(stay.still);
         cohort.still += so_many(still >= SETTLED_NS);
         cohort.unwoken += so_many(still >= SETTLED_NS && stay.is_unwoken(at));
+        let unused = stay.is_unused(at);
+        cohort.old += so_many(unused.is_some());
+        cohort.unused += so_many(unused == Some(true));
         cohort.longest_still_ns = cohort.longest_still_ns.max(still);
         cohort.waiting_ns = cohort.waiting_ns.max(sighting.waiting_ns);
         // It must not have run since the first of those passes.
@@ -183,6 +184,17 @@ impl History {
         summary::note(cohort, sighting.goid);
         let born = |goid| self.stays.get(&goid).map(|stay| stay.born);
         summary.add_company(sighting, stay, &born);
+    }
+
+    /// Notes which cohorts have partners of their own.
+    fn note_accompanied(&mut self, seen: &Observation, summary: &mut Summary<'_>) {
+        // Of whom an incomplete observation does not show the partner has not lost it, but for how long?
+        let oldest = self.round.saturating_sub(if seen.complete { 0 } else { MOST_INCOMPLETE });
+        self.accompanied.retain(|_, round| *round >= oldest);
+        let beside = beside_clients::beside_clients(seen, &self.stays);
+        let of_sites = summary.sites.iter().filter(|(_, site)| beside.contains(*site)).map(|(slot, _)| *slot);
+        self.accompanied.extend(of_sites.map(|slot| (slot, self.round)));
+        self.accompanied.extend(summary.take_accompanied().map(|slot| (slot, self.round)));
     }
 
     fn is_gone(&self, goid: Goid, seen: &Observation) -> bool {

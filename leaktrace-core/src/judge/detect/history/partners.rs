@@ -13,7 +13,7 @@ use crate::judge::detect::everyone::{Everyone, Reader};
 use crate::judge::detect::observation::{Observation, Sighting, Standing, Wait};
 
 /// How many may share a partner: a reader and a writer of one connection.
-const SHARE: usize = 2;
+pub(super) const SHARE: usize = 2;
 
 /// How many may, if they were started soon after it.
 const SHARE_FROM_ITS_START: usize = 64;

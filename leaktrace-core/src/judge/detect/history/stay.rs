@@ -2,8 +2,12 @@
 
 use super::StandingIndex;
 use crate::base::num::Ktime;
+use crate::base::time::MINUTE_NS;
 use crate::judge::detect::observation::{Object, Sighting};
 use crate::judge::detect::sample::Weight;
+
+/// After this long, in nanoseconds, what is used now and then has been used again.
+const OLD_NS: u64 = MINUTE_NS;
 
 /// One goroutine at one place.
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +71,12 @@ impl Stay {
     /// served, even once in a minute, is woken again and again.
     pub(super) const fn is_unwoken(&self, at: Ktime) -> bool {
         at.since(self.still) * 2 >= at.since(self.since)
+    }
+
+    /// Whether it has not run in the second half of its life, once that is long enough to tell.
+    pub(super) fn is_unused(&self, at: Ktime) -> Option<bool> {
+        let age = at.since(self.born);
+        (age >= OLD_NS).then(|| at.since(self.still).saturating_mul(2) >= age)
     }
 
     /// Whether it settles at this place just now, and whether it does in its site: not if it was there before us.

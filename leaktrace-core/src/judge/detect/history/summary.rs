@@ -26,6 +26,8 @@ pub(super) struct Summary<'s> {
     pub(super) partners: Partners<'s>,
     /// The connections of each cohort.
     pub(super) tallies: KeyedMap<u32, Tally>,
+    /// How many of each cohort the connection of each reader beside them was counted for.
+    told_by: KeyedMap<(u32, Goid), usize>,
     /// Which places are of those that serve requests.
     pub(super) serving: Vec<bool>,
     pub(super) seen: &'s Observation,
@@ -60,6 +62,7 @@ impl<'s> Summary<'s> {
             company: KeyedMap::default(),
             partners,
             tallies: KeyedMap::default(),
+            told_by: KeyedMap::default(),
             serving,
             seen,
         }
@@ -95,8 +98,13 @@ impl<'s> Summary<'s> {
         let share = self.partners.share(sighting, partner);
         self.company.entry(stay.cohort).or_default().add(partner, after_ns, serves, share);
         let connections = &self.seen.connections;
-        let reader = partner.and_then(|partner| partner.reader).unwrap_or(sighting.goid);
-        if let Some(connection) = connections.get(sighting.goid).or_else(|| connections.get(reader)) {
+        let connection = connections.get(sighting.goid).or_else(|| {
+            let reader = partner?.reader?;
+            let told = self.told_by.entry((stay.cohort, reader)).or_default();
+            *told += 1;
+            (*told <= partners::SHARE).then(|| connections.get(reader))?
+        });
+        if let Some(connection) = connection {
             self.tallies.entry(stay.cohort).or_default().add(connection, sighting.weight.count.into());
         }
     }

@@ -32,7 +32,8 @@ The verdict is `likely` if that has gone on for two and a half minutes, which is
 none of the goroutines that had settled has left (one for every fifty that came), at least eight came, and they wait for \
 another goroutine and nothing has woken them in the second half of their time there. Who gets something to do now and then may \
 be needed: then it takes ten minutes and twenty goroutines. It is `watch` as long as nearly every one has a companion of its own that is still \
-alive: the goroutine that started it, or one that waits for the network and has the same parent. Requests that share a \
+alive: the goroutine that started it, or one that waits for the network and has the same parent. Where one loop starts several \
+goroutines for each connection, it is one that came at the same time and serves an open connection of a client. Requests that share a \
 connection (HTTP/2, gRPC) have it in whoever reads from that connection; before Go 1.21, which does not say who started whom, \
 in any that is read from. Such a population follows its clients. It has no companions if the contexts of half of them (of \
 the 128 oldest at that place, if there are more) have been cancelled. If they all wait for the same channel or lock, they \

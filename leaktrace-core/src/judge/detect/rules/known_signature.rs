@@ -19,7 +19,8 @@ The frames of a library alone are no leak: every idle connection has them. Each 
 that the goroutines grow in number and none leaves, that one has not run for 30 seconds, or nothing more. It also \
 says how sure the verdict is. Growth alone makes it `likely` only after two and a half minutes, and not if the goroutines \
 live beside others that are still there (see LT001). If others still use what would have been left behind, as a reader \
-does of a response body, there is no verdict.",
+does of a response body, there is no verdict. Nor is there one of idle HTTP connections as long as most of those that are a minute \
+old have been used in the second half of their lives: a pool that grows with its load.",
     evaluate,
 };
 
@@ -38,7 +39,7 @@ fn evaluate(case: &Case<'_>) -> Judgement {
         }
         When::Seen => case.cohort.live >= signature.least.into(),
     };
-    if !fits {
+    if !fits || (signature.unused && !case.cohort.is_unused()) {
         return case.unless_watched_for(40 * SECOND_NS);
     }
     let mut evidence = growth.map_or_else(|| case.evidence(), |trend| case.evidence_of(trend));

@@ -36,7 +36,8 @@ fn evaluate(case: &Case<'_>) -> Judgement {
         case.doubt(trend, most),
         most,
         case.evidence_of(trend),
-        "nothing ends the loop: it checks no Done channel, or its context is never cancelled",
-        "make the loop select on a Done channel as well, and close or cancel that; stopping a ticker does not end a loop over its channel",
+        "more and more of them wait for a time, and next to none has ended",
+        "end each when its work is done: a loop selects on a Done channel or a context as well, and whoever started it closes or \
+         cancels that on all paths; stopping a ticker does not end a loop over its channel",
     )
 }

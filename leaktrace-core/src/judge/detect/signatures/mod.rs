@@ -38,6 +38,10 @@ pub struct Signature {
     /// Whether the library itself keeps a goroutine beside each that waits for the network: that is no client then.
     #[serde(default)]
     pub(super) has_reader: bool,
+    /// Whether most of those that are a minute old must not have run in the second half of their lives: what is used again is
+    /// none.
+    #[serde(default)]
+    pub(super) unused: bool,
     /// What it takes to call it a leak.
     pub when: When,
     /// How many goroutines that takes at least.
