@@ -81,7 +81,7 @@ pub(crate) fn run(effort: Effort) -> Result<()> {
     let procfs = Procfs::system();
     let target = Arc::new(HeldProcess::open(&procfs, Pid(program.pid()))?);
     let inspected = Inspected::new(Arc::clone(&target), &procfs)?;
-    let mut hub = Hub::new(HubOptions::default())?;
+    let hub = Hub::new(HubOptions::default())?;
     let cheap = inspected.plan(&Kind::IN_RUNTIME)?;
     let options = PlanOptions { style: PlanStyle::Entry, ..PlanOptions::default() };
     let entry = plan(inspected.elf(), inspected.program(), &Kind::IN_RUNTIME, options)?;
