@@ -19,6 +19,7 @@ use super::folder::{Folder, FolderError};
 use super::jobs::Left;
 use super::watched::{Leaving, Watched};
 use crate::clock;
+use crate::inspect::Inspected;
 use crate::process::Procfs;
 use crate::process::cgroups::MemoryCgroups;
 use crate::process::workers::Lost;
@@ -141,9 +142,11 @@ impl Recorder {
         survey.into_iter().chain(leaving).fold(self.turn_due, Ktime::min)
     }
 
-    pub(super) fn get_mut(&mut self, id: ProcessId) -> Option<&mut Watched> {
+    /// The program that `inspected` is of: the process may run another one by now, which has the same id.
+    pub(super) fn get_mut(&mut self, id: ProcessId, inspected: &Inspected) -> Option<&mut Watched> {
         let leaving = self.leaving.get_mut(&id).map(|leaving| &mut leaving.watched);
-        self.watched.get_mut(&id).or(leaving)
+        let living = self.watched.get_mut(&id);
+        living.into_iter().chain(leaving).find(|watched| watched.inspected.is(inspected))
     }
 
     /// Hands an event to the thread that writes. Where many end at once, it waits for its turn, without a snapshot.
