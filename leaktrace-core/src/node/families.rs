@@ -55,6 +55,8 @@ pub struct OwnFigures {
     pub periods: Vec<(Read, Duration)>,
     /// Why processes cannot be read, in few words that are always the same ones, and how many.
     pub unreadable: Vec<(&'static str, u64)>,
+    /// How many events of processes the kernel could not tell; nothing if it tells of none, and they are found by scans.
+    pub events_lost: Option<u64>,
     /// Of the black box, if there is one.
     pub black_box: Option<BlackBoxFigures>,
 }
@@ -96,11 +98,13 @@ const LIMIT: usize = 15;
 const MEMORY_LIMIT: usize = 19;
 const MEMORY_SHORT: usize = 20;
 const DROPPED: usize = 21;
+const DISCOVERY: usize = 22;
+const EVENTS_LOST: usize = 23;
 
 use MetricKind::{Counter, Gauge};
 
 /// All families, in the order of the numbers above.
-const KINDS: [Kind; 22] = [
+const KINDS: [Kind; 24] = [
     Kind("leaktrace_goroutines", "Live goroutines, without those of the Go runtime.", None, Gauge),
     Kind(
         "leaktrace_goroutines_created",
@@ -178,6 +182,18 @@ const KINDS: [Kind; 22] = [
         None,
         Counter,
     ),
+    Kind(
+        "leaktrace_discovery",
+        "1 by what processes are found as they come and go: events of the kernel, or scans of /proc alone.",
+        None,
+        Gauge,
+    ),
+    Kind(
+        "leaktrace_events_lost",
+        "Execs, exits and victims of the OOM killer that the kernel had no room to tell of.",
+        None,
+        Counter,
+    ),
 ];
 
 /// The names of all metrics, as scrapers have them.
@@ -245,6 +261,9 @@ fn of_node(processes: &[NodeProcess], own: &OwnFigures) -> Vec<Sample> {
         sample(MEMORY, [], real(own.memory_bytes)),
         sample(STUCK, [], real(own.stuck_reads)),
     ];
+    let by = if own.events_lost.is_some() { "events" } else { "scan" };
+    let discovery = sample(DISCOVERY, [("by", by)], 1.0);
+    let lost = own.events_lost.map(|lost| sample(EVENTS_LOST, [], real(lost)));
     let black_box = own.black_box.iter().flat_map(of_black_box);
     // Without a limit nothing is ever short or dropped.
     let limit = own.memory_limit.into_iter().flat_map(|limit| {
@@ -259,6 +278,8 @@ fn of_node(processes: &[NodeProcess], own: &OwnFigures) -> Vec<Sample> {
         .chain(periods)
         .chain(budget)
         .chain(alone)
+        .chain([discovery])
+        .chain(lost)
         .chain(black_box)
         .chain(limit)
         .collect()

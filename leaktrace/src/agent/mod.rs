@@ -5,9 +5,12 @@
 
 mod asks;
 pub(crate) mod black_box;
+mod coming;
 mod config;
 mod deltas;
 mod dumps;
+mod events;
+mod exits;
 mod finding;
 pub mod http;
 mod main_loop;
@@ -24,6 +27,7 @@ mod shared;
 mod studies;
 mod taking;
 mod telling;
+mod waiting;
 
 use std::io::{self, Write as _};
 
@@ -32,6 +36,8 @@ use tokio::sync::mpsc;
 
 use self::black_box::Recorder;
 use self::config::{AgentConfig, Resolved};
+use self::events::Events;
+use self::exits::Exits;
 use self::main_loop::{Agent, Beginning};
 use self::settings::Settings;
 use self::shared::Shared;
@@ -54,10 +60,16 @@ pub fn run(procfs: &Procfs, interrupts: Interrupts) -> anyhow::Result<()> {
         _ = writeln!(io::stderr(), "leaktrace: listening on http://{address}/");
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.context("cannot start the event loop")?;
     let doors = server.doors();
-    let beginning = Beginning { args, config, settings, doors, shared, asked, answers, black_box };
-    let mut agent = Agent::new(beginning, procfs);
-    runtime.context("cannot start the event loop")?.block_on(agent.run(interrupts.wishes()));
+    let watched = async {
+        let (events, exits) = (Events::start(), Exits::new().context("cannot wait for processes")?);
+        let beginning =
+            Beginning { args, config, settings, doors, shared, asked, answers, events, exits, black_box };
+        Agent::new(beginning, procfs).run(interrupts.wishes()).await;
+        anyhow::Ok(())
+    };
+    runtime.block_on(watched)?;
     server.stop();
     Ok(())
 }

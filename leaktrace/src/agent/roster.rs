@@ -166,12 +166,16 @@ impl Roster {
         }
     }
 
-    /// Those that have exited by what the kernel says at once.
-    pub(super) fn exited(&self) -> Vec<ProcessId> {
-        let has_exited = |process: &Process| {
-            process.inspected.as_ref().is_some_and(|inspected| inspected.target().exit.has_exited())
-        };
-        self.iter().filter(|(_, process)| has_exited(process)).map(|(id, _)| id).collect()
+    /// Whether a process has exited, by what the kernel says at once.
+    pub(super) fn has_exited(&self, id: ProcessId) -> bool {
+        let inspected = self.get(id).and_then(|process| process.inspected.as_ref());
+        inspected.is_some_and(|inspected| inspected.target().exit.has_exited())
+    }
+
+    /// The process that has this pid, the last one that had it if there are several.
+    pub(super) fn of_pid(&self, pid: u32) -> Option<ProcessId> {
+        let id = |start_ticks| ProcessId { pid, start_ticks };
+        self.processes.range(id(0)..=id(u64::MAX)).next_back().map(|(id, _)| *id)
     }
 
     /// Up to `most` processes that are to be read like this by now, those that have waited longest, and when the next one is.

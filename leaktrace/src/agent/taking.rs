@@ -86,10 +86,11 @@ impl Agent<'_> {
     fn found(&mut self, pid: Pid, found: Found, now: Ktime) {
         let id = match &found {
             Found::Refused(id, ..) | Found::Understood(id, ..) => Some(*id),
-            Found::NotMeant | Found::NotPermitted | Found::TooYoung => None,
+            Found::NotMeant | Found::NotPermitted | Found::TooYoung(_) => None,
         };
-        // It may have gone meanwhile.
-        if id.is_some_and(|id| !self.finder.knows(id)) {
+        // It may have gone meanwhile, or have become another program.
+        let is_another = self.newcomers.has(pid.0) && !matches!(found, Found::TooYoung(_));
+        if is_another || id.is_some_and(|id| !self.finder.knows(id)) {
             return;
         }
         if !matches!(found, Found::Understood(..)) {
@@ -98,14 +99,17 @@ impl Agent<'_> {
         match found {
             Found::NotMeant => {}
             Found::NotPermitted => self.not_permitted(pid),
-            Found::TooYoung => self.finder.forget(pid),
+            Found::TooYoung(pause) => self.look_again(pid, after(now, pause)),
             Found::Refused(id, about, reason) => self.roster.refuse(id, about, reason, now),
             Found::Understood(id, about, _) if self.roster.watched() >= self.config.most_processes => {
                 let most = self.config.most_processes;
                 let reason = format!("{most} processes are watched already, which is the limit");
                 self.roster.refuse(id, about, reason, now);
             }
-            Found::Understood(id, about, inspected) => self.roster.add(id, about, inspected, now),
+            Found::Understood(id, about, inspected) => {
+                self.roster.add(id, about, inspected, now);
+                self.watch_exit(id);
+            }
         }
     }
 
@@ -147,8 +151,7 @@ impl Agent<'_> {
                 continue;
             }
             if gone.is_some() {
-                // Whatever has its pid now is found anew.
-                self.finder.forget(Pid(id.pid));
+                self.look_again(Pid(id.pid), now);
                 self.end(id);
                 continue;
             }
@@ -181,6 +184,7 @@ impl Agent<'_> {
             return;
         }
         self.study_due = after(now, STUDY);
+        self.keep_within_memory();
         if self.memory.is_short() {
             return;
         }
@@ -226,6 +230,7 @@ impl Agent<'_> {
                 .into_iter()
                 .chain([("not_permitted", self.not_permitted.len() as u64)])
                 .collect(),
+            events_lost: self.events.lost(),
             black_box: self.black_box.as_ref().map(Recorder::figures),
         }
     }

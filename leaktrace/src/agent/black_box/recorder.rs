@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use leaktrace_core::base::num::Ktime;
 use leaktrace_core::node::BlackBoxFigures;
-use leaktrace_core::node::black_box::{Steps, ending};
+use leaktrace_core::node::black_box::{ExitStatus, StatusSource, Steps, ending};
 use leaktrace_core::schema::{BlackBoxEntry, BlackBoxEvent, BlackBoxName, BlackBoxReason, ProcessId};
 use tokio::sync::mpsc;
 
@@ -45,6 +45,8 @@ pub(in crate::agent) struct Recorder {
     unwritten: VecDeque<Box<BlackBoxEvent>>,
     pub(super) entries: BTreeMap<BlackBoxName, BlackBoxEntry>,
     pub(super) counts: BTreeMap<BlackBoxReason, u64>,
+    /// Whether the kernel tells of each victim of the OOM killer.
+    pub(in crate::agent) hears_victims: bool,
     pub(super) failures: u64,
     pub(super) has_failed: bool,
     pub(super) is_surveying: bool,
@@ -76,6 +78,7 @@ impl Recorder {
             unwritten: VecDeque::new(),
             entries: BTreeMap::new(),
             counts: BlackBoxReason::ALL.map(|reason| (reason, 0)).into(),
+            hears_victims: false,
             failures: 0,
             has_failed: false,
             is_surveying: false,
@@ -131,6 +134,32 @@ impl Recorder {
             let told = process.told(id, false, now);
             self.leaving.insert(id, Leaving::new(watched, told, process.report(), now));
         }
+    }
+
+    /// A process has become another program, which has a black box of its own.
+    pub(in crate::agent) fn forget(&mut self, id: ProcessId) {
+        self.watched.remove(&id);
+    }
+
+    /// The kernel has told at that time that a process exits, and with what if that is known. Says whether it is known here.
+    pub(in crate::agent) fn exits(&mut self, pid: u32, at: Ktime, status: Option<u32>) -> bool {
+        let watched = self.of_pid(pid, at);
+        let status = status.map(|status| (ExitStatus::of_wait(status), StatusSource::ExitEvent));
+        watched.map(|watched| watched.told = status.or(watched.told)).is_some()
+    }
+
+    /// The OOM killer has chosen a process at that time. Says whether it is known here.
+    pub(in crate::agent) fn is_victim(&mut self, pid: u32, at: Ktime) -> bool {
+        self.of_pid(pid, at).map(|watched| watched.is_victim = true).is_some()
+    }
+
+    /// Whoever had this pid then.
+    fn of_pid(&mut self, pid: u32, at: Ktime) -> Option<&mut Watched> {
+        let id = |start_ticks| ProcessId { pid, start_ticks };
+        let all = id(0)..=id(u64::MAX);
+        let leaving = self.leaving.range_mut(all.clone()).map(|(_, leaving)| &mut leaving.watched);
+        let living = self.watched.range_mut(all).map(|(_, watched)| watched);
+        leaving.chain(living).filter(|watched| watched.since <= at).max_by_key(|watched| watched.since)
     }
 
     /// When there is something to do again.
@@ -216,7 +245,7 @@ impl Recorder {
             if !leaving.hear(left, now) {
                 continue;
             }
-            let ending = ending(&leaving.facts());
+            let ending = ending(&leaving.facts(self.hears_victims));
             let is_kept =
                 ending.reason == BlackBoxReason::OomKilled || leaving.watched.black_box.is_worth_keeping();
             if let Some(leaving) = self.leaving.remove(id).filter(|_| is_kept) {
