@@ -139,7 +139,9 @@ pub(super) struct Agent<'a> {
     pub(super) not_permitted: BTreeSet<Pid>,
     pub(super) shared: Arc<Shared>,
     pub(super) scan_due: Ktime,
+    /// From when on it may be told what is known, and when that is done though nobody asks.
     pub(super) tell_due: Ktime,
+    pub(super) tell_anyway: Ktime,
     pub(super) study_due: Ktime,
     pub(super) is_news: bool,
     pub(super) readiness: Readiness,
@@ -184,6 +186,7 @@ impl<'a> Agent<'a> {
             shared,
             scan_due: now,
             tell_due: now,
+            tell_anyway: now,
             study_due: now,
             is_news: true,
             readiness: Readiness::default(),
@@ -218,7 +221,7 @@ impl<'a> Agent<'a> {
         self.study(now);
         self.tell(now);
         self.service.turn(now, self.readiness.is_ready() && !self.under_way.is_reloading);
-        let dues = [self.scan_due, self.tell_due, self.study_due];
+        let dues = [self.scan_due, self.tell_next(), self.study_due];
         due.chain(self.service.next()).chain(dues).min().unwrap_or(now)
     }
 
@@ -285,7 +288,7 @@ impl<'a> Agent<'a> {
         match (is_begun, read) {
             (false, _) => {
                 for id in again {
-                    self.roster.get_mut(id).into_iter().for_each(|process| process.make_anew(false));
+                    self.roster.make_anew(id, false);
                 }
             }
             (true, Read::Peek) => self.under_way.peeks += 1,

@@ -27,6 +27,7 @@ mod shared;
 mod studies;
 mod taking;
 mod telling;
+mod turns;
 mod waiting;
 
 use std::io::{self, Write as _};

@@ -12,6 +12,7 @@ use leaktrace_core::schema::{NodeIncident, ProcessId};
 use super::main_loop::after;
 use super::reads::{About, Names, Reading};
 use super::studies::Studied;
+use super::turns::Turns;
 use crate::inspect::Inspected;
 
 /// After how long it is tried again to look at a process: at first, and at most.
@@ -27,7 +28,8 @@ const LIMIT: f64 = 0.01;
 /// All of them.
 #[derive(Default)]
 pub(super) struct Roster {
-    processes: BTreeMap<ProcessId, Process>,
+    pub(super) processes: BTreeMap<ProcessId, Process>,
+    pub(super) turns: Turns,
 }
 
 /// One process.
@@ -71,6 +73,7 @@ impl Roster {
         process.plan = Some(CountPlan::of(inspected.program()));
         process.inspected = Some(inspected);
         self.processes.insert(id, process);
+        self.queue(id);
     }
 
     /// A Go program that cannot be looked at.
@@ -98,6 +101,15 @@ impl Roster {
             (at <= now).then(|| process.again = Some((Ktime(u64::MAX), pause))).map(|()| *id)
         });
         due.collect()
+    }
+
+    /// What a process was read with does not come back. Whether it is to blame shows when it is read alone.
+    pub(super) fn make_anew(&mut self, id: ProcessId, is_suspect: bool) {
+        if let Some(process) = self.processes.get_mut(&id) {
+            process.is_read_alone |= is_suspect;
+            process.plan = process.inspected.as_ref().map(|inspected| CountPlan::of(inspected.program()));
+            self.queue(id);
+        }
     }
 
     /// Forgets a process, which has gone.
@@ -163,6 +175,7 @@ impl Roster {
         }
         if has_changed {
             self.processes.values_mut().for_each(|process| process.row.pace(pace, Some(LIMIT), 0.0));
+            self.queue_all();
         }
     }
 
@@ -176,25 +189,6 @@ impl Roster {
     pub(super) fn of_pid(&self, pid: u32) -> Option<ProcessId> {
         let id = |start_ticks| ProcessId { pid, start_ticks };
         self.processes.range(id(0)..=id(u64::MAX)).next_back().map(|(id, _)| *id)
-    }
-
-    /// Up to `most` processes that are to be read like this by now, those that have waited longest, and when the next one is.
-    /// One that is read alone comes with nobody.
-    pub(super) fn due(&self, read: Read, now: Ktime, most: usize) -> (Vec<ProcessId>, Option<Ktime>) {
-        let readable = self.iter().filter(|(_, process)| process.can_be_read());
-        let mut all: Vec<(Ktime, ProcessId, bool)> = readable
-            .filter_map(|(id, process)| {
-                let (at, what) = process.row.due();
-                (what == read).then_some((at, id, process.is_read_alone))
-            })
-            .collect();
-        all.sort_unstable();
-        let is_alone = all.first().is_some_and(|(.., is_alone)| *is_alone);
-        let most = if is_alone { 1 } else { most };
-        let is_due = |(at, _, alone): &&(Ktime, ProcessId, bool)| *at <= now && *alone == is_alone;
-        let due: Vec<ProcessId> = all.iter().filter(is_due).take(most).map(|(_, id, _)| *id).collect();
-        let next = all.iter().find(|(_, id, _)| !due.contains(id)).map(|(at, ..)| *at);
-        (due, next)
     }
 }
 
@@ -217,7 +211,7 @@ impl Process {
         }
     }
 
-    fn can_be_read(&self) -> bool {
+    pub(super) fn can_be_read(&self) -> bool {
         matches!(self.phase, Phase::Watched) && self.plan.is_some()
     }
 
@@ -248,12 +242,6 @@ impl Process {
             self.is_read_alone = false;
         }
         is_same
-    }
-
-    /// What it was read with does not come back. Whether it is to blame shows when it is read alone.
-    pub(super) fn make_anew(&mut self, is_suspect: bool) {
-        self.is_read_alone |= is_suspect;
-        self.plan = self.inspected.as_ref().map(|inspected| CountPlan::of(inspected.program()));
     }
 
     /// Reads of it do not return.

@@ -22,7 +22,8 @@ use crate::process::stat::resident;
 use crate::process::workers::Lost;
 use crate::process::{Pid, cpu};
 
-/// Which share of what the agent may use it may take to put together what is told, and how old that may be at most.
+/// Which share of what the agent may use it may take to put together what is told, and how old that may be at most. Counters of
+/// processes that end are told as of the last time.
 const TELLING: f64 = 0.2;
 const LONGEST_TELL: Duration = Duration::from_secs(15);
 
@@ -162,6 +163,7 @@ impl Agent<'_> {
                     self.readiness.settled(Pid(id.pid));
                 }
             }
+            self.roster.queue(id);
         }
     }
 
@@ -169,11 +171,10 @@ impl Agent<'_> {
     fn lost(&mut self, ids: &[ProcessId], lost: &Lost, now: Ktime) {
         let blamed = blamed(lost);
         for id in ids {
-            let Some(process) = self.roster.get_mut(*id) else { continue };
             if ids.len() == 1 || blamed == Some(Pid(id.pid)) {
-                process.block(lost.to_string(), now);
+                self.roster.get_mut(*id).into_iter().for_each(|process| process.block(lost.to_string(), now));
             } else {
-                process.make_anew(blamed.is_none());
+                self.roster.make_anew(*id, blamed.is_none());
             }
         }
     }
@@ -235,20 +236,30 @@ impl Agent<'_> {
         }
     }
 
-    /// Tells what is known, if that is news.
+    /// Tells what is known, if that is news and somebody asks for it, or nobody has for a while.
     pub(super) fn tell(&mut self, now: Ktime) {
-        self.shared.ready(self.readiness.is_ready());
-        if now < self.tell_due {
-            return;
-        }
-        self.tell_due = after(now, TELL);
-        if !self.readiness.is_ready() {
+        if now >= self.tell_due && !self.readiness.is_ready() {
             self.roster.looked_at().for_each(|id| self.readiness.settled(Pid(id.pid)));
-            self.shared.ready(self.readiness.is_ready());
+            self.is_news = true;
         }
-        if !std::mem::take(&mut self.is_news) {
+        self.shared.ready(self.readiness.is_ready());
+        let is_asked = self.shared.is_asked() && now >= self.tell_due;
+        if !is_asked && now < self.tell_next() {
             return;
         }
+        self.tell_anyway = after(now, LONGEST_TELL);
+        if std::mem::take(&mut self.is_news) {
+            self.tell_news(now);
+        }
+        self.shared.told(self.tell_due);
+    }
+
+    /// When it is told what is known though nobody asks. At the start everybody waits for that.
+    pub(super) fn tell_next(&self) -> Ktime {
+        if self.readiness.is_ready() { self.tell_anyway } else { self.tell_due }
+    }
+
+    fn tell_news(&mut self, now: Ktime) {
         let before = cpu::used_by_this_thread();
         let mut processes: Vec<NodeProcess> = self
             .roster

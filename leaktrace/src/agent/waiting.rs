@@ -23,6 +23,7 @@ impl Agent<'_> {
                         Asked::Node(reply) => self.profile_node(reply),
                     };
                 }
+                () = self.shared.asked_now() => return,
                 () = self.exits.readable() => return self.have_exited(clock::now()),
                 () = self.events.readable() => self.events.gather(clock::now()),
                 () = tokio::time::sleep(pause) => {

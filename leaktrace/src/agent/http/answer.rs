@@ -102,7 +102,12 @@ impl Answerer {
                 self.profile(self.answers.node_profile(), Wish::PROFILE, Duration::ZERO).await
             }
             Ok((Route::Entry(name, part), _)) => self.entry(name, part).await,
-            Ok((route, headers)) => self.at_once(route, &headers, peer),
+            Ok((route, headers)) => {
+                if !matches!(route, Route::Alive | Route::Ready) {
+                    self.answers.news().await;
+                }
+                self.at_once(route, &headers, peer)
+            }
             Err(answer) => answer,
         };
         answer.into_response(deadline)

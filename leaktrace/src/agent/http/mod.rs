@@ -31,7 +31,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use std::{io, net};
 
-pub use asks::{Answers, BlackBoxPart, Dumped, Health, ProfileKind, Refusal, Wish};
+pub use asks::{Answers, BlackBoxPart, Dumped, Health, News, ProfileKind, Refusal, Wish};
 pub use doors::Doors;
 pub use guard::{Guard, TokenError};
 pub use hyper::body::Bytes;
