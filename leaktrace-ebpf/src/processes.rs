@@ -29,11 +29,10 @@ pub(crate) fn execed() {
 pub(crate) fn exits() {
     // SAFETY: the helper has no preconditions.
     let task = unsafe { bpf_get_current_task() };
-    match last_status(task) {
-        Some(Some(status)) => tell(ProcessKind::Exit, g::current_tgid(), status),
-        Some(None) => {}
-        None if is_first_thread() => tell(ProcessKind::Exit, g::current_tgid(), NO_STATUS),
-        None => {}
+    match end_of(task) {
+        End::OfProcess(status) => tell(ProcessKind::Exit, g::current_tgid(), status),
+        End::Unknown if is_first_thread() => tell(ProcessKind::Exit, g::current_tgid(), NO_STATUS),
+        End::OfThread | End::Unknown => {}
     }
 }
 
@@ -56,20 +55,36 @@ fn tell(kind: ProcessKind, tgid: u32, status: u32) {
     maps::tell_of_process(&ProcessRecord { kind: kind as u32, tgid, ktime, status, reserved: 0 });
 }
 
-/// What the process ends with whose last thread this is, as the kernel finds it for `wait` (`wait_task_zombie` of its
-/// `exit.c`); nothing within if there are others, and nothing at all if that is not known.
+/// What ends with a thread.
+enum End {
+    /// Its process, with this status.
+    OfProcess(u32),
+    /// Nothing else: there are other threads.
+    OfThread,
+    /// Where the kernel keeps that is not known.
+    Unknown,
+}
+
 #[inline]
-fn last_status(task: u64) -> Option<Option<u32>> {
-    let kernel = &LEAKTRACE_KERNEL;
-    let signal = pointer(task, constant(&kernel.task_signal))?;
-    if word(signal, constant(&kernel.signal_live))? != 0 {
-        return Some(None);
+fn end_of(task: u64) -> End {
+    let signal = pointer(task, constant(&LEAKTRACE_KERNEL.task_signal));
+    let live = signal.and_then(|signal| word(signal, constant(&LEAKTRACE_KERNEL.signal_live)));
+    match (signal, live) {
+        (Some(signal), Some(0)) => status(task, signal).map_or(End::Unknown, End::OfProcess),
+        (Some(_), Some(_)) => End::OfThread,
+        (_, None) | (None, _) => End::Unknown,
     }
+}
+
+/// What a process ends with, as the kernel finds it for `wait` (`wait_task_zombie` of its `exit.c`).
+#[inline]
+fn status(task: u64, signal: u64) -> Option<u32> {
+    let kernel = &LEAKTRACE_KERNEL;
     if word(signal, constant(&kernel.signal_flags))? & SIGNAL_GROUP_EXIT != 0 {
-        return word(signal, constant(&kernel.signal_group_exit_code)).map(Some);
+        return word(signal, constant(&kernel.signal_group_exit_code));
     }
     let leader = pointer(task, constant(&kernel.task_group_leader))?;
-    word(leader, constant(&kernel.task_exit_code)).map(Some)
+    word(leader, constant(&kernel.task_exit_code))
 }
 
 #[inline]

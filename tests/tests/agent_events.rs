@@ -17,6 +17,9 @@ use serde_json::Value;
 /// How soon the agent knows what has become of a process: it leaves it alone for a second. Scans alone take up to 32 s.
 const SOON: Duration = Duration::from_secs(5);
 
+/// How much memory a process may have whose black box is begun.
+const LIMIT: u64 = 200 << 20;
+
 /// How long until memory is looked at again, at most, and a snapshot is taken and written.
 const LOOK: Duration = Duration::from_mins(2);
 
@@ -117,7 +120,6 @@ fn what_a_process_ended_with_is_in_its_black_box() {
     if !can_probe() {
         return;
     }
-    const LIMIT: u64 = 200 << 20;
     let Some(limit) = MemoryLimit::new(LIMIT) else {
         return skip("needs a cgroup that limits memory");
     };

@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn what_is_no_byte_has_no_offset() {
         let task = [name("task_struct"), 1 << 31 | STRUCT << 24 | 2, 24];
-        let fields = [name("tgid"), 1, 3 << 24 | 33, name("exit_code"), 1, 3 << 24 | 64];
+        let fields = [name("tgid"), 1, 0x0300_0021, name("exit_code"), 1, 0x0300_0040];
         let data = btf(&[task.as_slice(), &fields].concat());
         let types = Btf::parse(&data).unwrap();
         let task = types.structure("task_struct").unwrap();

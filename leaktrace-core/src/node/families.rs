@@ -261,9 +261,6 @@ fn of_node(processes: &[NodeProcess], own: &OwnFigures) -> Vec<Sample> {
         sample(MEMORY, [], real(own.memory_bytes)),
         sample(STUCK, [], real(own.stuck_reads)),
     ];
-    let by = if own.events_lost.is_some() { "events" } else { "scan" };
-    let discovery = sample(DISCOVERY, [("by", by)], 1.0);
-    let lost = own.events_lost.map(|lost| sample(EVENTS_LOST, [], real(lost)));
     let black_box = own.black_box.iter().flat_map(of_black_box);
     // Without a limit nothing is ever short or dropped.
     let limit = own.memory_limit.into_iter().flat_map(|limit| {
@@ -278,11 +275,16 @@ fn of_node(processes: &[NodeProcess], own: &OwnFigures) -> Vec<Sample> {
         .chain(periods)
         .chain(budget)
         .chain(alone)
-        .chain([discovery])
-        .chain(lost)
+        .chain(of_discovery(own.events_lost))
         .chain(black_box)
         .chain(limit)
         .collect()
+}
+
+fn of_discovery(events_lost: Option<u64>) -> impl Iterator<Item = Sample> {
+    let by = if events_lost.is_some() { "events" } else { "scan" };
+    let lost = events_lost.map(|lost| sample(EVENTS_LOST, [], real(lost)));
+    [sample(DISCOVERY, [("by", by)], 1.0)].into_iter().chain(lost)
 }
 
 fn of_black_box(figures: &BlackBoxFigures) -> Vec<Sample> {

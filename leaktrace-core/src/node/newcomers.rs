@@ -41,7 +41,9 @@ impl Newcomers {
     /// Up to `most` whose turn it is by now, those that have waited longest first. They wait no more.
     pub fn take(&mut self, now: Ktime, most: usize) -> Vec<u32> {
         let taken: Vec<u32> = self.order.range(..=(now, u32::MAX)).take(most).map(|(_, pid)| *pid).collect();
-        taken.iter().for_each(|pid| self.remove(*pid));
+        for pid in &taken {
+            self.remove(*pid);
+        }
         taken
     }
 

@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use leaktrace_core::base::num::Ktime;
-use leaktrace_core::node::{Happened, ProcessEvent};
+use leaktrace_core::node::{Happened, Newcomers, ProcessEvent};
 use leaktrace_core::schema::ProcessId;
 
-use super::finding::Changes;
+use super::finding::{Changes, Finder};
 use super::main_loop::{Agent, after};
 use super::roster::Phase;
 use crate::clock;
@@ -23,16 +23,31 @@ const SETTLES: (Duration, Duration) = (Duration::from_millis(200), Duration::fro
 /// How many are looked at in a turn.
 const MOST_LOOKED_AT: usize = 64;
 
+/// Who is there, as far as is known, and who is to be looked at.
+pub(super) struct Coming {
+    pub(super) finder: Finder,
+    pub(super) newcomers: Newcomers,
+    pub(super) scan_due: Ktime,
+    /// Whether the next scan asks everybody.
+    asks_all: bool,
+}
+
+impl Coming {
+    pub(super) fn new(now: Ktime) -> Self {
+        Self { finder: Finder::default(), newcomers: Newcomers::default(), scan_due: now, asks_all: false }
+    }
+}
+
 impl Agent<'_> {
     /// Looks for processes that have come and gone.
     pub(super) fn scan(&mut self, now: Ktime) {
         self.look_at_newcomers(now);
-        if now < self.scan_due {
+        if now < self.coming.scan_due {
             return;
         }
         let pause = if self.events.are_told() { SCAN_BESIDE_EVENTS } else { SCAN };
-        self.scan_due = after(now, pause);
-        let changes = self.finder.scan(self.procfs, std::mem::take(&mut self.asks_all));
+        self.coming.scan_due = after(now, pause);
+        let changes = self.coming.finder.scan(self.procfs, std::mem::take(&mut self.coming.asks_all));
         self.readiness.scanned(&changes);
         self.changed(changes);
         self.candidates.extend(self.roster.due_again(now).into_iter().map(|id| Pid(id.pid)));
@@ -40,8 +55,8 @@ impl Agent<'_> {
 
     fn look_at_newcomers(&mut self, now: Ktime) {
         let mut changes = Changes::default();
-        for pid in self.newcomers.take(now, MOST_LOOKED_AT) {
-            self.finder.look_anew(self.procfs, Pid(pid), &mut changes);
+        for pid in self.coming.newcomers.take(now, MOST_LOOKED_AT) {
+            self.coming.finder.look_anew(self.procfs, Pid(pid), &mut changes);
         }
         self.changed(changes);
     }
@@ -52,7 +67,7 @@ impl Agent<'_> {
             self.end(id);
         }
         for pid in changes.come {
-            self.newcomers.remove(pid.0);
+            self.coming.newcomers.remove(pid.0);
             self.candidates.push_back(pid);
         }
     }
@@ -73,28 +88,28 @@ impl Agent<'_> {
 
     /// Whoever has this pid by now is to be found out.
     pub(super) fn look_again(&mut self, pid: Pid, until: Ktime) {
-        if !self.newcomers.wait(pid.0, until) {
+        if !self.coming.newcomers.wait(pid.0, until) {
             self.scan_soon(until);
         }
     }
 
     /// All processes are to be asked what they run.
     fn scan_soon(&mut self, now: Ktime) {
-        self.asks_all = true;
+        self.coming.asks_all = true;
         // As often as if nothing were told: what is lost must not make us busier.
-        self.scan_due = self.scan_due.min(after(now, SCAN));
+        self.coming.scan_due = self.coming.scan_due.min(after(now, SCAN));
     }
 
     /// Those have exited by what their descriptors say.
     pub(super) fn have_exited(&mut self, now: Ktime) {
+        // What they ended with is told before they have.
+        self.take_events(now);
         for pid in self.exits.take() {
             let Some(id) = self.roster.of_pid(pid.0).filter(|id| self.roster.has_exited(*id)) else {
                 continue;
             };
-            self.finder.forget(pid);
+            self.coming.finder.forget(pid);
             self.end(id);
-            // What it ended with.
-            self.events.hurry(now);
         }
     }
 
@@ -103,9 +118,6 @@ impl Agent<'_> {
         let taken = self.events.take(now);
         if taken.has_lost {
             self.scan_soon(now);
-        }
-        if let Some(recorder) = &mut self.black_box {
-            recorder.hears_victims = self.events.has_all_victims();
         }
         let mut is_anybody = taken.has_lost;
         for event in taken.events {
@@ -119,7 +131,7 @@ impl Agent<'_> {
             Happened::Exec if Pid(pid) == Pid::own() => false,
             Happened::Exec => self.execed(Pid(pid), now),
             Happened::Exit(status) => {
-                self.newcomers.remove(pid);
+                self.coming.newcomers.remove(pid);
                 self.black_box.as_mut().is_some_and(|recorder| recorder.exits(pid, at, status))
             }
             Happened::OomVictim => {

@@ -13,7 +13,7 @@ use crate::kernel::{LoadError, ProcessWatch, ProcessWatchError};
 use crate::session::readiness;
 
 /// How long events are gathered: however many there are, they wake us no more often.
-const GATHER: Duration = Duration::from_millis(50);
+const GATHER: Duration = Duration::from_millis(100);
 
 /// How many are taken at a time, which is as many as the ring holds.
 const MOST: usize = 8192;
@@ -89,13 +89,6 @@ impl Events {
     pub(super) fn gather(&mut self, now: Ktime) {
         if let Some(told) = &mut self.told {
             told.due.get_or_insert(after(now, GATHER));
-        }
-    }
-
-    /// Something is known to have happened, of which the kernel may tell more.
-    pub(super) fn hurry(&mut self, now: Ktime) {
-        if let Some(told) = &mut self.told {
-            told.due = Some(now);
         }
     }
 

@@ -7,16 +7,16 @@ use std::time::Duration;
 use leaktrace_core::base::num::Ktime;
 use leaktrace_core::base::time::nanoseconds;
 use leaktrace_core::go::counts::Counts;
-use leaktrace_core::node::{MemoryLimit, Newcomers, Pace, Read, Totals};
+use leaktrace_core::node::{MemoryLimit, Pace, Read, Totals};
 use leaktrace_core::schema::ProcessId;
 use tokio::sync::mpsc;
 
 use super::black_box::{self, Recorder};
+use super::coming::Coming;
 use super::config::{AgentConfig, Resolved};
 use super::deltas::Deltas;
 use super::events::Events;
 use super::exits::Exits;
-use super::finding::Finder;
 use super::http::Doors;
 use super::memory::Dropped;
 use super::readiness::Readiness;
@@ -109,12 +109,9 @@ pub(super) struct Agent<'a> {
     pub(super) procfs: &'a Procfs,
     pub(super) workers: Workers,
     pub(super) roster: Roster,
-    pub(super) finder: Finder,
-    pub(super) newcomers: Newcomers,
+    pub(super) coming: Coming,
     pub(super) events: Events,
     pub(super) exits: Exits,
-    /// Whether the next scan asks everybody.
-    pub(super) asks_all: bool,
     pub(super) pace: Pace,
     pub(super) studies: Studies,
     pub(super) deltas: Deltas,
@@ -138,10 +135,8 @@ pub(super) struct Agent<'a> {
     /// Processes that may not be looked at.
     pub(super) not_permitted: BTreeSet<Pid>,
     pub(super) shared: Arc<Shared>,
-    pub(super) scan_due: Ktime,
-    /// From when on it may be told what is known, and when that is done though nobody asks.
+    /// From when on it may be told what is known.
     pub(super) tell_due: Ktime,
-    pub(super) tell_anyway: Ktime,
     pub(super) study_due: Ktime,
     pub(super) is_news: bool,
     pub(super) readiness: Readiness,
@@ -165,11 +160,9 @@ impl<'a> Agent<'a> {
             procfs,
             workers: Workers::new(MOST_STUCK),
             roster: Roster::default(),
-            finder: Finder::default(),
-            newcomers: Newcomers::default(),
+            coming: Coming::new(now),
             events,
             exits,
-            asks_all: false,
             totals: Totals::default(),
             black_box,
             deltas: Deltas::default(),
@@ -184,9 +177,7 @@ impl<'a> Agent<'a> {
             jobs_due: now,
             not_permitted: BTreeSet::new(),
             shared,
-            scan_due: now,
             tell_due: now,
-            tell_anyway: now,
             study_due: now,
             is_news: true,
             readiness: Readiness::default(),
@@ -221,7 +212,7 @@ impl<'a> Agent<'a> {
         self.study(now);
         self.tell(now);
         self.service.turn(now, self.readiness.is_ready() && !self.under_way.is_reloading);
-        let dues = [self.scan_due, self.tell_next(), self.study_due];
+        let dues = [self.coming.scan_due, self.tell_next(), self.study_due];
         due.chain(self.service.next()).chain(dues).min().unwrap_or(now)
     }
 

@@ -288,7 +288,7 @@ impl Process {
     pub(super) fn candidate(&self, id: ProcessId) -> Option<Candidate> {
         let goroutines = self.row.goroutines().filter(|_| self.can_be_studied())?;
         let at_first = self.row.at_first().unwrap_or(goroutines);
-        Some(Candidate { id, is_suspect: !self.row.suspicions().is_empty(), goroutines, at_first })
+        Some(Candidate { id, is_suspect: self.row.is_suspect(), goroutines, at_first })
     }
 
     fn can_be_studied(&self) -> bool {
@@ -307,7 +307,7 @@ impl Process {
     /// The study has ended. What one of a suspect has not found again is so no more; one in turn is too short to tell.
     pub(super) fn study_ended(&mut self) {
         let last = self.under_study.take();
-        if self.row.suspicions().is_empty() {
+        if !self.row.is_suspect() {
             self.studied = last.or(self.studied.take());
         }
     }

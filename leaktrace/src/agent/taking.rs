@@ -90,8 +90,8 @@ impl Agent<'_> {
             Found::NotMeant | Found::NotPermitted | Found::TooYoung(_) => None,
         };
         // It may have gone meanwhile, or have become another program.
-        let is_another = self.newcomers.has(pid.0) && !matches!(found, Found::TooYoung(_));
-        if is_another || id.is_some_and(|id| !self.finder.knows(id)) {
+        let is_another = self.coming.newcomers.has(pid.0) && !matches!(found, Found::TooYoung(_));
+        if is_another || id.is_some_and(|id| !self.coming.finder.knows(id)) {
             return;
         }
         if !matches!(found, Found::Understood(..)) {
@@ -247,7 +247,7 @@ impl Agent<'_> {
         if !is_asked && now < self.tell_next() {
             return;
         }
-        self.tell_anyway = after(now, LONGEST_TELL);
+        self.tell_due = now;
         if std::mem::take(&mut self.is_news) {
             self.tell_news(now);
         }
@@ -256,7 +256,7 @@ impl Agent<'_> {
 
     /// When it is told what is known though nobody asks. At the start everybody waits for that.
     pub(super) fn tell_next(&self) -> Ktime {
-        if self.readiness.is_ready() { self.tell_anyway } else { self.tell_due }
+        if self.readiness.is_ready() { after(self.tell_due, LONGEST_TELL) } else { self.tell_due }
     }
 
     fn tell_news(&mut self, now: Ktime) {

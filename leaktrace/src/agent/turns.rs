@@ -44,7 +44,9 @@ impl Roster {
         let most = if comes_alone { 1 } else { most };
         let with = due.iter().filter(|(_, id)| is_alone(id) == comes_alone);
         let taken: Vec<(Ktime, ProcessId)> = with.take(most).copied().collect();
-        taken.iter().for_each(|entry| _ = due.remove(entry));
+        for entry in &taken {
+            due.remove(entry);
+        }
         let next = turns.later.peek().map(|Reverse((at, _))| *at);
         let next = due.first().map(|(at, _)| *at).into_iter().chain(next).min();
         (taken.into_iter().map(|(_, id)| id).collect(), next)

@@ -13,7 +13,8 @@ impl Agent<'_> {
     /// many as like to.
     pub(super) async fn wait(&mut self, turn: Ktime) {
         loop {
-            let until = self.newcomers.next().into_iter().chain(self.events.due()).fold(turn, Ktime::min);
+            let until =
+                self.coming.newcomers.next().into_iter().chain(self.events.due()).fold(turn, Ktime::min);
             let pause = Duration::from_nanos(until.since(clock::now()));
             tokio::select! {
                 Some(answer) = self.answers.recv() => return self.take(answer),
@@ -30,7 +31,7 @@ impl Agent<'_> {
                     let now = clock::now();
                     let is_anybody = self.events.due().is_some_and(|due| due <= now) && self.take_events(now);
                     let is_due = |due: Ktime| due <= now;
-                    if is_anybody || is_due(turn) || self.newcomers.next().is_some_and(is_due) {
+                    if is_anybody || is_due(turn) || self.coming.newcomers.next().is_some_and(is_due) {
                         return;
                     }
                 }

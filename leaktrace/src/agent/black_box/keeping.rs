@@ -113,6 +113,10 @@ impl Agent<'_> {
 
     /// Takes in what was found out or written.
     pub(in crate::agent) fn black_box_told(&mut self, told: Told, now: Ktime) {
+        if matches!(told, Told::Left(..)) {
+            // Whatever the kernel tells of an end is told before anybody else knows of it.
+            self.take_events(now);
+        }
         let Some(mut recorder) = self.black_box.take() else { return };
         match told {
             Told::Surveyed(result) => {
@@ -124,7 +128,7 @@ impl Agent<'_> {
                 }
             }
             Told::Snapshot(wanted, result) => self.snapshot_told(&mut recorder, &wanted, result, now),
-            Told::Left(ids, result) => recorder.left(&ids, result, now),
+            Told::Left(ids, result) => recorder.left(&ids, result, self.events.has_all_victims(), now),
             Told::Disk(done) => recorder.done(done),
         }
         self.black_box = Some(recorder);

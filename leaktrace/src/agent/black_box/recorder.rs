@@ -45,8 +45,6 @@ pub(in crate::agent) struct Recorder {
     unwritten: VecDeque<Box<BlackBoxEvent>>,
     pub(super) entries: BTreeMap<BlackBoxName, BlackBoxEntry>,
     pub(super) counts: BTreeMap<BlackBoxReason, u64>,
-    /// Whether the kernel tells of each victim of the OOM killer.
-    pub(in crate::agent) hears_victims: bool,
     pub(super) failures: u64,
     pub(super) has_failed: bool,
     pub(super) is_surveying: bool,
@@ -78,7 +76,6 @@ impl Recorder {
             unwritten: VecDeque::new(),
             entries: BTreeMap::new(),
             counts: BlackBoxReason::ALL.map(|reason| (reason, 0)).into(),
-            hears_victims: false,
             failures: 0,
             has_failed: false,
             is_surveying: false,
@@ -229,8 +226,15 @@ impl Recorder {
         }
     }
 
-    /// What there is to write of those that have gone.
-    pub(super) fn left(&mut self, asked: &[ProcessId], told: Result<Vec<Left>, Lost>, now: Ktime) {
+    /// What there is to write of those that have gone; `hears_victims` says whether the kernel tells of each victim of the
+    /// OOM killer.
+    pub(super) fn left(
+        &mut self,
+        asked: &[ProcessId],
+        told: Result<Vec<Left>, Lost>,
+        hears_victims: bool,
+        now: Ktime,
+    ) {
         self.is_asking = false;
         let told = told.unwrap_or_default();
         for id in asked {
@@ -245,7 +249,7 @@ impl Recorder {
             if !leaving.hear(left, now) {
                 continue;
             }
-            let ending = ending(&leaving.facts(self.hears_victims));
+            let ending = ending(&leaving.facts(hears_victims));
             let is_kept =
                 ending.reason == BlackBoxReason::OomKilled || leaving.watched.black_box.is_worth_keeping();
             if let Some(leaving) = self.leaving.remove(id).filter(|_| is_kept) {
