@@ -12,6 +12,7 @@ use leaktrace_tests::leaktrace::command;
 use leaktrace_tests::poll::poll_until;
 use leaktrace_tests::privilege::{can_probe, is_root, skip};
 use leaktrace_tests::{Mode, Program, Target, Version};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 /// How soon the agent knows what has become of a process: it leaves it alone for a second. Scans alone take up to 32 s.
@@ -154,4 +155,35 @@ fn what_a_process_ended_with_is_in_its_black_box() {
     let ending = agent.json(&format!("/blackbox/{name}"))["ending"].clone();
     assert_eq!(ending["exit_code"], 3, "{ending}");
     assert_eq!(ending["evidence"], "exit code 3, by sched_process_exit", "{ending}");
+}
+
+#[test]
+fn what_is_lost_is_counted_and_found_all_the_same() {
+    if !can_probe() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("it is made");
+    let binary = named(folder.path(), "overlooked");
+    let agent = Agent::start("--exe overlooked");
+    poll_until(PATIENCE, "events are told", || agent.series("leaktrace_discovery{", "by=\"events\""));
+    let mut target = start(&binary, "exits=1 leak_chan_send=3");
+    let pid = target.pid();
+    poll_until(PATIENCE, "it is watched", || leaking(&agent, pid).filter(|live| *live == 3));
+    let own = Pid::from_raw(agent.pid().cast_signed()).expect("it is a pid");
+    kill_process(own, Signal::STOP).expect("it runs");
+    // More than the ring has room for.
+    let storm = "i=0; while [ $i -lt 9000 ]; do (:); i=$((i+1)); done";
+    assert!(Command::new("sh").args(["-c", storm]).status().expect("it starts").success());
+    let late = start(&binary, "leak_chan_send=5");
+    target.kill();
+    kill_process(own, Signal::CONT).expect("it runs");
+    poll_until(PATIENCE, "the loss is told", || {
+        agent.series("leaktrace_events_lost_total", "").filter(|lost| *lost > 0.0)
+    });
+    let began = Instant::now();
+    poll_until(PATIENCE, "whoever has come is watched", || {
+        leaking(&agent, late.pid()).filter(|live| *live == 5)
+    });
+    assert!(began.elapsed() < 2 * SOON, "after the loss: {:?}", began.elapsed());
+    assert!(agent.find(pid).is_none(), "it has gone");
 }
