@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use leaktrace_core::base::num::Ktime;
 use leaktrace_core::go::counts::CountPlan;
-use leaktrace_core::node::{Candidate, Pace, Read, Row};
+use leaktrace_core::node::{Candidate, Pace, Read, ReadQueue, Row};
 use leaktrace_core::schema::{NodeIncident, ProcessId};
 
 use super::main_loop::after;
 use super::reads::{About, Names, Reading};
 use super::studies::Studied;
-use super::turns::Turns;
 use crate::inspect::Inspected;
 
 /// After how long it is tried again to look at a process: at first, and at most.
@@ -29,7 +28,7 @@ const LIMIT: f64 = 0.01;
 #[derive(Default)]
 pub(super) struct Roster {
     pub(super) processes: BTreeMap<ProcessId, Process>,
-    pub(super) turns: Turns,
+    pub(super) queue: ReadQueue,
 }
 
 /// One process.
