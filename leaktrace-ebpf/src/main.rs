@@ -1,5 +1,6 @@
 //! leaktrace's eBPF programs: one for each kind of event, and one for execs. Each target has programs of its own,
-//! loaded with its [constants](target) and with maps that no other target's programs know.
+//! loaded with its [constants](target) and with maps that no other target's programs know. Besides, there are some for
+//! what becomes of [processes], whatever they run.
 //!
 //! Here is only policy: a hit is counted before anything else, and what became of it is turned into a counter
 //! in one place. The work is in [`probes`]. The crate also builds for the host, so that its pure parts have
@@ -19,6 +20,7 @@ mod emit;
 mod g;
 mod maps;
 mod probes;
+mod processes;
 mod target;
 
 use aya_ebpf::{
@@ -80,6 +82,27 @@ pub fn leaktrace_exec(_: RawTracePointContext) -> i32 {
     if g::current_tgid() == constant(&LEAKTRACE_TARGET.tgid) {
         maps::end_tracing();
     }
+    0
+}
+
+/// Any process has become another program.
+#[raw_tracepoint(tracepoint = "sched_process_exec")]
+pub fn leaktrace_node_exec(_: RawTracePointContext) -> i32 {
+    processes::execed();
+    0
+}
+
+/// A thread exits. Reported is the last one of each process.
+#[raw_tracepoint(tracepoint = "sched_process_exit")]
+pub fn leaktrace_node_exit(_: RawTracePointContext) -> i32 {
+    processes::exits();
+    0
+}
+
+/// The OOM killer has chosen a process.
+#[raw_tracepoint(tracepoint = "mark_victim")]
+pub fn leaktrace_node_oom(ctx: RawTracePointContext) -> i32 {
+    processes::is_oom_victim(ctx.arg(0));
     0
 }
 

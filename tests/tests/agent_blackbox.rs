@@ -85,16 +85,16 @@ fn a_process_that_is_killed_for_want_of_memory_leaves_its_black_box() {
     };
     let folder = tempfile::tempdir().expect("it is made");
     let place = folder.path().join("black-box");
-    let agent = Agent::start(&format!("--exe leaky* --black-box {}", place.display()));
+    let agent = Agent::start(&format!("--exe hoarder* --black-box {}", place.display()));
     let mut healthy = Target::spawn(
         {
-            let mut command = Command::new(named(folder.path(), "leaky-not"));
+            let mut command = Command::new(named(folder.path(), "hoarder-not"));
             command.arg("leak_chan_send=3");
             command
         },
-        &folder.path().join("leaky-not"),
+        &folder.path().join("hoarder-not"),
     );
-    let mut target = within(&limit, &named(folder.path(), "leaky"), "leak_chan_send=10");
+    let mut target = within(&limit, &named(folder.path(), "hoarder"), "leak_chan_send=10");
     let pid = target.pid();
     agent.once(healthy.pid(), "watched");
     agent.once(pid, "watched");
@@ -120,14 +120,17 @@ fn a_process_that_is_killed_for_want_of_memory_leaves_its_black_box() {
     let event = agent.json(&format!("/blackbox/{name}"));
     assert_eq!(
         (&event["ending"]["reason"], &event["process"]["exe"]),
-        (&"oom_killed".into(), &"leaky".into())
+        (&"oom_killed".into(), &"hoarder".into())
     );
+    let evidence = event["ending"]["evidence"].as_str().expect("a text");
+    assert!(evidence.ends_with("the OOM killer had chosen it (mark_victim)"), "{evidence}");
+    assert_eq!(event["ending"]["sureness"], "certain", "{event}");
     let count = |reason| agent.series("leaktrace_blackbox_entries_total{", reason);
     assert_eq!((count("oom_killed"), count("exited")), (Some(1.0), Some(0.0)));
     assert_eq!(agent.series("leaktrace_blackbox_failures_total", ""), Some(0.0));
 
     let entries = std::fs::read_dir(&place).expect("it is there").count();
-    assert_eq!(entries, 1, "nothing is kept of the healthy one");
+    assert_eq!(entries, 1, "nothing is kept of the healthy one: {}", agent.get("/blackbox"));
     assert_eq!(agent.stop().code, Some(0));
     assert!(text(report(&place, "")).contains("oom_killed"));
 }

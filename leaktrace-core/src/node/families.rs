@@ -58,6 +58,8 @@ pub struct OwnFigures {
     pub unreadable: Vec<(&'static str, u64)>,
     /// The highest level at which a process can be watched.
     pub highest_level: Level,
+    /// How many events of processes the kernel could not tell; nothing if it tells of none, and they are found by scans.
+    pub events_lost: Option<u64>,
     /// Of the black box, if there is one.
     pub black_box: Option<BlackBoxFigures>,
     /// Of what is pushed to others: to whom, with which result, and how often.
@@ -104,11 +106,13 @@ const DROPPED: usize = 21;
 const LEVEL: usize = 22;
 const LEVEL_LIMIT: usize = 23;
 const PUSHES: usize = 24;
+const DISCOVERY: usize = 25;
+const EVENTS_LOST: usize = 26;
 
 use MetricKind::{Counter, Gauge};
 
 /// All families, in the order of the numbers above.
-const KINDS: [Kind; 25] = [
+const KINDS: [Kind; 27] = [
     Kind("leaktrace_goroutines", "Live goroutines, without those of the Go runtime.", None, Gauge),
     Kind(
         "leaktrace_goroutines_created",
@@ -199,6 +203,18 @@ const KINDS: [Kind; 25] = [
         Gauge,
     ),
     Kind("leaktrace_push", "Profiles and requests with metrics for other servers, by result.", None, Counter),
+    Kind(
+        "leaktrace_discovery",
+        "1 by what processes are found as they come and go: events of the kernel, or scans of /proc alone.",
+        None,
+        Gauge,
+    ),
+    Kind(
+        "leaktrace_events_lost",
+        "Execs, exits and victims of the OOM killer that the kernel had no room to tell of.",
+        None,
+        Counter,
+    ),
 ];
 
 /// The names of all metrics, as scrapers have them.
@@ -281,6 +297,7 @@ fn of_node(processes: &[NodeProcess], own: &OwnFigures) -> Vec<Sample> {
         .chain(periods)
         .chain(budget)
         .chain(alone)
+        .chain(of_discovery(own.events_lost))
         .chain(black_box)
         .chain(limit)
         .chain(own.pushes.iter().map(of_push))
@@ -289,6 +306,12 @@ fn of_node(processes: &[NodeProcess], own: &OwnFigures) -> Vec<Sample> {
 
 fn of_push((to, result, count): &(&'static str, &'static str, u64)) -> Sample {
     sample(PUSHES, [("to", *to), ("result", *result)], real(*count))
+}
+
+fn of_discovery(events_lost: Option<u64>) -> impl Iterator<Item = Sample> {
+    let by = if events_lost.is_some() { "events" } else { "scan" };
+    let lost = events_lost.map(|lost| sample(EVENTS_LOST, [], real(lost)));
+    [sample(DISCOVERY, [("by", by)], 1.0)].into_iter().chain(lost)
 }
 
 fn of_black_box(figures: &BlackBoxFigures) -> Vec<Sample> {

@@ -274,6 +274,11 @@ impl Row {
         self.suspicions().into_iter().rev().max_by(faster).map(|(row, _)| row)
     }
 
+    /// Whether any of its `go` statements looks as if it leaked.
+    pub fn is_suspect(&self) -> bool {
+        self.sites.rows().iter().any(|row| self.suspicion(row).is_some())
+    }
+
     /// What was suspected of one of its `go` statements at the last look.
     pub fn suspicion(&self, site: &SiteRow) -> Option<Suspicion> {
         suspect(site, self.look?.at)

@@ -39,8 +39,8 @@ pub(super) struct Changes {
 }
 
 impl Finder {
-    /// What has changed.
-    pub(super) fn scan(&mut self, procfs: &Procfs) -> Changes {
+    /// What has changed. Whoever is known is asked what it runs in turn, or `asks_all` of them.
+    pub(super) fn scan(&mut self, procfs: &Procfs, asks_all: bool) -> Changes {
         self.turn = self.turn.wrapping_add(1);
         let there: HashSet<Pid> =
             procfs.pids().take(MOST_PROCESSES).filter(|pid| *pid != Pid::own()).collect();
@@ -53,18 +53,17 @@ impl Finder {
             stays
         });
         for pid in there {
-            self.look(procfs, pid, &mut changes);
+            let is_turn = pid.0.wrapping_add(self.turn).is_multiple_of(ASKED_AGAIN);
+            if asks_all || is_turn || !self.seen.contains_key(&pid) {
+                self.look(procfs, pid, &mut changes);
+            }
         }
         changes.come.sort_unstable();
         changes
     }
 
     fn look(&mut self, procfs: &Procfs, pid: Pid, changes: &mut Changes) {
-        let before = self.seen.get(&pid);
-        if before.is_some() && !pid.0.wrapping_add(self.turn).is_multiple_of(ASKED_AGAIN) {
-            return;
-        }
-        let now = ask(procfs, pid);
+        let (before, now) = (self.seen.get(&pid), ask(procfs, pid));
         if before == now.as_ref() {
             return;
         }
@@ -79,12 +78,21 @@ impl Finder {
         }
     }
 
+    /// Finds out what a process runs, whatever is known of it.
+    pub(super) fn look_anew(&mut self, procfs: &Procfs, pid: Pid, changes: &mut Changes) {
+        let before = self.seen.remove(&pid);
+        self.look(procfs, pid, changes);
+        // One that has become another program is the same process.
+        let is_another = |seen: &Seen| !self.knows(seen.id(pid));
+        changes.gone.extend(before.filter(is_another).map(|seen| seen.id(pid)));
+    }
+
     /// Whether this process is there, as far as is known.
     pub(super) fn knows(&self, id: ProcessId) -> bool {
         self.seen.get(&Pid(id.pid)).is_some_and(|seen| seen.start_ticks == id.start_ticks)
     }
 
-    /// A process is to be looked at anew, whatever is known of it.
+    /// Nothing is known of a process any more.
     pub(super) fn forget(&mut self, pid: Pid) {
         self.seen.remove(&pid);
     }
@@ -132,12 +140,13 @@ mod tests {
         let (procfs, mut finder) = (Procfs::at(root.path()), Finder::default());
         start(root.path(), 70, 5, "/bin/a");
         start(root.path(), 71, 6, "/bin/b");
-        assert_eq!(finder.scan(&procfs).come, [Pid(70), Pid(71)]);
-        assert_eq!(finder.scan(&procfs), Changes::default());
+        assert_eq!(finder.scan(&procfs, false).come, [Pid(70), Pid(71)]);
+        assert_eq!(finder.scan(&procfs, false), Changes::default());
         std::fs::remove_dir_all(root.path().join("70")).unwrap();
-        assert_eq!(finder.scan(&procfs), Changes { come: vec![], gone: vec![id(70, 5)] });
+        assert_eq!(finder.scan(&procfs, false), Changes { come: vec![], gone: vec![id(70, 5)] });
         finder.forget(Pid(71));
-        assert_eq!(finder.scan(&procfs).come, [Pid(71)]);
+        assert_eq!(finder.scan(&procfs, false).come, [Pid(71)]);
+        assert_eq!(finder.scan(&procfs, true), Changes::default());
     }
 
     #[test]
@@ -145,13 +154,37 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let (procfs, mut finder) = (Procfs::at(root.path()), Finder::default());
         start(root.path(), 70, 5, "/bin/a");
-        finder.scan(&procfs);
+        finder.scan(&procfs, false);
         start(root.path(), 70, 5, "/bin/a (deleted)");
-        let none = (0..ASKED_AGAIN).all(|_| finder.scan(&procfs) == Changes::default());
+        let none = (0..ASKED_AGAIN).all(|_| finder.scan(&procfs, false) == Changes::default());
         assert!(none, "it has only been replaced on disk");
         start(root.path(), 70, 9, "/bin/a");
-        let scans: Vec<Changes> = (0..ASKED_AGAIN).map(|_| finder.scan(&procfs)).collect();
+        let scans: Vec<Changes> = (0..ASKED_AGAIN).map(|_| finder.scan(&procfs, false)).collect();
         let told: Vec<&Changes> = scans.iter().filter(|changes| **changes != Changes::default()).collect();
         assert_eq!(told, [&Changes { come: vec![Pid(70)], gone: vec![id(70, 5)] }]);
+        start(root.path(), 70, 9, "/bin/b");
+        assert_eq!(finder.scan(&procfs, true), Changes { come: vec![Pid(70)], gone: vec![id(70, 9)] });
+    }
+
+    #[test]
+    fn whoever_has_called_exec_is_found_out_at_once_and_is_the_same_process() {
+        let root = tempfile::tempdir().unwrap();
+        let (procfs, mut finder) = (Procfs::at(root.path()), Finder::default());
+        start(root.path(), 70, 5, "/bin/a");
+        finder.scan(&procfs, false);
+        let mut look = |procfs: &Procfs| {
+            let mut changes = Changes::default();
+            finder.look_anew(procfs, Pid(70), &mut changes);
+            changes
+        };
+        let anew = |gone: &[ProcessId]| Changes { come: vec![Pid(70)], gone: gone.to_vec() };
+        assert_eq!(look(&procfs), anew(&[]), "the same file is another program");
+        start(root.path(), 70, 5, "/bin/b");
+        assert_eq!(look(&procfs), anew(&[]));
+        start(root.path(), 70, 9, "/bin/b");
+        assert_eq!(look(&procfs), anew(&[id(70, 5)]), "its pid was given to another one");
+        std::fs::remove_dir_all(root.path().join("70")).unwrap();
+        assert_eq!(look(&procfs), Changes { come: vec![], gone: vec![id(70, 9)] });
+        assert_eq!(look(&procfs), Changes::default());
     }
 }

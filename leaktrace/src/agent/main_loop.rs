@@ -12,9 +12,11 @@ use leaktrace_core::schema::ProcessId;
 use tokio::sync::mpsc;
 
 use super::black_box::{self, Recorder};
+use super::coming::Coming;
 use super::config::{AgentConfig, Resolved};
 use super::deltas::Deltas;
-use super::finding::Finder;
+use super::events::Events;
+use super::exits::Exits;
 use super::levels;
 use super::memory::Dropped;
 use super::readiness::Readiness;
@@ -32,8 +34,8 @@ use crate::process::{Pid, Procfs};
 use crate::signals::Wishes;
 use crate::{cli, clock};
 
-/// How often it is looked for processes that have come, and gone.
-const SCAN: Duration = Duration::from_secs(2);
+/// When jobs are begun again that no thread could be had for.
+const JOBS_AGAIN: Duration = Duration::from_secs(2);
 
 /// How often it is seen whether somebody is to be studied.
 pub(super) const STUDY: Duration = Duration::from_secs(2);
@@ -50,7 +52,7 @@ const INSPECTIONS: usize = 8;
 const GATHER: Duration = Duration::from_millis(500);
 
 /// How many threads read at a time, of each kind.
-const MOST_JOBS: usize = 2;
+pub(super) const MOST_JOBS: usize = 2;
 
 /// How many targets may block reads until no other is read.
 const MOST_STUCK: usize = 64;
@@ -84,6 +86,8 @@ pub(super) struct Beginning {
     pub(super) asked: mpsc::Receiver<Asked>,
     /// Where jobs answer, and where the loop hears of it.
     pub(super) answers: (mpsc::UnboundedSender<Answer>, mpsc::UnboundedReceiver<Answer>),
+    pub(super) events: Events,
+    pub(super) exits: Exits,
     pub(super) black_box: Option<Recorder>,
 }
 
@@ -98,7 +102,9 @@ pub(super) struct Agent<'a> {
     pub(super) procfs: &'a Procfs,
     pub(super) workers: Workers,
     pub(super) roster: Roster,
-    pub(super) finder: Finder,
+    pub(super) coming: Coming,
+    pub(super) events: Events,
+    pub(super) exits: Exits,
     pub(super) pace: Pace,
     pub(super) studies: Studies,
     pub(super) deltas: Deltas,
@@ -114,7 +120,7 @@ pub(super) struct Agent<'a> {
     pub(super) under_way: UnderWay,
     pub(super) answers: mpsc::UnboundedReceiver<Answer>,
     pub(super) answer: mpsc::UnboundedSender<Answer>,
-    asked: mpsc::Receiver<Asked>,
+    pub(super) asked: mpsc::Receiver<Asked>,
     /// When the next batch of each kind of read may be begun.
     batches_due: [Ktime; 2],
     /// When jobs may be begun again that no thread could be had for.
@@ -122,7 +128,7 @@ pub(super) struct Agent<'a> {
     /// Processes that may not be looked at.
     pub(super) not_permitted: BTreeSet<Pid>,
     pub(super) shared: Arc<Shared>,
-    scan_due: Ktime,
+    /// From when on it may be told what is known.
     pub(super) tell_due: Ktime,
     pub(super) study_due: Ktime,
     pub(super) is_news: bool,
@@ -131,7 +137,8 @@ pub(super) struct Agent<'a> {
 
 impl<'a> Agent<'a> {
     pub(super) fn new(beginning: Beginning, procfs: &'a Procfs) -> Self {
-        let Beginning { args, config, settings, network, shared, asked, answers, black_box } = beginning;
+        let Beginning { args, config, settings, network, shared, asked, answers, events, exits, black_box } =
+            beginning;
         let (answer, answers) = answers;
         let now = clock::now();
         Self {
@@ -146,7 +153,9 @@ impl<'a> Agent<'a> {
             procfs,
             workers: Workers::new(MOST_STUCK),
             roster: Roster::default(),
-            finder: Finder::default(),
+            coming: Coming::new(now),
+            events,
+            exits,
             totals: Totals::default(),
             black_box,
             deltas: Deltas::default(),
@@ -161,7 +170,6 @@ impl<'a> Agent<'a> {
             jobs_due: now,
             not_permitted: BTreeSet::new(),
             shared,
-            scan_due: now,
             tell_due: now,
             study_due: now,
             is_news: true,
@@ -175,23 +183,11 @@ impl<'a> Agent<'a> {
         // There is nothing to be taken away first.
         drop(suspend);
         loop {
-            let now = clock::now();
-            self.shared.turned(now);
-            self.scan(now);
-            self.inspect(now);
-            let due = self.read(now).into_iter().chain(self.black_box(now));
-            self.study(now);
-            self.tell(now);
-            self.service.turn(now, self.readiness.is_ready() && !self.under_way.is_reloading);
-            let dues = [self.scan_due, self.tell_due, self.study_due];
-            let until = due.chain(self.service.next()).chain(dues).min().unwrap_or(now);
-            let pause = Duration::from_nanos(until.since(clock::now()));
+            let until = self.turn(clock::now());
             tokio::select! {
                 _ = &mut end => break,
                 () = reload.notified() => self.reload(),
-                Some(answer) = self.answers.recv() => self.take(answer),
-                Some(asked) = self.asked.recv(), if self.under_way.dumps < MOST_JOBS => self.answer_to(asked),
-                () = tokio::time::sleep(pause) => {}
+                () = self.wait(until) => {}
             }
         }
         self.service.stopping();
@@ -200,37 +196,17 @@ impl<'a> Agent<'a> {
         self.black_box.iter_mut().for_each(Recorder::finish);
     }
 
-    /// Looks for processes that have come and gone.
-    fn scan(&mut self, now: Ktime) {
-        if now < self.scan_due {
-            return;
-        }
-        self.scan_due = after(now, SCAN);
-        self.keep_within_memory();
-        let changes = self.finder.scan(self.procfs);
-        self.readiness.scanned(&changes);
-        for id in &changes.gone {
-            self.not_permitted.remove(&Pid(id.pid));
-        }
-        let exited = self.roster.exited();
-        // Whoever has their pids by now is to be found.
-        for id in &exited {
-            self.finder.forget(Pid(id.pid));
-        }
-        for id in changes.gone.into_iter().chain(exited) {
-            self.end(id);
-        }
-        self.candidates.extend(changes.come);
-        self.candidates.extend(self.roster.due_again(now).into_iter().map(|id| Pid(id.pid)));
-    }
-
-    pub(super) fn end(&mut self, id: ProcessId) {
-        self.studies.forget(id, clock::now());
-        self.readiness.settled(Pid(id.pid));
-        if let Some(recorder) = &mut self.black_box {
-            recorder.end(id, self.roster.get(id), clock::now());
-        }
-        self.is_news |= self.roster.remove(id);
+    /// Does what is due, and says when there is something again.
+    fn turn(&mut self, now: Ktime) -> Ktime {
+        self.shared.turned(now);
+        self.scan(now);
+        self.inspect(now);
+        let due = self.read(now).into_iter().chain(self.black_box(now));
+        self.study(now);
+        self.tell(now);
+        self.service.turn(now, self.readiness.is_ready() && !self.under_way.is_reloading);
+        let dues = [self.coming.scan_due, self.tell_next(), self.study_due];
+        due.chain(self.service.next()).chain(dues).min().unwrap_or(now)
     }
 
     /// Finds out what those are that have come.
@@ -296,7 +272,7 @@ impl<'a> Agent<'a> {
         match (is_begun, read) {
             (false, _) => {
                 for id in again {
-                    self.roster.get_mut(id).into_iter().for_each(|process| process.make_anew(false));
+                    self.roster.make_anew(id, false);
                 }
             }
             (true, Read::Peek) => self.under_way.peeks += 1,
@@ -320,7 +296,7 @@ impl<'a> Agent<'a> {
             Ok(job) => job,
             Err(error) => {
                 tracing::warn!("{:#}", anyhow::Error::from(error));
-                self.jobs_due = after(clock::now(), SCAN);
+                self.jobs_due = after(clock::now(), JOBS_AGAIN);
                 return false;
             }
         };

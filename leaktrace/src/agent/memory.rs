@@ -67,5 +67,5 @@ impl Process {
 
 /// What matters least comes first.
 fn importance(process: &Process) -> (bool, bool, Option<u64>) {
-    (process.has_incidents(), !process.row().suspicions().is_empty(), process.row().goroutines())
+    (process.has_incidents(), process.row().is_suspect(), process.row().goroutines())
 }

@@ -5,9 +5,12 @@
 
 mod asks;
 pub(crate) mod black_box;
+mod coming;
 mod config;
 mod deltas;
 mod dumps;
+mod events;
+mod exits;
 mod finding;
 pub mod http;
 mod kubernetes;
@@ -31,7 +34,9 @@ mod study;
 mod taking;
 mod telling;
 pub mod tls;
+mod turns;
 mod under_way;
+mod waiting;
 
 use std::io::{self, Write as _};
 
@@ -40,6 +45,8 @@ use tokio::sync::mpsc;
 
 use self::black_box::Recorder;
 use self::config::{AgentConfig, Resolved};
+use self::events::Events;
+use self::exits::Exits;
 use self::kubernetes::{Kubernetes, Ways};
 use self::main_loop::{Agent, Answer, Beginning};
 use self::naming::Naming;
@@ -73,10 +80,17 @@ pub fn run(procfs: &Procfs, interrupts: Interrupts) -> anyhow::Result<()> {
     let answer = answers.0.clone();
     let told = move |pods| answer.send(Answer::Pods(pods)).is_ok();
     let kubernetes = Kubernetes::start(ways, told).context("cannot ask for names of pods")?;
-    let beginning = Beginning { args, config, settings, network, shared, asked, answers, black_box };
-    let mut agent = Agent::new(beginning, procfs);
-    agent.roster.naming = Naming::new(kubernetes);
-    runtime.context("cannot start the event loop")?.block_on(agent.run(interrupts.wishes()));
+    let runtime = runtime.context("cannot start the event loop")?;
+    let watched = async {
+        let (events, exits) = (Events::start(), Exits::new().context("cannot wait for processes")?);
+        let beginning =
+            Beginning { args, config, settings, network, shared, asked, answers, events, exits, black_box };
+        let mut agent = Agent::new(beginning, procfs);
+        agent.roster.naming = Naming::new(kubernetes);
+        agent.run(interrupts.wishes()).await;
+        anyhow::Ok(())
+    };
+    runtime.block_on(watched)?;
     server.stop();
     Ok(())
 }

@@ -79,7 +79,7 @@ impl Agent<'_> {
             Some(Wanted {
                 process: Part { id, inspected, about: process.about.clone() },
                 goroutines: process.row().goroutines()?,
-                is_suspect: !process.row().suspicions().is_empty() || process.has_incidents(),
+                is_suspect: process.row().is_suspect() || process.has_incidents(),
             })
         };
         let candidates: Vec<_> = self.roster.iter().filter_map(candidate).collect();

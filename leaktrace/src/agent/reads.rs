@@ -25,6 +25,9 @@ use crate::session::screen;
 /// The longest environment of a process that is read, in bytes.
 const MOST_ENVIRONMENT: u64 = 1 << 20;
 
+/// When a process is looked at again that was only just started, or has just become another program.
+const AGAIN: Duration = Duration::from_millis(250);
+
 /// How many `go` statements of a process have names: those with the most goroutines.
 const MOST_NAMES: usize = 64;
 
@@ -48,8 +51,8 @@ pub(super) struct About {
 pub(super) enum Found {
     /// No Go program, or none that is meant; or it has gone.
     NotMeant,
-    /// It has only just been started.
-    TooYoung,
+    /// It has only just been started; after this time it may be old enough.
+    TooYoung(Duration),
     /// It may not be looked at.
     NotPermitted,
     /// A Go program that cannot be looked at, and why.
@@ -61,17 +64,17 @@ pub(super) enum Found {
 /// Finds out what a process is.
 pub(super) fn inspect(procfs: &Procfs, pid: Pid, meant: &Meant) -> Found {
     let screened = Stat::read(procfs, pid).and_then(|stat| match age(stat.start_time) {
-        age if age < meant.min_age => Ok(None),
-        _ if !meant.scope.has_place(&place(procfs, pid)) => Ok(Some(false)),
-        _ => screen(procfs, pid, |exe, comm| meant.scope.runs(exe, comm)).map(Some),
+        age if age < meant.min_age => Ok(Err(meant.min_age.saturating_sub(age))),
+        _ if !meant.scope.has_place(&place(procfs, pid)) => Ok(Ok(false)),
+        _ => screen(procfs, pid, |exe, comm| meant.scope.runs(exe, comm)).map(Ok),
     });
     match screened {
-        Ok(None) => return Found::TooYoung,
-        Ok(Some(true)) if !wants_none(procfs, pid) => {}
+        Ok(Err(pause)) => return Found::TooYoung(pause),
+        Ok(Ok(true)) if !wants_none(procfs, pid) => {}
         Err(ProcessError::NotPermitted { .. } | ProcessError::NotDumpable { .. }) => {
             return Found::NotPermitted;
         }
-        Ok(Some(_)) | Err(_) => return Found::NotMeant,
+        Ok(Ok(_)) | Err(_) => return Found::NotMeant,
     }
     let target = match HeldProcess::open(procfs, pid) {
         Ok(target) => Arc::new(target),
@@ -83,7 +86,7 @@ pub(super) fn inspect(procfs: &Procfs, pid: Pid, meant: &Meant) -> Found {
         Err(error) => return refused(procfs, pid, &error.into()),
     };
     if target.is_young() {
-        return Found::TooYoung;
+        return Found::TooYoung(AGAIN);
     }
     let id = ProcessId { pid: pid.0, start_ticks: target.identity.start_time };
     match Inspected::new(Arc::clone(&target), procfs) {
@@ -93,7 +96,7 @@ pub(super) fn inspect(procfs: &Procfs, pid: Pid, meant: &Meant) -> Found {
             Found::Understood(id, about, inspected)
         }
         Err(_) if target.exit.has_exited() => Found::NotMeant,
-        Err(_) if target.space.is_gone() => Found::TooYoung,
+        Err(_) if target.space.is_gone() => Found::TooYoung(AGAIN),
         Err(error) => refused(procfs, pid, &error),
     }
 }

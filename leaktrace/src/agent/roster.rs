@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use leaktrace_core::base::num::Ktime;
 use leaktrace_core::go::counts::CountPlan;
-use leaktrace_core::node::{Candidate, Pace, Pods, Read, Row};
+use leaktrace_core::node::{Candidate, Pace, Pods, Read, ReadQueue, Row};
 use leaktrace_core::schema::{Location, NodeIncident, ProcessId, Report};
 
 use super::main_loop::after;
@@ -28,7 +28,8 @@ const LIMIT: f64 = 0.01;
 /// All of them.
 #[derive(Default)]
 pub(super) struct Roster {
-    processes: BTreeMap<ProcessId, Process>,
+    pub(super) processes: BTreeMap<ProcessId, Process>,
+    pub(super) queue: ReadQueue,
     pub(super) naming: Naming,
 }
 
@@ -86,6 +87,7 @@ impl Roster {
         process.plan = Some(CountPlan::of(inspected.program()));
         process.inspected = Some(inspected);
         self.insert(id, process);
+        self.queue(id);
     }
 
     /// A Go program that cannot be looked at.
@@ -113,6 +115,15 @@ impl Roster {
             (at <= now).then(|| process.again = Some((Ktime(u64::MAX), pause))).map(|()| *id)
         });
         due.collect()
+    }
+
+    /// What a process was read with does not come back. Whether it is to blame shows when it is read alone.
+    pub(super) fn make_anew(&mut self, id: ProcessId, is_suspect: bool) {
+        if let Some(process) = self.processes.get_mut(&id) {
+            process.is_read_alone |= is_suspect;
+            process.plan = process.inspected.as_ref().map(|inspected| CountPlan::of(inspected.program()));
+            self.queue(id);
+        }
     }
 
     /// Forgets a process, which has gone.
@@ -178,34 +189,20 @@ impl Roster {
         }
         if has_changed {
             self.processes.values_mut().for_each(|process| process.row.pace(pace, Some(LIMIT), 0.0));
+            self.queue_all();
         }
     }
 
-    /// Those that have exited by what the kernel says at once.
-    pub(super) fn exited(&self) -> Vec<ProcessId> {
-        let has_exited = |process: &Process| {
-            process.inspected.as_ref().is_some_and(|inspected| inspected.target().exit.has_exited())
-        };
-        self.iter().filter(|(_, process)| has_exited(process)).map(|(id, _)| id).collect()
+    /// Whether a process has exited, by what the kernel says at once.
+    pub(super) fn has_exited(&self, id: ProcessId) -> bool {
+        let inspected = self.get(id).and_then(|process| process.inspected.as_ref());
+        inspected.is_some_and(|inspected| inspected.target().exit.has_exited())
     }
 
-    /// Up to `most` processes that are to be read like this by now, those that have waited longest, and when the next one is.
-    /// One that is read alone comes with nobody.
-    pub(super) fn due(&self, read: Read, now: Ktime, most: usize) -> (Vec<ProcessId>, Option<Ktime>) {
-        let readable = self.iter().filter(|(_, process)| process.can_be_read());
-        let mut all: Vec<(Ktime, ProcessId, bool)> = readable
-            .filter_map(|(id, process)| {
-                let (at, what) = process.row.due();
-                (what == read).then_some((at, id, process.is_read_alone))
-            })
-            .collect();
-        all.sort_unstable();
-        let is_alone = all.first().is_some_and(|(.., is_alone)| *is_alone);
-        let most = if is_alone { 1 } else { most };
-        let is_due = |(at, _, alone): &&(Ktime, ProcessId, bool)| *at <= now && *alone == is_alone;
-        let due: Vec<ProcessId> = all.iter().filter(is_due).take(most).map(|(_, id, _)| *id).collect();
-        let next = all.iter().find(|(_, id, _)| !due.contains(id)).map(|(at, ..)| *at);
-        (due, next)
+    /// The process that has this pid, the last one that had it if there are several.
+    pub(super) fn of_pid(&self, pid: u32) -> Option<ProcessId> {
+        let id = |start_ticks| ProcessId { pid, start_ticks };
+        self.processes.range(id(0)..=id(u64::MAX)).next_back().map(|(id, _)| *id)
     }
 }
 
@@ -229,7 +226,7 @@ impl Process {
         }
     }
 
-    fn can_be_read(&self) -> bool {
+    pub(super) fn can_be_read(&self) -> bool {
         matches!(self.phase, Phase::Watched) && self.plan.is_some()
     }
 
@@ -260,12 +257,6 @@ impl Process {
             self.is_read_alone = false;
         }
         is_same
-    }
-
-    /// What it was read with does not come back. Whether it is to blame shows when it is read alone.
-    pub(super) fn make_anew(&mut self, is_suspect: bool) {
-        self.is_read_alone |= is_suspect;
-        self.plan = self.inspected.as_ref().map(|inspected| CountPlan::of(inspected.program()));
     }
 
     /// Reads of it do not return.
@@ -312,7 +303,7 @@ impl Process {
     pub(super) fn candidate(&self, id: ProcessId) -> Option<Candidate> {
         let goroutines = self.row.goroutines().filter(|_| self.can_be_studied())?;
         let at_first = self.row.at_first().unwrap_or(goroutines);
-        Some(Candidate { id, is_suspect: !self.row.suspicions().is_empty(), goroutines, at_first })
+        Some(Candidate { id, is_suspect: self.row.is_suspect(), goroutines, at_first })
     }
 
     /// Where the `go` statement is that is suspected most.
@@ -339,7 +330,7 @@ impl Process {
     /// be one that was asked for.
     pub(super) fn study_ended(&mut self, is_asked: bool) {
         let last = self.under_study.take();
-        if self.row.suspicions().is_empty() && !is_asked {
+        if !self.row.is_suspect() && !is_asked {
             self.studied = last.or(self.studied.take());
         }
     }

@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use leaktrace_core::base::num::Ktime;
 use leaktrace_core::schema::{
     BlackBoxEntry, BlackBoxName, MetricFamily, NODE_SCHEMA_VERSION, Node, NodeProcess, ProcessId, Report,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::time::timeout;
 
 use super::black_box::Desk;
 use super::deltas::First;
-use super::http::{Answers, BlackBoxPart, Bytes, Dumped, Health, LevelWish, Refusal, Wish};
+use super::http::{Answers, BlackBoxPart, Bytes, Dumped, Health, LevelWish, News, Refusal, Wish};
 use crate::clock;
 use crate::process::workers::lock;
 
@@ -21,6 +23,9 @@ pub(super) const MOST_ASKS: usize = 32;
 
 /// After how many nanoseconds without a turn of the loop it is taken to be stuck.
 const STUCK_NS: u64 = 30_000_000_000;
+
+/// How long it is waited for news.
+const NEWS: Duration = Duration::from_secs(1);
 
 /// To whom an answer goes.
 pub(super) type Reply = oneshot::Sender<Result<Bytes, Refusal>>;
@@ -53,6 +58,10 @@ pub(super) struct Shared {
     metrics: Mutex<Arc<Vec<MetricFamily>>>,
     reports: Mutex<Reports>,
     turned: Mutex<Ktime>,
+    /// From when on what is told is told anew if somebody asks.
+    telling: watch::Sender<Ktime>,
+    is_asked: AtomicBool,
+    asked_now: Notify,
     is_ready: AtomicBool,
     asks: mpsc::Sender<Asked>,
     /// Who reads the black box, if there is one.
@@ -79,6 +88,9 @@ impl Shared {
             metrics: Mutex::default(),
             reports: Mutex::default(),
             turned: Mutex::new(now),
+            telling: watch::Sender::new(now),
+            is_asked: AtomicBool::new(false),
+            asked_now: Notify::new(),
             is_ready: AtomicBool::new(false),
             asks,
             desk,
@@ -91,6 +103,22 @@ impl Shared {
         *lock(&self.reports) = reports;
         *lock(&self.node) = Arc::new(node);
         *lock(&self.metrics) = Arc::new(metrics);
+    }
+
+    /// Whoever asked for news has them, and the next may be had from then on.
+    pub(super) fn told(&self, next: Ktime) {
+        self.is_asked.store(false, Ordering::Release);
+        self.telling.send_replace(next);
+    }
+
+    /// Whether somebody waits for news.
+    pub(super) fn is_asked(&self) -> bool {
+        self.is_asked.load(Ordering::Acquire)
+    }
+
+    /// Returns when somebody asks for news.
+    pub(super) async fn asked_now(&self) {
+        self.asked_now.notified().await;
     }
 
     /// Asks the loop, as soon as it takes this.
@@ -126,6 +154,21 @@ impl Answers for Shared {
 
     fn metrics(&self) -> Arc<Vec<MetricFamily>> {
         Arc::clone(&lock(&self.metrics))
+    }
+
+    fn news(&self) -> News {
+        let mut telling = self.telling.subscribe();
+        let may_be_had = *telling.borrow_and_update() <= clock::now();
+        if may_be_had {
+            self.is_asked.store(true, Ordering::Release);
+            self.asked_now.notify_one();
+        }
+        Box::pin(async move {
+            if may_be_had {
+                // What was told before is better than nothing.
+                _ = timeout(NEWS, telling.changed()).await;
+            }
+        })
     }
 
     fn goroutines(&self, id: ProcessId, wish: Wish) -> Dumped {

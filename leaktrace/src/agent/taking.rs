@@ -23,7 +23,8 @@ use crate::process::stat::resident;
 use crate::process::workers::Lost;
 use crate::process::{Pid, cpu};
 
-/// Which share of what the agent may use it may take to put together what is told, and how old that may be at most.
+/// Which share of what the agent may use it may take to put together what is told, and how old that may be at most. Counters of
+/// processes that end are told as of the last time.
 const TELLING: f64 = 0.2;
 const LONGEST_TELL: Duration = Duration::from_secs(15);
 
@@ -88,10 +89,11 @@ impl Agent<'_> {
     fn found(&mut self, pid: Pid, found: Found, now: Ktime) {
         let id = match &found {
             Found::Refused(id, ..) | Found::Understood(id, ..) => Some(*id),
-            Found::NotMeant | Found::NotPermitted | Found::TooYoung => None,
+            Found::NotMeant | Found::NotPermitted | Found::TooYoung(_) => None,
         };
-        // It may have gone meanwhile.
-        if id.is_some_and(|id| !self.finder.knows(id)) {
+        // It may have gone meanwhile, or have become another program.
+        let is_another = self.coming.newcomers.has(pid.0) && !matches!(found, Found::TooYoung(_));
+        if is_another || id.is_some_and(|id| !self.coming.finder.knows(id)) {
             return;
         }
         if !matches!(found, Found::Understood(..)) {
@@ -100,14 +102,17 @@ impl Agent<'_> {
         match found {
             Found::NotMeant => {}
             Found::NotPermitted => self.not_permitted(pid),
-            Found::TooYoung => self.finder.forget(pid),
+            Found::TooYoung(pause) => self.look_again(pid, after(now, pause)),
             Found::Refused(id, about, reason) => self.roster.refuse(id, about, reason, now),
             Found::Understood(id, about, _) if self.roster.watched() >= self.config.most_processes => {
                 let most = self.config.most_processes;
                 let reason = format!("{most} processes are watched already, which is the limit");
                 self.roster.refuse(id, about, reason, now);
             }
-            Found::Understood(id, about, inspected) => self.roster.add(id, about, inspected, now),
+            Found::Understood(id, about, inspected) => {
+                self.roster.add(id, about, inspected, now);
+                self.watch_exit(id);
+            }
         }
     }
 
@@ -149,8 +154,7 @@ impl Agent<'_> {
                 continue;
             }
             if gone.is_some() {
-                // Whatever has its pid now is found anew.
-                self.finder.forget(Pid(id.pid));
+                self.look_again(Pid(id.pid), now);
                 self.end(id);
                 continue;
             }
@@ -161,6 +165,7 @@ impl Agent<'_> {
                     self.readiness.settled(Pid(id.pid));
                 }
             }
+            self.roster.queue(id);
         }
     }
 
@@ -168,11 +173,10 @@ impl Agent<'_> {
     fn lost(&mut self, ids: &[ProcessId], lost: &Lost, now: Ktime) {
         let blamed = blamed(lost);
         for id in ids {
-            let Some(process) = self.roster.get_mut(*id) else { continue };
             if ids.len() == 1 || blamed == Some(Pid(id.pid)) {
-                process.block(lost.to_string(), now);
+                self.roster.get_mut(*id).into_iter().for_each(|process| process.block(lost.to_string(), now));
             } else {
-                process.make_anew(blamed.is_none());
+                self.roster.make_anew(*id, blamed.is_none());
             }
         }
     }
@@ -183,6 +187,7 @@ impl Agent<'_> {
             return;
         }
         self.study_due = after(now, STUDY);
+        self.keep_within_memory();
         if self.memory.is_short() {
             return;
         }
@@ -229,25 +234,36 @@ impl Agent<'_> {
                 .into_iter()
                 .chain([("not_permitted", self.not_permitted.len() as u64)])
                 .collect(),
+            events_lost: self.events.lost(),
             black_box: self.black_box.as_ref().map(Recorder::figures),
             pushes: self.network.pushes.figures(),
         }
     }
 
-    /// Tells what is known, if that is news.
+    /// Tells what is known, if that is news and somebody asks for it, or nobody has for a while.
     pub(super) fn tell(&mut self, now: Ktime) {
-        self.shared.ready(self.readiness.is_ready());
-        if now < self.tell_due {
-            return;
-        }
-        self.tell_due = after(now, TELL);
-        if !self.readiness.is_ready() {
+        if now >= self.tell_due && !self.readiness.is_ready() {
             self.roster.looked_at().for_each(|id| self.readiness.settled(Pid(id.pid)));
-            self.shared.ready(self.readiness.is_ready());
+            self.is_news = true;
         }
-        if !std::mem::take(&mut self.is_news) {
+        self.shared.ready(self.readiness.is_ready());
+        let is_asked = self.shared.is_asked() && now >= self.tell_due;
+        if !is_asked && now < self.tell_next() {
             return;
         }
+        self.tell_due = now;
+        if std::mem::take(&mut self.is_news) {
+            self.tell_news(now);
+        }
+        self.shared.told(self.tell_due);
+    }
+
+    /// When it is told what is known though nobody asks. At the start everybody waits for that.
+    pub(super) fn tell_next(&self) -> Ktime {
+        if self.readiness.is_ready() { after(self.tell_due, LONGEST_TELL) } else { self.tell_due }
+    }
+
+    fn tell_news(&mut self, now: Ktime) {
         let before = cpu::used_by_this_thread();
         let mut processes: Vec<NodeProcess> =
             self.roster.iter().map(|(id, process)| process.told(id, self.studies.level(id), now)).collect();

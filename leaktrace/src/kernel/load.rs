@@ -180,7 +180,12 @@ impl Loader {
     ) -> Result<Programs, LoadError> {
         let wanted: Vec<Program> =
             kinds.iter().map(|&kind| Program::Of(kind)).chain([Program::Exec]).collect();
-        let maps = self.create_maps(&wanted, constants, options)?;
+        let maps =
+            create_maps(&self.object, &wanted, (CONSTANTS, &constants.to_bytes()), |name, map| match name {
+                RING => map.set_max_entries(options.ring_bytes),
+                SITES => map.set_max_entries(self.sites),
+                _ => {}
+            })?;
         let fds = maps.iter().map(|(name, map)| (*name, map.fd().as_fd().as_raw_fd())).collect();
         let load = |program| self.load_program(program, &fds);
         let by_kind = kinds.iter().map(|&kind| Ok((kind, load(Program::Of(kind))?)));
@@ -194,42 +199,51 @@ impl Loader {
         Ok(Programs { by_kind, exec, maps })
     }
 
-    fn create_maps(
-        &self,
-        programs: &[Program],
-        constants: &Constants,
-        options: &TargetOptions,
-    ) -> Result<HashMap<&str, MapData>, LoadError> {
-        let mut maps = HashMap::new();
-        for (name, definition) in self.object.maps(programs) {
-            let mut definition = definition.clone();
-            match name {
-                RING => definition.set_max_entries(options.ring_bytes),
-                SITES => definition.set_max_entries(self.sites),
-                _ => {}
-            }
-            let map = again(|| raised(|| MapData::create(definition.clone(), name, None)));
-            let map = map.map_err(not_permitted_or)?;
-            if name == CONSTANTS {
-                set_constants(&map, &constants.to_bytes())?;
-            }
-            maps.insert(name, map);
-        }
-        Ok(maps)
-    }
-
     fn load_program(&self, program: Program, maps: &HashMap<&str, i32>) -> Result<OwnedFd, LoadError> {
+        let is_at_tracepoint = matches!(program, Program::Exec | Program::Process(_));
+        if is_at_tracepoint {
+            return load_tracepoint(&self.object, program, maps);
+        }
         let (instructions, license) = self.object.program(program, maps)?;
         let name = program.name();
-        let loaded = match (program, self.backend()) {
-            (Program::Exec, _) => sys::load_raw_tracepoint(name, &instructions, license),
-            (Program::Of(_), Backend::UprobeMulti) => {
-                sys::load_for_uprobe_multi(name, &instructions, license)
-            }
-            (Program::Of(_), Backend::PerfEvent) => sys::load_for_perf_event(name, &instructions, license),
+        let loaded = match self.backend() {
+            Backend::UprobeMulti => sys::load_for_uprobe_multi(name, &instructions, license),
+            Backend::PerfEvent => sys::load_for_perf_event(name, &instructions, license),
         };
         loaded.map_err(|refused| refusal(name, refused))
     }
+}
+
+/// Creates the maps of these programs, in the sizes that `fit` gives them; one of them is read-only data, with these bytes.
+pub(super) fn create_maps<'o>(
+    object: &'o Object,
+    programs: &[Program],
+    (constants, bytes): (&str, &[u8]),
+    fit: impl Fn(&str, &mut aya_obj::Map),
+) -> Result<HashMap<&'o str, MapData>, LoadError> {
+    let mut maps = HashMap::new();
+    for (name, definition) in object.maps(programs) {
+        let mut definition = definition.clone();
+        fit(name, &mut definition);
+        let map = again(|| raised(|| MapData::create(definition.clone(), name, None)));
+        let map = map.map_err(not_permitted_or)?;
+        if name == constants {
+            set_constants(&map, &definition, bytes)?;
+        }
+        maps.insert(name, map);
+    }
+    Ok(maps)
+}
+
+/// Loads a program that is attached to a tracepoint.
+pub(super) fn load_tracepoint(
+    object: &Object,
+    program: Program,
+    maps: &HashMap<&str, i32>,
+) -> Result<OwnedFd, LoadError> {
+    let (instructions, license) = object.program(program, maps)?;
+    let name = program.name();
+    sys::load_raw_tracepoint(name, &instructions, license).map_err(|refused| refusal(name, refused))
 }
 
 impl TargetMaps {
@@ -279,9 +293,12 @@ fn choose(wish: Option<Backend>) -> Result<MultiSupport, LoadError> {
     Ok(support)
 }
 
-fn set_constants(map: &MapData, constants: &[u8; Constants::SIZE]) -> Result<(), LoadError> {
-    // SAFETY: the map was made for a section that consists of one `Constants`, which a test compares.
-    unsafe { sys::set_constants(map.fd().as_fd(), constants) }.map_err(|error| MapError::from(error).into())
+fn set_constants(map: &MapData, definition: &aya_obj::Map, bytes: &[u8]) -> Result<(), LoadError> {
+    if definition.value_size() as usize != bytes.len() {
+        return Err(LoadError::System(std::io::Error::other("the eBPF object has other constants")));
+    }
+    // SAFETY: the map has one value, which is as long as `bytes`, and keys of four bytes, as every section has.
+    unsafe { sys::set_constants(map.fd().as_fd(), bytes) }.map_err(|error| MapError::from(error).into())
 }
 
 fn refusal(program: &'static str, refused: Refused) -> LoadError {

@@ -1,6 +1,7 @@
 //! The kernel: probes on one side, a ring of records on the other. The only module that knows aya.
 //!
-//! Each target has programs of its own, attached to it alone, and [`Hub`] has all targets. Nothing is pinned and no
+//! Each target has programs of its own, attached to it alone, and [`Hub`] has all targets. [`ProcessWatch`] tells of all
+//! processes that come and go. Nothing is pinned and no
 //! event is created in tracefs: whatever ends this process ends its probes.
 
 mod again;
@@ -19,6 +20,7 @@ mod load;
 pub mod nothing;
 mod object;
 mod perf;
+mod processes;
 mod ring;
 pub mod specimen;
 mod sys;
@@ -29,6 +31,7 @@ pub use drops::{Counters, Mishap};
 pub use hub::{Hub, HubOptions, TargetId};
 pub use keeper::KeeperEvent;
 pub use load::{LoadError, Loaded, Loader, TargetOptions};
+pub use processes::{ProcessWatch, ProcessWatchError};
 pub use ring::Drained;
 
 /// What the system said, where this is an error of aya's that shows it as its own words and not as its cause.

@@ -7,6 +7,7 @@ use std::os::fd::RawFd;
 use aya_obj::generated::{BPF_PSEUDO_MAP_FD, BPF_PSEUDO_MAP_VALUE, bpf_insn};
 use leaktrace_common::ABI_VERSION;
 use leaktrace_common::event::Kind;
+use leaktrace_common::process::ProcessKind;
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
 use thiserror::Error;
 
@@ -55,16 +56,21 @@ pub(super) enum Program {
     Of(Kind),
     /// The one that ends the tracing of a process at its exec.
     Exec,
+    /// The one that tells of this of any process.
+    Process(ProcessKind),
 }
 
 impl Program {
-    const ALL: [Self; Kind::ALL.len() + 1] = [
+    const ALL: [Self; Kind::ALL.len() + 1 + ProcessKind::ALL.len()] = [
         Self::Of(Kind::Birth),
         Self::Of(Kind::End),
         Self::Of(Kind::Park),
         Self::Of(Kind::Ready),
         Self::Of(Kind::Site),
         Self::Exec,
+        Self::Process(ProcessKind::Exec),
+        Self::Process(ProcessKind::Exit),
+        Self::Process(ProcessKind::OomVictim),
     ];
 
     /// Its name, in the object and to the kernel.
@@ -76,6 +82,9 @@ impl Program {
             Self::Of(Kind::Ready) => "leaktrace_ready",
             Self::Of(Kind::Site) => "leaktrace_site",
             Self::Exec => "leaktrace_exec",
+            Self::Process(ProcessKind::Exec) => "leaktrace_node_exec",
+            Self::Process(ProcessKind::Exit) => "leaktrace_node_exit",
+            Self::Process(ProcessKind::OomVictim) => "leaktrace_node_oom",
         }
     }
 
@@ -83,6 +92,7 @@ impl Program {
         match self {
             Self::Of(kind) => kind.index(),
             Self::Exec => Kind::ALL.len(),
+            Self::Process(kind) => Kind::ALL.len() + kind as usize,
         }
     }
 }
@@ -204,7 +214,11 @@ mod tests {
         assert_eq!(names(&[Program::Exec]), HashSet::from(of_exec.map(str::to_owned)));
         let of_end = [".data.control", ".data.execed", ".rodata.target", "COUNTERS", "EVENTS"];
         assert_eq!(names(&[Program::Of(Kind::End)]), HashSet::from(of_end.map(str::to_owned)));
+        let of_oom = [".rodata.kernel", "PROCESSES", "PROCESS_DROPS"];
+        let oom = Program::Process(ProcessKind::OomVictim);
+        assert_eq!(names(&[oom]), HashSet::from(of_oom.map(str::to_owned)));
         assert!(names(&Program::ALL).contains("SITES"));
+        assert!(Program::ALL.into_iter().enumerate().all(|(index, program)| program.index() == index));
     }
 
     #[test]

@@ -138,9 +138,11 @@ impl HeldProcess {
     }
 }
 
-/// How long a process has lived, in whole seconds, that started so many ticks after boot.
+/// How long a process has lived that started so many ticks after boot.
 pub(crate) fn age(start_ticks: u64) -> Duration {
-    let now = Duration::from_secs(clock_gettime(ClockId::Boottime).tv_sec.unsigned_abs());
+    let now = clock_gettime(ClockId::Boottime);
+    let nanoseconds = u32::try_from(now.tv_nsec).unwrap_or_default();
+    let now = Duration::new(now.tv_sec.unsigned_abs(), nanoseconds);
     let per_second = rustix::param::clock_ticks_per_second().max(1);
     now.saturating_sub(Duration::from_nanos((1_000_000_000 / per_second).saturating_mul(start_ticks)))
 }

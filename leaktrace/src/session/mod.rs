@@ -13,7 +13,7 @@ mod observer;
 mod pass;
 mod probes;
 pub mod publish;
-mod readiness;
+pub(crate) mod readiness;
 pub mod recorder;
 pub(crate) mod reporting;
 mod serve;

@@ -4,6 +4,7 @@
 //! `CI=true` that is a failure.
 
 mod bench;
+mod processes;
 mod targets;
 
 use std::collections::BTreeMap;

@@ -2,7 +2,8 @@
 //!
 //! The kernel counts each kill of the OOM killer in the cgroup of the process that it kills, whether a limit of that, of one
 //! around it or the machine ran out (`oom_kill` of `memory.events`, Linux `mm/oom_kill.c`). It does not say there which
-//! process it was; that it was killed by SIGKILL, its exit status says where that can be had.
+//! process it was; that it was killed by SIGKILL, its exit status says where that can be had. Which one it has chosen, its
+//! tracepoint `mark_victim` says to whoever may listen, before the kill.
 
 use crate::base::num::Ktime;
 use crate::base::time::SECOND_NS;
@@ -29,6 +30,27 @@ impl ExitStatus {
         match status & 0x7f {
             0 => Self::Code((status >> 8) & 0xff),
             signal => Self::Signal(signal),
+        }
+    }
+}
+
+/// Who said what a process ended with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatusSource {
+    /// The kernel's tracepoint `sched_process_exit`.
+    ExitEvent,
+    /// Its pidfd (Linux 6.15).
+    Pidfd,
+    /// `/proc/PID/stat`, before its parent collected it.
+    Zombie,
+}
+
+impl StatusSource {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::ExitEvent => "by sched_process_exit",
+            Self::Pidfd => "by its pidfd",
+            Self::Zombie => "by /proc/PID/stat",
         }
     }
 }
@@ -81,8 +103,10 @@ impl KillsBefore {
 /// What is known of an end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EndFacts {
-    /// What it ended with, where the system says that to others than its parent.
-    pub status: Option<ExitStatus>,
+    /// What it ended with, where the system says that to others than its parent, and who said so.
+    pub status: Option<(ExitStatus, StatusSource)>,
+    /// Whether the OOM killer had chosen it; nothing where that would not have been heard.
+    pub is_victim: Option<bool>,
     /// Kills in its own cgroup.
     pub own: OomKills,
     /// Kills in and below the cgroup around that.
@@ -94,14 +118,16 @@ pub struct EndFacts {
 /// What that comes to.
 pub fn ending(facts: &EndFacts) -> Ending {
     match facts.status {
-        Some(ExitStatus::Code(code)) => Ending {
+        Some((ExitStatus::Code(code), source)) => Ending {
             exit_code: Some(code),
-            ..of(BlackBoxReason::Exited, Sureness::Certain, exit_text(code))
+            ..of(BlackBoxReason::Exited, Sureness::Certain, exit_text(code, source))
         },
-        Some(ExitStatus::Signal(signal)) => {
+        Some((ExitStatus::Signal(signal), source)) => {
             let ending = if signal == SIGKILL { of_kill(facts) } else { None };
-            let by_signal =
-                || of(BlackBoxReason::Signal, Sureness::Certain, format!("signal {signal} ended it"));
+            let by_signal = || {
+                let text = format!("signal {signal} ended it, {}", source.as_str());
+                of(BlackBoxReason::Signal, Sureness::Certain, text)
+            };
             Ending { signal: Some(signal), ..ending.unwrap_or_else(by_signal) }
         }
         None => of_kill(facts).unwrap_or_else(|| {
@@ -116,34 +142,46 @@ fn of(reason: BlackBoxReason, sureness: Sureness, evidence: String) -> Ending {
     Ending { reason, sureness, exit_code: None, signal: None, evidence }
 }
 
-fn exit_text(code: u32) -> String {
+fn exit_text(code: u32, source: StatusSource) -> String {
+    let source = source.as_str();
     match code {
-        OF_PANIC => "exit code 2, as after a panic".to_owned(),
-        code => format!("exit code {code}"),
+        OF_PANIC => format!("exit code 2, as after a panic, {source}"),
+        code => format!("exit code {code}, {source}"),
     }
 }
 
 /// That the OOM killer did it, of what was killed by SIGKILL or nobody knows how.
 fn of_kill(facts: &EndFacts) -> Option<Ending> {
-    let is_killed = facts.status.is_some();
-    let killed = if is_killed { "SIGKILL ended it, and " } else { "" };
-    let oom = |sureness, why: String| Some(of(BlackBoxReason::OomKilled, sureness, format!("{killed}{why}")));
+    let killed = facts.status.map(|(_, source)| format!("SIGKILL ended it, {}, and ", source.as_str()));
+    let is_killed = killed.is_some();
+    let killed = killed.unwrap_or_default();
+    let oom = |sureness, why: &str| Some(of(BlackBoxReason::OomKilled, sureness, format!("{killed}{why}")));
+    if facts.is_victim == Some(true) {
+        // One that exits already is chosen as well, and is not killed.
+        let sureness = if is_killed { Sureness::Certain } else { Sureness::Likely };
+        return oom(sureness, "the OOM killer had chosen it (mark_victim)");
+    }
     if facts.own.rose() {
-        // Another process of the cgroup may have been killed, and something else have ended this one.
+        // Another process of the cgroup may have been killed, and something else have ended this one. Who shares the memory of
+        // one that is chosen, as a fork does until its exec, is killed without being chosen.
         let was_close = facts.percent.is_some_and(|percent| percent >= CLOSE);
-        let sureness = if is_killed && was_close { Sureness::Certain } else { Sureness::Likely };
-        return oom(sureness, "the OOM killer has killed in its cgroup (oom_kill has risen)".to_owned());
+        let is_sure = is_killed && was_close && facts.is_victim.is_none();
+        let sureness = if is_sure { Sureness::Certain } else { Sureness::Likely };
+        return oom(sureness, "the OOM killer has killed in its cgroup (oom_kill has risen)");
+    }
+    if facts.is_victim.is_some() {
+        return None;
     }
     if facts.around.rose() && facts.own.after.is_none() {
         let text = "the OOM killer has killed in the cgroup around its own (oom_kill has risen)";
-        return oom(Sureness::Likely, text.to_owned());
+        return oom(Sureness::Likely, text);
     }
     // A container's cgroup goes with it, often before anybody can look.
     let percent = facts.percent.filter(|percent| *percent >= CLOSE)?;
     if facts.own.after.is_some() || !is_killed {
         return None;
     }
-    oom(Sureness::Likely, format!("{percent}% of its memory were used; its cgroup is gone"))
+    oom(Sureness::Likely, &format!("{percent}% of its memory were used; its cgroup is gone"))
 }
 
 #[cfg(test)]
@@ -160,8 +198,31 @@ mod tests {
         around: OomKills,
         percent: u32,
     ) -> (BlackBoxReason, Sureness) {
-        let ending = ending(&EndFacts { status, own, around, percent: Some(percent) });
+        let status = status.map(|status| (status, StatusSource::Pidfd));
+        let ending = ending(&EndFacts { status, is_victim: None, own, around, percent: Some(percent) });
         (ending.reason, ending.sureness)
+    }
+
+    #[test]
+    fn whom_the_oom_killer_had_chosen_is_certain_though_its_cgroup_is_gone() {
+        use BlackBoxReason::{Exited, OomKilled, Signal};
+        let told = |status: Option<ExitStatus>, is_victim, own, percent| {
+            let status = status.map(|status| (status, StatusSource::ExitEvent));
+            let facts = EndFacts { status, is_victim, own, around: ROSE, percent: Some(percent) };
+            let Ending { reason, sureness, evidence, .. } = ending(&facts);
+            (reason, sureness == Sureness::Certain, evidence)
+        };
+        let killed = Some(ExitStatus::Signal(SIGKILL));
+        let (reason, is_certain, evidence) = told(killed, Some(true), GONE, 10);
+        assert_eq!((reason, is_certain), (OomKilled, true));
+        let whole = "SIGKILL ended it, by sched_process_exit, and the OOM killer had chosen it (mark_victim)";
+        assert_eq!(evidence, whole);
+        assert_eq!(told(None, Some(true), GONE, 10).0, OomKilled);
+        assert!(!told(None, Some(true), GONE, 10).1, "it may have been ending already");
+        let (reason, _, evidence) = told(Some(ExitStatus::Code(3)), Some(true), ROSE, 99);
+        assert_eq!((reason, evidence.as_str()), (Exited, "exit code 3, by sched_process_exit"));
+        assert!(!told(killed, Some(false), ROSE, 99).1, "somebody beside it was chosen");
+        assert_eq!(told(killed, Some(false), GONE, 99).0, Signal, "nobody chose it");
     }
 
     #[test]
@@ -206,7 +267,9 @@ mod tests {
 
     #[test]
     fn the_numbers_are_kept() {
-        let end = |status| ending(&EndFacts { status: Some(status), ..EndFacts::default() });
+        let end = |status| {
+            ending(&EndFacts { status: Some((status, StatusSource::Zombie)), ..EndFacts::default() })
+        };
         assert_eq!(end(ExitStatus::Code(2)).exit_code, Some(2));
         assert!(end(ExitStatus::Code(2)).evidence.contains("panic"));
         assert_eq!(end(ExitStatus::Signal(9)).signal, Some(9));

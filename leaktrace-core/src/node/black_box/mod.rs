@@ -19,7 +19,7 @@ use crate::schema::{BlackBoxChange, BlackBoxLook, BlackBoxName, Location, Memory
 use super::suspicion::SuspicionKind;
 use looks::Looks;
 
-pub use ending::{EndFacts, ExitStatus, KillsBefore, OomKills, ending};
+pub use ending::{EndFacts, ExitStatus, KillsBefore, OomKills, StatusSource, ending};
 pub use file::{EVENT_FILE, EventError, MAX_EVENT, decode, encode};
 pub use memory::{Level, available, cgroup_limit, event_count, file_cache, percent_of, tightest, until_next};
 pub use rotation::{Bounds, Kept, surplus};

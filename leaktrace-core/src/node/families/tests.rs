@@ -273,9 +273,18 @@ fn names_are_those_of_their_units_and_kinds() {
         assert!(unit.is_none_or(|unit| name.ends_with(unit)), "{name}");
         assert_eq!(
             kind == Counter,
-            ["created", "ended", "cpu_seconds", "blackbox_entries", "blackbox_failures", "dropped", "push"]
-                .iter()
-                .any(|end| name.ends_with(end))
+            [
+                "created",
+                "ended",
+                "cpu_seconds",
+                "blackbox_entries",
+                "blackbox_failures",
+                "dropped",
+                "push",
+                "lost"
+            ]
+            .iter()
+            .any(|end| name.ends_with(end))
         );
     }
     assert_eq!(KINDS[LIMIT].0, "leaktrace_series_limit");
@@ -298,4 +307,20 @@ fn a_limit_on_memory_is_told_with_what_it_has_cost() {
     };
     assert_eq!(values(&own), [(DROPPED, 3.0), (MEMORY_LIMIT, 1_048_576.0), (MEMORY_SHORT, 1.0)]);
     assert_eq!(values(&OwnFigures::default()), []);
+}
+
+#[test]
+fn it_is_told_how_processes_are_found() {
+    let said = |events_lost| {
+        let own = OwnFigures { events_lost, ..OwnFigures::default() };
+        Said(families(&[], &mut Totals::default(), &own, &Bounds::default()))
+    };
+    let scan = said(None);
+    assert_eq!(scan.values("leaktrace_discovery", "scan"), [1.0]);
+    assert!(scan.0.iter().all(|family| family.name != "leaktrace_events_lost"), "nothing could be");
+    let events = said(Some(3));
+    assert_eq!(events.values("leaktrace_discovery", "events"), [1.0]);
+    assert_eq!(events.values("leaktrace_discovery", "scan"), Vec::<f64>::new());
+    let lost = events.0.iter().find(|family| family.name == "leaktrace_events_lost").unwrap();
+    assert_eq!((lost.samples.len(), lost.samples[0].value), (1, 3.0));
 }

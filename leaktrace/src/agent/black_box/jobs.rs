@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use leaktrace_core::base::num::Ktime;
-use leaktrace_core::node::black_box::{ExitStatus, percent_of};
+use leaktrace_core::node::black_box::{ExitStatus, StatusSource, percent_of};
 use leaktrace_core::schema::{MemoryUse, ProcessId};
 
 use crate::clock;
@@ -64,7 +64,7 @@ pub(in crate::agent) struct Left {
     /// Whether it runs another program. One that exits has no memory any more some time before the system says so.
     pub(super) has_execed: bool,
     pub(super) has_exited: bool,
-    pub(super) status: Option<ExitStatus>,
+    pub(super) status: Option<(ExitStatus, StatusSource)>,
     pub(super) kills: Option<[Option<u64>; 2]>,
 }
 
@@ -77,7 +77,9 @@ pub(super) fn look_after(
         let target = inspected.target();
         let has_exited = target.exit.has_exited();
         let has_execed = !has_exited && target.space.gone() == Some(Gone::Execed);
-        let status = target.exit.wait_status().or_else(|| of_zombie(procfs, id)).map(ExitStatus::of_wait);
+        let by = |source| move |status| (ExitStatus::of_wait(status), source);
+        let of_pidfd = target.exit.wait_status().map(by(StatusSource::Pidfd));
+        let status = of_pidfd.or_else(|| of_zombie(procfs, id).map(by(StatusSource::Zombie)));
         Left { id, has_execed, has_exited, status, kills: place.as_ref().map(|place| kills(place)) }
     };
     gone.into_iter().map(one).collect()

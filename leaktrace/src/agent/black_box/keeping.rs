@@ -10,9 +10,11 @@ use leaktrace_core::schema::{BlackBoxReason, BlackBoxSnapshot, ProcessId};
 use super::super::asks;
 use super::super::http::{Bytes, Refusal};
 use super::super::main_loop::{Agent, Answer, after};
-use super::Told;
+use super::super::roster::Process;
 use super::jobs::{self, Asked};
 use super::recorder::Recorder;
+use super::watched::Watched;
+use super::{Told, Wanted};
 use crate::clock;
 use crate::process::workers::Lost;
 
@@ -75,14 +77,15 @@ impl Agent<'_> {
                 return;
             }
             let Some(watched) = recorder.watched.get_mut(&id) else { continue };
+            let wanted = Wanted { id, inspected: watched.inspected.clone(), why };
             if let Some(refusal) = self.too_large(id).or_else(|| self.why_undumped(id)) {
                 watched.black_box.began(why, now);
-                self.no_snapshot(recorder, id, why, &refusal);
+                self.no_snapshot(recorder, &wanted, &refusal);
                 continue;
             }
             let (inspected, procfs) = (watched.inspected.clone(), self.procfs.clone());
             let job = move || asks::take(&inspected, &procfs, "ltr");
-            let is_begun = self.begin(job, move |result| Answer::BlackBox(Told::Snapshot(id, why, result)));
+            let is_begun = self.begin(job, move |result| Answer::BlackBox(Told::Snapshot(wanted, result)));
             if !is_begun {
                 return;
             }
@@ -110,6 +113,10 @@ impl Agent<'_> {
 
     /// Takes in what was found out or written.
     pub(in crate::agent) fn black_box_told(&mut self, told: Told, now: Ktime) {
+        if matches!(told, Told::Left(..)) {
+            // Whatever the kernel tells of an end is told before anybody else knows of it.
+            self.take_events(now);
+        }
         let Some(mut recorder) = self.black_box.take() else { return };
         match told {
             Told::Surveyed(result) => {
@@ -120,8 +127,8 @@ impl Agent<'_> {
                     }
                 }
             }
-            Told::Snapshot(id, why, result) => self.snapshot_told(&mut recorder, id, why, result, now),
-            Told::Left(ids, result) => recorder.left(&ids, result, now),
+            Told::Snapshot(wanted, result) => self.snapshot_told(&mut recorder, &wanted, result, now),
+            Told::Left(ids, result) => recorder.left(&ids, result, self.events.has_all_victims(), now),
             Told::Disk(done) => recorder.done(done),
         }
         self.black_box = Some(recorder);
@@ -130,35 +137,38 @@ impl Agent<'_> {
     fn snapshot_told(
         &mut self,
         recorder: &mut Recorder,
-        id: ProcessId,
-        why: Why,
+        wanted: &Wanted,
         result: Result<Result<Bytes, Refusal>, Lost>,
         now: Ktime,
     ) {
         recorder.snapshots -= 1;
         let result = result.unwrap_or_else(|lost| {
-            if let Some(process) = self.roster.get_mut(id) {
+            let process = self.roster.get_mut(wanted.id);
+            let is_it = |process: &&mut Process| {
+                process.inspected.as_ref().is_some_and(|it| it.is(&wanted.inspected))
+            };
+            if let Some(process) = process.filter(is_it) {
                 process.undumped(lost.to_string(), now);
             }
             Err(Refusal::Failed(lost.to_string()))
         });
         match result {
             Ok(bytes) => {
-                let Some(watched) = recorder.get_mut(id) else { return };
+                let Some(watched) = recorder.get_mut(wanted.id, &wanted.inspected) else { return };
                 watched.black_box.ended();
                 watched.snapshots += 1;
                 let file = format!("snapshot-{}.ltr", watched.snapshots);
                 let unix_ns = clock::unix_ns().unwrap_or_default();
-                watched.snapshot = Some(BlackBoxSnapshot { file, unix_ns, why: why.to_string() });
+                watched.snapshot = Some(BlackBoxSnapshot { file, unix_ns, why: wanted.why.to_string() });
                 watched.no_snapshot = None;
-                self.write_state(recorder, id, why, Some(bytes.into()));
+                self.write_state(recorder, wanted, Some(bytes.into()));
             }
-            Err(refusal) => self.no_snapshot(recorder, id, why, &refusal),
+            Err(refusal) => self.no_snapshot(recorder, wanted, &refusal),
         }
     }
 
-    fn no_snapshot(&self, recorder: &mut Recorder, id: ProcessId, why: Why, refusal: &Refusal) {
-        let Some(watched) = recorder.get_mut(id) else { return };
+    fn no_snapshot(&self, recorder: &mut Recorder, wanted: &Wanted, refusal: &Refusal) {
+        let Some(watched) = recorder.get_mut(wanted.id, &wanted.inspected) else { return };
         watched.black_box.ended();
         watched.no_snapshot = Some(match refusal {
             Refusal::Failed(text) => text.clone(),
@@ -167,19 +177,23 @@ impl Agent<'_> {
             Refusal::NotEnabled => "dumps are not allowed".to_owned(),
             Refusal::Unsupported(why) => (*why).to_owned(),
         });
-        self.write_state(recorder, id, why, None);
+        self.write_state(recorder, wanted, None);
     }
 
     /// Writes what is known of a process that runs; of one that has gone, only its snapshot was missing.
-    fn write_state(&self, recorder: &mut Recorder, id: ProcessId, why: Why, snapshot: Option<Vec<u8>>) {
-        let reason = match why {
+    fn write_state(&self, recorder: &mut Recorder, wanted: &Wanted, snapshot: Option<Vec<u8>>) {
+        let (id, inspected) = (wanted.id, &wanted.inspected);
+        let reason = match wanted.why {
             Why::Memory(_) => BlackBoxReason::Memory,
             Why::Conspicuous => BlackBoxReason::Suspicion,
         };
         let now = clock::now();
-        let event = if let Some(leaving) = recorder.leaving.get_mut(&id) {
+        let is_it = |watched: &Watched| watched.inspected.is(inspected);
+        let leaving = recorder.leaving.get_mut(&id).filter(|leaving| is_it(&leaving.watched));
+        let living = recorder.watched.get_mut(&id).filter(|watched| is_it(watched));
+        let event = if let Some(leaving) = leaving {
             leaving.state(reason)
-        } else if let (Some(watched), Some(process)) = (recorder.watched.get_mut(&id), self.roster.get(id)) {
+        } else if let (Some(watched), Some(process)) = (living, self.roster.get(id)) {
             let name = watched.name(id);
             let told = process.told(id, self.studies.level(id), now);
             watched.event(name, reason, told, process.report().map(Arc::unwrap_or_clone))

@@ -16,6 +16,7 @@ use leaktrace_core::node::black_box::{Bounds, Steps, Why};
 use leaktrace_core::schema::ProcessId;
 
 use super::http::{Bytes, Refusal};
+use crate::inspect::Inspected;
 use crate::process::workers::Lost;
 pub(super) use disk::{Desk, Done};
 pub(crate) use folder::FolderError;
@@ -30,10 +31,17 @@ pub(super) struct BlackBoxConfig {
     pub(super) bounds: Bounds,
 }
 
+/// A snapshot that is wanted: of which program, whatever runs in that process later, and why.
+pub(super) struct Wanted {
+    id: ProcessId,
+    inspected: Inspected,
+    why: Why,
+}
+
 /// What jobs and the disk have to say.
 pub(super) enum Told {
     Surveyed(Result<Vec<Surveyed>, Lost>),
-    Snapshot(ProcessId, Why, Result<Result<Bytes, Refusal>, Lost>),
+    Snapshot(Wanted, Result<Result<Bytes, Refusal>, Lost>),
     Left(Vec<ProcessId>, Result<Vec<Left>, Lost>),
     Disk(Done),
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use leaktrace_core::base::num::Ktime;
 use leaktrace_core::node::BlackBoxFigures;
-use leaktrace_core::node::black_box::{Steps, ending};
+use leaktrace_core::node::black_box::{ExitStatus, StatusSource, Steps, ending};
 use leaktrace_core::schema::{BlackBoxEntry, BlackBoxEvent, BlackBoxName, BlackBoxReason, ProcessId};
 use tokio::sync::mpsc;
 
@@ -19,6 +19,7 @@ use super::folder::{Folder, FolderError};
 use super::jobs::Left;
 use super::watched::{Leaving, Watched};
 use crate::clock;
+use crate::inspect::Inspected;
 use crate::process::Procfs;
 use crate::process::cgroups::MemoryCgroups;
 use crate::process::workers::Lost;
@@ -132,6 +133,32 @@ impl Recorder {
         }
     }
 
+    /// A process has become another program, which has a black box of its own.
+    pub(in crate::agent) fn forget(&mut self, id: ProcessId) {
+        self.watched.remove(&id);
+    }
+
+    /// The kernel has told at that time that a process exits, and with what if that is known. Says whether it is known here.
+    pub(in crate::agent) fn exits(&mut self, pid: u32, at: Ktime, status: Option<u32>) -> bool {
+        let watched = self.of_pid(pid, at);
+        let status = status.map(|status| (ExitStatus::of_wait(status), StatusSource::ExitEvent));
+        watched.map(|watched| watched.told = status.or(watched.told)).is_some()
+    }
+
+    /// The OOM killer has chosen a process at that time. Says whether it is known here.
+    pub(in crate::agent) fn is_victim(&mut self, pid: u32, at: Ktime) -> bool {
+        self.of_pid(pid, at).map(|watched| watched.is_victim = true).is_some()
+    }
+
+    /// Whoever had this pid then.
+    fn of_pid(&mut self, pid: u32, at: Ktime) -> Option<&mut Watched> {
+        let id = |start_ticks| ProcessId { pid, start_ticks };
+        let all = id(0)..=id(u64::MAX);
+        let leaving = self.leaving.range_mut(all.clone()).map(|(_, leaving)| &mut leaving.watched);
+        let living = self.watched.range_mut(all).map(|(_, watched)| watched);
+        leaving.chain(living).filter(|watched| watched.since <= at).max_by_key(|watched| watched.since)
+    }
+
     /// When there is something to do again.
     pub(super) fn due(&self) -> Ktime {
         let watched = self.watched.values().map(|watched| watched.due).min();
@@ -141,9 +168,11 @@ impl Recorder {
         survey.into_iter().chain(leaving).fold(self.turn_due, Ktime::min)
     }
 
-    pub(super) fn get_mut(&mut self, id: ProcessId) -> Option<&mut Watched> {
+    /// The program that `inspected` is of: the process may run another one by now, which has the same id.
+    pub(super) fn get_mut(&mut self, id: ProcessId, inspected: &Inspected) -> Option<&mut Watched> {
         let leaving = self.leaving.get_mut(&id).map(|leaving| &mut leaving.watched);
-        self.watched.get_mut(&id).or(leaving)
+        let living = self.watched.get_mut(&id);
+        living.into_iter().chain(leaving).find(|watched| watched.inspected.is(inspected))
     }
 
     /// Hands an event to the thread that writes. Where many end at once, it waits for its turn, without a snapshot.
@@ -197,8 +226,15 @@ impl Recorder {
         }
     }
 
-    /// What there is to write of those that have gone.
-    pub(super) fn left(&mut self, asked: &[ProcessId], told: Result<Vec<Left>, Lost>, now: Ktime) {
+    /// What there is to write of those that have gone; `hears_victims` says whether the kernel tells of each victim of the
+    /// OOM killer.
+    pub(super) fn left(
+        &mut self,
+        asked: &[ProcessId],
+        told: Result<Vec<Left>, Lost>,
+        hears_victims: bool,
+        now: Ktime,
+    ) {
         self.is_asking = false;
         let told = told.unwrap_or_default();
         for id in asked {
@@ -213,7 +249,7 @@ impl Recorder {
             if !leaving.hear(left, now) {
                 continue;
             }
-            let ending = ending(&leaving.facts());
+            let ending = ending(&leaving.facts(hears_victims));
             let is_kept =
                 ending.reason == BlackBoxReason::OomKilled || leaving.watched.black_box.is_worth_keeping();
             if let Some(leaving) = self.leaving.remove(id).filter(|_| is_kept) {

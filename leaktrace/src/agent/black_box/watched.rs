@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use leaktrace_core::base::num::Ktime;
 use leaktrace_core::node::black_box::{
-    BlackBox, EndFacts, ExitStatus, KillsBefore, Level, Mark, OomKills, Steps, percent_of, until_next,
+    BlackBox, EndFacts, ExitStatus, KillsBefore, Level, Mark, OomKills, StatusSource, Steps, percent_of,
+    until_next,
 };
 use leaktrace_core::schema::{
     BLACK_BOX_SCHEMA_VERSION, BlackBoxEvent, BlackBoxLook, BlackBoxName, BlackBoxReason, BlackBoxSnapshot,
@@ -35,6 +36,10 @@ pub(super) struct Watched {
     used: Option<(Ktime, u64)>,
     pub(super) due: Ktime,
     kills: KillsBefore,
+    /// Since when it is known, and what the kernel has told of its end.
+    pub(super) since: Ktime,
+    pub(super) told: Option<(ExitStatus, StatusSource)>,
+    pub(super) is_victim: bool,
     /// The look whose suspicions are known, and when the last study reported.
     marked: (Option<Ktime>, Option<Ktime>),
     pub(super) snapshot: Option<BlackBoxSnapshot>,
@@ -51,6 +56,9 @@ impl Watched {
             used: None,
             due: now,
             kills: KillsBefore::default(),
+            since: now,
+            told: None,
+            is_victim: false,
             marked: (None, None),
             snapshot: None,
             snapshots: 0,
@@ -162,7 +170,7 @@ pub(super) struct Leaving {
     report: Option<Arc<Report>>,
     since: Ktime,
     pub(super) due: Ktime,
-    status: Option<ExitStatus>,
+    status: Option<(ExitStatus, StatusSource)>,
     after: [Option<u64>; 2],
 }
 
@@ -190,7 +198,7 @@ impl Leaving {
 
     /// This was found out. Says whether there will be no more.
     pub(super) fn hear(&mut self, left: &Left, now: Ktime) -> bool {
-        self.status = left.status.or(self.status);
+        self.status = self.watched.told.or(left.status).or(self.status);
         if let Some(kills) = left.kills {
             // What was counted before its cgroup went stands.
             self.after = std::array::from_fn(|index| kills[index].or(self.after[index]));
@@ -201,12 +209,13 @@ impl Leaving {
         is_over || (self.status.is_some() && !self.watched.black_box.is_under_way())
     }
 
-    /// What was found out.
-    pub(super) fn facts(&self) -> EndFacts {
+    /// What was found out; `hears_victims` says whether it would have been heard that the OOM killer had chosen it.
+    pub(super) fn facts(&self, hears_victims: bool) -> EndFacts {
         let before = self.watched.kills.before();
         let [own, around] = [0, 1].map(|index| OomKills { before: before[index], after: self.after[index] });
         let percent = self.watched.black_box.memory().map(|memory| percent_of(memory.used, memory.limit));
-        EndFacts { status: self.status, own, around, percent }
+        let is_victim = (hears_victims || self.watched.is_victim).then_some(self.watched.is_victim);
+        EndFacts { status: self.status, is_victim, own, around, percent }
     }
 
     /// What was known of it before its end.

@@ -114,7 +114,12 @@ impl Answerer {
             Ok((Route::Entry(name, part), _)) => {
                 later::entry(self.answers.black_box(name, part), part, usual).await
             }
-            Ok((route, headers)) => self.at_once(route, &headers, peer),
+            Ok((route, headers)) => {
+                if !matches!(route, Route::Alive | Route::Ready) {
+                    self.answers.news().await;
+                }
+                self.at_once(route, &headers, peer)
+            }
             Err(answer) => answer,
         };
         answer.into_response(deadline)

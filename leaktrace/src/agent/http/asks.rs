@@ -10,12 +10,19 @@ use leaktrace_core::schema::{BlackBoxName, Level, MetricFamily, Node, ProcessId,
 /// A dump on its way.
 pub type Dumped = Pin<Box<dyn Future<Output = Result<Bytes, Refusal>> + Send>>;
 
+/// What is known on its way to be told.
+pub type News = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// Who knows the processes. Nothing here may wait, but for what it returns: everybody is answered by one thread.
 pub trait Answers: Send + Sync + 'static {
-    /// All processes, as of the last second. As long as nothing has changed, it is the same `Arc`.
+    /// Has what is known told anew, if it was not within the last second, or longer ago where that costs more. It is waited for
+    /// that a moment at most.
+    fn news(&self) -> News;
+
+    /// All processes, as of the last news. As long as nothing has changed, it is the same `Arc`.
     fn node(&self) -> Arc<Node>;
 
-    /// All metrics, as of the last second. As long as nothing has changed, it is the same `Arc`.
+    /// All metrics, as of the last news. As long as nothing has changed, it is the same `Arc`.
     fn metrics(&self) -> Arc<Vec<MetricFamily>>;
 
     /// Takes a dump of a process. Who asked may go away before it is there, and then drops this.

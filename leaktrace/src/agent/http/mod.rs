@@ -33,7 +33,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use std::{io, net};
 
-pub use asks::{Answers, BlackBoxPart, Dumped, Health, LevelWish, ProfileKind, Refusal, Wish};
+pub use asks::{Answers, BlackBoxPart, Dumped, Health, LevelWish, News, ProfileKind, Refusal, Wish};
 pub use doors::Doors;
 pub(super) use guard::read_token;
 pub use guard::{Guard, TokenError};

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use crate::agent::http::{Answers, BlackBoxPart, Bytes, Dumped, Health, LevelWish, Refusal, Wish};
+use crate::agent::http::{Answers, BlackBoxPart, Bytes, Dumped, Health, LevelWish, News, Refusal, Wish};
 use std::time::Duration;
 
 use leaktrace_core::schema::{
@@ -102,6 +102,10 @@ impl Made {
 }
 
 impl Answers for Made {
+    fn news(&self) -> News {
+        Box::pin(std::future::ready(()))
+    }
+
     fn node(&self) -> Arc<Node> {
         Arc::clone(&self.node)
     }
