@@ -23,7 +23,7 @@ use tokio::sync::oneshot;
 
 use self::ptrace::{ptrace, set_mask, set_options};
 use super::Pid;
-use crate::signals::Mask;
+use crate::signals::{self, Mask};
 
 /// What a shell adds to the number of the signal that ended a program.
 const SIGNALLED: c_int = 128;
@@ -249,7 +249,6 @@ mod tests {
     use super::*;
     use crate::process::Procfs;
     use crate::process::stat::Stat;
-    use crate::signals;
 
     fn no_signals() -> Mask {
         Mask::of(&[])
@@ -324,16 +323,14 @@ mod tests {
         assert_eq!(receiver.recv_timeout(Duration::from_secs(10)), Ok(128 + 15));
     }
 
-    /// What we block for ourselves, a file that may not grow among it, ends it as without us.
     #[test]
-    fn what_is_blocked_here_is_not_blocked_in_it() {
-        let started = std::thread::spawn(|| {
-            let before = signals::hold(signals::Taken::ByProgram).unwrap();
+    fn a_file_that_may_not_grow_ends_it_as_without_us() {
+        let start = || {
             let mut command = Command::new("sh");
             command.args(["-c", "kill -XFSZ $$; exit 0"]);
-            Launched::start(command, before).unwrap()
-        });
-        let launched = started.join().unwrap();
+            Launched::start(command, signals::hold(signals::Taken::ByProgram).unwrap()).unwrap()
+        };
+        let launched = std::thread::spawn(start).join().unwrap();
         launched.release(false);
         assert_eq!(launched.wait().unwrap(), 128 + 25);
     }
