@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use super::stay::Stay;
 use crate::base::hash::{KeyedMap, KeyedSet};
 use crate::base::num::{Goid, Ktime, nearly_all};
+use crate::judge::detect::connections::Connection;
 use crate::judge::detect::observation::{Observation, Sighting};
 
 /// Goroutines by who started them and at which site.
@@ -40,7 +41,7 @@ pub(super) fn beside_clients(seen: &Observation, stays: &KeyedMap<Goid, Stay>) -
 fn servers(seen: &Observation, stays: &KeyedMap<Goid, Stay>) -> KeyedMap<Goid, u32> {
     let mut clients: BTreeMap<Family, (u64, u64)> = BTreeMap::new();
     for (sighting, _, family) in families(seen, stays) {
-        let is_clients = seen.connections.get(sighting.goid).is_some_and(|one| one.is_of_client());
+        let is_clients = seen.connections.get(sighting.goid).is_some_and(Connection::is_of_client);
         let (served, live) = clients.entry(family).or_default();
         (*served, *live) = (*served + count(sighting) * u64::from(is_clients), *live + count(sighting));
     }

@@ -84,8 +84,9 @@ fn is_likely(case: &Case<'_>, trend: &Trend) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::judge::detect::objects::Objects;
     use crate::judge::detect::observation;
-    use crate::judge::detect::watched::{Cohort, Objects, Watched};
+    use crate::judge::detect::watched::{Cohort, Watched};
 
     #[test]
     fn a_cause_is_a_guess_unless_a_timer_is_known_to_be_stopped() {

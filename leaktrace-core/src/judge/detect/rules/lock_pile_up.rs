@@ -119,8 +119,9 @@ mod tests {
 
     use super::*;
     use crate::base::num::Goid;
+    use crate::judge::detect::objects::Objects;
     use crate::judge::detect::observation::{self, Standing};
-    use crate::judge::detect::watched::{Objects, Watched};
+    use crate::judge::detect::watched::Watched;
 
     /// The verdict on ten that wait for a lock, the first for three minutes, which nobody has got for so many seconds, and
     /// whose holder, if it is known, waits so.

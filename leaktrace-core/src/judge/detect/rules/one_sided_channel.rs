@@ -127,8 +127,9 @@ fn suspect(
 mod tests {
     use super::*;
     use crate::base::num::Avma;
+    use crate::judge::detect::objects::Objects;
     use crate::judge::detect::observation::{self, Object, Standing, Wait};
-    use crate::judge::detect::watched::{Cohort, Objects, Watched};
+    use crate::judge::detect::watched::{Cohort, Watched};
 
     /// The verdict on four that have waited for so long to send on an unbuffered channel, so many of them unreachable.
     fn severity(seconds: u64, unreachable: u64) -> Option<Severity> {

@@ -46,9 +46,10 @@ fn evaluate(case: &Case<'_>) -> Judgement {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::judge::detect::objects::Objects;
     use crate::judge::detect::observation;
     use crate::judge::detect::rules::SiteFacts;
-    use crate::judge::detect::watched::{Cohort, Objects, Watched};
+    use crate::judge::detect::watched::{Cohort, Watched};
 
     #[test]
     fn a_cause_is_a_guess_unless_a_timer_is_known_to_be_stopped() {

@@ -53,10 +53,11 @@ fn evaluate(case: &Case<'_>) -> Judgement {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::judge::detect::objects::Objects;
     use crate::judge::detect::observation;
     use crate::judge::detect::rules::Suspicion;
     use crate::judge::detect::signatures::Signatures;
-    use crate::judge::detect::watched::{Objects, Watched};
+    use crate::judge::detect::watched::Watched;
 
     fn judged(unreachable: u64, certain: u64) -> Option<Suspicion> {
         let cohort = Cohort { live: 5, unreachable, certain, ..Cohort::new(observation::made_up()) };
