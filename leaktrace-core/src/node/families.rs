@@ -284,13 +284,7 @@ fn of_node(processes: &[NodeProcess], own: &OwnFigures) -> Vec<Sample> {
         sample(LEVEL_LIMIT, [], own.highest_level.number().into()),
     ];
     let black_box = own.black_box.iter().flat_map(of_black_box);
-    // Without a limit nothing is ever short or dropped.
-    let limit = own.memory_limit.into_iter().flat_map(|limit| {
-        let dropped =
-            own.dropped.iter().map(|(what, count)| sample(DROPPED, [("what", *what)], real(*count)));
-        let short = sample(MEMORY_SHORT, [], real(own.is_memory_short.into()));
-        dropped.chain([sample(MEMORY_LIMIT, [], real(limit)), short]).collect::<Vec<_>>()
-    });
+    let limit = own.memory_limit.into_iter().flat_map(|limit| of_memory(limit, own));
     states
         .into_iter()
         .chain(reasons)
@@ -302,6 +296,13 @@ fn of_node(processes: &[NodeProcess], own: &OwnFigures) -> Vec<Sample> {
         .chain(limit)
         .chain(own.pushes.iter().map(of_push))
         .collect()
+}
+
+/// Without a limit nothing is ever short or dropped.
+fn of_memory(limit: u64, own: &OwnFigures) -> impl Iterator<Item = Sample> {
+    let dropped = own.dropped.iter().map(|(what, count)| sample(DROPPED, [("what", *what)], real(*count)));
+    let short = sample(MEMORY_SHORT, [], real(own.is_memory_short.into()));
+    dropped.chain([sample(MEMORY_LIMIT, [], real(limit)), short])
 }
 
 fn of_push((to, result, count): &(&'static str, &'static str, u64)) -> Sample {

@@ -23,7 +23,7 @@ use tokio::sync::oneshot;
 
 use self::ptrace::{ptrace, set_mask, set_options};
 use super::Pid;
-use crate::signals::{self, Mask};
+use crate::signals::Mask;
 
 /// What a shell adds to the number of the signal that ended a program.
 const SIGNALLED: c_int = 128;
@@ -249,6 +249,7 @@ mod tests {
     use super::*;
     use crate::process::Procfs;
     use crate::process::stat::Stat;
+    use crate::signals;
 
     fn no_signals() -> Mask {
         Mask::of(&[])
