@@ -207,7 +207,7 @@ fn the_style_for_benchmarks_is_at_entries() {
     let file = compiled(PROGRAM, Version::NEWEST, directory.path(), &[], &[]);
     let elf = Elf::parse(&file).unwrap();
     let program = examined(&elf);
-    let entry = PlanOptions { style: PlanStyle::Entry, ..PlanOptions::default() };
+    let entry = PlanOptions { style: PlanStyle::Entry };
     let entry = plan(&elf, &program, &Kind::IN_RUNTIME, entry).unwrap();
     assert!(entry.sites.iter().all(|site| site.cost == Cost::SingleStepped), "{entry}");
     assert!(entry.sites_of(Kind::Park).all(|site| site.offset_in_function == 0), "{entry}");

@@ -104,7 +104,7 @@ fn at_entries(pid: Pid) -> Result<DrainThread> {
     let procfs = Procfs::system();
     let target = Arc::new(HeldProcess::open(&procfs, pid)?);
     let inspected = Inspected::new(Arc::clone(&target), &procfs)?;
-    let options = PlanOptions { style: PlanStyle::Entry, ..PlanOptions::default() };
+    let options = PlanOptions { style: PlanStyle::Entry };
     let plan = plan(inspected.elf(), inspected.program(), &Kind::IN_RUNTIME, options)?;
     let attached = Attached::new(Hub::new(HubOptions::default())?, &target, &inspected, &plan, RING_BYTES)?;
     Ok(DrainThread::start(attached, Registry::new(Ktime(0))))

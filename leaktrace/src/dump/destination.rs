@@ -79,7 +79,7 @@ mod tests {
             std::fs::write(&path, before).unwrap();
             let destination = Destination::open(Some(&path), Content::Names).unwrap();
             let failing = |out: &mut dyn Write| {
-                out.write_all(&[b'x'; 1 << 17])?;
+                out.write_all(&vec![b'x'; 1 << 17])?;
                 Err(io::ErrorKind::StorageFull.into())
             };
             destination.write(failing).unwrap_err();

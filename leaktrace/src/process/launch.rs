@@ -326,11 +326,9 @@ mod tests {
 
     #[test]
     fn a_file_that_may_not_grow_ends_it_as_without_us() {
-        let start = || {
-            let mut command = Command::new("sh");
-            command.args(["-c", "kill -XFSZ $$; exit 0"]);
-            Launched::start(command, signals::hold(signals::Taken::ByProgram).unwrap()).unwrap()
-        };
+        let mut command = Command::new("sh");
+        command.args(["-c", "kill -XFSZ $$; exit 0"]);
+        let start = || Launched::start(command, signals::hold(signals::Taken::ByProgram).unwrap()).unwrap();
         let launched = std::thread::spawn(start).join().unwrap();
         launched.release(false);
         assert_eq!(launched.wait().unwrap(), 128 + 25);

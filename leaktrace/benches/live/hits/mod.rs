@@ -83,7 +83,7 @@ pub(crate) fn run(effort: Effort) -> Result<()> {
     let inspected = Inspected::new(Arc::clone(&target), &procfs)?;
     let hub = Hub::new(HubOptions::default())?;
     let cheap = inspected.plan(&Kind::IN_RUNTIME)?;
-    let options = PlanOptions { style: PlanStyle::Entry, ..PlanOptions::default() };
+    let options = PlanOptions { style: PlanStyle::Entry };
     let entry = plan(inspected.elf(), inspected.program(), &Kind::IN_RUNTIME, options)?;
     let mut bench = Bench { program, hub, inspected: &inspected };
     let mut figures: [Figures; ROWS.len()] = Default::default();
