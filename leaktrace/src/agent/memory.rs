@@ -4,7 +4,7 @@ use super::main_loop::Agent;
 use super::roster::{Process, Roster};
 use crate::allocator;
 use crate::process::Pid;
-use crate::process::stat::resident;
+use crate::process::stat::anonymous;
 
 /// One in so many of the processes gives something up at a time.
 const PART: usize = 4;
@@ -23,7 +23,7 @@ impl Agent<'_> {
         if self.memory.most().is_none() {
             return;
         }
-        if self.memory.see(resident(self.procfs, Pid::own()).unwrap_or(0)) {
+        if self.memory.see(anonymous(self.procfs, Pid::own()).unwrap_or(0)) {
             let reports = self.roster.drop_of_least(Process::drop_report);
             let names = if reports == 0 { self.roster.drop_of_least(Process::drop_names) } else { 0 };
             self.dropped.reports += reports;

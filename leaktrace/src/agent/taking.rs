@@ -19,7 +19,7 @@ use super::studied::Studied;
 use super::study::Heard;
 use crate::clock;
 use crate::process::privileges::{Capability, Privileges};
-use crate::process::stat::resident;
+use crate::process::stat::anonymous;
 use crate::process::workers::Lost;
 use crate::process::{Pid, cpu};
 
@@ -220,7 +220,7 @@ impl Agent<'_> {
     fn own(&self) -> OwnFigures {
         OwnFigures {
             cpu: cpu::used_by_us() + cpu::used_by_ended_children(self.procfs),
-            memory_bytes: resident(self.procfs, Pid::own()).unwrap_or(0),
+            memory_bytes: anonymous(self.procfs, Pid::own()).unwrap_or(0),
             memory_limit: self.memory.most(),
             is_memory_short: self.memory.is_short(),
             dropped: vec![("names", self.dropped.names), ("reports", self.dropped.reports)],

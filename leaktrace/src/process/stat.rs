@@ -122,14 +122,38 @@ impl Status {
 
 /// How much memory a process has, in bytes: the file does not wait for the lock of its memory map.
 pub(crate) fn resident(procfs: &Procfs, pid: Pid) -> Option<u64> {
+    let [resident, _] = statm(procfs, pid)?;
+    Some(resident)
+}
+
+/// How much of that is its own, in bytes, and not mapped from files, whose pages the kernel takes back where it needs them.
+pub(crate) fn anonymous(procfs: &Procfs, pid: Pid) -> Option<u64> {
+    let [resident, shared] = statm(procfs, pid)?;
+    Some(resident.saturating_sub(shared))
+}
+
+/// All resident memory, and that of files and shared memory (proc_pid_statm(5)), in bytes.
+fn statm(procfs: &Procfs, pid: Pid) -> Option<[u64; 2]> {
     let text = procfs.read(pid, "statm", USUAL as u64).ok()?;
-    let pages: u64 = String::from_utf8_lossy(&text).split_whitespace().nth(1)?.parse().ok()?;
-    pages.checked_mul(rustix::param::page_size() as u64)
+    let text = String::from_utf8_lossy(&text);
+    let mut pages = text.split_whitespace().skip(1).map_while(|word| word.parse::<u64>().ok());
+    let mut bytes = || pages.next()?.checked_mul(rustix::param::page_size() as u64);
+    Some([bytes()?, bytes()?])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_mapped_from_files_is_not_ones_own() {
+        let of_us = |read: fn(&Procfs, Pid) -> Option<u64>| read(&Procfs::system(), Pid::own()).unwrap();
+        // The test's own binary is mapped.
+        let before = of_us(anonymous);
+        assert!(before > 0 && of_us(resident) > before);
+        let more = vec![1_u8; 64 << 20];
+        assert!(of_us(anonymous) > before + (48 << 20), "{}", more.len());
+    }
 
     #[test]
     fn a_name_may_hold_what_looks_like_fields() {
