@@ -6,8 +6,8 @@ use std::process::Command;
 use leaktrace_core::binary::elf::Elf;
 use leaktrace_tests::go::run::run;
 
-/// As built by `cargo install` for x86-64 it is some 11.7 MB.
-const LARGEST: usize = 12_500_000;
+/// As built by `cargo install` for x86-64 it is some 16.4 MB, of which TLS and HTTP/2, for the agent, are some 4.
+const LARGEST: usize = 17_500_000;
 
 /// The sections that hold line tables, types and names, of which any is many megabytes.
 const FOR_DEBUGGERS: [&str; 6] =
