@@ -32,11 +32,18 @@ fn evaluate(case: &Case<'_>) -> Judgement {
     let trend = case.cohort.site_trend.as_ref().filter(|trend| trend.nobody_leaves() && trend.arrived >= 6);
     let Some(trend) = trend else { return case.unless_watched_for(LONG_NS) };
     let most = if trend.arrived >= MANY { Severity::Likely } else { Severity::Watch };
+    // Who has run again and waits again does so in a loop; who waits for the first time may be about to end.
+    let are_loops = case.cohort.old > 0 && !case.cohort.is_unused();
+    let cause = if are_loops {
+        "more and more of them wake and wait again in a loop, and next to none has ended"
+    } else {
+        "more and more of them wait for a time, and next to none has ended"
+    };
     Judgement::suspect_unless(
         case.doubt(trend, most),
         most,
         case.evidence_of(trend),
-        "more and more of them wait for a time, and next to none has ended",
+        cause,
         "end each when its work is done: a loop selects on a Done channel or a context as well, and whoever started it closes or \
          cancels that on all paths; stopping a ticker does not end a loop over its channel",
     )
