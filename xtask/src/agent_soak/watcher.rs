@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use leaktrace_core::schema::{Node, NodeProcess};
 use leaktrace_tests::agent::{Agent, DEPLOYED, confined};
 use leaktrace_tests::http;
+use leaktrace_tests::poll::{PATIENCE, poll_until};
 use leaktrace_tests::process::status;
 
 /// The numbers of [`DEPLOYED`].
@@ -25,7 +26,7 @@ pub(super) struct Resources {
 pub(super) struct Watcher(Agent);
 
 impl Watcher {
-    /// Starts it, and waits until it listens.
+    /// Starts it, and waits until it is ready: what it has then is what it always has.
     pub(super) fn start(options: &[String]) -> Result<Self> {
         let agent = Agent::start_as(confined(&DEPLOYED), &options.join(" "));
         let allowed = CAPABILITIES.iter().fold(0_u64, |mask, number| mask | 1 << number);
@@ -34,6 +35,7 @@ impl Watcher {
             status.lines().find_map(|line| line.strip_prefix("CapPrm:")).context("there is no such line")?;
         let has = u64::from_str_radix(has.trim(), 16)?;
         ensure!(has & !allowed == 0, "the agent has more rights than it may: {has:#x}");
+        poll_until(PATIENCE, "the agent is ready", || http::get(agent.port(), "/readyz").ok());
         Ok(Self(agent))
     }
 
