@@ -13,7 +13,7 @@ use leaktrace_core::go::program::Program;
 use leaktrace_core::go::validate::InvalidLayout;
 use leaktrace_core::report::{LazyDebugInfo, ProgramSymbols};
 use leaktrace_core::trace::plan::{
-    AttachPlan, OtherProbes, PlanOptions, Statement, VerifyError, plan, plan_statements,
+    AttachPlan, OtherProbes, PlanStyle, Statement, VerifyError, plan, plan_statements,
 };
 
 use crate::process::exit::{ExitWatch, Gone};
@@ -157,7 +157,7 @@ impl Inspected {
 
     /// Where to attach, compared with the instructions that are in the process.
     pub fn plan(&self, kinds: &[Kind]) -> anyhow::Result<AttachPlan> {
-        self.verified(plan(self.elf(), self.program(), kinds, PlanOptions::default())?)
+        self.verified(plan(self.elf(), self.program(), kinds, PlanStyle::default())?)
     }
 
     /// Where to attach to see the births of these `go` statements alone, compared as well.

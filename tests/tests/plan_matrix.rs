@@ -14,8 +14,8 @@ use leaktrace_core::go::globals::Found;
 use leaktrace_core::go::layout::Layout;
 use leaktrace_core::go::program::Program;
 use leaktrace_core::trace::plan::{
-    AttachPlan, Cost, Missed, MissedReason, OtherProbes, PlanError, PlanOptions, PlanStyle, VerifyError,
-    plan, plan_statements,
+    AttachPlan, Cost, Missed, MissedReason, OtherProbes, PlanError, PlanStyle, VerifyError, plan,
+    plan_statements,
 };
 use leaktrace_tests::go::Toolchain;
 use leaktrace_tests::go::run::run;
@@ -120,7 +120,7 @@ fn every_program_has_a_cheap_place_for_every_event() {
         let elf = Elf::parse(live.file()).unwrap();
         let bias = live.bias(&elf);
         let program = Program::inspect(&elf, bias, &live.memory).unwrap();
-        let plan = plan(&elf, &program, &Kind::IN_RUNTIME, PlanOptions::default()).unwrap();
+        let plan = plan(&elf, &program, &Kind::IN_RUNTIME, PlanStyle::default()).unwrap();
         is_cheap_and_complete(&plan);
         sees_births_by_their_callers(&plan, version, mode);
         assert_eq!(plan.verify(&live.memory, bias, none), Ok(0));
@@ -160,7 +160,7 @@ fn arm64_programs_have_a_cheap_plan_and_known_variables() {
         let elf = Elf::parse(&file).unwrap();
         assert_eq!(elf.arch(), Arch::Arm64);
         let program = examined(&elf);
-        let plan = plan(&elf, &program, &Kind::IN_RUNTIME, PlanOptions::default()).unwrap();
+        let plan = plan(&elf, &program, &Kind::IN_RUNTIME, PlanStyle::default()).unwrap();
         is_cheap_and_complete(&plan);
         assert!(plan.sites_of(Kind::Birth).all(|site| site.instruction == "ret"), "{plan}");
         for kind in [Kind::End, Kind::Park, Kind::Ready] {
@@ -196,7 +196,7 @@ fn programs_without_optimisation_have_a_cheap_plan() {
         let file = compiled(PROGRAM, version, directory.path(), &[], &["-gcflags=all=-N -l"]);
         let elf = Elf::parse(&file).unwrap();
         let program = examined(&elf);
-        let plan = plan(&elf, &program, &Kind::IN_RUNTIME, PlanOptions::default()).unwrap();
+        let plan = plan(&elf, &program, &Kind::IN_RUNTIME, PlanStyle::default()).unwrap();
         is_cheap_and_complete(&plan);
     });
 }
@@ -207,8 +207,7 @@ fn the_style_for_benchmarks_is_at_entries() {
     let file = compiled(PROGRAM, Version::NEWEST, directory.path(), &[], &[]);
     let elf = Elf::parse(&file).unwrap();
     let program = examined(&elf);
-    let entry = PlanOptions { style: PlanStyle::Entry };
-    let entry = plan(&elf, &program, &Kind::IN_RUNTIME, entry).unwrap();
+    let entry = plan(&elf, &program, &Kind::IN_RUNTIME, PlanStyle::Entry).unwrap();
     assert!(entry.sites.iter().all(|site| site.cost == Cost::SingleStepped), "{entry}");
     assert!(entry.sites_of(Kind::Park).all(|site| site.offset_in_function == 0), "{entry}");
 }
@@ -220,7 +219,7 @@ fn a_process_that_was_patched_is_refused() {
     let elf = Elf::parse(live.file()).unwrap();
     let bias = live.bias(&elf);
     let program = Program::inspect(&elf, bias, &live.memory).unwrap();
-    let plan = plan(&elf, &program, &[Kind::Park], PlanOptions::default()).unwrap();
+    let plan = plan(&elf, &program, &[Kind::Park], PlanStyle::default()).unwrap();
     let site = &plan.sites[0];
     let patched = Pieces::new().with(bias.to_avma(site.svma), vec![0x90; site.expected.len()]);
     assert!(matches!(plan.verify(&patched, bias, none), Err(VerifyError::Different { .. })));

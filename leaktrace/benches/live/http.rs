@@ -14,7 +14,7 @@ use leaktrace::process::find::HeldProcess;
 use leaktrace::process::{Pid, Procfs};
 use leaktrace_common::event::Kind;
 use leaktrace_core::base::num::Ktime;
-use leaktrace_core::trace::plan::{PlanOptions, PlanStyle, plan};
+use leaktrace_core::trace::plan::{PlanStyle, plan};
 use leaktrace_core::trace::registry::Registry;
 
 use crate::effort::Effort;
@@ -104,8 +104,7 @@ fn at_entries(pid: Pid) -> Result<DrainThread> {
     let procfs = Procfs::system();
     let target = Arc::new(HeldProcess::open(&procfs, pid)?);
     let inspected = Inspected::new(Arc::clone(&target), &procfs)?;
-    let options = PlanOptions { style: PlanStyle::Entry };
-    let plan = plan(inspected.elf(), inspected.program(), &Kind::IN_RUNTIME, options)?;
+    let plan = plan(inspected.elf(), inspected.program(), &Kind::IN_RUNTIME, PlanStyle::Entry)?;
     let attached = Attached::new(Hub::new(HubOptions::default())?, &target, &inspected, &plan, RING_BYTES)?;
     Ok(DrainThread::start(attached, Registry::new(Ktime(0))))
 }

@@ -52,7 +52,7 @@ impl<'d> Planner<'_, 'd> {
         let Some(newproc1) = self.code.function(NEWPROC1) else {
             return Found::missing(Kind::Birth, NEWPROC1, MissedReason::NoFunction);
         };
-        let is_cheap = self.options.style.is_cheap();
+        let is_cheap = self.style.is_cheap();
         let mut found = match self.code.arch() {
             Arch::Amd64 if is_cheap => self.cheap_birth(&newproc1),
             Arch::Amd64 | Arch::Arm64 => self.returns(&newproc1),

@@ -46,8 +46,8 @@ impl Planner<'_, '_> {
             Ok(body) => body,
             Err(error) => return Found::missing(kind, name, MissedReason::NoPlace(error.to_string())),
         };
-        let style = self.options.style;
-        let cheap = style.is_cheap().then(|| cheap_at_entry(&body, self.machine(), &self.code)).flatten();
+        let cheap =
+            self.style.is_cheap().then(|| cheap_at_entry(&body, self.machine(), &self.code)).flatten();
         let (instruction, reason) = match (cheap, body.instructions.first()) {
             (Some(cheap), _) => {
                 (cheap, "the first cheap instruction at which the argument is still in its register")

@@ -42,13 +42,6 @@ use crate::go::program::Program;
 const PROBED: [&str; 5] =
     ["runtime.newproc1", "runtime.gdestroy", "runtime.goexit0", "runtime.park_m", "runtime.ready"];
 
-/// What decides between places.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PlanOptions {
-    /// How places are chosen.
-    pub style: PlanStyle,
-}
-
 /// Why there is no plan.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PlanError {
@@ -105,10 +98,10 @@ pub fn plan(
     elf: &Elf<'_>,
     program: &Program<'_>,
     kinds: &[Kind],
-    options: PlanOptions,
+    style: PlanStyle,
 ) -> Result<AttachPlan, PlanError> {
     let code = Code::new(elf, program.bias, program.modules.main());
-    let planner = Planner { code, goid: program.layout.g.goid, options };
+    let planner = Planner { code, goid: program.layout.g.goid, style };
     let plan = planner.plan(kinds);
     if plan.sites.is_empty() && !kinds.is_empty() {
         let wanted: Vec<_> = kinds.iter().map(|kind| kind.as_str()).collect();
@@ -124,7 +117,7 @@ pub fn plan_statements(
     statements: &[Statement],
 ) -> Result<AttachPlan, PlanError> {
     let code = Code::new(elf, program.bias, program.modules.main());
-    let planner = Planner { code, goid: program.layout.g.goid, options: PlanOptions::default() };
+    let planner = Planner { code, goid: program.layout.g.goid, style: PlanStyle::default() };
     planner.statements(&program.modules, statements)
 }
 
@@ -133,7 +126,7 @@ struct Planner<'a, 'd> {
     code: Code<'a, 'd>,
     /// The offset of `goid` in `g`.
     goid: u32,
-    options: PlanOptions,
+    style: PlanStyle,
 }
 
 /// What was found for one kind.

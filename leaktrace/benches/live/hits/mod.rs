@@ -21,7 +21,7 @@ use leaktrace_common::event::Kind;
 use leaktrace_core::base::num::FileOffset;
 use leaktrace_core::go::code::Code;
 use leaktrace_core::trace::budget::Kinds;
-use leaktrace_core::trace::plan::{AttachPlan, PlanOptions, PlanStyle, plan};
+use leaktrace_core::trace::plan::{AttachPlan, PlanStyle, plan};
 
 use crate::effort::Effort;
 use crate::go::{self, Running};
@@ -83,8 +83,7 @@ pub(crate) fn run(effort: Effort) -> Result<()> {
     let inspected = Inspected::new(Arc::clone(&target), &procfs)?;
     let hub = Hub::new(HubOptions::default())?;
     let cheap = inspected.plan(&Kind::IN_RUNTIME)?;
-    let options = PlanOptions { style: PlanStyle::Entry };
-    let entry = plan(inspected.elf(), inspected.program(), &Kind::IN_RUNTIME, options)?;
+    let entry = plan(inspected.elf(), inspected.program(), &Kind::IN_RUNTIME, PlanStyle::Entry)?;
     let mut bench = Bench { program, hub, inspected: &inspected };
     let mut figures: [Figures; ROWS.len()] = Default::default();
     let mut usual: [UsualFigures; USUAL.len()] = Default::default();
