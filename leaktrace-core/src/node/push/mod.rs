@@ -8,6 +8,7 @@ mod answer;
 mod backoff;
 mod connect;
 mod grpc_web;
+mod label;
 mod labels;
 pub mod otlp;
 mod parca;

@@ -9,6 +9,7 @@ use prost::Message;
 use prost::bytes::Bytes;
 
 use super::grpc_web;
+use super::label::Label;
 
 /// Where it is pushed to.
 pub const PARCA_PATH: &str = "/parca.profilestore.v1alpha1.ProfileStoreService/WriteRaw";
@@ -34,14 +35,6 @@ struct LabelSet {
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct Label {
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(string, tag = "2")]
-    value: String,
-}
-
-#[derive(Clone, PartialEq, Message)]
 struct RawSample {
     /// A pprof profile, compressed or not.
     #[prost(bytes = "bytes", tag = "1")]
@@ -50,9 +43,8 @@ struct RawSample {
 
 /// The request that pushes one profile with these labels.
 pub fn parca_request(labels: &[(&str, String)], profile: Bytes) -> Vec<u8> {
-    let labels = labels.iter().map(|(name, value)| Label { name: (*name).to_owned(), value: value.clone() });
     let series = RawProfileSeries {
-        labels: Some(LabelSet { labels: labels.collect() }),
+        labels: Some(LabelSet { labels: Label::all(labels) }),
         samples: vec![RawSample { raw_profile: profile }],
     };
     grpc_web::frame(&WriteRawRequest { series: vec![series] })

@@ -6,6 +6,8 @@
 use prost::Message;
 use prost::bytes::Bytes;
 
+use super::label::Label;
+
 /// Where it is pushed to.
 pub const PYROSCOPE_PATH: &str = "/push.v1.PusherService/Push";
 
@@ -18,17 +20,9 @@ struct PushRequest {
 #[derive(Clone, PartialEq, Message)]
 struct RawProfileSeries {
     #[prost(message, repeated, tag = "1")]
-    labels: Vec<LabelPair>,
+    labels: Vec<Label>,
     #[prost(message, repeated, tag = "2")]
     samples: Vec<RawSample>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct LabelPair {
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(string, tag = "2")]
-    value: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -42,10 +36,8 @@ struct RawSample {
 
 /// The request that pushes one profile with these labels.
 pub fn pyroscope_request(labels: &[(&str, String)], profile: Bytes, id: String) -> Vec<u8> {
-    let labels =
-        labels.iter().map(|(name, value)| LabelPair { name: (*name).to_owned(), value: value.clone() });
     let samples = vec![RawSample { raw_profile: profile, id }];
-    PushRequest { series: vec![RawProfileSeries { labels: labels.collect(), samples }] }.encode_to_vec()
+    PushRequest { series: vec![RawProfileSeries { labels: Label::all(labels), samples }] }.encode_to_vec()
 }
 
 /// An id of a profile that no other has, out of bytes by chance: a UUID of version 4 (RFC 9562).
