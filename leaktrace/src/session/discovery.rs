@@ -1,7 +1,7 @@
 //! Finds the processes that are described and not named. Reads only what the kernel answers without the process's help:
 //! whether a candidate runs Go is found out on a thread that may never come back.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +30,7 @@ pub(super) struct Discovery {
     /// Those that were looked at: when they started, and what they ran.
     seen: HashMap<Pid, Seen>,
     /// Those that there was no place for.
-    waiting: Vec<Pid>,
+    waiting: HashSet<Pid>,
     due: Ktime,
 }
 
@@ -42,7 +42,7 @@ struct Seen {
 
 impl Discovery {
     pub(super) fn new(matcher: Matcher, now: Ktime) -> Self {
-        Self { matcher: Arc::new(matcher), seen: HashMap::new(), waiting: Vec::new(), due: now }
+        Self { matcher: Arc::new(matcher), seen: HashMap::new(), waiting: HashSet::new(), due: now }
     }
 
     /// When to look next.
@@ -74,7 +74,7 @@ impl Discovery {
 
     /// There was no place for this process.
     pub(super) fn leave_waiting(&mut self, pid: Pid) {
-        self.waiting.push(pid);
+        self.waiting.insert(pid);
     }
 
     /// A process is not watched any more. One that has called exec is looked at anew, though it may be called the same, and so
@@ -83,7 +83,7 @@ impl Discovery {
         if self.waiting.contains(&pid) {
             return;
         }
-        for waiting in self.waiting.drain(..).chain(has_execed.then_some(pid)) {
+        for waiting in self.waiting.drain().chain(has_execed.then_some(pid)) {
             self.seen.remove(&waiting);
         }
     }
