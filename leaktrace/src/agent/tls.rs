@@ -80,7 +80,7 @@ impl TlsError {
     /// What to do about it.
     pub const fn hint(&self) -> &'static str {
         match self {
-            Self::Cpu => "leave out --tls-cert, and put a proxy that has TLS in front",
+            Self::Cpu => "leave out --tls-cert and https://, and let a proxy that has TLS do that",
             Self::CannotRead { .. } => "check that the file exists and that you may read it",
             Self::Exposed { .. } => "let only its owner or a group read it: `chmod o= FILE`",
             Self::TooLong { .. } => "give the file that has only this, in PEM",
