@@ -12,6 +12,7 @@ mod dumps;
 mod events;
 mod exits;
 mod finding;
+mod headers;
 pub mod http;
 mod kubernetes;
 mod levels;

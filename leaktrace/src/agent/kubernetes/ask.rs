@@ -22,6 +22,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::ways::{Server, Way};
+use crate::agent::headers;
 use crate::agent::tls::{self, TlsError};
 
 /// How long everything may take.
@@ -33,8 +34,6 @@ const MOST_TOKEN: u64 = 64 << 10;
 /// The only method that is called. Its request is an empty message.
 const LIST_PODS: &str = "http://localhost/v1alpha1.Pods/ListPods";
 const EMPTY_MESSAGE: &[u8] = &[0; 5];
-/// Who asks.
-const AGENT: &str = concat!("leaktrace/", env!("CARGO_PKG_VERSION"));
 
 /// Why there is no list.
 #[derive(Debug, Error)]
@@ -152,9 +151,10 @@ async fn pods_api(socket: &Path) -> Result<Pods, AskError> {
     let mut request = Request::new(Full::new(Bytes::from_static(EMPTY_MESSAGE)));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = hyper::Uri::from_static(LIST_PODS);
-    for (name, value) in [(CONTENT_TYPE, "application/grpc"), (TE, "trailers"), (USER_AGENT, AGENT)] {
+    for (name, value) in [(CONTENT_TYPE, "application/grpc"), (TE, "trailers")] {
         request.headers_mut().insert(name, HeaderValue::from_static(value));
     }
+    request.headers_mut().insert(USER_AGENT, headers::USER_AGENT);
     let response = sender.send_request(request).await?;
     check_grpc(response.headers())?;
     let (bytes, trailers) = body(response).await?;
@@ -195,7 +195,7 @@ async fn https(server: &Server, path: &str) -> Result<Bytes, AskError> {
     request.headers_mut().insert(HOST, authority);
     request.headers_mut().insert(AUTHORIZATION, bearer);
     request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
-    request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(AGENT));
+    request.headers_mut().insert(USER_AGENT, headers::USER_AGENT);
     let response = sender.send_request(request).await?;
     if response.status() != StatusCode::OK {
         return Err(AskError::Status(response.status()));
@@ -208,9 +208,7 @@ fn bearer(token: &Path) -> io::Result<HeaderValue> {
     File::open(token)?.take(MOST_TOKEN).read_to_string(&mut text)?;
     let none = || io::Error::new(io::ErrorKind::InvalidData, "it has no token");
     let token = Some(text.trim()).filter(|token| !token.is_empty()).ok_or_else(none)?;
-    let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| none())?;
-    value.set_sensitive(true);
-    Ok(value)
+    headers::bearer(token).map_err(|_| none())
 }
 
 /// The whole body, and what comes after it.

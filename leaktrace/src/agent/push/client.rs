@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::config::{Destination, Server, Trust};
+use crate::agent::headers;
 
 /// How long it may take until there is an answer, from looking up the name of the host on.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -77,21 +78,20 @@ fn request(to: &Destination, path: &str, content_type: &'static str, body: Bytes
     *request.method_mut() = Method::POST;
     // It has been read as one before.
     *request.uri_mut() = to.url.path(path).parse().unwrap_or_default();
-    let agent = concat!("leaktrace/", env!("CARGO_PKG_VERSION"));
     let fixed = [
         (HOST, HeaderValue::from_str(to.url.authority()).ok()),
-        (USER_AGENT, Some(HeaderValue::from_static(agent))),
+        (USER_AGENT, Some(headers::USER_AGENT)),
         (CONNECTION, Some(HeaderValue::from_static("close"))),
         (CONTENT_TYPE, Some(HeaderValue::from_static(content_type))),
         (AUTHORIZATION, to.authorization.clone()),
     ];
-    let headers = request.headers_mut();
-    headers.extend(fixed.into_iter().filter_map(|(name, value)| Some((name, value?))));
+    let all = request.headers_mut();
+    all.extend(fixed.into_iter().filter_map(|(name, value)| Some((name, value?))));
     if let Some(tenant) = &to.tenant {
-        headers.insert("x-scope-orgid", tenant.clone());
+        all.insert("x-scope-orgid", tenant.clone());
     }
     if to.server == Server::Parca {
-        headers.insert("x-grpc-web", HeaderValue::from_static("1"));
+        all.insert("x-grpc-web", HeaderValue::from_static("1"));
     }
     request
 }

@@ -10,6 +10,7 @@ use leaktrace_core::node::push::Metrics;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
+use crate::agent::headers::bearer;
 use crate::agent::http::{Listen, read_token};
 use crate::agent::tls;
 use crate::cli::agent::PushArgs;
@@ -195,10 +196,7 @@ fn tenant(name: &str) -> anyhow::Result<HeaderValue> {
 }
 
 fn authorization(token_file: &Path) -> anyhow::Result<HeaderValue> {
-    let token = [b"Bearer ", read_token(token_file)?.as_slice()].concat();
-    let mut value = HeaderValue::from_bytes(&token)?;
-    value.set_sensitive(true);
-    Ok(value)
+    Ok(bearer(std::str::from_utf8(&read_token(token_file)?)?)?)
 }
 
 #[cfg(test)]
