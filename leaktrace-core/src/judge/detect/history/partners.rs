@@ -6,7 +6,7 @@
 //! for those whose goroutines were all there soon after them: the workers of one session.
 
 use crate::base::hash::{KeyedMap, KeyedSet};
-use crate::base::num::Goid;
+use crate::base::num::{Goid, real};
 use crate::base::time::SECOND_NS;
 use crate::judge::detect::connections::Opened;
 use crate::judge::detect::everyone::{Everyone, Reader};
@@ -207,15 +207,11 @@ impl Company {
         self.partners.dedup();
         let came_with_it = self.from_its_start * 10 >= self.known * 9 && (self.known > 0 || with == 0);
         let share = if came_with_it { SHARE_FROM_ITS_START } else { SHARE };
-        let partners = self.of_all.unwrap_or_else(|| count(self.partners.len()));
-        let own = partners * count(share) >= count(with) && (with == 0 || self.partners.len() > 1);
+        let partners = self.of_all.unwrap_or_else(|| real(self.partners.len() as u64));
+        let own =
+            partners * real(share as u64) >= real(with as u64) && (with == 0 || self.partners.len() > 1);
         with + self.serving > self.alone * 9 && own
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "goroutines of one place are far fewer than 2^53")]
-const fn count(number: usize) -> f64 {
-    number as f64
 }
 
 #[cfg(test)]
