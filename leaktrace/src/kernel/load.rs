@@ -187,11 +187,10 @@ impl Loader {
                 _ => {}
             })?;
         let fds = maps.iter().map(|(name, map)| (*name, map.fd().as_fd().as_raw_fd())).collect();
-        let load = |program| self.load_program(program, &fds);
-        let by_kind = kinds.iter().map(|&kind| Ok((kind, load(Program::Of(kind))?)));
+        let by_kind = kinds.iter().map(|&kind| Ok((kind, self.load_program(kind, &fds)?)));
         let by_kind = by_kind.collect::<Result<_, LoadError>>()?;
         // Without it an exec is still noticed, only a little later.
-        let exec = load(Program::Exec)
+        let exec = load_tracepoint(&self.object, Program::Exec, &fds)
             .inspect_err(|error| tracing::warn!(%error, "cannot watch the target for an exec"))
             .ok();
         let mut maps = TargetMaps::of(maps)?;
@@ -199,11 +198,8 @@ impl Loader {
         Ok(Programs { by_kind, exec, maps })
     }
 
-    fn load_program(&self, program: Program, maps: &HashMap<&str, i32>) -> Result<OwnedFd, LoadError> {
-        let is_at_tracepoint = matches!(program, Program::Exec | Program::Process(_));
-        if is_at_tracepoint {
-            return load_tracepoint(&self.object, program, maps);
-        }
+    fn load_program(&self, kind: Kind, maps: &HashMap<&str, i32>) -> Result<OwnedFd, LoadError> {
+        let program = Program::Of(kind);
         let (instructions, license) = self.object.program(program, maps)?;
         let name = program.name();
         let loaded = match self.backend() {
